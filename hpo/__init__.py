@@ -1,0 +1,1 @@
+"""Hyperparameter optimization in rounds: knows studies, rounds and trials, not networks."""

@@ -1,0 +1,17 @@
+"""Everything that can go wrong on purpose, classed by what happens next."""
+
+
+class HPOError(Exception):
+    """The study cannot go on; the message says why and what to do. Exit code 1."""
+
+
+class InputError(HPOError):
+    """The user has to change a file or an option; nothing was started. Exit code 2."""
+
+
+class RecordUnavailable(HPOError):
+    """The record cannot be reached now; the same write may be tried again later."""
+
+
+class RecordRefused(HPOError):
+    """The record will never take this write, because its run was deleted."""

@@ -1,0 +1,148 @@
+"""An objective trains with given hyperparameters and yields its metrics, epoch by epoch."""
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.errors import InputError
+from hpo.trial import EpochMetrics
+
+Task: TypeAlias = Literal["classification", "regression"]
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a data set: `inputs` float32 (rows, …); `targets` (rows,).
+
+    Targets are class indices (int64) or numbers (float32).
+    """
+
+    inputs: NDArray[np.float32]
+    targets: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an objective trains on: never the test set.
+
+    `validation` is None where a model is trained for good. `classes` holds the label of each
+    class index, and is empty for regression. Targets of a regression are standardized;
+    `target_scale` is what one unit of them measures in the units of the source.
+    """
+
+    training: Part
+    validation: Part | None
+    task: Task
+    classes: tuple[str, ...] = ()
+    target_scale: float = 1.0
+
+
+class Model(Protocol):
+    """What an objective may return: something that predicts and can be kept."""
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return class probabilities (rows, classes), or standardized values (rows, 1)."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the model to one .npz file."""
+        ...
+
+
+class ObjectiveFunction(Protocol):
+    """The form of an objective: a generator of metrics, one mapping for each epoch."""
+
+    def __call__(
+        self, hyperparameters: Any, data: Data, *, seed: int
+    ) -> Generator[EpochMetrics, None, Model | None]:
+        """Train; equal arguments give equal metrics."""
+        ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective that was found, and what it declares before anything runs.
+
+    `hyperparameters` is the frozen dataclass that its first parameter is annotated with;
+    `metrics` names what it yields for each task.
+    """
+
+    name: str
+    function: ObjectiveFunction
+    hyperparameters: Callable[..., Any]
+    metrics: Mapping[str, tuple[str, ...]]
+
+
+def find(name: str) -> Objective:
+    """Import the objective called "package.module:name".
+
+    Raises InputError where there is none, or where it does not say what it takes and yields.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f'{name!r} is no objective; write it as "package.module:name"')
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"no module {error.name!r} for the objective {name!r}; "
+            "put it beside the study file or install it"
+        ) from error
+    except Exception as error:
+        raise InputError(
+            f"importing {module_name!r} failed: {type(error).__name__}: {error}"
+        ) from error
+    function = getattr(module, attribute, None)
+    if not inspect.isgeneratorfunction(function):
+        known = sorted(k for k, v in vars(module).items() if hasattr(v, "metrics"))
+        hint = f"; it has {', '.join(known)}" if known else ""
+        raise InputError(f"{module_name} has no generator function {attribute!r}{hint}")
+    hyperparameters = _hyperparameters(function, name)
+    metrics = getattr(function, "metrics", None)
+    if not metrics:
+        raise InputError(f"{name} does not name what it yields; give it an attribute `metrics`")
+    if not isinstance(metrics, Mapping):
+        metrics = {task: tuple(metrics) for task in ("classification", "regression")}
+    return Objective(name, function, hyperparameters, metrics)
+
+
+def digest(objective: Objective) -> str:
+    """Return 16 hexadecimal digits that change with the code of the objective.
+
+    Covers every module of its package, or its one file where it stands alone.
+    """
+    module = sys.modules[objective.name.partition(":")[0]]
+    top = sys.modules[module.__name__.partition(".")[0]]
+    if top is not module or hasattr(top, "__path__"):
+        folders = [Path(folder) for folder in top.__path__]
+    else:
+        folders = []
+    files = sorted(f for folder in folders for f in folder.rglob("*.py"))
+    if not files and module.__file__:
+        files = [Path(module.__file__)]
+    sums = hashlib.sha256()
+    for file in files:
+        sums.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return sums.hexdigest()[:16]
+
+
+def _hyperparameters(function: Any, name: str) -> Callable[..., Any]:
+    first = next(iter(inspect.signature(function).parameters), "")
+    annotation = get_type_hints(function).get(first)
+    if not (isinstance(annotation, type) and dataclasses.is_dataclass(annotation)):
+        raise InputError(
+            f"the first parameter of {name} is not annotated with a frozen dataclass "
+            "of its hyperparameters"
+        )
+    return annotation

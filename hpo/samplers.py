@@ -1,0 +1,263 @@
+"""Samplers propose the next hyperparameters, from the results so far and a seed."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    IntegerDistribution,
+    SearchSpace,
+    Value,
+    contains,
+    point,
+)
+from hpo.trial import Direction, State, TrialResult
+
+if TYPE_CHECKING:  # Optuna and SciPy take half a second to import: only where they are used
+    import optuna
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What a sampler knows of its round before the first trial.
+
+    `earlier` are the results of earlier rounds, in order of round and number.
+    """
+
+    search_space: SearchSpace
+    direction: Direction
+    study_seed: int
+    round: int
+    trials: int
+    earlier: Sequence[TrialResult] = ()
+
+
+class Sampler(Protocol):
+    """Proposes the trials of one round, in order of number.
+
+    For a number it is either asked (`propose`) or shown what the number was given (`replay`).
+    Where it `learns`, results are told in order of number, and a proposal depends on nothing but
+    the plan, its seed, and the calls before it.
+    """
+
+    learns: bool
+
+    def propose(self, number: int, seed: int) -> dict[str, Value]:
+        """Return the hyperparameters of trial `number`, from a seed below 2**32."""
+        ...
+
+    def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
+        """Take note that trial `number` was given these hyperparameters."""
+        ...
+
+    def tell(self, result: TrialResult) -> None:
+        """Take note of a result."""
+        ...
+
+
+class _ByNumber:
+    """A sampler whose points follow from their numbers, whatever came of the others."""
+
+    learns = False
+
+    def __init__(self, plan: RoundPlan) -> None:
+        self.plan = plan
+
+    def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
+        pass
+
+    def tell(self, result: TrialResult) -> None:
+        pass
+
+
+class RandomSampler(_ByNumber):
+    """Draws each hyperparameter uniformly on its scale (Bergstra and Bengio 2012)."""
+
+    def propose(self, number: int, seed: int) -> dict[str, Value]:
+        """Return a point drawn with `seed`."""
+        units = np.random.default_rng(seed).random(len(self.plan.search_space))
+        names = self.plan.search_space
+        return point(names, dict(zip(names, units.tolist(), strict=True)))
+
+
+class QMCSampler(_ByNumber):
+    """Takes the points of a scrambled Sobol sequence, which cover the space evenly.
+
+    Sobol 1967, scrambled as in Owen 1998; trial n is the n-th point.
+    """
+
+    def propose(self, number: int, seed: int) -> dict[str, Value]:
+        """Return point `number` of the sequence of this study's seed and round."""
+        from scipy.stats import qmc
+
+        scrambling = np.random.default_rng((self.plan.study_seed, self.plan.round))
+        sequence = qmc.Sobol(len(self.plan.search_space), scramble=True, rng=scrambling)
+        units = sequence.fast_forward(number - 1).random(1)[0]
+        names = self.plan.search_space
+        return point(names, dict(zip(names, units.tolist(), strict=True)))
+
+
+class GridSampler(_ByNumber):
+    """Takes the points of an evenly spaced grid, permuted by the study's seed and the round.
+
+    The grid has as many points along each range as fit the trials of the round into a full grid,
+    the edges included; choices and short integer ranges are taken whole.
+    """
+
+    def propose(self, number: int, seed: int) -> dict[str, Value]:
+        """Return point `number` of the permuted grid; beyond the last it begins again."""
+        index = self._order[(number - 1) % len(self._order)]
+        steps = np.unravel_index(index, [len(points) for points in self._points])
+        return {
+            name: points[step]
+            for name, points, step in zip(
+                self.plan.search_space, self._points, steps, strict=True
+            )
+        }
+
+    @cached_property
+    def _points(self) -> list[list[Value]]:
+        """Return the points along each hyperparameter: at least `trials` in all, if it can be."""
+        distributions = list(self.plan.search_space.values())
+        sizes = [
+            len(d.choices) if isinstance(d, CategoricalDistribution) else 1 for d in distributions
+        ]
+        while math.prod(sizes) < self.plan.trials:
+            growing = [i for i, d in enumerate(distributions) if sizes[i] < _count(d)]
+            if not growing:
+                break
+            sizes[min(growing, key=lambda i: sizes[i])] += 1
+        return [_spread(d, size) for d, size in zip(distributions, sizes, strict=True)]
+
+    @cached_property
+    def _order(self) -> list[int]:
+        generator = np.random.default_rng((self.plan.study_seed, self.plan.round))
+        cells = math.prod(len(points) for points in self._points)
+        order: list[int] = generator.permutation(cells).tolist()
+        return order
+
+
+def _count(d: Distribution) -> float:
+    """Return how many values there are."""
+    if isinstance(d, CategoricalDistribution):
+        return len(d.choices)
+    return math.inf if d.step is None else round((d.high - d.low) / d.step) + 1
+
+
+def _spread(d: Distribution, size: int) -> list[Value]:
+    """Return `size` evenly spaced values: all there are, or with both edges among them."""
+    if size == _count(d) or size == 1:
+        return [d.from_unit((step + 0.5) / size) for step in range(size)]
+    return [d.from_unit(step / (size - 1)) for step in range(size)]
+
+
+class TPESampler:
+    """Proposes where good results are likely (Bergstra et al. 2011; Optuna's multivariate TPE).
+
+    One Optuna study in memory for each round, since a range that changes inside a study makes
+    Optuna's TPE sample each hyperparameter by itself from then on.
+    """
+
+    learns = True
+
+    def __init__(self, plan: RoundPlan) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = plan.search_space
+        self._distributions = {n: _optuna_distribution(d) for n, d in plan.search_space.items()}
+        self._study = optuna.create_study(direction=plan.direction)
+        self._pending: dict[int, optuna.Trial] = {}
+        for result in plan.earlier:
+            if result.state is not State.FAILED and contains(
+                plan.search_space, result.trial.hyperparameters
+            ):
+                self._study.add_trial(self._finished(result))
+
+    def propose(self, number: int, seed: int) -> dict[str, Value]:
+        """Return a proposal that depends on `seed`, the results told and the trials pending."""
+        from optuna.samplers import TPESampler as OptunaTPE
+
+        self._study.sampler = OptunaTPE(seed=seed)
+        trial = self._study.ask(self._distributions)
+        self._pending[number] = trial
+        return {name: self._ours(name, trial.params[name]) for name in self._space}
+
+    def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
+        """Add the trial as one that runs."""
+        from optuna.samplers import RandomSampler as OptunaRandom
+
+        self._study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
+        self._study.enqueue_trial(self._optunas(hyperparameters))
+        self._pending[number] = self._study.ask(self._distributions)
+
+    def tell(self, result: TrialResult) -> None:
+        """Tell Optuna; a diverged trial as pruned without values, which ranks last and repels."""
+        from optuna.trial import TrialState
+
+        trial = self._pending.pop(result.trial.number)
+        if result.state is State.COMPLETE:
+            self._study.tell(trial, result.value)
+        elif result.state is State.FAILED:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            for epoch, value in _reached(result).items():
+                trial.report(value, epoch)
+            self._study.tell(trial, state=TrialState.PRUNED)
+
+    def _finished(self, result: TrialResult) -> "optuna.trial.FrozenTrial":
+        from optuna.trial import TrialState, create_trial
+
+        complete = result.state is State.COMPLETE
+        return create_trial(
+            state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+            value=result.value if complete else None,
+            params=self._optunas(result.trial.hyperparameters),
+            distributions=self._distributions,
+            intermediate_values={} if complete else _reached(result),
+        )
+
+    def _optunas(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
+        """Return the searched values as Optuna takes them: choices by their index."""
+        return {
+            name: d.choices.index(hyperparameters[name])
+            if isinstance(d, CategoricalDistribution)
+            else hyperparameters[name]
+            for name, d in self._space.items()
+        }
+
+    def _ours(self, name: str, value: Any) -> Value:
+        d = self._space[name]
+        ours: Value = d.choices[value] if isinstance(d, CategoricalDistribution) else value
+        return ours
+
+
+def _reached(result: TrialResult) -> dict[int, float]:
+    """Return the value a pruned trial stopped at, by epoch; nothing for a diverged one."""
+    if result.state is not State.PRUNED or result.value is None:
+        return {}
+    return {result.epochs: result.value}
+
+
+def _optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
+    from optuna import distributions
+
+    if isinstance(d, CategoricalDistribution):
+        return distributions.CategoricalDistribution(tuple(range(len(d.choices))))
+    if isinstance(d, IntegerDistribution):
+        return distributions.IntDistribution(d.low, d.high, log=d.log, step=d.step)
+    return distributions.FloatDistribution(d.low, d.high, log=d.log, step=d.step)
+
+
+SAMPLERS: dict[str, Callable[[RoundPlan], Sampler]] = {
+    "random": RandomSampler,
+    "tpe": TPESampler,
+    "grid": GridSampler,
+    "qmc": QMCSampler,
+}

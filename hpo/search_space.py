@@ -1,0 +1,169 @@
+"""A search space says which values each hyperparameter may take, and on which scale."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import TypeAlias
+
+Value: TypeAlias = "float | int | str | bool | tuple[Value, ...]"
+SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
+
+
+@dataclass(frozen=True)
+class FloatDistribution:
+    """Real numbers from `low` to `high`, both included, uniform on the scale.
+
+    With `log` the scale is logarithmic; with `step` only low, low + step, … are taken. `limits`
+    are edges that a moved range never passes.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    limits: tuple[float, float] | None = None
+
+    def to_unit(self, value: float) -> float:
+        """Return where `value` lies on the scale: 0 at `low`, 1 at `high`, beyond them outside."""
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        return (self._scaled(value) - low) / (high - low)
+
+    def from_unit(self, unit: float) -> float:
+        """Return the value at `unit` of the scale, inside the range."""
+        value = self._at(unit)
+        if self.step is not None:
+            value = self.low + round((value - self.low) / self.step) * self.step
+        return min(max(value, self.low), self.high)
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` lies in the range."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def with_edges(self, low: float | None, high: float | None) -> "FloatDistribution":
+        """Return the range with edges at these units (None: kept), rounded outward, in limits.
+
+        Units below 0 and above 1 widen the range.
+        """
+        new_low = self.low if low is None else _rounded(self._at(low), ROUND_FLOOR)
+        new_high = self.high if high is None else _rounded(self._at(high), ROUND_CEILING)
+        if self.limits is not None:
+            new_low, new_high = max(new_low, self.limits[0]), min(new_high, self.limits[1])
+        if self.step is not None:
+            new_low = self.low + math.floor((new_low - self.low) / self.step + 1e-9) * self.step
+            new_high = self.low + math.ceil((new_high - self.low) / self.step - 1e-9) * self.step
+        return replace(self, low=new_low, high=new_high)
+
+    def _scaled(self, value: float) -> float:
+        return math.log(value) if self.log else float(value)
+
+    def _at(self, unit: float) -> float:
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        scaled = low + unit * (high - low)
+        return math.exp(scaled) if self.log else scaled
+
+
+@dataclass(frozen=True)
+class IntegerDistribution:
+    """Whole numbers from `low` to `high` in steps, each with its own share of the unit interval.
+
+    Every number gets the same share on a linear scale; with `log` the share of n is that of the
+    interval from n - 1/2 to n + 1/2 on the logarithmic scale.
+    """
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+    limits: tuple[int, int] | None = None
+
+    def to_unit(self, value: float) -> float:
+        """Return the middle of the share of `value` on the unit interval."""
+        low, high = self._ends()
+        return (self._scaled(value) - low) / (high - low)
+
+    def from_unit(self, unit: float) -> int:
+        """Return the number in whose share `unit` lies."""
+        return min(max(self._nearest(self._at(unit)), self.low), self._last())
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is one of the numbers."""
+        return (
+            isinstance(value, int)
+            and self.low <= value <= self.high
+            and (value - self.low) % self.step == 0
+        )
+
+    def with_edges(self, low: float | None, high: float | None) -> "IntegerDistribution":
+        """Return the range of the numbers whose shares touch these units (None: kept)."""
+        new_low = self.low if low is None else self._nearest(self._at(low + 1e-9))
+        new_high = self.high if high is None else self._nearest(self._at(high - 1e-9))
+        if self.log:
+            new_low = max(new_low, 1)
+        if self.limits is not None:
+            new_low, new_high = max(new_low, self.limits[0]), min(new_high, self.limits[1])
+        return replace(self, low=new_low, high=new_high)
+
+    def _last(self) -> int:
+        return self.low + (self.high - self.low) // self.step * self.step
+
+    def _nearest(self, value: float) -> int:
+        steps = math.floor((value - self.low) / self.step + 0.5)
+        return self.low + steps * self.step
+
+    def _ends(self) -> tuple[float, float]:
+        half = self.step / 2
+        return self._scaled(self.low - half), self._scaled(self._last() + half)
+
+    def _scaled(self, value: float) -> float:
+        return math.log(max(value, 0.5)) if self.log else float(value)
+
+    def _at(self, unit: float) -> float:
+        low, high = self._ends()
+        scaled = low + unit * (high - low)
+        return math.exp(scaled) if self.log else scaled
+
+
+@dataclass(frozen=True)
+class CategoricalDistribution:
+    """One of several values without an order, each with the same share."""
+
+    choices: tuple[Value, ...]
+
+    def to_unit(self, value: Value) -> float:
+        """Return the middle of the share of `value`; ValueError where it is not a choice."""
+        return (self.choices.index(value) + 0.5) / len(self.choices)
+
+    def from_unit(self, unit: float) -> Value:
+        """Return the choice in whose share `unit` lies."""
+        index = math.floor(unit * len(self.choices))
+        return self.choices[min(max(index, 0), len(self.choices) - 1)]
+
+    def contains(self, value: Value) -> bool:
+        """Say whether `value` is a choice."""
+        return value in self.choices
+
+
+Distribution: TypeAlias = FloatDistribution | IntegerDistribution | CategoricalDistribution
+SearchSpace: TypeAlias = Mapping[str, Distribution]
+
+
+def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) -> bool:
+    """Say whether every searched hyperparameter lies inside its range."""
+    return all(
+        distribution.contains(hyperparameters[name]) for name, distribution in search_space.items()
+    )
+
+
+def point(search_space: SearchSpace, units: "Mapping[str, float]") -> dict[str, Value]:
+    """Return the hyperparameters at `units`, one number in [0, 1] for each name."""
+    return {name: d.from_unit(units[name]) for name, d in search_space.items()}
+
+
+def _rounded(value: float, rounding: str) -> float:
+    """Round to few significant digits; decimal, so that a change of units by 1000 changes none."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    exact = Decimal(f"{value:.12g}")  # drops the noise of exp and log, which would round up
+    return float(exact.quantize(Decimal((0, (1,), exact.adjusted() - SIGNIFICANT_DIGITS + 1)),
+                                rounding=rounding))

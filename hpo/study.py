@@ -1,0 +1,445 @@
+"""A study file as a value: parsed once, so that a wrong file gets no further than here."""
+
+import difflib
+import json
+import re
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from hpo import objective as objectives
+from hpo.data import DataSettings
+from hpo.errors import InputError
+from hpo.objective import Objective
+from hpo.pruning import PRUNERS, Pruner
+from hpo.samplers import SAMPLERS
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    Value,
+)
+from hpo.trial import Direction
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+_NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
+
+
+class _Wrong(ValueError):
+    """A value is wrong at `key`, relative to the field that is being validated."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+_Data = checked_dataclass(DataSettings, frozen=True, config=_STRICT)
+
+
+class RoundSettings(BaseModel):
+    """The table [round]: how many trials, chosen and stopped how, how many at once."""
+
+    model_config = _STRICT
+    trials: int = Field(default=40, ge=1)
+    sampler: str = "tpe"
+    pruner: Pruner | None = None
+    parallel: int = Field(default=4, ge=1)
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str) -> str:
+        return _one_of(name, SAMPLERS, "sampler")
+
+    @field_validator("pruner", mode="before")
+    @classmethod
+    def _make_pruner(cls, given: object) -> Pruner | None:
+        table = given if isinstance(given, dict) else {"name": given}
+        name = table.get("name")
+        if not isinstance(name, str):
+            raise ValueError('write a name, or a table such as { name = "median", … }')
+        if name == "none":
+            return None
+        kind = PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")]
+        settings = {key: value for key, value in table.items() if key != "name"}
+        adapter = TypeAdapter(checked_dataclass(kind, frozen=True, config=_STRICT))
+        try:
+            checked = adapter.validate_python(settings)
+        except ValidationError as error:
+            key, message = _first(error, {(): list(kind.__dataclass_fields__)})
+            raise _Wrong(key, message) from None
+        return kind(**vars(checked))
+
+
+class Resources(BaseModel):
+    """The table [resources]: what one trial takes."""
+
+    model_config = _STRICT
+    cpus: int = Field(default=1, ge=1)
+
+
+class _Range(BaseModel):
+    """A range in [search_space], before it is known what kind of number it holds."""
+
+    model_config = _STRICT
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(default=None, gt=0)
+    limits: Annotated[tuple[float, float] | None, BeforeValidator(lambda v: _tuples(v))] = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_Range":
+        if not self.low < self.high:
+            raise _Wrong("low", f"{self.low:g} is not below high = {self.high:g}; swap or part them")
+        if self.log and self.low <= 0:
+            raise _Wrong("low", f"a log range cannot touch zero, and low is {self.low:g}; "
+                                "raise it or drop `log`")
+        if self.log and self.step is not None:
+            raise _Wrong("step", "a log range takes no step; drop one of the two")
+        steps = (self.high - self.low) / (self.step or 1)
+        if self.step is not None and abs(steps - round(steps)) > 1e-6:
+            raise _Wrong("step", f"{self.step:g} does not lead from {self.low:g} to "
+                                 f"{self.high:g} in whole steps; move an edge")
+        if self.limits is not None and not (
+            self.limits[0] <= self.low and self.high <= self.limits[1]
+        ):
+            raise _Wrong("limits", f"{list(self.limits)} does not hold the range from "
+                                   f"{self.low:g} to {self.high:g}; widen the limits")
+        if self.log and self.limits is not None and self.limits[0] <= 0:
+            raise _Wrong("limits", "a log range cannot touch zero; raise the lower limit")
+        return self
+
+
+class _Choices(BaseModel):
+    model_config = _STRICT
+    choices: tuple[Any, ...] = Field(min_length=1)
+
+
+class Study(BaseModel):
+    """What a study file says, checked against what its objective declares."""
+
+    model_config = _STRICT
+    path: Path
+    text: str = Field(repr=False)
+    name: str = ""
+    objective: Objective
+    metric: str
+    direction: Direction
+    value: Literal["last", "best"] = "last"
+    seed: int = Field(default=0, ge=0)
+    rounds: int = Field(default=1, ge=1)
+    data: Annotated[DataSettings, BeforeValidator(lambda table: _data_settings(table))] = (
+        DataSettings()
+    )
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    search_space: dict[str, Any]
+    round: RoundSettings = RoundSettings()
+    start: tuple[dict[str, Any], ...] = ()
+    resources: Resources = Resources()
+
+    @field_validator("name")
+    @classmethod
+    def _recordable_name(cls, name: str) -> str:
+        if not name.strip() or name != name.strip() or not name.isprintable():
+            raise ValueError(f"{name!r} is empty, padded or not printable; choose another name")
+        if len(name) > _NAME_LENGTH:
+            raise ValueError(f"{len(name)} characters; use at most {_NAME_LENGTH}")
+        return name
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _find_objective(cls, name: object) -> Objective:
+        if not isinstance(name, str):
+            raise ValueError('write it as "package.module:name"')
+        try:
+            return objectives.find(name)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("metric")
+    @classmethod
+    def _yielded_metric(cls, metric: str, info: ValidationInfo) -> str:
+        objective = info.data.get("objective")
+        if objective is None:
+            return metric
+        known = dict.fromkeys(name for names in objective.metrics.values() for name in names)
+        if metric not in known:
+            raise ValueError(f"{objective.name} yields no {metric!r}{_nearest(metric, known)}")
+        return metric
+
+    @field_validator("fixed")
+    @classmethod
+    def _typed_fixed(cls, fixed: dict[str, Any], info: ValidationInfo) -> dict[str, Value]:
+        hints = _hints(info)
+        if hints is None:
+            return fixed
+        return {name: _typed(name, value, hints) for name, value in fixed.items()}
+
+    @field_validator("search_space")
+    @classmethod
+    def _typed_space(cls, space: dict[str, Any], info: ValidationInfo) -> dict[str, Distribution]:
+        hints = _hints(info)
+        if hints is None:
+            return space
+        if not space:
+            raise ValueError("it is empty; name at least one hyperparameter and its range")
+        fixed = info.data.get("fixed", {})
+        for name in space:
+            if name in fixed:
+                raise _Wrong(name, "is in [fixed] as well; take it out of one of them")
+        return {name: _distribution(name, table, hints) for name, table in space.items()}
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _inside(cls, start: Any, info: ValidationInfo) -> tuple[dict[str, Value], ...]:
+        hints, space = _hints(info), info.data.get("search_space")
+        if not isinstance(start, list) or not all(isinstance(p, dict) for p in start):
+            raise ValueError("write each point as a table [[start]]")
+        if hints is None or space is None:
+            return tuple(start)
+        points = []
+        for index, given in enumerate(start, start=1):
+            for name in given:
+                if name in hints and name not in space:
+                    raise _Wrong(f"{index}.{name}", "is not searched; add it to [search_space]")
+            typed = {name: _typed(name, value, hints, f"{index}.") for name, value in given.items()}
+            for name, value in typed.items():
+                if not space[name].contains(value):
+                    raise _Wrong(f"{index}.{name}", f"{value!r} lies outside its range; "
+                                                    "move the point or widen the range")
+            points.append(typed)
+        return tuple(points)
+
+    @model_validator(mode="after")
+    def _accepted(self) -> "Study":
+        """Let the objective check the corners of the space before anything runs."""
+        for corner in (0.0, 1.0):
+            values = {name: d.from_unit(corner) for name, d in self.search_space.items()}
+            refusal = refused(self.objective, {**self.fixed, **values})
+            if refusal is not None:
+                name = next((n for n in (*self.fixed, *values) if refusal.startswith(n)), "")
+                table = "search_space" if name in values else "fixed"
+                raise _Wrong(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
+        return self
+
+    def with_search_space(self, search_space: Mapping[str, Distribution]) -> "Study":
+        """Return the study with other ranges."""
+        return self.model_copy(update={"search_space": dict(search_space)})
+
+
+def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
+    """Return why the objective does not accept these hyperparameters, or None."""
+    try:
+        objective.hyperparameters(**hyperparameters)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return None
+
+
+def read(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises InputError, one line with file, key and remedy, for the first thing wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; name a study file (.toml)") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}; correct this place") from None
+    except RecursionError:
+        raise InputError(f"{path}: not a study file: nested too deeply") from None
+    for reserved in ("path", "text"):
+        if reserved in table:
+            raise InputError(f"{path}: {reserved}: unknown key; take it out")
+    if "name" not in table:
+        table["name"] = path.stem
+    try:
+        return Study.model_validate({**table, "path": path, "text": text})
+    except ValidationError as error:
+        key, message = _first(error, _KNOWN_KEYS)
+        raise InputError(f"{path}: {key}: {message}") from None
+
+
+def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[str, Distribution]:
+    """Read "NAME=LOW:HIGH", or "NAME=a,b" for choices, as a new range of a searched name.
+
+    Raises InputError where the text has another form or names no searched hyperparameter.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals:
+        raise InputError(f"--range {text}: write it as NAME=LOW:HIGH")
+    if name not in search_space:
+        hint = _nearest(name, search_space)
+        raise InputError(f"--range {text}: {name!r} is not searched{hint}")
+    old = search_space[name]
+    try:
+        if isinstance(old, CategoricalDistribution):
+            by_text = {json.dumps(c) if not isinstance(c, str) else c: c for c in old.choices}
+            return name, CategoricalDistribution(tuple(by_text[c] for c in rest.split(",")))
+        low, high = rest.split(":")
+        number = int if isinstance(old, IntegerDistribution) else float
+        table = _Range.model_validate(
+            {"low": number(low), "high": number(high), "log": old.log, "step": old.step,
+             "limits": old.limits}
+        )
+    except KeyError as error:
+        raise InputError(f"--range {text}: {error.args[0]!r} is no choice of {name}") from None
+    except ValidationError as error:
+        key, message = _first(error, {})
+        raise InputError(f"--range {text}: {key}: {message}") from None
+    except ValueError:
+        raise InputError(f"--range {text}: write two numbers as LOW:HIGH") from None
+    return name, type(old)(number(table.low), number(table.high), old.log,
+                           old.step, old.limits)  # type: ignore[arg-type]
+
+
+def _data_settings(table: Any) -> DataSettings:
+    if isinstance(table, DataSettings):
+        return table
+    if not isinstance(table, dict):
+        raise ValueError("write it as a table [data]")
+    try:
+        checked = TypeAdapter(_Data).validate_python(
+            {key: _tuples(value) for key, value in table.items()}
+        )
+    except ValidationError as error:
+        key, message = _first(error, {(): list(DataSettings.__dataclass_fields__)})
+        raise _Wrong(key, message) from None
+    return DataSettings(**vars(checked))
+
+
+_KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
+    (): [key for key in Study.model_fields if key not in ("path", "text")],
+    ("round",): list(RoundSettings.model_fields),
+    ("resources",): list(Resources.model_fields),
+}
+
+
+def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -> tuple[str, str]:
+    """Return the key and the message of the first error, in the words of a study file."""
+    details = error.errors()[0]
+    location = tuple(str(part) for part in details["loc"])
+    key = ".".join(location)
+    kind, message = details["type"], details["msg"]
+    if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
+        names = known.get(location[:-1], [])
+        return key, f"unknown key{_nearest(location[-1], names) or '; take it out'}"
+    if kind in ("missing", "missing_argument"):
+        return key, "is missing; add it"
+    cause = details.get("ctx", {}).get("error")
+    if isinstance(cause, _Wrong):
+        return ".".join(part for part in (key, cause.key) if part), str(cause)
+    if isinstance(cause, ValueError):
+        return key, str(cause)
+    shown = _short(details.get("input"))
+    return key, f"{message[0].lower()}{message[1:]}, not {shown}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; it has {', '.join(known)}" if known else ""
+
+
+def _one_of(name: str, known: Any, kind: str) -> str:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}{_nearest(name, known)}")
+    return name
+
+
+def _hints(info: ValidationInfo) -> dict[str, Any] | None:
+    """Return the types of the objective's hyperparameters; None where it was not found."""
+    objective = info.data.get("objective")
+    return None if objective is None else get_type_hints(objective.hyperparameters)
+
+
+def _typed(name: str, value: object, hints: Mapping[str, Any], key_prefix: str = "") -> Value:
+    """Return `value` as the type of the hyperparameter: lists as tuples, 1 as 1.0."""
+    key = key_prefix + name
+    if name not in hints:
+        raise _Wrong(key, f"unknown hyperparameter{_nearest(name, hints)}")
+    try:
+        typed: Value = TypeAdapter(hints[name]).validate_python(_tuples(value), strict=True)
+    except ValidationError as error:
+        raise _Wrong(key, _first(error, {})[1]) from None
+    return typed
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _number_type(hint: Any) -> type | None:
+    """Return float or int for such a hint, optional or not; None for all others."""
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [arg for arg in get_args(hint) if arg is not type(None)]
+        return _number_type(inner[0]) if len(inner) == 1 else None
+    if get_origin(hint) is Annotated:
+        return _number_type(get_args(hint)[0])
+    return hint if hint in (int, float) else None
+
+
+def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
+    if name not in hints:
+        raise _Wrong(name, f"unknown hyperparameter{_nearest(name, hints)}")
+    if not isinstance(table, dict):
+        raise _Wrong(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
+                           "or put a single value in [fixed]")
+    number = _number_type(hints[name])
+    model: type[BaseModel] = _Choices if "choices" in table or number is None else _Range
+    try:
+        checked = model.model_validate({key: _tuples(value) for key, value in table.items()})
+    except ValidationError as error:
+        key, message = _first(error, {(): list(model.model_fields)})
+        raise _Wrong(f"{name}.{key}".rstrip("."), message) from None
+    if isinstance(checked, _Choices):
+        values = tuple(
+            _typed(name, value, hints) for value in checked.choices
+        )
+        if len(set(map(repr, values))) < len(values):
+            raise _Wrong(f"{name}.choices", "a choice stands there twice; name each once")
+        return CategoricalDistribution(values)
+    assert isinstance(checked, _Range)
+    if number is float:
+        for key in ("low", "high"):
+            _typed_edge(name, key, getattr(checked, key))
+        return FloatDistribution(checked.low, checked.high, checked.log, checked.step,
+                                 checked.limits)
+    edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
+    if any(edge != int(edge) for edge in edges):
+        raise _Wrong(name, "takes whole numbers; write its range in whole numbers")
+    limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
+    return IntegerDistribution(int(checked.low), int(checked.high), checked.log,
+                               int(checked.step or 1), limits)
+
+
+def _typed_edge(name: str, key: str, value: float) -> None:
+    if not re.fullmatch(r"-?[0-9.e+-]+", repr(value)):
+        raise _Wrong(f"{name}.{key}", f"{value} is not a finite number; write one")

@@ -1,0 +1,112 @@
+"""A trial is one set of hyperparameters to train with, and its result what came of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from hpo.search_space import Value
+
+Direction: TypeAlias = Literal["minimize", "maximize"]
+EpochMetrics: TypeAlias = Mapping[str, float]
+
+
+class State(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"  # stopped early by its cut-offs
+    DIVERGED = "diverged"  # a metric became non-finite: a result, which ranks last
+    FAILED = "failed"  # no result: an exception, a lost worker
+
+
+@dataclass(frozen=True)
+class CutOffs:
+    """The values below which a trial stops, fixed before it starts.
+
+    A trial whose best value so far (`compare="best"`) or value of the epoch (`"current"`) is
+    strictly worse than `by_epoch[epoch - 1]` stops; NaN means no cut-off at that epoch.
+    """
+
+    compare: Literal["best", "current"]
+    by_epoch: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of hyperparameters: a value that says all there is to know to run it again."""
+
+    round: int
+    number: int
+    hyperparameters: Mapping[str, Value]
+    seed: int
+    cut_offs: CutOffs | None = None
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What came of one attempt at a trial.
+
+    `value` is the searched metric as the study reads it (None for diverged and failed trials),
+    `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch.
+    """
+
+    trial: Trial
+    state: State
+    value: float | None = None
+    epoch: int | None = None
+    metrics: Sequence[EpochMetrics] = field(default=(), repr=False)
+    attempt: int = 1
+    started: float = 0.0  # seconds since 1970
+    seconds: float = 0.0
+    place: str = ""
+    message: str = ""  # why it failed: the last lines of output and traceback
+
+    @property
+    def epochs(self) -> int:
+        """Return how many epochs were trained."""
+        return len(self.metrics)
+
+    def curve(self, metric: str) -> list[float]:
+        """Return `metric` by epoch."""
+        return [epoch[metric] for epoch in self.metrics if metric in epoch]
+
+
+def trial_seed(study_seed: int, round_number: int, number: int) -> int:
+    """Return the 32-bit seed of a trial, a function of its identity alone."""
+    return int(np.random.SeedSequence((study_seed, round_number, number)).generate_state(1)[0])
+
+
+def read_value(
+    curve: Sequence[float], value: Literal["last", "best"], direction: Direction
+) -> tuple[float, int]:
+    """Return the value of a trial and its epoch, from 1: the last, or the best (first of equals).
+
+    `curve` holds at least one finite number for each epoch.
+    """
+    if value == "last":
+        return curve[-1], len(curve)
+    best = (max if direction == "maximize" else min)(curve)
+    return best, curve.index(best) + 1
+
+
+def worse(value: float, than: float, direction: Direction) -> bool:
+    """Say whether `value` is strictly worse; comparisons with NaN are False."""
+    return value < than if direction == "maximize" else value > than
+
+
+def rank(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
+    """Return the complete trials with a value, best first, ties in order of round and number."""
+    sign = -1.0 if direction == "maximize" else 1.0
+    complete = [r for r in results if r.state is State.COMPLETE and r.value is not None]
+    return sorted(
+        complete, key=lambda r: (sign * (r.value or 0.0), r.trial.round, r.trial.number)
+    )
+
+
+def is_finite(metrics: EpochMetrics) -> bool:
+    """Say whether every metric of an epoch is a finite number."""
+    return all(math.isfinite(value) for value in metrics.values())

@@ -1,0 +1,1 @@
+"""A NumPy library for training networks: knows arrays and layers, not studies."""
