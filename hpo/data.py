@@ -1,0 +1,341 @@
+"""Data is read, split into training, validation and test, and scaled by the training part."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo import sources
+from hpo.objective import Data, Part, Task
+from hpo.sources import Source, fault, listed, quoted
+
+_CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs is needed
+_FEW = 20  # integers of at most so many distinct values can be classes
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The table [data] of a study file.
+
+    `validation` is a share of the training rows; `test` of all rows, where the source brings
+    no test set of its own; `rows` how many training rows to use, validation included. `scale`
+    is "range" for images and "standard" for tables where it is None.
+    """
+
+    source: str = "digits"
+    validation: float = 0.2
+    test: float = 0.2
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    task: Task | None = None
+    rows: int | None = None
+    scale: Literal["standard", "range", "none"] | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a record says of the data; `digest` changes with any value in any part.
+
+    `rows` counts the rows of "training", "validation" and "test"; `shape` is that of one row's
+    inputs, `features` the names of a table's columns after one-hot; `classes` gives for each
+    label its rows in these three parts.
+    """
+
+    source: str
+    task: Task
+    target: str | None
+    scale: str
+    rows: Mapping[str, int]
+    shape: tuple[int, ...]
+    features: tuple[str, ...]
+    classes: Mapping[str, tuple[int, int, int]]
+    digest: str
+    version: str = ""  # of a set from OpenML
+
+
+@dataclass(frozen=True)
+class Split:
+    """`data` is what trials see, training and validation; `test` they never see."""
+
+    data: Data
+    test: Part
+    description: Description
+
+
+def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
+    """Read, shuffle, split and scale; equal settings, seed and files give equal arrays.
+
+    Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
+    in units of `target_scale` about the training part's mean. A relative source is relative to
+    `folder`. Where there are classes, every part has a row of each; otherwise, and for all that
+    is wrong with a file or a setting, raises InputError: one line that begins with the key.
+    """
+    for key, share in (("validation", settings.validation), ("test", settings.test)):
+        if not 0 < share < 1:
+            raise fault(key, f"{share} is not a share between 0 and 1, such as 0.2")
+    if settings.rows is not None and settings.rows < 2:
+        raise fault("rows", f"{settings.rows} rows cannot be split in two; give a larger number")
+    source = sources.read(settings.source, folder, target=settings.target, drop=settings.drop)
+    task = _task(source, settings.task)
+    labels = [source.training.labels] + ([source.test.labels] if source.test else [])
+    classes: tuple[str, ...] = ()
+    values = labels
+    if task == "classification":
+        classes, values = _classes(source, labels)
+    codes = values[0] if classes else None
+
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
+    rows: NDArray[np.intp] = np.arange(len(values[0]))
+    held_out = rows[:0]
+    if source.test is None:
+        count = math.ceil(round(settings.test * len(rows), 6))
+        rows, held_out = _draw("test", rows, codes, count, rngs[0], classes, later=2)
+    if settings.rows is not None:
+        if settings.rows > len(rows):
+            raise fault(
+                "rows", f"{settings.rows} asked for, but there are {len(rows)} training rows"
+            )
+        if settings.rows < len(rows):
+            _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, each=2)
+    count = math.ceil(round(settings.validation * len(rows), 6))
+    rows, validation_rows = _draw("validation", rows, codes, count, rngs[2], classes, later=1)
+
+    scale = settings.scale or ("range" if source.images else "standard")
+    inputs = source.training.inputs
+    shift, spread = _statistics(inputs, rows, scale, source)
+    targets, target_scale = values, 1.0
+    if task == "regression":
+        targets, target_scale = _standardized(values, rows, source)
+
+    def part(inputs: NDArray[Any], targets: NDArray[Any], rows: NDArray[np.intp]) -> Part:
+        return Part(_scaled(inputs, rows, shift, spread, source), targets[rows])
+
+    training = part(inputs, targets[0], rows)
+    validation = part(inputs, targets[0], validation_rows)
+    if source.test is None:
+        test = part(inputs, targets[0], held_out)
+    else:
+        test = part(source.test.inputs, targets[1], np.arange(len(source.test.inputs)))
+    parts = {"training": training, "validation": validation, "test": test}
+    description = Description(
+        source=settings.source,
+        task=task,
+        target=settings.target,
+        scale=scale,
+        rows={name: len(part.targets) for name, part in parts.items()},
+        shape=training.inputs.shape[1:],
+        features=source.features,
+        classes=_counts(classes, training, validation, test),
+        digest=_digest(parts, classes),
+        version=source.version,
+    )
+    return Split(Data(training, validation, task, classes, target_scale), test, description)
+
+
+def _task(source: Source, task: Task | None) -> Task:
+    """Tell the task by the labels: plain are text, bool, categories and fractions.
+
+    Whole numbers are classes where there are at most 20 distinct ones and on average five
+    rows of each; otherwise they may be either, and the study file has to say.
+    """
+    labels = source.training.labels
+    if labels.dtype.kind in "UO":
+        if task == "regression":
+            raise fault("task", f"regression needs numbers, but {source.labels} is text")
+        return "classification"
+    if task is not None:
+        return task
+    if source.classes_plain or labels.dtype.kind == "b":
+        return "classification"
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        return "regression"
+    distinct = len(np.unique(labels))
+    if distinct <= _FEW and 5 * distinct <= len(labels):
+        return "classification"
+    raise fault(
+        "task",
+        f"{source.labels} has {distinct} distinct whole numbers in {len(labels)} rows, which may "
+        'be classes or amounts; say task = "classification" or "regression"',
+    )
+
+
+def _classes(
+    source: Source, labels: list[NDArray[Any]]
+) -> tuple[tuple[str, ...], list[NDArray[Any]]]:
+    """Return the classes' names, numbers in order of number, and the labels as indices."""
+    kinds = np.unique(labels[0])
+    names = tuple(_name(kind) for kind in kinds)
+    if len(kinds) < 2:
+        raise fault(
+            source.key, f"{source.labels} has one class only, {quoted(names[0])}; it needs two"
+        )
+    for other in labels[1:]:
+        if unknown := [_name(kind) for kind in np.setdiff1d(other, kinds)]:
+            raise fault(
+                source.key, f"the test set has classes {listed(unknown)}, the training set not"
+            )
+    return names, [np.searchsorted(kinds, each).astype(np.int64) for each in labels]
+
+
+def _name(kind: Any) -> str:
+    if isinstance(kind, (float, np.floating)) and float(kind).is_integer():
+        return str(int(kind))
+    return str(kind)
+
+
+def _draw(
+    key: str,
+    rows: NDArray[np.intp],
+    codes: NDArray[np.int64] | None,
+    count: int,
+    rng: np.random.Generator,
+    classes: tuple[str, ...],
+    *,
+    each: int = 1,
+    later: int = 0,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Shuffle `rows`, draw `count` of them, and return the rest and the drawn.
+
+    With classes the draw is stratified: each class gives its share, rounded so that the total
+    is right, but at least `each` rows, and keeps at least `later`. (scikit-learn's
+    stratification has no such floor: of 3 rows at 0.2 it may draw none.)
+    """
+    number, kinds = len(rows), max(1, len(classes))
+    least, most = each * kinds, number - later * kinds
+    shuffled = rng.permutation(rows)
+    if codes is None or not classes:
+        if not least <= count <= most:
+            raise fault(
+                key, f"{count} of {number} rows leave a part empty; change {key} or add rows"
+            )
+        return shuffled[count:], shuffled[:count]
+    found = codes[shuffled]
+    sizes = np.bincount(found, minlength=kinds)
+    smallest = int(sizes.argmin())
+    if sizes[smallest] < each + later:
+        raise fault(
+            key,
+            f"class {quoted(classes[smallest])} has {sizes[smallest]} rows, but needs "
+            f"{each + later} to be in every part; remove the class, add rows of it, or, where the "
+            'labels are amounts, say task = "regression"',
+        )
+    if not least <= count <= most:
+        raise fault(
+            key,
+            f"{count} of {number} rows cannot give each of {kinds} classes its rows in every part "
+            f"(possible: {least} to {most}); change {key} or add rows",
+        )
+    drawn = _allocate(sizes, count, each, later)
+    order = np.argsort(found, kind="stable")
+    position = np.empty(number, np.int64)  # of each row within its class
+    position[order] = np.arange(number) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = position < drawn[found]
+    return shuffled[~chosen], shuffled[chosen]
+
+
+def _allocate(sizes: NDArray[np.int64], count: int, each: int, later: int) -> NDArray[np.int64]:
+    """Divide `count` among classes in proportion to `sizes`, within each one's bounds."""
+    exact = sizes * (count / sizes.sum())
+    low, high = np.full_like(sizes, each), sizes - later
+    drawn: NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), low, high)
+    while (difference := count - int(drawn.sum())) != 0:
+        step = 1 if difference > 0 else -1
+        possible = np.flatnonzero(drawn < high if step > 0 else drawn > low)
+        wanted = step * (exact - drawn)[possible]
+        nearest = possible[np.argsort(-wanted, kind="stable")[: abs(difference)]]
+        drawn[nearest] += step
+    return drawn
+
+
+def _statistics(
+    inputs: NDArray[Any], rows: NDArray[np.intp], scale: str, source: Source
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what to subtract and to divide by, of the training rows; one-hot stays 0 and 1."""
+    shape = inputs.shape[1:]
+    shift, spread = np.zeros(shape), np.ones(shape)
+    numbers = np.ones(shape, bool) if source.indicators is None else ~source.indicators
+    if scale == "none" or not numbers.any():
+        return shift, spread
+    chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
+    if scale == "range":
+        low = min(float(inputs[chunk][:, numbers].min()) for chunk in chunks)
+        high = max(float(inputs[chunk][:, numbers].max()) for chunk in chunks)
+        shift[numbers] = low
+        spread[numbers] = (high - low) or 1.0
+        return shift, spread
+    mean, square = np.zeros(shape), np.zeros(shape)
+    for chunk in chunks:
+        mean += inputs[chunk].sum(axis=0, dtype=np.float64) / len(rows)
+    for chunk in chunks:
+        square += ((inputs[chunk] - mean) ** 2).sum(axis=0) / len(rows)
+    # A constant column: its mean may be off by rounding, its own value is not.
+    constant = np.ones(shape, bool)
+    for chunk in chunks:
+        constant &= (inputs[chunk] == inputs[rows[0]]).all(axis=0)
+    mean = np.where(constant, inputs[rows[0]], mean)
+    deviation = np.where(constant | (square == 0), 1.0, np.sqrt(square))
+    return np.where(numbers, mean, 0.0), np.where(numbers, deviation, 1.0)
+
+
+def _scaled(
+    inputs: NDArray[Any],
+    rows: NDArray[np.intp],
+    shift: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    source: Source,
+) -> NDArray[np.float32]:
+    scaled = np.empty((len(rows), *inputs.shape[1:]), np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        chunk = inputs[rows[start : start + _CHUNK]].astype(np.float64)
+        with np.errstate(over="ignore", under="ignore"):
+            scaled[start : start + _CHUNK] = (chunk - shift) / spread
+    if not np.isfinite(scaled).all():
+        name = ""
+        if source.features:
+            column = int(np.flatnonzero(~np.isfinite(scaled).all(axis=0))[0])
+            name = f" in column {quoted(source.features[column])}"
+        raise fault("scale", f"scaled inputs{name} do not fit float32; remove outliers or rescale")
+    return scaled
+
+
+def _standardized(
+    values: list[NDArray[Any]], rows: NDArray[np.intp], source: Source
+) -> tuple[list[NDArray[Any]], float]:
+    """Return the targets in standard deviations about the training part's mean, and that unit."""
+    training = values[0][rows].astype(np.float64)
+    mean = math.fsum(training) / len(training)
+    deviation = math.sqrt(math.fsum((training - mean) ** 2) / len(training))
+    if (training == training[0]).all() or deviation == 0:
+        raise fault(
+            source.key, f"{source.labels} is constant in the training part; nothing to learn"
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = [((each - mean) / deviation).astype(np.float32) for each in values]
+    if not all(np.isfinite(each).all() for each in scaled):
+        raise fault(
+            source.key, f"{source.labels} does not fit float32 once standardized; rescale it"
+        )
+    return list(scaled), deviation
+
+
+def _counts(classes: tuple[str, ...], *parts: Part) -> dict[str, tuple[int, int, int]]:
+    if not classes:
+        return {}
+    a, b, c = (np.bincount(part.targets, minlength=len(classes)) for part in parts)
+    return {name: (int(a[i]), int(b[i]), int(c[i])) for i, name in enumerate(classes)}
+
+
+def _digest(parts: Mapping[str, Part], classes: tuple[str, ...]) -> str:
+    """Return 16 hexadecimal digits of all arrays, their types and shapes, and the classes."""
+    sums = hashlib.sha256(repr(classes).encode())
+    for name, part in parts.items():
+        for array in (part.inputs, part.targets):
+            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            sums.update(f"{name} {little.dtype.str} {little.shape}".encode())
+            sums.update(little.data)
+    return sums.hexdigest()[:16]
