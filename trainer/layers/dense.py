@@ -1,0 +1,56 @@
+"""A dense layer connects every input with every unit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.initializers import INITIALIZERS
+from trainer.layers.layer import Array, Backward, Forward, Layer, Parameter, Place, Shape
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """outputs (rows, units) = inputs (rows, n) @ weights + biases."""
+
+    units: int
+    initializer: str = "he"
+    initial_std: float = 0.01
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (units,)."""
+        if len(shape) != 1:
+            raise ValueError(f"a dense layer takes flat rows, not {shape}")
+        return (self.units,)
+
+    def parameters(self, shape: Shape) -> tuple[Parameter, ...]:
+        """Return weights (n, units) and biases (units,)."""
+        std = INITIALIZERS[self.initializer](shape[0], self.units, self.initial_std)
+        return Parameter("weight", (shape[0], self.units), std=std), Parameter(
+            "offset", (self.units,)
+        )
+
+    def bind(self, place: Place) -> tuple[Forward, Backward]:
+        """Return the passes."""
+        weights, biases = place.values
+        weights_gradient, biases_gradient = place.gradients
+        outputs, inputs_gradient = place.empty(self.units), place.empty(*place.shape)
+        ones = np.ones(place.rows, place.dtype)
+        inputs = outputs
+
+        def forward(x: Array) -> Array:
+            nonlocal inputs
+            inputs = x
+            np.dot(x, weights, out=outputs)
+            np.add(outputs, biases, out=outputs)
+            return outputs
+
+        def learn(gradient: Array) -> Array:
+            np.dot(inputs.T, gradient, out=weights_gradient)
+            np.dot(ones, gradient, out=biases_gradient)  # a sum over rows, by BLAS
+            return gradient
+
+        def backward(gradient: Array) -> Array:
+            learn(gradient)
+            return np.dot(gradient, weights.T, out=inputs_gradient)
+
+        return forward, learn if place.first else backward

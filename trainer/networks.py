@@ -1,0 +1,138 @@
+"""A network is layers in a row, and one array that holds everything they know."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from trainer.layers.activations import ACTIVATIONS
+from trainer.layers.dense import Dense
+from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+
+# Rows are predicted in chunks whose intermediate results fit into a cache: so many numbers.
+_CHUNK = 2**18
+_KINDS = ("weight", "offset", "statistic")
+
+LAYERS: Mapping[str, type[Layer]] = {"dense": Dense, **ACTIVATIONS}
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The layers of a network, bound to buffers for one number of rows."""
+
+    forwards: tuple[Forward, ...]
+    backwards: tuple[Backward, ...]  # the last layer's first
+
+    def forward(self, inputs: Array) -> Array:
+        """Return the outputs; they are overwritten by the next call."""
+        for forward in self.forwards:
+            inputs = forward(inputs)
+        return inputs
+
+    def backward(self, gradient: Array) -> None:
+        """Fill the network's gradient, from the gradient of the loss by the outputs."""
+        for backward in self.backwards:
+            gradient = backward(gradient)
+
+
+class Network:
+    """Layers, and their parameters side by side in one array, weights first.
+
+    `values` holds weights, offsets (biases and the like) and statistics; `parameters`, what is
+    learned, and `weights`, what is regularized, are views of it. An optimizer's step is a few
+    operations on `parameters` and `gradient`, however many layers there are.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: Shape, dtype: DTypeLike = np.float32
+    ) -> None:
+        """Arrange the parameters, all zero; raise ValueError where two layers do not fit."""
+        self.layers = tuple(layers)
+        self.shapes = [tuple(input_shape)]  # of one row: the input, then after each layer
+        for layer in self.layers:
+            self.shapes.append(layer.output_shape(self.shapes[-1]))
+        self._asked = [
+            layer.parameters(shape) for layer, shape in zip(self.layers, self.shapes, strict=False)
+        ]
+        sizes = {
+            kind: sum(math.prod(p.shape) for ps in self._asked for p in ps if p.kind == kind)
+            for kind in _KINDS
+        }
+        learned = sizes["weight"] + sizes["offset"]
+        self.values = np.zeros(sum(sizes.values()), dtype)
+        self.parameters = self.values[:learned]
+        self.gradient = np.zeros(learned, dtype)
+        self.weights = self.values[: sizes["weight"]]
+        self.weights_gradient = self.gradient[: sizes["weight"]]
+        self._views = self._arrange(self.values)
+        self._gradients = self._arrange(self.gradient)
+
+    def initialize(self, random: np.random.Generator) -> None:
+        """Draw every parameter anew."""
+        for asked, views in zip(self._asked, self._views, strict=True):
+            for parameter, view in zip(asked, views, strict=True):
+                view[...] = parameter.mean
+                if parameter.std:
+                    view += parameter.std * random.standard_normal(view.shape, view.dtype.type)
+
+    def rows(self, inputs: Array) -> Array:
+        """Return a view of inputs (rows, …) in the shape that the first layer takes."""
+        return inputs.reshape(len(inputs), *self.shapes[0])
+
+    def bind(self, rows: int, random: np.random.Generator, training: bool = True) -> Pass:
+        """Return the layers bound to buffers for `rows` rows."""
+        passes = [
+            layer.bind(
+                Place(
+                    shape=self.shapes[number],
+                    rows=rows,
+                    dtype=self.values.dtype,
+                    values=self._views[number],
+                    gradients=self._gradients[number],
+                    random=random,
+                    training=training,
+                    first=number == 0,
+                )
+            )
+            for number, layer in enumerate(self.layers)
+        ]
+        return Pass(tuple(f for f, _ in passes), tuple(b for _, b in reversed(passes)))
+
+    def predictor(self, rows: int) -> Callable[[Array], Array]:
+        """Return a function from inputs of exactly `rows` rows to outputs, for inference.
+
+        What it returns is overwritten by the next call.
+        """
+        numbers = sum(math.prod(shape) for shape in self.shapes)
+        chunks = max(1, -(-rows * numbers // _CHUNK))
+        size = -(-rows // chunks)
+        bound = self.bind(size, np.random.default_rng(0), training=False)
+        outputs = np.empty((rows, *self.shapes[-1]), self.values.dtype)
+
+        def predict(inputs: Array) -> Array:
+            for start in range(0, rows, size):
+                start = min(start, rows - size)  # the last chunk overlaps the one before
+                stop = start + size
+                outputs[start:stop] = bound.forward(inputs[start:stop])
+            return outputs
+
+        return predict
+
+    def _arrange(self, flat: Array) -> list[tuple[Array, ...]]:
+        """Return views of `flat` for each parameter of each layer, empty beyond its end."""
+        places: dict[tuple[int, int], Array] = {}
+        start = 0
+        for kind in _KINDS:
+            for number, asked in enumerate(self._asked):
+                for index, parameter in enumerate(asked):
+                    if parameter.kind == kind:
+                        stop = start + math.prod(parameter.shape)
+                        part = flat[start:stop]
+                        places[number, index] = part.reshape(parameter.shape if part.size else (0,))
+                        start = stop
+        return [
+            tuple(places[number, index] for index in range(len(asked)))
+            for number, asked in enumerate(self._asked)
+        ]
