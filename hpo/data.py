@@ -125,7 +125,7 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
     description = Description(
         source=settings.source,
         task=task,
-        target=settings.target,
+        target=source.target,
         scale=scale,
         rows={name: len(part.targets) for name, part in parts.items()},
         shape=training.inputs.shape[1:],
@@ -144,7 +144,7 @@ def _task(source: Source, task: Task | None) -> Task:
     rows of each; otherwise they may be either, and the study file has to say.
     """
     labels = source.training.labels
-    if labels.dtype.kind in "UO":
+    if labels.dtype.kind == "O":
         if task == "regression":
             raise fault("task", f"regression needs numbers, but {source.labels} is text")
         return "classification"
@@ -170,6 +170,8 @@ def _classes(
     """Return the classes' names, numbers in order of number, and the labels as indices."""
     kinds = np.unique(labels[0])
     names = tuple(_name(kind) for kind in kinds)
+    if broken := [name for name in names if any("\ud800" <= c <= "\udfff" for c in name)]:
+        raise fault(source.key, f"{source.labels} is not Unicode text: {listed(broken)}")
     if len(kinds) < 2:
         raise fault(
             source.key, f"{source.labels} has one class only, {quoted(names[0])}; it needs two"

@@ -3,6 +3,7 @@
 import difflib
 import gzip
 import math
+import re
 import socket
 import struct
 import warnings
@@ -29,6 +30,7 @@ MOST_CATEGORIES = 100  # a text column with more distinct values is a name or a 
 _LARGEST = float(np.finfo(np.float32).max)
 _SHOWN = 20  # columns listed in an error
 _CHUNK = 1 << 20  # bytes
+_OPENML_NAME = re.compile(r"[\w.,()+-]*\w[\w.,()+-]*", re.ASCII)
 _OPENML_TIMEOUT = 30.0  # seconds without an answer
 
 
@@ -36,7 +38,7 @@ _OPENML_TIMEOUT = 30.0  # seconds without an answer
 class Rows:
     """Rows as a source has them: `inputs` (rows, …) of real numbers, `labels` (rows,).
 
-    Labels are text (objects or NumPy strings), bool or real numbers; nothing is missing.
+    Labels are text (str objects), bool or real numbers; nothing is missing.
     """
 
     inputs: NDArray[Any]
@@ -47,20 +49,26 @@ class Rows:
 class Source:
     """What was read. `test` is None where the source brings no test set of its own.
 
-    `key` is the key of the study file that chose the labels, `labels` says where they stand.
-    `features` names the columns of a table; `indicators` marks those that are one-hot.
+    `labels` says where the labels stand, for errors; `target` is their column in a table.
+    `features` names the inputs of a table; `indicators` marks those that are one-hot.
     `classes_plain` is True where the labels can only be classes, whatever their values.
+    `version` is that of a set from OpenML.
     """
 
     training: Rows
     test: Rows | None = None
     images: bool = False
-    key: str = "source"
-    labels: str = "labels"
+    labels: str = "the labels"
+    target: str | None = None
     features: tuple[str, ...] = ()
     indicators: NDArray[np.bool_] | None = None
     classes_plain: bool = False
     version: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of the study file that chose the labels."""
+        return "source" if self.target is None else "target"
 
 
 def fault(key: str, problem: str) -> InputError:
@@ -111,7 +119,7 @@ def read(source: str, folder: Path, *, target: str | None, drop: Sequence[str]) 
         elif path.suffix.lower() == ".parquet":
             return _table(_parquet(path, source), source, target, drop)
         else:
-            there = f"{str(path)!r} exists, but is no such file"
+            there = f"{str(path)!r} exists, but has none of these endings"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
         raise fault("source", f"{source!r} cannot be read: {error}") from error
     raise fault("source", f"{source!r} is not a source; {there}; a source is {KINDS}")
@@ -243,7 +251,7 @@ def _npz(path: Path, source: str) -> Source:
         if test.inputs.shape[1:] != training.inputs.shape[1:]:
             shapes = f"{training.inputs.shape[1:]}, of test_inputs {test.inputs.shape[1:]}"
             raise fault("source", f"{source!r}: one row of inputs has the shape {shapes}")
-        if (test.labels.dtype.kind in "UO") != (training.labels.dtype.kind in "UO"):
+        if (test.labels.dtype.kind == "O") != (training.labels.dtype.kind == "O"):
             raise fault("source", f"{source!r}: of targets and test_targets only one is text")
     labels = f"targets of {source!r}"
     return Source(training, test, images=training.inputs.ndim > 2, labels=labels)
@@ -268,15 +276,19 @@ def _array(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
             "source", f"{source!r}: {name} promises {shape} of {dtype}, but has {content} bytes"
         )
     with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    # Python's strings check their characters, NumPy's do not.
+    return array.astype(object) if array.dtype.kind == "U" else array
 
 
 def _checked(inputs: NDArray[Any], labels: NDArray[Any], prefix: str, source: str) -> Rows:
     first, second = f"{source!r}: {prefix}inputs", f"{source!r}: {prefix}targets"
     if inputs.dtype.kind not in "biuf":
         raise fault("source", f"{first} are {inputs.dtype}, not real numbers")
-    if labels.dtype.kind not in "biufU":
-        raise fault("source", f"{second} are {labels.dtype}; they must be numbers, bool or text")
+    if labels.dtype.kind not in "biufO":
+        raise fault(
+            "source", f"{second} are {labels.dtype}; they must be real numbers, bool or text"
+        )
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise fault(
             "source", f"{first} have the shape {inputs.shape}; it must be (rows, features, …)"
@@ -358,7 +370,8 @@ def _parquet(path: Path, source: str) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        with path.open("rb") as file:  # a path named key=value would add a column of that name
+            return pd.read_parquet(file, engine="pyarrow")
     except Exception as error:  # pyarrow, and pandas on what the file says of itself
         raise fault(
             "source", f"{source!r} is no whole .parquet file ({type(error).__name__}: {error})"
@@ -370,8 +383,8 @@ def _openml(source: str, target: str | None, drop: Sequence[str]) -> Source:
     from sklearn.datasets import fetch_openml
 
     name = source.removeprefix("openml:").strip()
-    if not name:
-        raise fault("source", 'a name is missing; write "openml:NAME"')
+    if not _OPENML_NAME.fullmatch(name):  # it becomes part of an address and of a path
+        raise fault("source", f'{source!r} has no usable name; write "openml:NAME"')
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_OPENML_TIMEOUT)  # fetch_openml itself would wait without end
     try:
@@ -426,7 +439,7 @@ def _table(
     matrix, features, indicators = _matrix(inputs, source)
     return Source(
         Rows(matrix, labels),
-        key="target",
+        target=target,
         labels=f"column {quoted(target)} of {source!r}",
         features=features,
         indicators=indicators,
@@ -456,12 +469,12 @@ def _refuse_missing(inputs: "pd.DataFrame", source: str) -> None:
         raise fault(
             "source",
             f"{source!r} has missing (NaN) or infinite values in {some}{more}; fill them, remove "
-            f"the rows, or leave the columns out with drop = {quoted_list(at_fault)}",
+            f"the rows, or leave the columns out with drop = {_toml_list(at_fault)}",
         )
 
 
-def quoted_list(names: Iterable[str]) -> str:
-    """Return names as a TOML list, at most 20 of them."""
+def _toml_list(names: Iterable[str]) -> str:
+    """Return names as a list for the study file, at most 20 of them."""
     return "[" + ", ".join('"' + str(name)[:60] + '"' for name in list(names)[:_SHOWN]) + "]"
 
 
@@ -473,12 +486,12 @@ def _matrix(
     features: list[str] = []
     indicators: list[bool] = []
     for name in inputs.columns:
-        values, is_category = _values(inputs[name], "drop", source)
+        values, is_category = _values(inputs[name], "source", source)
         if is_category:
             kinds, codes = np.unique(values, return_inverse=True)
             if len(kinds) > MOST_CATEGORIES:
                 raise fault(
-                    "drop",
+                    "source",
                     f"text column {quoted(name)} of {source!r} has {len(kinds)} distinct values, "
                     f"more than {MOST_CATEGORIES} to make one-hot; add it to drop",
                 )
@@ -488,7 +501,7 @@ def _matrix(
             continue
         if problem := _unusable(values):
             raise fault(
-                "drop", f"column {quoted(name)} of {source!r} has {problem}; add it to drop"
+                "source", f"column {quoted(name)} of {source!r} has {problem}; add it to drop"
             )
         columns.append(values)
         features.append(str(name))
