@@ -222,8 +222,8 @@ def _draw(
     if sizes[smallest] < each + later:
         raise fault(
             key,
-            f"class {quoted(classes[smallest])} has {sizes[smallest]} rows, but needs "
-            f"{each + later} to be in every part; remove the class, add rows of it, or, where the "
+            f"class {quoted(classes[smallest])} has {sizes[smallest]} of the {each + later} rows "
+            "that it needs to be in every part; remove the class, add rows of it, or, where the "
             'labels are amounts, say task = "regression"',
         )
     if not least <= count <= most:

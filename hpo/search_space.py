@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Value: TypeAlias = "float | int | str | bool | tuple[Value, ...]"
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
@@ -146,6 +146,41 @@ class CategoricalDistribution:
 
 Distribution: TypeAlias = FloatDistribution | IntegerDistribution | CategoricalDistribution
 SearchSpace: TypeAlias = Mapping[str, Distribution]
+
+
+def with_range(
+    distribution: FloatDistribution | IntegerDistribution, low: float, high: float
+) -> FloatDistribution | IntegerDistribution:
+    """Return the distribution from `low` to `high`, as they are."""
+    if isinstance(distribution, IntegerDistribution):
+        return replace(distribution, low=int(low), high=int(high))
+    return replace(distribution, low=float(low), high=float(high))
+
+
+def to_table(distribution: Distribution) -> dict[str, Any]:
+    """Return the distribution as a study file writes it."""
+    table = {name: value for name, value in vars(distribution).items() if value is not None}
+    return {**table, "integer": True} if isinstance(distribution, IntegerDistribution) else table
+
+
+def from_table(table: Mapping[str, Any]) -> Distribution:
+    """Return the distribution that `to_table` wrote, also after a passage through JSON."""
+    values = {name: as_tuples(value) for name, value in table.items() if name != "integer"}
+    if "choices" in values:
+        return CategoricalDistribution(**values)
+    return (IntegerDistribution if table.get("integer") else FloatDistribution)(**values)
+
+
+def as_tuples(value: Any) -> Any:
+    """Return `value` with all lists in it as tuples, which no one can change."""
+    return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def describe(distribution: Distribution) -> str:
+    """Return the range as a person writes it: "1e-06 to 0.01"."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(map(str, distribution.choices))
+    return f"{distribution.low:.6g} to {distribution.high:.6g}"
 
 
 def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) -> bool:

@@ -1,6 +1,7 @@
 """A study file as a value: parsed once, so that a wrong file gets no further than here."""
 
 import difflib
+import inspect
 import json
 import re
 import tomllib
@@ -34,6 +35,8 @@ from hpo.search_space import (
     FloatDistribution,
     IntegerDistribution,
     Value,
+    as_tuples,
+    with_range,
 )
 from hpo.trial import Direction
 
@@ -41,7 +44,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_a
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
 
 
-class _Wrong(ValueError):
+class _WrongKeyError(ValueError):
     """A value is wrong at `key`, relative to the field that is being validated."""
 
     def __init__(self, key: str, message: str) -> None:
@@ -81,8 +84,8 @@ class RoundSettings(BaseModel):
         try:
             checked = adapter.validate_python(settings)
         except ValidationError as error:
-            key, message = _first(error, {(): list(kind.__dataclass_fields__)})
-            raise _Wrong(key, message) from None
+            key, message = _first(error, {(): list(inspect.signature(kind).parameters)})
+            raise _WrongKeyError(key, message) from None
         return kind(**vars(checked))
 
 
@@ -101,28 +104,30 @@ class _Range(BaseModel):
     high: float
     log: bool = False
     step: float | None = Field(default=None, gt=0)
-    limits: Annotated[tuple[float, float] | None, BeforeValidator(lambda v: _tuples(v))] = None
+    limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
 
     @model_validator(mode="after")
     def _ordered(self) -> "_Range":
         if not self.low < self.high:
-            raise _Wrong("low", f"{self.low:g} is not below high = {self.high:g}; swap or part them")
+            raise _WrongKeyError(
+                "low", f"{self.low:g} is not below high = {self.high:g}; swap or part them"
+            )
         if self.log and self.low <= 0:
-            raise _Wrong("low", f"a log range cannot touch zero, and low is {self.low:g}; "
+            raise _WrongKeyError("low", f"a log range cannot touch zero, and low is {self.low:g}; "
                                 "raise it or drop `log`")
         if self.log and self.step is not None:
-            raise _Wrong("step", "a log range takes no step; drop one of the two")
+            raise _WrongKeyError("step", "a log range takes no step; drop one of the two")
         steps = (self.high - self.low) / (self.step or 1)
         if self.step is not None and abs(steps - round(steps)) > 1e-6:
-            raise _Wrong("step", f"{self.step:g} does not lead from {self.low:g} to "
+            raise _WrongKeyError("step", f"{self.step:g} does not lead from {self.low:g} to "
                                  f"{self.high:g} in whole steps; move an edge")
         if self.limits is not None and not (
             self.limits[0] <= self.low and self.high <= self.limits[1]
         ):
-            raise _Wrong("limits", f"{list(self.limits)} does not hold the range from "
+            raise _WrongKeyError("limits", f"{list(self.limits)} does not hold the range from "
                                    f"{self.low:g} to {self.high:g}; widen the limits")
         if self.log and self.limits is not None and self.limits[0] <= 0:
-            raise _Wrong("limits", "a log range cannot touch zero; raise the lower limit")
+            raise _WrongKeyError("limits", "a log range cannot touch zero; raise the lower limit")
         return self
 
 
@@ -202,7 +207,7 @@ class Study(BaseModel):
         fixed = info.data.get("fixed", {})
         for name in space:
             if name in fixed:
-                raise _Wrong(name, "is in [fixed] as well; take it out of one of them")
+                raise _WrongKeyError(name, "is in [fixed] as well; take it out of one of them")
         return {name: _distribution(name, table, hints) for name, table in space.items()}
 
     @field_validator("start", mode="before")
@@ -217,11 +222,13 @@ class Study(BaseModel):
         for index, given in enumerate(start, start=1):
             for name in given:
                 if name in hints and name not in space:
-                    raise _Wrong(f"{index}.{name}", "is not searched; add it to [search_space]")
+                    raise _WrongKeyError(
+                        f"{index}.{name}", "is not searched; add it to [search_space]"
+                    )
             typed = {name: _typed(name, value, hints, f"{index}.") for name, value in given.items()}
             for name, value in typed.items():
                 if not space[name].contains(value):
-                    raise _Wrong(f"{index}.{name}", f"{value!r} lies outside its range; "
+                    raise _WrongKeyError(f"{index}.{name}", f"{value!r} lies outside its range; "
                                                     "move the point or widen the range")
             points.append(typed)
         return tuple(points)
@@ -235,7 +242,7 @@ class Study(BaseModel):
             if refusal is not None:
                 name = next((n for n in (*self.fixed, *values) if refusal.startswith(n)), "")
                 table = "search_space" if name in values else "fixed"
-                raise _Wrong(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
+                raise _WrongKeyError(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
         return self
 
     def with_search_space(self, search_space: Mapping[str, Distribution]) -> "Study":
@@ -299,10 +306,8 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
             return name, CategoricalDistribution(tuple(by_text[c] for c in rest.split(",")))
         low, high = rest.split(":")
         number = int if isinstance(old, IntegerDistribution) else float
-        table = _Range.model_validate(
-            {"low": number(low), "high": number(high), "log": old.log, "step": old.step,
-             "limits": old.limits}
-        )
+        new = with_range(old, number(low), number(high))
+        _Range.model_validate(vars(new))
     except KeyError as error:
         raise InputError(f"--range {text}: {error.args[0]!r} is no choice of {name}") from None
     except ValidationError as error:
@@ -310,8 +315,7 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
         raise InputError(f"--range {text}: {key}: {message}") from None
     except ValueError:
         raise InputError(f"--range {text}: write two numbers as LOW:HIGH") from None
-    return name, type(old)(number(table.low), number(table.high), old.log,
-                           old.step, old.limits)  # type: ignore[arg-type]
+    return name, new
 
 
 def _data_settings(table: Any) -> DataSettings:
@@ -321,11 +325,11 @@ def _data_settings(table: Any) -> DataSettings:
         raise ValueError("write it as a table [data]")
     try:
         checked = TypeAdapter(_Data).validate_python(
-            {key: _tuples(value) for key, value in table.items()}
+            {key: as_tuples(value) for key, value in table.items()}
         )
     except ValidationError as error:
         key, message = _first(error, {(): list(DataSettings.__dataclass_fields__)})
-        raise _Wrong(key, message) from None
+        raise _WrongKeyError(key, message) from None
     return DataSettings(**vars(checked))
 
 
@@ -348,7 +352,7 @@ def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -
     if kind in ("missing", "missing_argument"):
         return key, "is missing; add it"
     cause = details.get("ctx", {}).get("error")
-    if isinstance(cause, _Wrong):
+    if isinstance(cause, _WrongKeyError):
         return ".".join(part for part in (key, cause.key) if part), str(cause)
     if isinstance(cause, ValueError):
         return key, str(cause)
@@ -384,16 +388,12 @@ def _typed(name: str, value: object, hints: Mapping[str, Any], key_prefix: str =
     """Return `value` as the type of the hyperparameter: lists as tuples, 1 as 1.0."""
     key = key_prefix + name
     if name not in hints:
-        raise _Wrong(key, f"unknown hyperparameter{_nearest(name, hints)}")
+        raise _WrongKeyError(key, f"unknown hyperparameter{_nearest(name, hints)}")
     try:
-        typed: Value = TypeAdapter(hints[name]).validate_python(_tuples(value), strict=True)
+        typed: Value = TypeAdapter(hints[name]).validate_python(as_tuples(value), strict=True)
     except ValidationError as error:
-        raise _Wrong(key, _first(error, {})[1]) from None
+        raise _WrongKeyError(key, _first(error, {})[1]) from None
     return typed
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def _number_type(hint: Any) -> type | None:
@@ -408,23 +408,23 @@ def _number_type(hint: Any) -> type | None:
 
 def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
     if name not in hints:
-        raise _Wrong(name, f"unknown hyperparameter{_nearest(name, hints)}")
+        raise _WrongKeyError(name, f"unknown hyperparameter{_nearest(name, hints)}")
     if not isinstance(table, dict):
-        raise _Wrong(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
+        raise _WrongKeyError(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
                            "or put a single value in [fixed]")
     number = _number_type(hints[name])
     model: type[BaseModel] = _Choices if "choices" in table or number is None else _Range
     try:
-        checked = model.model_validate({key: _tuples(value) for key, value in table.items()})
+        checked = model.model_validate({key: as_tuples(value) for key, value in table.items()})
     except ValidationError as error:
         key, message = _first(error, {(): list(model.model_fields)})
-        raise _Wrong(f"{name}.{key}".rstrip("."), message) from None
+        raise _WrongKeyError(f"{name}.{key}".rstrip("."), message) from None
     if isinstance(checked, _Choices):
         values = tuple(
             _typed(name, value, hints) for value in checked.choices
         )
         if len(set(map(repr, values))) < len(values):
-            raise _Wrong(f"{name}.choices", "a choice stands there twice; name each once")
+            raise _WrongKeyError(f"{name}.choices", "a choice stands there twice; name each once")
         return CategoricalDistribution(values)
     assert isinstance(checked, _Range)
     if number is float:
@@ -434,7 +434,7 @@ def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distributi
                                  checked.limits)
     edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
     if any(edge != int(edge) for edge in edges):
-        raise _Wrong(name, "takes whole numbers; write its range in whole numbers")
+        raise _WrongKeyError(name, "takes whole numbers; write its range in whole numbers")
     limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
     return IntegerDistribution(int(checked.low), int(checked.high), checked.log,
                                int(checked.step or 1), limits)
@@ -442,4 +442,4 @@ def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distributi
 
 def _typed_edge(name: str, key: str, value: float) -> None:
     if not re.fullmatch(r"-?[0-9.e+-]+", repr(value)):
-        raise _Wrong(f"{name}.{key}", f"{value} is not a finite number; write one")
+        raise _WrongKeyError(f"{name}.{key}", f"{value} is not a finite number; write one")

@@ -1,0 +1,245 @@
+"""The outbox keeps results on disk until the record has them, and delivers them meanwhile."""
+
+import fcntl
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.search_space import as_tuples
+from hpo.trial import State, Trial, TrialResult
+from hpo.workers import Progress
+
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
+BACKLOG = 200  # results that may wait for a record that answers, before the search waits too
+
+
+class Record(Protocol):
+    """Where results are delivered to."""
+
+    def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
+        """Write a result; RecordUnavailable: try again; RecordRefused: never."""
+        ...
+
+    def show(self, study: str, progress: Progress) -> None:
+        """Write the epochs of a trial that runs."""
+        ...
+
+
+class Outbox:
+    """A file of results, one JSON line each, that only this process writes.
+
+    A line is on disk when `add` returns. What was delivered is noted in a line as well; the file
+    is emptied as soon as nothing is left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and take it for this process.
+
+        Raises InputError where another process has it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file: IO[bytes] = os.fdopen(descriptor, "r+b")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another process runs this study ({path} is locked); wait for it, or stop it"
+            ) from None
+        self._waiting: dict[tuple[int, int, int], TrialResult] = {}
+        self._lock = threading.Lock()
+        self._load()
+
+    def waiting(self) -> list[TrialResult]:
+        """Return the results that were not delivered, in order."""
+        with self._lock:
+            return list(self._waiting.values())
+
+    def add(self, result: TrialResult) -> None:
+        """Write a result to disk, and return when it is there."""
+        with self._lock:
+            self._write({"result": asdict(result)})
+            os.fsync(self._file.fileno())
+            self._waiting[_key(result)] = result
+
+    def drop(self, result: TrialResult) -> None:
+        """Note that a result was delivered: at worst it is delivered once more."""
+        with self._lock:
+            del self._waiting[_key(result)]
+            if self._waiting:
+                self._write({"delivered": _key(result)})
+            else:
+                self._file.truncate(0)
+                self._file.seek(0)
+
+    def set_aside(self, result: TrialResult, reason: str) -> Path:
+        """Move a result that the record will never take to a file of its own."""
+        aside = self.path.with_suffix(".refused.jsonl")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps({"reason": reason, "result": asdict(result)}) + "\n")
+        self.drop(result)
+        return aside
+
+    def close(self) -> None:
+        """Let other processes have the file."""
+        self._file.close()
+
+    def _load(self) -> None:
+        whole = 0
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break  # the process died while it wrote this line, so nothing counts on it
+            whole += len(line)
+            entry = json.loads(line)
+            if "result" in entry:
+                result = _result(entry["result"])
+                self._waiting[_key(result)] = result
+            else:
+                self._waiting.pop(tuple(entry["delivered"]), None)
+        self._file.seek(whole)
+        self._file.truncate()
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        """Write a line, or nothing of it."""
+        start = self._file.tell()
+        try:
+            self._file.write(json.dumps(entry).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            self._file = _reopened(self._file, start)
+            raise HPOError(
+                f"{self.path}: {error.strerror}; make room, then the same command goes on"
+            ) from error
+
+
+class Delivery(threading.Thread):
+    """Delivers the outbox to the record, in the background, one result after another.
+
+    `notify` is called with a line for the user: once when the record goes away, once when it is
+    back, and for each result it refuses.
+    """
+
+    def __init__(
+        self, outbox: Outbox, record: Record, study: str, metric: str, notify: Callable[[str], None]
+    ) -> None:
+        super().__init__(name="delivery", daemon=True)
+        self._outbox, self._record, self._notify = outbox, record, notify
+        self._study, self._metric = study, metric
+        self._queue: queue.Queue[tuple[TrialResult, bool] | Progress | None] = queue.Queue()
+        self._stopping = threading.Event()
+        self._away = False
+        self._error: HPOError | None = None
+        for result in outbox.waiting():
+            self._queue.put((result, True))
+
+    def add(self, result: TrialResult) -> None:
+        """Put a result on disk and in the queue; wait while a working record is far behind.
+
+        Raises whatever ended the delivery.
+        """
+        self._outbox.add(result)
+        self._queue.put((result, False))
+        while self._queue.qsize() > BACKLOG and not self._away and self.is_alive():
+            self._stopping.wait(0.01)
+        self._raise()
+
+    def show(self, progress: Progress) -> None:
+        """Put epochs of a running trial in the queue; they may be left out."""
+        if self._queue.qsize() < BACKLOG and not self._away:
+            self._queue.put(progress)
+
+    def finish(self, seconds: float) -> bool:
+        """Wait until everything is delivered; False where it is not after so many seconds."""
+        waited = 0.0
+        while self._queue.unfinished_tasks and waited < seconds and self.is_alive():
+            self._stopping.wait(0.01)
+            waited += 0.01
+        self._raise()
+        return not self._queue.unfinished_tasks
+
+    def close(self) -> None:
+        """Stop after the write that is under way."""
+        self._stopping.set()
+        self._queue.put(None)
+        if self.is_alive():
+            self.join()
+
+    def run(self) -> None:
+        """Deliver until closed."""
+        while not self._stopping.is_set():
+            item = self._queue.get()
+            try:
+                if isinstance(item, Progress):
+                    self._show(item)
+                elif item is not None:
+                    self._deliver(*item)
+            except HPOError as error:
+                self._error = error
+                return
+            finally:
+                self._queue.task_done()
+
+    def _deliver(self, result: TrialResult, again: bool) -> None:
+        tries = 0
+        while not self._stopping.is_set():
+            try:
+                self._record.deliver(self._study, self._metric, result, again=again or tries > 0)
+            except RecordUnavailable as error:
+                if not self._away:
+                    self._away = True
+                    self._notify(
+                        f"the record is away ({error}); results wait in {self._outbox.path}"
+                    )
+                self._stopping.wait(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+                tries += 1
+            except RecordRefused as error:
+                aside = self._outbox.set_aside(result, str(error))
+                self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
+                return
+            else:
+                self._outbox.drop(result)
+                if self._away:
+                    self._away = False
+                    self._notify("the record is back")
+                return
+
+    def _show(self, progress: Progress) -> None:
+        try:
+            self._record.show(self._study, progress)
+        except (RecordUnavailable, RecordRefused):
+            return  # the result will say it all
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def _reopened(file: IO[bytes], size: int) -> IO[bytes]:
+    """Return the file cut back to `size`, without what is left in the buffer of `file`."""
+    descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    again = os.fdopen(descriptor, "r+b")
+    again.seek(size)
+    try:
+        file.close()
+    except OSError:
+        os.ftruncate(descriptor, size)
+    return again
+
+
+def _key(result: TrialResult) -> tuple[int, int, int]:
+    return result.trial.round, result.trial.number, result.attempt
+
+
+def _result(table: Mapping[str, Any]) -> TrialResult:
+    trial = dict(table["trial"], cut_offs=None)
+    trial["hyperparameters"] = {n: as_tuples(v) for n, v in trial["hyperparameters"].items()}
+    return TrialResult(**{**table, "trial": Trial(**trial), "state": State(table["state"])})

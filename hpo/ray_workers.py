@@ -1,0 +1,143 @@
+"""Workers of a Ray cluster, local or remote, behind the same events as the inline ones."""
+
+import logging
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.objective import Data
+from hpo.trial import State, Trial, TrialResult
+from hpo.workers import Event, Job, Lost, Progress, attempt_trial, limit_threads
+
+OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
+_SETTINGS = {
+    "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class RayWorkers:
+    """Runs each attempt at a trial as one Ray task that yields events.
+
+    With `address` on an existing cluster; without, on a Ray of its own with `workers` CPUs,
+    which ends with `close`.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        data: Data,
+        *,
+        address: str | None = None,
+        workers: int | None = None,
+    ) -> None:
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
+        import ray
+
+        self._ray = ray
+        try:
+            if address is None:
+                _start_local(workers or max(os.cpu_count() or 1, job.threads), _size(data))
+            else:
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            where = address or "this machine"
+            raise InputError(
+                f"no Ray cluster answers at {where} ({_one_line(error)}); "
+                "check --ray-address and RAY_AUTH_TOKEN, or use --inline"
+            ) from error
+        self.slots = max(1, int(_cluster_cpus()) // job.threads)
+        self._job = ray.put(job)
+        self._data = ray.put(data)
+        # Attempts are repeated by the service, under a new number: never silently by Ray.
+        self._task = ray.remote(num_cpus=job.threads, max_retries=0)(_attempt)
+        self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
+
+    def submit(self, trial: Trial, attempt: int) -> None:
+        """Hand the trial to Ray, which waits for a free CPU."""
+        events = self._task.remote(self._job, self._data, trial, attempt)
+        self._running[events] = (trial, attempt)
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Wait for the next event of any trial, at most `timeout` seconds."""
+        if not self._running:
+            return None
+        waiting: list[Any] = list(self._running)
+        ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
+        if not ready:
+            return None
+        events = ready[0]
+        trial, attempt = self._running[events]
+        event: Event
+        try:
+            event = self._ray.get(next(events))
+        except self._ray.exceptions.OutOfMemoryError as error:
+            event = TrialResult(trial, State.FAILED, attempt=attempt, message=_one_line(error))
+        except (self._ray.exceptions.RayError, StopIteration) as error:
+            event = Lost(trial, attempt, _one_line(error))
+        if not isinstance(event, Progress):
+            del self._running[events]
+        return event
+
+    def close(self) -> None:
+        """Cancel what runs, by force after half a second, and leave or end Ray."""
+        exceptions = self._ray.exceptions
+        try:
+            for events in self._running:
+                self._ray.cancel(events)
+            if self._running:
+                self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0.5)
+            for events in self._running:
+                self._ray.cancel(events, force=True)
+        except (exceptions.RayError, ValueError, RuntimeError) as error:
+            logging.getLogger(__name__).debug("cancelling: %s", error)
+        self._running.clear()
+        self._ray.shutdown()
+
+
+def _attempt(job: Job, data: Data, trial: Trial, attempt: int) -> Iterator[Event]:
+    """Run in a worker process."""
+    _limit_once(job.threads)
+    yield from attempt_trial(job, data, trial, attempt)
+
+
+@cache
+def _limit_once(threads: int) -> None:
+    limit_threads(threads)
+
+
+def _cluster_cpus() -> float:
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("CPU", 1.0)
+
+
+def _start_local(workers: int, data_bytes: int) -> None:
+    import ray
+
+    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a Ray of its own
+    ray.init(
+        "local",
+        num_cpus=workers,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES + data_bytes,
+    )
+
+
+def _size(data: Data) -> int:
+    parts = [data.training, data.validation]
+    return sum(p.inputs.nbytes + p.targets.nbytes for p in parts if p is not None)
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

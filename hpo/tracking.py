@@ -1,0 +1,536 @@
+"""The record: studies, rounds and trials as MLflow runs, written and read by this module only."""
+
+import json
+import logging
+import os
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.search_space import (
+    CategoricalDistribution,
+    SearchSpace,
+    Value,
+    as_tuples,
+    describe,
+    from_table,
+    to_table,
+)
+from hpo.trial import EpochMetrics, State, Trial, TrialResult
+from hpo.workers import Progress
+
+if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow.entities import Run
+
+PAGE = 1000  # runs read by one request
+TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
+_STATUS = {
+    State.COMPLETE: "FINISHED",
+    State.DIVERGED: "FINISHED",  # a result, if a bad one
+    State.PRUNED: "KILLED",
+    State.FAILED: "FAILED",
+}
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the outbox tries again by itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round as the record has it; `settings` are those it was started with."""
+
+    number: int
+    run_id: str
+    search_space: SearchSpace
+    settings: Mapping[str, Any]
+    ended: bool
+    proposal: Sequence[Mapping[str, Any]] = ()  # how its ranges came from those before
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """All that the record knows of a study.
+
+    `results` are in order of round and number, with every epoch of the searched metric and the
+    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads from (round, number)
+    to the run of a result, `attempts` to the attempt and run of one that began without an end.
+    """
+
+    experiment_id: str
+    rounds: Sequence[Round] = ()
+    results: Sequence[TrialResult] = ()
+    spent: Sequence[TrialResult] = ()
+    runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
+
+
+class Tracking:
+    """A connection to an MLflow store or server; every call may raise RecordUnavailable."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        _check_reachable(uri)
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        self._client = _translated(lambda: MlflowClient(uri))
+        self._experiments: dict[str, str] = {}
+        self._rounds: dict[tuple[str, int], str] = {}
+        self._running: dict[tuple[str, int, int, int], tuple[str, int]] = {}
+
+    # studies
+
+    def studies(self) -> list[tuple[str, Mapping[str, str]]]:
+        """Return the names and tags of all studies, latest first."""
+        experiments = _pages(
+            lambda token: self._client.search_experiments(
+                filter_string="tags.hpo = 'study'", max_results=PAGE, page_token=token
+            )
+        )
+        return [(experiment.name, experiment.tags) for experiment in experiments]
+
+    def experiment(self, study: str) -> str | None:
+        """Return the id of the study's experiment; None where there is none.
+
+        Raises InputError where it was deleted, or where it is not one of ours.
+        """
+        known = self._experiments.get(study)
+        if known is not None:
+            return known
+        found = _translated(lambda: self._client.get_experiment_by_name(study))
+        if found is None:
+            return None
+        if found.lifecycle_stage == "deleted":
+            raise InputError(
+                f"the experiment {study!r} was deleted; restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, "
+                "or give the study another name"
+            )
+        if found.tags.get("hpo") != "study":
+            raise InputError(
+                f"the experiment {study!r} is not a study of hpo; give the study another name"
+            )
+        self._experiments[study] = found.experiment_id
+        return self._experiments[study]
+
+    def create(self, study: str, description: str, tags: Mapping[str, str]) -> str:
+        """Return the id of the study's experiment, created where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        experiment_id = self.experiment(study)
+        if experiment_id is None:
+            all_tags = {
+                "hpo": "study",
+                "mlflow.note.content": description,
+                # The UI opens such an experiment on its runs, not on traces.
+                "mlflow.experimentKind": "custom_model_development",
+                **tags,
+            }
+            try:
+                self._client.create_experiment(study, self._artifact_location(), tags=all_tags)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise _translation(error) from error
+            experiment_id = self.experiment(study)
+        if experiment_id is None:
+            raise RecordUnavailable(f"the experiment {study!r} was created and is gone")
+        return experiment_id
+
+    # rounds
+
+    def start_round(
+        self,
+        study: str,
+        number: int,
+        search_space: SearchSpace,
+        settings: Mapping[str, Any],
+        *,
+        proposal: Sequence[Mapping[str, Any]],
+        params: Mapping[str, str],
+        dataset: Mapping[str, Any],
+        files: Mapping[str, str],
+    ) -> Round:
+        """Record that a round begins: its ranges, what it came from, and what it runs on."""
+        from mlflow.entities import Dataset as MlflowDataset
+        from mlflow.entities import DatasetInput, InputTag, Param
+
+        experiment_id = self._experiments[study]
+        tags = {
+            "kind": "round",
+            "round": str(number),
+            "search_space": json.dumps({n: to_table(d) for n, d in search_space.items()}),
+            "settings": json.dumps(settings),
+            "mlflow.note.content": _round_note(search_space, proposal),
+            **_chunks("proposal", json.dumps(proposal) if proposal else ""),
+        }
+        edges = {}
+        for name, distribution in search_space.items():
+            if isinstance(distribution, CategoricalDistribution):
+                edges[f"{name}.choices"] = describe(distribution)
+            else:
+                edges[f"{name}.low"] = repr(distribution.low)
+                edges[f"{name}.high"] = repr(distribution.high)
+
+        def write() -> str:
+            run = self._client.create_run(experiment_id, run_name=f"round {number}", tags=tags)
+            run_id: str = run.info.run_id
+            all_params = [Param(k, v) for k, v in {**params, **edges}.items()]
+            self._client.log_batch(run_id, params=all_params)
+            entity = MlflowDataset(
+                name=str(dataset["source"])[-500:], digest=str(dataset["digest"])[:36],
+                source_type="local", source=json.dumps({"source": dataset["source"]}),
+                profile=json.dumps(dataset, default=list)[:16_000],
+            )
+            context = [InputTag("mlflow.data.context", "training and validation")]
+            self._client.log_inputs(run_id, [DatasetInput(entity, context)])
+            for path, text in files.items():
+                self._client.log_text(run_id, text, path)
+            return run_id
+
+        run_id = _translated(write)
+        self._rounds[study, number] = run_id
+        return Round(number, run_id, search_space, settings, False, proposal)
+
+    def end_round(
+        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+    ) -> None:
+        """Record that a round ended, with its best so far by trial number."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, value, now, step)
+            for name, values in best_so_far.items()
+            for step, value in enumerate(values, start=1)
+            if value == value  # not NaN: nothing was complete yet
+        ]
+
+        def write() -> None:
+            self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+            self._client.set_terminated(run_id, "FINISHED")
+
+        _translated(write)
+
+    def add_files(self, run_id: str, folder: Path) -> None:
+        """Add the files of a folder to a run."""
+        _translated(lambda: self._client.log_artifacts(run_id, str(folder)))
+
+    # trials
+
+    def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
+        """Record a result, with the whole curve of `metric` where it is read back in pages.
+
+        With `again` look first for what an earlier try left.
+
+        Raises RecordRefused where the run, its round or the experiment was deleted.
+        """
+        trial = result.trial
+        key = (study, trial.round, trial.number, result.attempt)
+        run_id, told = self._running.pop(key, (None, 0))
+        tags = _result_tags(result, metric)
+
+        def write() -> None:
+            nonlocal run_id
+            if run_id is None and again:
+                run_id = self._find(study, trial, result.attempt)
+            if run_id is None:
+                run_id = self._create_trial(study, trial, result.attempt, result.started, tags)
+                missing = {}
+            else:
+                missing = tags
+            self._log(run_id, result, told, missing)
+            ended = int((result.started + result.seconds) * 1000)
+            self._client.set_terminated(run_id, _STATUS[result.state], ended)
+
+        _translated(write)
+
+    def show(self, study: str, progress: Progress) -> None:
+        """Record the epochs of a trial that still runs, for those who watch."""
+        trial = progress.trial
+        key = (study, trial.round, trial.number, progress.attempt)
+
+        def write() -> None:
+            run_id, told = self._running.get(key, (None, 0))
+            if run_id is None:
+                run_id = self._create_trial(study, trial, progress.attempt, progress.started, {})
+            partial = TrialResult(
+                trial, State.COMPLETE, metrics=progress.metrics, started=progress.started,
+                seconds=time.time() - progress.started,
+            )
+            self._log(run_id, partial, told, {})
+            self._running[key] = run_id, len(progress.metrics)
+
+        _translated(write)
+
+    def discard(self, run_id: str) -> None:
+        """End and delete the run of an attempt that has no result, and mark it as ours to lose."""
+
+        def write() -> None:
+            self._client.set_tag(run_id, "superseded", "true")
+            self._client.set_terminated(run_id, "KILLED")
+            self._client.delete_run(run_id)
+
+        _translated(write)
+
+    def read(self, study: str) -> Recorded | None:
+        """Return all that the record knows of a study; None where it knows nothing."""
+        experiment_id = self.experiment(study)
+        if experiment_id is None:
+            return None
+        rounds: dict[str, Round] = {}
+        for run in self._runs(experiment_id, "tags.kind = 'round'"):
+            rounds[run.info.run_id] = _round(run)
+        metric = next((r.settings["metric"] for r in rounds.values()), "")
+        results: dict[tuple[int, int], TrialResult] = {}
+        runs: dict[tuple[int, int], str] = {}
+        attempts: dict[tuple[int, int], tuple[int, str]] = {}
+        for run in self._runs(experiment_id, "tags.kind = 'trial'"):
+            tags = run.data.tags
+            if tags.get("mlflow.parentRunId") not in rounds:
+                continue  # its round was deleted, and took it along
+            identity = int(tags["round"]), int(tags["number"])
+            if "state" in tags and run.info.status != "RUNNING":
+                results[identity] = _result(run, metric)
+                runs[identity] = run.info.run_id
+            elif attempts.get(identity, (0, ""))[0] < int(tags["attempt"]):
+                attempts[identity] = int(tags["attempt"]), run.info.run_id
+        spent = {}
+        for run in self._runs(experiment_id, "tags.kind = 'trial'", deleted=True):
+            tags = run.data.tags
+            identity = int(tags["round"]), int(tags["number"])
+            ours = tags.get("mlflow.parentRunId") in rounds and "superseded" not in tags
+            if ours and identity not in results:
+                spent[identity] = TrialResult(_trial(run), State.FAILED, message="deleted")
+        for round_ in rounds.values():
+            self._rounds[study, round_.number] = round_.run_id
+        return Recorded(
+            experiment_id,
+            tuple(sorted(rounds.values(), key=lambda r: r.number)),
+            tuple(results[identity] for identity in sorted(results)),
+            tuple(spent[identity] for identity in sorted(spent)),
+            runs,
+            attempts,
+        )
+
+    def _create_trial(
+        self, study: str, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
+    ) -> str:
+        run = self._client.create_run(
+            self._experiments[study],
+            start_time=int(started * 1000),
+            run_name=f"trial {trial.number}",
+            tags={
+                "mlflow.parentRunId": self._rounds[study, trial.round],
+                "kind": "trial",
+                "round": str(trial.round),
+                "number": str(trial.number),
+                "attempt": str(attempt),
+                "seed": str(trial.seed),
+                **tags,
+            },
+        )
+        run_id: str = run.info.run_id
+        return run_id
+
+    def _log(
+        self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
+    ) -> None:
+        """Log hyperparameters and the epochs after the first `told`, all in one batch."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        epochs = len(result.metrics)
+        metrics = []
+        for epoch in range(told + 1, epochs + 1):
+            # Spread over the trial, and the same again for the same result.
+            moment = int((result.started + result.seconds * epoch / epochs) * 1000)
+            for name, value in result.metrics[epoch - 1].items():
+                # MLflow turns infinity into a large number, which is worse than no number.
+                shown = value if abs(value) < float("inf") else float("nan")
+                metrics.append(Metric(name, shown, moment, epoch))
+        params = [Param(n, json.dumps(v)) for n, v in result.trial.hyperparameters.items()]
+        self._client.log_batch(
+            run_id, metrics, [] if told else params, [RunTag(k, v) for k, v in tags.items()]
+        )
+
+    def _find(self, study: str, trial: Trial, attempt: int) -> str | None:
+        """Return the run of an attempt, where an earlier delivery began one."""
+        from mlflow.entities import ViewType
+
+        found = self._client.search_runs(
+            [self._experiments[study]],
+            f"tags.kind = 'trial' and tags.round = '{trial.round}' and "
+            f"tags.number = '{trial.number}' and tags.attempt = '{attempt}'",
+            ViewType.ALL,
+        )
+        parent = self._rounds[study, trial.round]
+        ours = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent]
+        if any(run.info.lifecycle_stage == "deleted" for run in ours):
+            raise RecordRefused(f"trial {trial.number} of round {trial.round} was deleted")
+        return ours[0].info.run_id if ours else None
+
+    def _runs(self, experiment_id: str, query: str, deleted: bool = False) -> "Iterator[Run]":
+        from mlflow.entities import ViewType
+
+        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+        return _pages(
+            lambda token: self._client.search_runs(
+                [experiment_id], query, view, PAGE, ["attributes.start_time ASC"], token
+            )
+        )
+
+    def _artifact_location(self) -> str | None:
+        """Return a folder beside the database of a local store; None where a server decides."""
+        match = re.fullmatch(r"sqlite:///(.+)", self.uri)
+        if match is None:
+            return None
+        return (Path(match[1]).absolute().parent / "mlartifacts").as_uri()
+
+
+def without_password(address: str) -> str:
+    """Return an address without the password in it."""
+    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", address)
+
+
+def _check_reachable(uri: str) -> None:
+    """Raise RecordUnavailable at once where no server answers: MLflow would try for minutes."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            pass
+    except (OSError, ValueError) as error:
+        if getattr(error, "code", None) in (401, 403, 404):
+            return  # it is there; what it allows is seen when it is used
+        raise RecordUnavailable(
+            f"no MLflow server answers at {without_password(uri)}: {error}; "
+            "start it, or check --tracking-uri"
+        ) from error
+
+
+def _translated(call: Callable[[], T]) -> T:
+    """Run `call`; whatever MLflow or its database raise becomes an error of ours."""
+    try:
+        return call()
+    except HPOError:
+        raise
+    except Exception as error:
+        raise _translation(error) from error
+
+
+def _translation(error: Exception) -> HPOError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    text = without_password(lines[0])
+    code = getattr(error, "error_code", "")
+    if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE") or "lifecycle" in text:
+        return RecordRefused(text)
+    if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+        return InputError(f"MLflow refuses: {text}")
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return InputError(
+            f"MLflow refuses: {text}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    return RecordUnavailable(text)
+
+
+def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = _translated(lambda token=token: fetch(token))  # type: ignore[misc]
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _chunks(name: str, text: str) -> dict[str, str]:
+    """Return `text` as tags name, name.2, … that are short enough for MLflow."""
+    parts = [text[i : i + TAG_CHARACTERS] for i in range(0, len(text), TAG_CHARACTERS)]
+    return {name if i == 1 else f"{name}.{i}": part for i, part in enumerate(parts, start=1)}
+
+
+def _joined(name: str, tags: Mapping[str, str]) -> str:
+    text, part = tags.get(name, ""), 2
+    while f"{name}.{part}" in tags:
+        text += tags[f"{name}.{part}"]
+        part += 1
+    return text
+
+
+def _result_tags(result: TrialResult, metric: str) -> dict[str, str]:
+    tags = {
+        "state": result.state.value,
+        "seconds": repr(result.seconds),
+        "started": repr(result.started),
+        "place": result.place,
+    }
+    if result.value is not None:
+        tags |= {"value": repr(result.value), "epoch": str(result.epoch)}
+    if result.message:
+        tags["message"] = result.message
+        tags["mlflow.note.content"] = f"```\n{result.message}\n```"
+    return {**tags, **_chunks("curve", json.dumps(result.curve(metric)))}
+
+
+def _result(run: "Run", metric: str) -> TrialResult:
+    """Read back what `_result_tags` and the params of a trial's run say."""
+    tags = run.data.tags
+    curve: list[float] = json.loads(_joined("curve", tags) or "[]")
+    metrics: list[EpochMetrics] = [{metric: value} for value in curve]
+    if metrics:
+        metrics[-1] = {**run.data.metrics, metric: curve[-1]}
+    return TrialResult(
+        _trial(run),
+        State(tags["state"]),
+        float(tags["value"]) if "value" in tags else None,
+        int(tags["epoch"]) if "epoch" in tags else None,
+        metrics,
+        int(tags["attempt"]),
+        float(tags["started"]),
+        float(tags["seconds"]),
+        tags.get("place", ""),
+        tags.get("message", ""),
+    )
+
+
+def _trial(run: "Run") -> Trial:
+    tags = run.data.tags
+    return Trial(int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]))
+
+
+def _hyperparameters(run: "Run") -> dict[str, Value]:
+    return {name: as_tuples(json.loads(text)) for name, text in run.data.params.items()}
+
+
+def _round(run: "Run") -> Round:
+    tags = run.data.tags
+    return Round(
+        int(tags["round"]),
+        run.info.run_id,
+        {name: from_table(t) for name, t in json.loads(tags["search_space"]).items()},
+        json.loads(tags["settings"]),
+        run.info.status == "FINISHED",
+        json.loads(_joined("proposal", tags) or "[]"),
+    )
+
+
+def _round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]]) -> str:
+    """Return the description of a round in Markdown: its ranges, and why they are so."""
+    reasons = {move["name"]: move["reason"] for move in proposal}
+    lines = ["| hyperparameter | range | why |", "|---|---|---|"]
+    for name, distribution in search_space.items():
+        lines.append(f"| {name} | {describe(distribution)} | {reasons.get(name, 'as given')} |")
+    return "\n".join(lines)

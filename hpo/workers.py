@@ -1,0 +1,235 @@
+"""Workers run trials and tell what happens, event by event; these run them in this process."""
+
+import contextlib
+import io
+import os
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from hpo import objective as objectives
+from hpo.objective import Data, Model
+from hpo.search_space import Value
+from hpo.trial import (
+    CutOffs,
+    Direction,
+    EpochMetrics,
+    State,
+    Trial,
+    TrialResult,
+    is_finite,
+    read_value,
+    worse,
+)
+
+FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
+MESSAGE_LINES, MESSAGE_CHARACTERS = 15, 3000
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a study have in common: names and numbers, no live objects.
+
+    `search_path` holds the folders, besides Python's own, where the objective's module may lie.
+    """
+
+    objective: str
+    metric: str
+    direction: Direction
+    value: Literal["last", "best"]
+    fixed: Mapping[str, Value]
+    search_path: tuple[str, ...] = ()
+    threads: int = 1  # of the linear algebra libraries
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A trial runs: `metrics` are all its epochs so far."""
+
+    trial: Trial
+    attempt: int
+    started: float
+    place: str
+    metrics: Sequence[EpochMetrics]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker of an attempt died; nothing is known of the trial."""
+
+    trial: Trial
+    attempt: int
+    reason: str
+
+
+Event: TypeAlias = Progress | Lost | TrialResult
+
+
+class Workers(Protocol):
+    """Runs trials somewhere; every submitted attempt ends in one TrialResult or Lost."""
+
+    slots: int  # trials that run at the same time
+
+    def submit(self, trial: Trial, attempt: int) -> None:
+        """Take a trial; it may wait for a free slot."""
+        ...
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Wait for the next event, at most `timeout` seconds."""
+        ...
+
+    def close(self) -> None:
+        """Stop whatever runs, by force if need be."""
+        ...
+
+
+class InlineWorkers:
+    """Runs trials in this process, one after another."""
+
+    slots = 1
+
+    def __init__(self, job: Job, data: Data) -> None:
+        self._job, self._data = job, data
+        self._waiting: deque[tuple[Trial, int]] = deque()
+        self._events: Iterator[Event] = iter(())
+        limit_threads(job.threads)
+
+    def submit(self, trial: Trial, attempt: int) -> None:
+        """Put the trial at the end of the queue."""
+        self._waiting.append((trial, attempt))
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Run until something is to tell; None where nothing is left to run."""
+        while True:
+            event = next(self._events, None)
+            if event is not None or not self._waiting:
+                return event
+            trial, attempt = self._waiting.popleft()
+            self._events = attempt_trial(self._job, self._data, trial, attempt)
+
+    def close(self) -> None:
+        """Forget the queue."""
+        self._waiting.clear()
+        self._events = iter(())
+
+
+def attempt_trial(
+    job: Job, data: Data, trial: Trial, attempt: int
+) -> Iterator[Progress | TrialResult]:
+    """Run one trial: yield its progress every few seconds, and its result at the end.
+
+    Never raises an Exception: whatever goes wrong is a failed result that says why.
+    """
+    started, clock, place = time.time(), time.perf_counter(), _place()
+    metrics: list[EpochMetrics] = []
+    told = clock
+    output = _Tail()
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            epochs = _epochs(job, data, trial)
+        state = State.COMPLETE
+        while True:
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                yielded = next(epochs, None)
+            if yielded is None:
+                break
+            metrics.append({name: float(value) for name, value in yielded.items()})
+            if job.metric not in metrics[-1]:
+                raise KeyError(f"the objective yields no {job.metric!r}, but {', '.join(yielded)}")
+            if not is_finite(metrics[-1]):
+                state = State.DIVERGED
+                break
+            if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
+                state = State.PRUNED
+                break
+            if time.perf_counter() - told > FLUSH_SECONDS:
+                told = time.perf_counter()
+                yield Progress(trial, attempt, started, place, tuple(metrics))
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            epochs.close()
+        if not metrics:
+            raise ValueError("the objective yielded no epoch")
+        message = ""
+    except Exception as error:  # whatever an objective raises is this trial's result
+        state, message = State.FAILED, _last_lines(output.text() + _traceback(error))
+    value = epoch = None
+    if state in (State.COMPLETE, State.PRUNED):
+        curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
+        value, epoch = read_value(curve, job.value, job.direction)
+    yield TrialResult(
+        trial, state, value, epoch, tuple(metrics), attempt, started,
+        time.perf_counter() - clock, place, message,
+    )
+
+
+def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -> bool:
+    """Say whether a trial with these epochs stops at the last of them."""
+    epoch = len(metrics)
+    if epoch > len(cut_offs.by_epoch):
+        return False
+    compared = metrics[-1][job.metric]
+    if cut_offs.compare == "best":
+        curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
+        compared, _ = read_value(curve, "best", job.direction)
+    return worse(compared, cut_offs.by_epoch[epoch - 1], job.direction)
+
+
+_limits: object = None
+
+
+def limit_threads(threads: int) -> None:
+    """Give the linear algebra libraries of this process so many threads from now on.
+
+    More threads than the trial's share of the CPUs slow the others down, and change the bits.
+    """
+    global _limits
+    import numpy  # noqa: F401  # only a library that is loaded can be limited
+    from threadpoolctl import threadpool_limits
+
+    _limits = threadpool_limits(threads)
+
+
+def _epochs(job: Job, data: Data, trial: Trial) -> Generator[EpochMetrics, None, Model | None]:
+    for folder in job.search_path:
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    objective = objectives.find(job.objective)
+    hyperparameters = objective.hyperparameters(**{**job.fixed, **trial.hyperparameters})
+    return objective.function(hyperparameters, data, seed=trial.seed)
+
+
+def _place() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _traceback(error: Exception) -> str:
+    """Return the traceback without the frames of this module, which say nothing to a user."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if frame.filename != __file__]
+    lines = traceback.format_list(theirs) + traceback.format_exception_only(error)
+    return "".join(lines)
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.splitlines()[-MESSAGE_LINES:])[-MESSAGE_CHARACTERS:]
+
+
+class _Tail(io.TextIOBase):
+    """Keeps the end of what an objective prints."""
+
+    def __init__(self) -> None:
+        self._end = ""
+
+    def write(self, text: str) -> int:
+        self._end = (self._end + text)[-MESSAGE_CHARACTERS:]
+        return len(text)
+
+    def text(self) -> str:
+        if not self._end or self._end.endswith("\n"):
+            return self._end
+        return self._end + "\n"
