@@ -529,15 +529,19 @@ def _values(column: "pd.Series[Any]", key: str, source: str) -> tuple[NDArray[An
         return column.to_numpy(kind), is_category
     values = column.to_numpy(object)
     kinds = {type(value) for value in values}
-    if kinds == {str}:
+    too_large = False
+    if kinds == {int}:  # beyond 64 bits
+        too_large = max(abs(value) for value in values) > _LARGEST
+    elif kinds == {str}:  # so pandas leaves a column with a number of thousands of digits
+        too_large = any(len(v) > 300 and v.strip("+-").isdigit() for v in values)
+    if too_large:
+        problem = "has integers too large for float32"
+    elif kinds == {str}:
         return values, True
-    if kinds == {bool}:
+    elif kinds == {bool}:
         return values.astype(np.bool_), True
-    if kinds == {int}:  # too large for 64 bits
-        largest = max(abs(value) for value in values)
-        if largest <= _LARGEST:
-            return values.astype(np.float64), is_category
-        problem = f"has integers up to 2**{largest.bit_length()}, too large for float32"
+    elif kinds == {int}:
+        return values.astype(np.float64), is_category
     else:
         names = "/".join(sorted(kind.__name__ for kind in kinds))
         problem = f"holds {names} ({column.dtype}), neither numbers nor text nor bool"
