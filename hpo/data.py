@@ -72,8 +72,11 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
 
     Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
     in units of `target_scale` about the training part's mean. A relative source is relative to
-    `folder`. Where there are classes, every part has a row of each; otherwise, and for all that
-    is wrong with a file or a setting, raises InputError: one line that begins with the key.
+    `folder`. Classes are stratified: each has a row in every part, unless the source's own test
+    set lacks it.
+
+    Raises InputError for all that is wrong with a setting or a file: one line that begins with
+    the key, such as "[data] target: …".
     """
     for key, share in (("validation", settings.validation), ("test", settings.test)):
         if not 0 < share < 1:
@@ -88,22 +91,7 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
     if task == "classification":
         classes, values = _classes(source, labels)
     codes = values[0] if classes else None
-
-    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
-    rows: NDArray[np.intp] = np.arange(len(values[0]))
-    held_out = rows[:0]
-    if source.test is None:
-        count = math.ceil(round(settings.test * len(rows), 6))
-        rows, held_out = _draw("test", rows, codes, count, rngs[0], classes, later=2)
-    if settings.rows is not None:
-        if settings.rows > len(rows):
-            raise fault(
-                "rows", f"{settings.rows} asked for, but there are {len(rows)} training rows"
-            )
-        if settings.rows < len(rows):
-            _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, each=2)
-    count = math.ceil(round(settings.validation * len(rows), 6))
-    rows, validation_rows = _draw("validation", rows, codes, count, rngs[2], classes, later=1)
+    rows, validation_rows, held_out = _split(settings, seed, len(labels[0]), codes, source, classes)
 
     scale = settings.scale or ("range" if source.images else "standard")
     inputs = source.training.inputs
@@ -179,7 +167,9 @@ def _classes(
     for other in labels[1:]:
         if unknown := [_name(kind) for kind in np.setdiff1d(other, kinds)]:
             raise fault(
-                source.key, f"the test set has classes {listed(unknown)}, the training set not"
+                source.key,
+                f"the test set has classes {listed(unknown)}, but the training set has not; add "
+                "rows of them to it, or remove them from the test set",
             )
     return names, [np.searchsorted(kinds, each).astype(np.int64) for each in labels]
 
@@ -188,6 +178,35 @@ def _name(kind: Any) -> str:
     if isinstance(kind, (float, np.floating)) and float(kind).is_integer():
         return str(int(kind))
     return str(kind)
+
+
+def _split(
+    settings: DataSettings,
+    seed: int,
+    number: int,
+    codes: NDArray[np.int64] | None,
+    source: Source,
+    classes: tuple[str, ...],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return which rows train, validate and test; the last are none where the source has its own.
+
+    Test rows are held out first, so that they depend on no other setting.
+    """
+    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
+    rows: NDArray[np.intp] = np.arange(number)
+    held_out = rows[:0]
+    if source.test is None:
+        count = math.ceil(round(settings.test * len(rows), 6))
+        rows, held_out = _draw("test", rows, codes, count, rngs[0], classes, later=2)
+    if settings.rows is not None and settings.rows != len(rows):
+        if settings.rows > len(rows):
+            raise fault(
+                "rows", f"{settings.rows}, but there are {len(rows)} training rows; lower it"
+            )
+        _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, each=2)
+    count = math.ceil(round(settings.validation * len(rows), 6))
+    rows, validation = _draw("validation", rows, codes, count, rngs[2], classes, later=1)
+    return rows, validation, held_out
 
 
 def _draw(
@@ -210,7 +229,7 @@ def _draw(
     number, kinds = len(rows), max(1, len(classes))
     least, most = each * kinds, number - later * kinds
     shuffled = rng.permutation(rows)
-    if codes is None or not classes:
+    if codes is None:
         if not least <= count <= most:
             raise fault(
                 key, f"{count} of {number} rows leave a part empty; change {key} or add rows"
@@ -314,7 +333,8 @@ def _standardized(
     deviation = math.sqrt(math.fsum((training - mean) ** 2) / len(training))
     if (training == training[0]).all() or deviation == 0:
         raise fault(
-            source.key, f"{source.labels} is constant in the training part; nothing to learn"
+            source.key,
+            f"{source.labels} is constant in the training part; choose another target, or add rows",
         )
     with np.errstate(over="ignore", under="ignore"):
         scaled = [((each - mean) / deviation).astype(np.float32) for each in values]

@@ -2,6 +2,7 @@
 
 import difflib
 import gzip
+import json
 import math
 import re
 import socket
@@ -148,7 +149,7 @@ def _idx_folder(folder: Path, source: str) -> Source:
             raise fault(
                 "source", f"the folder {source!r} has no file {prefix}-{name} (plain or .gz)"
             )
-        rows = Rows(_idx(images, 3), _idx(labels, 1))
+        rows = Rows(_idx(images, 3, source), _idx(labels, 1, source))
         if len(rows.inputs) != len(rows.labels):
             raise fault(
                 "source",
@@ -174,9 +175,9 @@ def _idx_file(folder: Path, name: str, ending: str) -> Path | None:
     return None
 
 
-def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _idx(path: Path, dimensions: int, source: str) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, never trusting its header with memory."""
-    where = f"{path.parent.name}/{path.name}"
+    where = f"{source!r}: {path.name}"
     header = 4 + 4 * dimensions
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -284,10 +285,11 @@ def _array(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
 def _checked(inputs: NDArray[Any], labels: NDArray[Any], prefix: str, source: str) -> Rows:
     first, second = f"{source!r}: {prefix}inputs", f"{source!r}: {prefix}targets"
     if inputs.dtype.kind not in "biuf":
-        raise fault("source", f"{first} are {inputs.dtype}, not real numbers")
+        raise fault("source", f"{first} have the type {inputs.dtype}; they must be real numbers")
     if labels.dtype.kind not in "biufO":
         raise fault(
-            "source", f"{second} are {labels.dtype}; they must be real numbers, bool or text"
+            "source",
+            f"{second} have the type {labels.dtype}; they must be real numbers, bool or text",
         )
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise fault(
@@ -296,7 +298,11 @@ def _checked(inputs: NDArray[Any], labels: NDArray[Any], prefix: str, source: st
     if labels.ndim != 1:
         raise fault("source", f"{second} have the shape {labels.shape}; it must be (rows,)")
     if len(inputs) != len(labels):
-        raise fault("source", f"{first} have {len(inputs)} rows, but {prefix}targets {len(labels)}")
+        raise fault(
+            "source",
+            f"{first} have {len(inputs)} rows, but {prefix}targets {len(labels)}; "
+            "each row needs one target",
+        )
     if problem := _unusable(inputs):
         raise fault("source", f"{first} have {problem}; remove or replace those rows")
     if problem := _unusable(labels):
@@ -475,7 +481,8 @@ def _refuse_missing(inputs: "pd.DataFrame", source: str) -> None:
 
 def _toml_list(names: Iterable[str]) -> str:
     """Return names as a list for the study file, at most 20 of them."""
-    return "[" + ", ".join('"' + str(name)[:60] + '"' for name in list(names)[:_SHOWN]) + "]"
+    # JSON's strings are TOML's basic strings.
+    return json.dumps(list(names)[:_SHOWN], ensure_ascii=False)
 
 
 def _matrix(
