@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
 
-Value: TypeAlias = "float | int | str | bool | tuple[Value, ...]"
+Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
 
 

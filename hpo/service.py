@@ -19,6 +19,7 @@ from hpo.search_space import (
     Distribution,
     SearchSpace,
     Value,
+    as_tuples,
     to_table,
     with_range,
 )
@@ -134,6 +135,20 @@ def propose(
     """
     moves = narrow(round_.search_space, results, round_.settings["direction"])
     return tuple(_accepted(move, accepts) for move in moves)
+
+
+def acceptance(round_: Round) -> Callable[[str, Value], bool]:
+    """Return a function that says whether the objective of a round accepts a value.
+
+    It accepts all where the objective cannot be found here.
+    """
+    try:
+        objective = objectives.find(round_.settings["objective"])
+    except InputError:
+        return lambda name, value: True
+    values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
+    fixed = {name: as_tuples(value) for name, value in round_.settings["fixed"].items()}
+    return lambda name, value: refused(objective, {**fixed, **values, name: value}) is None
 
 
 def run(
@@ -357,12 +372,7 @@ def _next_ranges(
     if not recorded.rounds:
         return {**study.search_space, **command.ranges}, []
     last = recorded.rounds[-1]
-
-    def accepts(name: str, value: Value) -> bool:
-        values = {n: d.from_unit(0.5) for n, d in last.search_space.items()}
-        return refused(study.objective, {**study.fixed, **values, name: value}) is None
-
-    moves = propose(last, recorded.results, accepts)
+    moves = propose(last, recorded.results, acceptance(last))
     search_space, proposal = {}, []
     for move in moves:
         used, decision = move.new, "taken"

@@ -1,27 +1,26 @@
 """A study file as a value: parsed once, so that a wrong file gets no further than here."""
 
 import difflib
-import inspect
 import json
 import re
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    SkipValidation,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic.dataclasses import dataclass as checked_dataclass
 
 from hpo import objective as objectives
 from hpo.data import DataSettings
@@ -41,6 +40,7 @@ from hpo.search_space import (
 from hpo.trial import Direction
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+T = TypeVar("T")
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
 
 
@@ -52,16 +52,13 @@ class _WrongKeyError(ValueError):
         self.key = key
 
 
-_Data = checked_dataclass(DataSettings, frozen=True, config=_STRICT)
-
-
 class RoundSettings(BaseModel):
     """The table [round]: how many trials, chosen and stopped how, how many at once."""
 
     model_config = _STRICT
     trials: int = Field(default=40, ge=1)
     sampler: str = "tpe"
-    pruner: Pruner | None = None
+    pruner: SkipValidation[Pruner | None] = None
     parallel: int = Field(default=4, ge=1)
 
     @field_validator("sampler")
@@ -80,13 +77,7 @@ class RoundSettings(BaseModel):
             return None
         kind = PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")]
         settings = {key: value for key, value in table.items() if key != "name"}
-        adapter = TypeAdapter(checked_dataclass(kind, frozen=True, config=_STRICT))
-        try:
-            checked = adapter.validate_python(settings)
-        except ValidationError as error:
-            key, message = _first(error, {(): list(inspect.signature(kind).parameters)})
-            raise _WrongKeyError(key, message) from None
-        return kind(**vars(checked))
+        return _filled(kind, settings)
 
 
 class Resources(BaseModel):
@@ -143,15 +134,13 @@ class Study(BaseModel):
     path: Path
     text: str = Field(repr=False)
     name: str = ""
-    objective: Objective
+    objective: SkipValidation[Objective]
     metric: str
     direction: Direction
     value: Literal["last", "best"] = "last"
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1)
-    data: Annotated[DataSettings, BeforeValidator(lambda table: _data_settings(table))] = (
-        DataSettings()
-    )
+    data: SkipValidation[DataSettings] = DataSettings()
     fixed: dict[str, Any] = Field(default_factory=dict)
     search_space: dict[str, Any]
     round: RoundSettings = RoundSettings()
@@ -176,6 +165,13 @@ class Study(BaseModel):
             return objectives.find(name)
         except InputError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _fill_data(cls, table: object) -> DataSettings:
+        if not isinstance(table, dict):
+            raise ValueError("write it as a table [data]")
+        return _filled(DataSettings, table)
 
     @field_validator("metric")
     @classmethod
@@ -245,9 +241,11 @@ class Study(BaseModel):
                 raise _WrongKeyError(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
         return self
 
-    def with_search_space(self, search_space: Mapping[str, Distribution]) -> "Study":
-        """Return the study with other ranges."""
-        return self.model_copy(update={"search_space": dict(search_space)})
+    def with_trials(self, trials: int) -> "Study":
+        """Return the study with another number of trials a round."""
+        return self.model_copy(
+            update={"round": self.round.model_copy(update={"trials": trials})}
+        )
 
 
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
@@ -318,21 +316,6 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
     return name, new
 
 
-def _data_settings(table: Any) -> DataSettings:
-    if isinstance(table, DataSettings):
-        return table
-    if not isinstance(table, dict):
-        raise ValueError("write it as a table [data]")
-    try:
-        checked = TypeAdapter(_Data).validate_python(
-            {key: as_tuples(value) for key, value in table.items()}
-        )
-    except ValidationError as error:
-        key, message = _first(error, {(): list(DataSettings.__dataclass_fields__)})
-        raise _WrongKeyError(key, message) from None
-    return DataSettings(**vars(checked))
-
-
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [key for key in Study.model_fields if key not in ("path", "text")],
     ("round",): list(RoundSettings.model_fields),
@@ -384,11 +367,25 @@ def _hints(info: ValidationInfo) -> dict[str, Any] | None:
     return None if objective is None else get_type_hints(objective.hyperparameters)
 
 
-def _typed(name: str, value: object, hints: Mapping[str, Any], key_prefix: str = "") -> Value:
-    """Return `value` as the type of the hyperparameter: lists as tuples, 1 as 1.0."""
-    key = key_prefix + name
+def _filled(kind: Callable[..., T], table: Mapping[str, object]) -> T:
+    """Return a dataclass with the values of a table; errors name the key."""
+    hints = get_type_hints(kind)
+    values = {name: _typed(name, value, hints, kind="key") for name, value in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:  # its own checks begin with the name of the field
+        name = next((name for name in hints if str(error).startswith(name)), "")
+        raise _WrongKeyError(name, str(error)) from None
+
+
+def _typed(
+    name: str, value: object, hints: Mapping[str, Any], prefix: str = "",
+    kind: str = "hyperparameter",
+) -> Value:
+    """Return `value` as the type that `hints` gives to `name`: lists as tuples, 1 as 1.0."""
+    key = prefix + name
     if name not in hints:
-        raise _WrongKeyError(key, f"unknown hyperparameter{_nearest(name, hints)}")
+        raise _WrongKeyError(key, f"unknown {kind}{_nearest(name, hints)}")
     try:
         typed: Value = TypeAdapter(hints[name]).validate_python(as_tuples(value), strict=True)
     except ValidationError as error:

@@ -1,0 +1,479 @@
+"""The commands: each builds the parts, hands them to the service, and maps errors to exit codes."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.errors import HPOError, InputError
+
+# Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hpo.service import Site
+    from hpo.study import Study
+    from hpo.tracking import Recorded, Tracking
+    from hpo.trial import TrialResult
+
+DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DEFAULT_RECORD = "sqlite:///mlflow.db"
+
+tracking_uri = click.option(
+    "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
+    help=f"Where MLflow keeps the record.  [MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+study_argument = click.argument("study")
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+
+def main() -> None:
+    """Run a command, and exit with 0, or 1: stopped, 2: bad input, 130: interrupted."""
+    try:
+        hpo.main(prog_name="hpo", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+    except InputError as error:
+        _complain(error)
+        sys.exit(BAD_INPUT)
+    except HPOError as error:
+        _complain(error)
+        sys.exit(STOPPED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="hpo")
+def hpo() -> None:
+    """Search for hyperparameters in rounds, with every trial on record.
+
+    Start with `hpo run studies/digits.toml`, then look at it with `hpo show digits` or `hpo ui`.
+    STUDY is the name of a study or its file.
+    """
+
+
+@hpo.command()
+@file_argument
+@click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all.")
+@click.option("--trials", type=click.IntRange(1), help="Trials of each new round.")
+@click.option("--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]")
+@click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
+              help="Overrule a range of the next round; may be repeated.")
+@click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds.")
+@tracking_uri
+@click.option("--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
+              help="An existing Ray cluster to use.  [RAY_ADDRESS]")
+@click.option("--inline", is_flag=True, help="Train in this process, without Ray.")
+def run(
+    file: Path,
+    rounds: int | None,
+    trials: int | None,
+    workers: int | None,
+    ranges: Sequence[str],
+    keep_ranges: bool,
+    tracking_uri: str,
+    ray_address: str | None,
+    inline: bool,
+) -> None:
+    """Run the study in FILE, or go on with it, until it has its rounds.
+
+    Run again, it finds all done and does nothing; interrupted, the same command goes on.
+    """
+    from hpo import service
+    from hpo.outbox import Delivery, Outbox
+    from hpo.study import parse_range, read
+    from hpo.terminal import Display
+
+    study = read(file)
+    if trials is not None:
+        study = study.with_trials(trials)
+    command = service.Command(
+        rounds or study.rounds,
+        dict(parse_range(text, study.search_space) for text in ranges),
+        keep_ranges,
+    )
+    uri = _absolute(tracking_uri)
+    with (
+        closing(Outbox(_outbox_path(uri, study.name))) as outbox,
+        Display(study) as display,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        display.waiting("opening the record")
+        opening = beside.submit(_open_record, uri, study.name)  # MLflow takes a while to import
+        split = _load_data(study)
+        record, recorded = opening.result()
+        delivery = Delivery(outbox, record, study.name, study.metric, display.note)
+        delivery.start()
+        try:
+            if outbox.waiting():
+                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
+                delivery.finish(service.PATIENCE_SECONDS)
+                recorded = record.read(study.name)
+
+            def site() -> "Site":
+                display.waiting("starting workers")
+                job = service.job_of(study)
+                started: Any
+                if inline:
+                    from hpo.workers import InlineWorkers
+
+                    started = InlineWorkers(job, split.data)
+                else:
+                    from hpo.ray_workers import RayWorkers
+
+                    started = RayWorkers(
+                        job, split.data, address=ray_address, workers=workers
+                    )
+                return service.Site(started, asdict(split.description))
+
+            ran = service.run(study, command, record, recorded, delivery, site, display)
+        except KeyboardInterrupt:
+            display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
+            raise
+        finally:
+            delivery.close()
+        display.__exit__()
+        _finish(display.console, study, record, ran, command.rounds)
+
+
+@hpo.command()
+@file_argument
+@click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@as_json
+def check(file: Path, with_data: bool, as_json: bool) -> None:
+    """Say whether FILE is right: names, types and ranges, against what its objective takes."""
+    from hpo.search_space import describe
+    from hpo.study import read
+
+    study = read(file)
+    ranges = {name: describe(d) for name, d in study.search_space.items()}
+    summary: dict[str, Any] = {
+        "study": study.name,
+        "objective": study.objective.name,
+        "metric": study.metric,
+        "direction": study.direction,
+        "rounds": study.rounds,
+        "trials": study.round.trials,
+        "search_space": ranges,
+    }
+    if with_data:
+        summary["data"] = asdict(_load_data(study).description)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
+               f"{study.rounds} rounds of {study.round.trials} trials ({study.round.sampler})")
+    for name, text in ranges.items():
+        click.echo(f"  {name}: {text}")
+    if with_data:
+        data = summary["data"]
+        rows = ", ".join(f"{count} {part}" for part, count in data["rows"].items())
+        click.echo(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
+                   f"inputs {'x'.join(map(str, data['shape']))}")
+
+
+@hpo.command()
+@study_argument
+@tracking_uri
+@as_json
+def narrow(study: str, tracking_uri: str, as_json: bool) -> None:
+    """Propose the ranges of the next round of STUDY, with reasons."""
+    from hpo import service
+
+    name, recorded = _recorded(study, tracking_uri)
+    if not recorded.rounds:
+        raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
+    last = recorded.rounds[-1]
+    moves = service.propose(last, recorded.results, service.acceptance(last))
+    tables = [service.move_table(move) for move in moves]
+    if as_json:
+        click.echo(json.dumps({"study": name, "round": last.number + 1, "moves": tables}, indent=2))
+        return
+    from hpo.terminal import moves_table
+
+    console = _console()
+    console.print(moves_table(tables))
+    if not last.ended:
+        console.print(f"round {last.number} has not ended: this is what its trials so far say")
+    click.echo(f"\ntake it:  hpo run FILE --rounds {last.number + 1}\n"
+               "overrule: --range NAME=LOW:HIGH, or --keep-ranges")
+
+
+@hpo.command("list")
+@tracking_uri
+@as_json
+def list_studies(tracking_uri: str, as_json: bool) -> None:
+    """List the studies on record."""
+    record = _existing_record(tracking_uri)
+    studies = []
+    for name, _ in record.studies():
+        recorded = record.read(name)
+        if recorded is not None:
+            studies.append(_summary(name, recorded))
+    if as_json:
+        click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
+                               | {"rounds": len(s["rounds"])} for s in studies], indent=2))
+        return
+    for study in studies:
+        best = study["best"]
+        shown = f"best {study['metric']} {best['value']:.4f}" if best else "no result yet"
+        trials = sum(r["trials"] for r in study["rounds"])
+        click.echo(f"{study['study']}: {len(study['rounds'])} rounds, {trials} trials, {shown}")
+    if not studies:
+        click.echo("no studies yet; start one with `hpo run FILE`")
+
+
+@hpo.command()
+@study_argument
+@click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True,
+              help="How many of the best trials.")
+@tracking_uri
+@as_json
+def show(
+    study: str, round_number: int | None, top: int, tracking_uri: str, as_json: bool
+) -> None:
+    """Show the rounds and the best trials of STUDY."""
+    from hpo.trial import State, rank
+
+    name, recorded = _recorded(study, tracking_uri)
+    summary = _summary(name, recorded, round_number)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    from hpo.search_space import describe
+    from hpo.terminal import best_trials, rounds_table
+
+    if not summary["rounds"]:
+        click.echo(f"{name}: no round yet")
+        return
+    shown = [r["round"] for r in summary["rounds"]]
+    results = [r for r in recorded.results if r.trial.round in shown]
+    spaces = [
+        {n: describe(d) for n, d in r.search_space.items()}
+        for r in recorded.rounds if r.number in shown
+    ]
+    console = _console()
+    console.print(f"[bold]{_escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
+    console.print(rounds_table(summary["rounds"], spaces))
+    console.print()
+    console.print(best_trials(rank(results, summary["direction"])[:top], summary["metric"]))
+    for r in results:
+        if r.state is State.FAILED:
+            console.print(
+                f"\ntrial {r.trial.number} of round {r.trial.round} failed:\n{_escaped(r.message)}"
+            )
+
+
+@hpo.command()
+@study_argument
+@file_argument
+@tracking_uri
+def export(study: str, file: Path, tracking_uri: str) -> None:
+    """Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial."""
+    from hpo.results import write
+
+    _, recorded = _recorded(study, tracking_uri)
+    write(recorded.results, file)
+    click.echo(f"{file}: {len(recorded.results)} trials")
+
+
+@hpo.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@tracking_uri
+def ui(port: int, tracking_uri: str) -> None:
+    """Open the MLflow UI on the record, on this machine only, until Ctrl-C."""
+    uri = _absolute(tracking_uri)
+    if uri.startswith(("http://", "https://")):
+        from hpo.tracking import without_password
+
+        click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
+        return
+    _require_file(uri)
+    click.echo(f"MLflow UI on http://127.0.0.1:{port}, Ctrl-C ends it")
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                   "MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
+              "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    try:
+        code = subprocess.run(server, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return
+    if code:
+        raise HPOError(f"the MLflow server ended with code {code}; is port {port} taken?")
+
+
+def _complain(error: HPOError) -> None:
+    click.echo(f"hpo: {' '.join(str(error).split())}", err=True)
+
+
+def _command_line() -> str:
+    return shlex.join(["hpo", *sys.argv[1:]])
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # A pipe has no width: what is cut there is lost to whoever reads it.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _absolute(uri: str) -> str:
+    """Return the address of the record, with an SQLite file by its whole path."""
+    match = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
+    return f"sqlite:///{Path(match[1]).absolute()}" if match else uri
+
+
+def _require_file(uri: str) -> None:
+    match = re.fullmatch(r"sqlite:///(.+)", uri)
+    if match and not Path(match[1]).exists():
+        raise InputError(
+            f"there is no record at {match[1]}; run a study first, or name it by --tracking-uri"
+        )
+
+
+def _open_record(uri: str, study: str) -> "tuple[Tracking, Recorded | None]":
+    from hpo.tracking import Tracking
+
+    record = Tracking(uri)
+    return record, record.read(study)
+
+
+def _existing_record(tracking_uri: str) -> "Tracking":
+    from hpo.tracking import Tracking
+
+    uri = _absolute(tracking_uri)
+    _require_file(uri)
+    return Tracking(uri)
+
+
+def _recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
+    """Return the name of a study, given as that or as its file, and its record."""
+    name = study
+    if study.endswith(".toml"):
+        from hpo.study import read
+
+        name = read(Path(study)).name
+    record = _existing_record(tracking_uri)
+    recorded = record.read(name)
+    if recorded is None:
+        known = ", ".join(known for known, _ in record.studies()) or "none yet"
+        raise InputError(f"no study {name!r} on record; there are: {known}")
+    return name, recorded
+
+
+def _outbox_path(uri: str, study: str) -> Path:
+    """Return the outbox of a study, a different one for each record."""
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
+    digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
+    return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
+
+
+def _load_data(study: "Study") -> Any:
+    from hpo.data import load
+
+    try:
+        return load(study.data, seed=study.seed, folder=study.path.absolute().parent)
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
+
+
+def _summary(
+    name: str, recorded: "Recorded", only: int | None = None
+) -> dict[str, Any]:
+    """Return a study as plain values, as `hpo show --json` prints it."""
+    from hpo.search_space import to_table
+    from hpo.trial import State
+
+    settings = recorded.rounds[0].settings if recorded.rounds else {}
+    direction = settings.get("direction")
+    rounds = []
+    for round_ in recorded.rounds:
+        if only not in (None, round_.number):
+            continue
+        results = [r for r in recorded.results if r.trial.round == round_.number]
+        tables = {n: to_table(d) for n, d in round_.search_space.items()}
+        rounds.append(
+            {
+                "round": round_.number,
+                "ranges": {
+                    n: {k: t[k] for k in ("low", "high", "choices") if k in t}
+                    for n, t in tables.items()
+                },
+                "trials": len(results),
+                **{s.value: sum(r.state is s for r in results) for s in State},
+                "best": _best(results, direction),
+            }
+        )
+    shown = [r for r in recorded.results if only in (None, r.trial.round)]
+    return {
+        "study": name,
+        "metric": settings.get("metric"),
+        "direction": direction,
+        "rounds": rounds,
+        "best": _best(shown, direction),
+    }
+
+
+def _best(results: "Sequence[TrialResult]", direction: Any) -> dict[str, Any] | None:
+    from hpo.trial import rank
+
+    ranked = rank(results, direction)
+    if not ranked:
+        return None
+    best = ranked[0]
+    return {
+        "round": best.trial.round,
+        "number": best.trial.number,
+        "value": best.value,
+        "hyperparameters": dict(best.trial.hyperparameters),
+    }
+
+
+def _finish(
+    console: "Console", study: "Study", record: "Tracking", ran: bool, rounds: int
+) -> None:
+    """Show the best trials of the study, and what to type next."""
+    from hpo.terminal import best_trials
+    from hpo.trial import rank
+
+    recorded = record.read(study.name)
+    assert recorded is not None
+    if not ran:
+        done = max(r.number for r in recorded.rounds if r.ended)
+        console.print(f"{_escaped(study.name)} has {done} rounds already: nothing to run")
+        rounds = done
+    console.print("\n[bold]best trials[/bold]")
+    ranked = rank(recorded.results, study.direction)
+    console.print(best_trials(ranked[:5], study.metric))
+    file = shlex.quote(str(study.path))
+    console.print(_escaped(
+        f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
+        f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
+        f"      hpo ui   browse the trials on http://127.0.0.1:5000"
+    ))

@@ -1,0 +1,188 @@
+"""What a person sees in the terminal: progress while it runs, and tables."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from hpo.search_space import describe as describe_range
+from hpo.search_space import from_table
+from hpo.study import Study
+from hpo.tracking import Round
+from hpo.trial import State, Trial, TrialResult, rank
+from hpo.workers import Progress as TrialProgress
+
+PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
+
+
+class Display:
+    """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        # The file as it is now: trials run inline send their own output elsewhere meanwhile.
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=self.console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, status="")
+        self._round = self._trials = 0
+        self._results: list[TrialResult] = []
+        self._running: dict[int, int] = {}
+        self._new = 0  # results that came in while this display watched
+        self._started = self._shown = time.monotonic()
+
+    def __enter__(self) -> "Display":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def waiting(self, what: str) -> None:
+        """Say what is being waited for, before the first round."""
+        self._progress.update(self._task, description=escape(what), total=None, status="")
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self.console.print(escape(text))
+
+    def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
+        """Show the ranges of a round, and why they are so."""
+        self._round, self._trials = round_.number, trials
+        self._results, self._running, self._new = [], {}, 0
+        self._started = time.monotonic()
+        self.console.print(f"[bold]round {round_.number}[/bold]: {trials} trials")
+        reasons = {move["name"]: move for move in moves}
+        for name, distribution in round_.search_space.items():
+            line = f"  {name}: {describe_range(distribution)}"
+            move = reasons.get(name)
+            if move is not None:
+                taken = move["decision"] == "taken"
+                why = move["reason"] if taken else move["decision"]
+                line += f" ({move['direction']}: {why})" if taken else f" ({why})"
+            self.console.print(escape(line))
+        self._update()
+
+    def trial_started(self, trial: Trial) -> None:
+        """Count a trial as running."""
+        self._running[trial.number] = 0
+        self._update()
+
+    def trial_progressed(self, progress: TrialProgress) -> None:
+        """Take note of how far a trial is."""
+        self._running[progress.trial.number] = len(progress.metrics)
+        self._update()
+
+    def trial_ended(self, result: TrialResult) -> None:
+        """Count a result."""
+        self._results.append(result)
+        self._new += result.trial.number in self._running
+        self._running.pop(result.trial.number, None)
+        self._update()
+        now, last = time.monotonic(), len(self._results) == self._trials
+        if not self.console.is_terminal and (last or now - self._shown > PLAIN_SECONDS):
+            self._shown = now
+            done = f"round {self._round}: {len(self._results)} of {self._trials} trials"
+            self.console.print(escape(f"{done}, {self._status()}"))
+
+    def _update(self) -> None:
+        self._progress.update(
+            self._task,
+            description=f"round {self._round}",
+            total=self._trials,
+            completed=len(self._results),
+            status=escape(self._status()),
+        )
+
+    def _status(self) -> str:
+        parts = [f"{len(self._running)} running"] if self._running else []
+        for state in (State.PRUNED, State.DIVERGED, State.FAILED):
+            count = sum(r.state is state for r in self._results)
+            parts += [f"{count} {state.value}"] if count else []
+        ranked = rank(self._results, self._study.direction)
+        if ranked:
+            best = ranked[0]
+            parts.append(f"best {best.value:.4g} (trial {best.trial.number})")
+        left = self._trials - len(self._results)
+        if self._new and left:
+            seconds = (time.monotonic() - self._started) / self._new * left
+            parts.append(f"about {duration(seconds)} left")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def best_trials(results: Sequence[TrialResult], metric: str) -> Table:
+    """Return a table of trials, in the order given."""
+    names = list(dict.fromkeys(name for r in results for name in r.trial.hyperparameters))
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("round", "trial", metric, "epoch", *names):
+        grid.add_column(escape(heading), justify="right")
+    for r in results:
+        values = (r.trial.hyperparameters.get(name, "") for name in names)
+        grid.add_row(
+            str(r.trial.round), str(r.trial.number), f"{r.value:.4f}", str(r.epoch),
+            *(escape(shown(value)) for value in values),
+        )
+    return grid
+
+
+def moves_table(moves: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of the proposed ranges, from moves as plain values."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("hyperparameter", "range now", "next range", "", "factor", "p", "why"):
+        grid.add_column(heading, overflow="fold")
+    for move in moves:
+        grid.add_row(
+            escape(move["name"]),
+            escape(describe_range(from_table(move["old"]))),
+            escape(describe_range(from_table(move["new"]))),
+            move["direction"],
+            f"{move['factor']:.2g}",
+            "" if move["evidence"] is None else f"{move['evidence']:.1g}",
+            escape(move["reason"]),
+        )
+    return grid
+
+
+def rounds_table(rounds: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, str]]) -> Table:
+    """Return a table of rounds: their ranges, counts and best values."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    names = list(dict.fromkeys(name for space in ranges for name in space))
+    counts = ("trials", "complete", "pruned", "diverged", "failed")
+    for heading in ("round", *names, *counts, "best"):
+        grid.add_column(escape(heading), justify="right")
+    for round_, space in zip(rounds, ranges, strict=True):
+        best = round_["best"]
+        grid.add_row(
+            str(round_["round"]),
+            *(escape(space.get(name, "")) for name in names),
+            *(str(round_[count]) for count in counts),
+            f"{best['value']:.4f}" if best else "",
+        )
+    return grid
+
+
+def shown(value: object) -> str:
+    """Return a hyperparameter as a person reads it: four digits of a float."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
