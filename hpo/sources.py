@@ -91,6 +91,12 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(quoted(name) for name in every[:_SHOWN]) + more
 
 
+def _reason(error: Exception) -> str:
+    """Return what somebody else's error says, which may hold a whole file."""
+    text = str(error)
+    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}"
+
+
 def read(source: str, folder: Path, *, target: str | None, drop: Sequence[str]) -> Source:
     """Return the rows of `source`; a relative path is relative to `folder`.
 
@@ -235,9 +241,7 @@ def _npz(path: Path, source: str) -> Source:
     except InputError:
         raise
     except Exception as error:  # broken archives raise a dozen kinds, down to struct.error
-        raise fault(
-            "source", f"{source!r} is no whole .npz file ({type(error).__name__}: {error})"
-        ) from error
+        raise fault("source", f"{source!r} is no whole .npz file ({_reason(error)})") from error
     if "inputs" not in arrays or "targets" not in arrays:
         missing = listed(n for n in ("inputs", "targets") if n not in arrays)
         raise fault("source", f"{source!r} has no array {missing}; save it with np.savez")
@@ -357,9 +361,7 @@ def _csv(path: Path, source: str) -> "pd.DataFrame":
         reason = str(error).rpartition("C error: ")[2]
         raise fault("source", f"{source!r} is ragged or no CSV file: {reason}") from error
     except Exception as error:
-        raise fault(
-            "source", f"{source!r} is no CSV file ({type(error).__name__}: {error})"
-        ) from error
+        raise fault("source", f"{source!r} is no CSV file ({_reason(error)})") from error
 
 
 def _undecodable_line(path: Path) -> str:
@@ -379,9 +381,7 @@ def _parquet(path: Path, source: str) -> "pd.DataFrame":
         with path.open("rb") as file:  # a path named key=value would add a column of that name
             return pd.read_parquet(file, engine="pyarrow")
     except Exception as error:  # pyarrow, and pandas on what the file says of itself
-        raise fault(
-            "source", f"{source!r} is no whole .parquet file ({type(error).__name__}: {error})"
-        ) from error
+        raise fault("source", f"{source!r} is no whole .parquet file ({_reason(error)})") from error
 
 
 def _openml(source: str, target: str | None, drop: Sequence[str]) -> Source:
@@ -406,9 +406,7 @@ def _openml(source: str, target: str | None, drop: Sequence[str]) -> Source:
             "give a .csv, .parquet or .npz file",
         ) from error
     except Exception as error:
-        raise fault(
-            "source", f"{source!r} cannot be used ({type(error).__name__}: {error})"
-        ) from error
+        raise fault("source", f"{source!r} cannot be used ({_reason(error)})") from error
     finally:
         socket.setdefaulttimeout(before)
     if target is None and len(proposed) == 1:

@@ -847,6 +847,8 @@ def test_npz_files_that_cannot_be_read(write: Write) -> None:
     np.save(single, TWO["inputs"])
     for content in (b"", b"PK\3\4", whole[:-30], single.getvalue(), b"\x80\x04N."):
         assert "no whole .npz file" in message(write("t.npz", content), "source")
+    other_name = whole.replace(b"inputs.npy", b"outputs.np", 1)
+    assert len(message(write("t.npz", other_name), "source")) < 400
     lying = io.BytesIO()
     with zipfile.ZipFile(lying, "w") as archive:
         header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (900000000000, 9), }\n"
