@@ -7,15 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
-from trainer.layers.activations import ACTIVATIONS
+from trainer.layers.activations import ACTIVATIONS, Activation
+from trainer.layers.batch_normalization import BatchNormalization
+from trainer.layers.convolution import Convolution
 from trainer.layers.dense import Dense
+from trainer.layers.dropout import Dropout
+from trainer.layers.flatten import Flatten
 from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+from trainer.layers.noise import Noise
+from trainer.layers.pooling import AveragePooling, MaxPooling
 
 # Rows are predicted in chunks whose intermediate results fit into a cache: so many numbers.
 _CHUNK = 2**18
 _KINDS = ("weight", "offset", "statistic")
 
-LAYERS: Mapping[str, type[Layer]] = {"dense": Dense, **ACTIVATIONS}
+LAYERS: Mapping[str, type[Layer]] = {
+    "dense": Dense,
+    "convolution": Convolution,
+    "max_pooling": MaxPooling,
+    "average_pooling": AveragePooling,
+    "flatten": Flatten,
+    "batch_normalization": BatchNormalization,
+    "dropout": Dropout,
+    "noise": Noise,
+    **ACTIVATIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +56,9 @@ class Pass:
 class Network:
     """Layers, and their parameters side by side in one array, weights first.
 
-    `values` holds weights, offsets (biases and the like) and statistics; `parameters`, what is
-    learned, and `weights`, what is regularized, are views of it. An optimizer's step is a few
-    operations on `parameters` and `gradient`, however many layers there are.
+    `values` holds weights, offsets (biases and the like) and statistics, in this order. Views of
+    it are `parameters`, what is learned, `weights`, what is regularized, and `statistics`. So an
+    optimizer's step is a few operations on `parameters` and `gradient`, however deep the network.
     """
 
     def __init__(
@@ -50,6 +66,7 @@ class Network:
     ) -> None:
         """Arrange the parameters, all zero; raise ValueError where two layers do not fit."""
         self.layers = tuple(layers)
+        _check_overwriting(self.layers)
         self.shapes = [tuple(input_shape)]  # of one row: the input, then after each layer
         for layer in self.layers:
             self.shapes.append(layer.output_shape(self.shapes[-1]))
@@ -64,6 +81,7 @@ class Network:
         self.values = np.zeros(sum(sizes.values()), dtype)
         self.parameters = self.values[:learned]
         self.gradient = np.zeros(learned, dtype)
+        self.statistics = self.values[learned:]
         self.weights = self.values[: sizes["weight"]]
         self.weights_gradient = self.gradient[: sizes["weight"]]
         self._views = self._arrange(self.values)
@@ -107,7 +125,7 @@ class Network:
         """
         numbers = sum(math.prod(shape) for shape in self.shapes)
         chunks = max(1, -(-rows * numbers // _CHUNK))
-        size = -(-rows // chunks)
+        size = max(1, -(-rows // chunks))
         bound = self.bind(size, np.random.default_rng(0), training=False)
         outputs = np.empty((rows, *self.shapes[-1]), self.values.dtype)
 
@@ -119,6 +137,26 @@ class Network:
             return outputs
 
         return predict
+
+    def activations(self, inputs: Array) -> list[tuple[Activation, Array]]:
+        """Return the activations of the network and what they put out for inputs, in inference."""
+        bound = self.bind(len(inputs), np.random.default_rng(0), training=False)
+        found = []
+        with np.errstate(all="ignore"):
+            for layer, forward in zip(self.layers, bound.forwards, strict=True):
+                inputs = forward(inputs)
+                if isinstance(layer, Activation):
+                    found.append((layer, inputs.copy()))
+        return found
+
+    def weights_gradients(self) -> list[Array]:
+        """Return for each layer that has weights a view of their gradient."""
+        return [
+            gradient
+            for asked, gradients in zip(self._asked, self._gradients, strict=True)
+            for parameter, gradient in zip(asked, gradients, strict=True)
+            if parameter.kind == "weight"
+        ]
 
     def _arrange(self, flat: Array) -> list[tuple[Array, ...]]:
         """Return views of `flat` for each parameter of each layer, empty beyond its end."""
@@ -136,3 +174,17 @@ class Network:
             tuple(places[number, index] for index in range(len(asked)))
             for number, asked in enumerate(self._asked)
         ]
+
+
+def _check_overwriting(layers: Sequence[Layer]) -> None:
+    """Raise ValueError where an activation, or the loss, would overwrite what is still needed."""
+    free = False  # what comes out of the layers so far is theirs, and is needed by none of them
+    for layer in layers:
+        if isinstance(layer, Activation):
+            if not free:
+                raise ValueError(f"{layer} must follow a layer that computes, as a dense one")
+            free = False
+        elif not layer.passes_on:
+            free = True
+    if not free:
+        raise ValueError("the last layer must be one that computes, as a dense one")

@@ -1,7 +1,8 @@
 """An objective trains one network with given hyperparameters and yields metrics each epoch."""
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import (
     Any,
@@ -16,22 +17,31 @@ from typing import (
 
 import numpy as np
 
-from trainer.layers.activations import ACTIVATIONS
+from trainer.layers.activations import ACTIVATIONS, Activation
+from trainer.layers.batch_normalization import BatchNormalization
+from trainer.layers.convolution import Convolution
 from trainer.layers.dense import Dense
-from trainer.layers.layer import Array, Layer
+from trainer.layers.dropout import Dropout
+from trainer.layers.flatten import Flatten
+from trainer.layers.layer import Array, Layer, Shape
+from trainer.layers.noise import Noise
+from trainer.layers.pooling import AveragePooling, MaxPooling
 from trainer.losses import LOSSES
 from trainer.metrics import METRICS
 from trainer.model import Model
 from trainer.networks import Network
-from trainer.optimizers import OPTIMIZERS
+from trainer.optimizers import OPTIMIZERS, clip
 from trainer.regularizers import REGULARIZERS
-from trainer.training import Step, Training
+from trainer.schedules import SCHEDULES
+from trainer.training import Diagnostics, Step, Training
 
 F = TypeVar("F", bound=Callable[..., Any])
 Allowed: TypeAlias = tuple[Callable[[Any], bool], str]
 
 # Losses and metrics on the training rows are measured on at most about so many of them.
 _MEASURED_ROWS = 10_000
+# Diagnostics look at so many rows.
+_DIAGNOSED_ROWS = 1_000
 
 
 class Part(Protocol):
@@ -75,32 +85,63 @@ _POSITIVE: Allowed = (lambda value: 0 < value < math.inf, "be above 0")
 _NOT_NEGATIVE: Allowed = (lambda value: 0 <= value < math.inf, "be 0 or above")
 _SHARE: Allowed = (lambda value: 0 <= value < 1, "lie in [0, 1)")
 _COUNT: Allowed = (lambda value: value >= 1, "be at least 1")
-_SIZES: Allowed = (lambda value: min(value, default=1) >= 1, "hold sizes of at least 1")
+_SIZES: Allowed = (lambda value: min(value, default=1) >= 1, "hold numbers of at least 1")
 
+# What each hyperparameter must fulfill, beside its type.
 ALLOWED: Mapping[str, Allowed] = {
+    "hidden_sizes": _SIZES,
+    "blocks": (
+        lambda value: re.fullmatch(r"[1-9]\d*( ([1-9]\d*|max|average))*", value) is not None,
+        'be like "32 max 64 average 128": filters of convolutions, and pooling',
+    ),
+    "kernel_size": _COUNT,
+    "stride": _COUNT,
+    "padding": _NOT_NEGATIVE,
+    "initial_std": _NOT_NEGATIVE,
+    "dropout_rate": _SHARE,
+    "noise": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "l1": _NOT_NEGATIVE,
     "learning_rate": _POSITIVE,
     "momentum": _SHARE,
-    "weight_decay": _NOT_NEGATIVE,
+    "rho": _SHARE,
+    "beta1": _SHARE,
+    "beta2": _SHARE,
+    "epsilon": _POSITIVE,
+    "schedule_end": (lambda value: 0 < value <= 1, "lie in (0, 1]"),
+    "gradient_clip": _NOT_NEGATIVE,
     "batch_size": _COUNT,
     "epochs": _COUNT,
-    "hidden_sizes": _SIZES,
-    "initial_std": _NOT_NEGATIVE,
+    "early_stopping": _NOT_NEGATIVE,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHyperparameters:
-    """What every objective here takes: how the network is trained."""
+    """What every objective here takes: the kind of units, and how the network is trained."""
 
-    activation: Literal["relu"] = "relu"
+    activation: Literal["relu", "sigmoid", "tanh"] = "relu"
     initializer: Literal["auto", "zeros", "normal", "xavier", "glorot", "he"] = "auto"
     initial_std: float = 0.01  # of the initializer "normal"
-    optimizer: Literal["sgd", "momentum"] = "sgd"
+    batch_normalization: Literal["none", "before", "after"] = "none"  # … the activation
+    dropout_rate: float = 0.0  # share of the hidden units of dense layers that are dropped
+    noise: float = 0.0  # standard deviation of what is added to the inputs
+    weight_decay: float = 0.0  # L2; decoupled where the optimizer is "adamw"
+    l1: float = 0.0
+    optimizer: Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"] = "sgd"
     learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    momentum: float = 0.9  # of "momentum" and "nesterov"
+    rho: float = 0.99  # of "rmsprop"
+    beta1: float = 0.9  # of "adam" and "adamw", as beta2
+    beta2: float = 0.999
+    epsilon: float = 1e-8  # of "adagrad", "rmsprop", "adam" and "adamw"
+    schedule: Literal["constant", "step", "exponential", "cosine"] = "constant"
+    schedule_end: float = 0.01  # share of learning_rate that a schedule leaves in the last epoch
+    gradient_clip: float = 0.0  # length at which a gradient is cut; 0: never
     batch_size: int = 100
     epochs: int = 50
+    early_stopping: int = 0  # stop after so many epochs without a lower validation_loss; 0: never
+    diagnostics: bool = False  # yield statistics of activations and gradients, layer by layer
 
     def __post_init__(self) -> None:
         """Raise ValueError, in one line, where a value is not allowed."""
@@ -108,9 +149,10 @@ class TrainingHyperparameters:
             value = getattr(self, name)
             if get_origin(kind) is Literal and value not in get_args(kind):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {value}")
-            holds, rule = ALLOWED.get(name, (lambda value: True, ""))
-            if not holds(value):
-                raise ValueError(f"{name} must {rule}, not {value}")
+            if name in ALLOWED:
+                holds, rule = ALLOWED[name]
+                if not holds(value):
+                    raise ValueError(f"{name} must {rule}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,59 +162,159 @@ class PerceptronHyperparameters(TrainingHyperparameters):
     hidden_sizes: tuple[int, ...] = (100,)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionalHyperparameters(TrainingHyperparameters):
+    """The hyperparameters of a convolutional network.
+
+    `blocks` reads from the input on: a number is a convolution with so many filters, `max` and
+    `average` halve height and width.
+    """
+
+    blocks: str = "32 max 64 average 128"
+    kernel_size: int = 3
+    stride: int = 1
+    padding: int = 0
+    hidden_sizes: tuple[int, ...] = (128,)  # of the dense layers that follow
+
+
 def _objective(function: F) -> F:
-    """Add the attribute `metrics`: what the function yields for each task."""
-    vars(function)["metrics"] = {
-        name: tuple(
-            f"{part}_{metric}"
-            for metric in ("loss", *task.metrics)
-            for part in ("training", "validation")
-        )
-        for name, task in TASKS.items()
-    }
+    """Add the attribute `metrics`: what the function always yields, for each task."""
+    parts = ("training", "validation")
+    vars(function)["metrics"] = {name: _names(task, parts) for name, task in TASKS.items()}
     return function
+
+
+def _names(task: Task, parts: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the metrics of these parts of the data."""
+    return tuple(f"{part}_{metric}" for part in parts for metric in ("loss", *task.metrics))
 
 
 @_objective
 def perceptron(
     hyperparameters: PerceptronHyperparameters, data: Data, *, seed: int
 ) -> Generator[Mapping[str, float], None, Model]:
-    """Train a multilayer perceptron: dense layers of `hidden_sizes` units, then the outputs.
+    """Train a multilayer perceptron. Inputs of any shape are flattened.
 
-    Inputs of any shape are flattened.
+    What is yielded, and when training ends early, is said at `_train`.
     """
-    layers: list[Layer] = []
-    for units in hyperparameters.hidden_sizes:
-        layers += [_dense(units, hyperparameters), ACTIVATIONS[hyperparameters.activation]()]
+    layers = perceptron_layers(hyperparameters, _outputs(data))
     features = math.prod(data.training.inputs.shape[1:])
     return (yield from _train(layers, (features,), hyperparameters, data, seed))
 
 
+@_objective
+def convolutional(
+    hyperparameters: ConvolutionalHyperparameters, data: Data, *, seed: int
+) -> Generator[Mapping[str, float], None, Model]:
+    """Train a convolutional network on (rows, height, width) or (rows, height, width, channels).
+
+    What is yielded, and when training ends early, is said at `_train`. Raises ValueError where
+    the inputs are no images, or too small for the blocks.
+    """
+    shape = data.training.inputs.shape[1:]
+    if len(shape) not in (2, 3):
+        raise ValueError(f"a convolutional network takes images, not inputs of shape {shape}")
+    layers = convolutional_layers(hyperparameters, _outputs(data))
+    return (yield from _train(layers, (*shape, 1)[:3], hyperparameters, data, seed))
+
+
+def perceptron_layers(hyperparameters: PerceptronHyperparameters, outputs: int) -> list[Layer]:
+    """Return noise, if any, then dense layers of `hidden_sizes` units, then the outputs."""
+    return [*_noise(hyperparameters), *_dense_layers(hyperparameters, outputs)]
+
+
+def convolutional_layers(
+    hyperparameters: ConvolutionalHyperparameters, outputs: int
+) -> list[Layer]:
+    """Return noise, if any, then the blocks, then dense layers, then the outputs."""
+    layers = _noise(hyperparameters)
+    for word in hyperparameters.blocks.split():
+        if word == "average":
+            layers.append(AveragePooling())
+        elif word == "max":
+            # An activation never falls, so the largest may as well be found before it: the
+            # same result, and only a quarter of the numbers is left to the activation.
+            place = len(layers) - isinstance(layers[-1], Activation)
+            layers.insert(place, MaxPooling())
+        else:
+            convolution = Convolution(
+                int(word),
+                hyperparameters.kernel_size,
+                hyperparameters.stride,
+                hyperparameters.padding,
+                _initializer(hyperparameters),
+                hyperparameters.initial_std,
+            )
+            layers += _activated(convolution, hyperparameters)
+    return [*layers, Flatten(), *_dense_layers(hyperparameters, outputs)]
+
+
+def _noise(hyperparameters: TrainingHyperparameters) -> list[Layer]:
+    return [Noise(hyperparameters.noise)] if hyperparameters.noise else []
+
+
+def _dense_layers(
+    hyperparameters: PerceptronHyperparameters | ConvolutionalHyperparameters, outputs: int
+) -> list[Layer]:
+    layers: list[Layer] = []
+    for units in hyperparameters.hidden_sizes:
+        layers += _activated(_dense(units, hyperparameters), hyperparameters)
+        if hyperparameters.dropout_rate:
+            layers.append(Dropout(hyperparameters.dropout_rate))
+    return [*layers, _dense(outputs, hyperparameters)]
+
+
+def _activated(layer: Layer, hyperparameters: TrainingHyperparameters) -> list[Layer]:
+    """Return the layer and its activation, with batch normalization where it is asked for."""
+    activation = ACTIVATIONS[hyperparameters.activation]()
+    match hyperparameters.batch_normalization:
+        case "before":
+            return [layer, BatchNormalization(), activation]
+        case "after":
+            return [layer, activation, BatchNormalization()]
+    return [layer, activation]
+
+
+def _dense(units: int, hyperparameters: TrainingHyperparameters) -> Dense:
+    return Dense(units, _initializer(hyperparameters), hyperparameters.initial_std)
+
+
+def _initializer(hyperparameters: TrainingHyperparameters) -> str:
+    """Return the name of the initializer: by default, what suits the activation."""
+    if hyperparameters.initializer != "auto":
+        return hyperparameters.initializer
+    return "he" if hyperparameters.activation == "relu" else "xavier"
+
+
+def _outputs(data: Data) -> int:
+    return len(data.classes) if data.task == "classification" else 1
+
+
 def _train(
     layers: Sequence[Layer],
-    input_shape: tuple[int, ...],
+    input_shape: Shape,
     hyperparameters: TrainingHyperparameters,
     data: Data,
     seed: int,
 ) -> Generator[Mapping[str, float], None, Model]:
-    """Add the output layer, train, and yield metrics by epoch.
+    """Train, and yield metrics by epoch.
 
-    Every metric is measured at the end of the epoch, as the network would predict then, on the
+    Every metric is measured at the end of the epoch, as the network would predict then: on the
     validation rows and, if there are more than 10,000 training rows, on every second, third, …
-    of these. Losses leave penalties on weights out, so that they can be compared.
-    When the loss becomes non-finite, training ends with an epoch whose metrics are NaN.
+    of these. Losses leave penalties on weights out, so that they can be compared. Without
+    validation rows there are training metrics only, and no early stopping.
+    When the loss becomes non-finite, training ends at once, with NaN for all metrics if that is
+    in the middle of an epoch.
     """
     task = TASKS[data.task]
-    loss = LOSSES[task.loss]
-    initialization, shuffling, disturbing = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)
+    initializing, shuffling, disturbing, diagnosing = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)
     )
-    outputs = len(data.classes) if data.task == "classification" else 1
-    network = Network([*layers, _dense(outputs, hyperparameters)], input_shape)
-    network.initialize(initialization)
+    network = Network(layers, input_shape)
+    network.initialize(initializing)
     training = Training(
         network,
-        loss,
+        LOSSES[task.loss],
         _steps(network, hyperparameters),
         network.rows(data.training.inputs),
         data.training.targets,
@@ -184,45 +326,63 @@ def _train(
     parts = {"training": (data.training.inputs[::every], data.training.targets[::every])}
     if data.validation is not None:
         parts["validation"] = (data.validation.inputs, data.validation.targets)
-    measured = {
-        part: (network.rows(inputs), targets, network.predictor(len(inputs)))
-        for part, (inputs, targets) in parts.items()
-    }
+    measures = [
+        _measure(network, task, data.target_scale, part, *rows) for part, rows in parts.items()
+    ]
+    if hyperparameters.diagnostics:
+        rows = slice(_DIAGNOSED_ROWS)
+        inputs, targets = network.rows(data.training.inputs[rows]), data.training.targets[rows]
+        measures.append(
+            Diagnostics(network, LOSSES[task.loss], inputs, targets, diagnosing).measure
+        )
+    schedule = SCHEDULES[hyperparameters.schedule]
+    lowest, lowest_epoch = math.inf, 0
 
-    def measure() -> dict[str, float]:
-        metrics = {}
-        for part, (inputs, targets, predict) in measured.items():
-            predicted = predict(inputs)
-            metrics[f"{part}_loss"] = loss.value(predicted, targets)
-            for name in task.metrics:
-                metrics[f"{part}_{name}"] = METRICS[name](predicted, targets, data.target_scale)
-        return metrics
-
-    for _epoch in range(1, hyperparameters.epochs + 1):
+    for epoch in range(1, hyperparameters.epochs + 1):
+        progress = (epoch - 1) / max(hyperparameters.epochs - 1, 1)
+        share = schedule(progress, hyperparameters.schedule_end)
         with np.errstate(all="ignore"):
-            finite = training.epoch(hyperparameters.learning_rate)
-            metrics = measure() if finite else dict.fromkeys(measure(), math.nan)
+            finite = training.epoch(share * hyperparameters.learning_rate)
+            if finite:
+                metrics = {name: value for measure in measures for name, value in measure().items()}
+            else:
+                metrics = dict.fromkeys(_names(task, parts), math.nan)
         yield metrics
         if not all(map(math.isfinite, metrics.values())):
             break
+        if "validation_loss" in metrics and hyperparameters.early_stopping:
+            if metrics["validation_loss"] < lowest:
+                lowest, lowest_epoch = metrics["validation_loss"], epoch
+            elif epoch - lowest_epoch >= hyperparameters.early_stopping:
+                break
     return Model(network, task.loss)
 
 
-def _dense(units: int, hyperparameters: TrainingHyperparameters) -> Dense:
-    initializer = hyperparameters.initializer
-    if initializer == "auto":
-        initializer = "he"
-    return Dense(units, initializer, hyperparameters.initial_std)
+def _measure(
+    network: Network, task: Task, target_scale: float, part: str, inputs: Array, targets: Array
+) -> Callable[[], dict[str, float]]:
+    """Return a function that measures the loss and the metrics of a part of the data."""
+    loss, names = LOSSES[task.loss], _names(task, [part])
+    inputs, predict = network.rows(inputs), network.predictor(len(inputs))
+
+    def measure() -> dict[str, float]:
+        outputs = predict(inputs)
+        values = [METRICS[name](outputs, targets, target_scale) for name in task.metrics]
+        return dict(zip(names, [loss.value(outputs, targets), *values], strict=True))
+
+    return measure
 
 
 def _steps(network: Network, hyperparameters: TrainingHyperparameters) -> list[Step]:
-    """Return what is done with each gradient, in order: penalties, then the update."""
+    """Return what is done with each gradient, in order: clipping, penalties, the update."""
     steps: list[Step] = []
-    for name, regularizer in REGULARIZERS.items():
-        strength = getattr(hyperparameters, name, 0.0)
-        if strength:
-            steps.append(regularizer(network.weights, network.weights_gradient, strength))
+    if hyperparameters.gradient_clip:
+        steps.append(clip(network.gradient, hyperparameters.gradient_clip))
     kind = OPTIMIZERS[hyperparameters.optimizer]
-    optimizer = kind(**{f.name: getattr(hyperparameters, f.name) for f in fields(kind)})
-    steps.append(optimizer.bind(network.parameters, network.gradient, network.weights))
-    return steps
+    own = {field.name: getattr(hyperparameters, field.name) for field in fields(kind)}
+    for name, regularizer in REGULARIZERS.items():
+        strength = getattr(hyperparameters, name)
+        if strength and name not in own:  # AdamW does its weight decay itself
+            steps.append(regularizer(network.weights, network.weights_gradient, strength))
+    update = kind(**own).bind(network.parameters, network.gradient, network.weights)
+    return [*steps, update]

@@ -27,50 +27,102 @@ class Training:
         shuffling: np.random.Generator,
         disturbing: np.random.Generator,
     ) -> None:
-        """Make the buffers. `steps` are called with the learning rate after each backward pass."""
-        self._rows = len(inputs)
-        self._shuffling = shuffling
-        self._steps = tuple(steps)
-        self._inputs, self._targets = inputs, targets
-        size = min(batch_size, self._rows)
+        """Make the buffers, for inputs in the network's shape.
+
+        `steps` are called with the learning rate after each backward pass; `shuffling` orders
+        the rows, and dropout and noise are drawn from `disturbing`.
+        """
+        rows = len(inputs)
+        self._batch_size = min(batch_size, rows)
         self._batches = {
-            rows: self._bind(network, loss, rows, disturbing)
-            for rows in {size, self._rows % size} - {0}
+            size: Batch(network, loss, inputs, targets, size, disturbing).fill
+            for size in {self._batch_size, rows % self._batch_size} - {0}
         }
-        self._size = size
+        self._rows, self._steps, self._shuffling = rows, tuple(steps), shuffling
 
     def epoch(self, learning_rate: float) -> bool:
         """Train on every row once; say False, at once, when the loss becomes non-finite."""
         order = self._shuffling.permutation(self._rows)
-        for start in range(0, self._rows, self._size):
-            index = order[start : start + self._size]
+        for start in range(0, self._rows, self._batch_size):
+            index = order[start : start + self._batch_size]
             if not math.isfinite(self._batches[len(index)](index)):
                 return False
             for step in self._steps:
                 step(learning_rate)
         return True
 
-    def _bind(
-        self, network: Network, loss: Loss, rows: int, disturbing: np.random.Generator
-    ) -> Callable[[Array], float]:
-        """Return a function that fills the gradient from rows at an index.
 
-        It returns the squared length of the gradient of the loss by the outputs, which costs
-        nothing to speak of and is finite as long as the outputs are.
+class Batch:
+    """Buffers for so many rows of all inputs and targets, and the passes over them."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        inputs: Array,
+        targets: Array,
+        rows: int,
+        disturbing: np.random.Generator,
+    ) -> None:
+        """Make the buffers."""
+        self._all_inputs, self._all_targets = inputs, targets
+        self._inputs = np.empty((rows, *inputs.shape[1:]), inputs.dtype)
+        self._targets = np.empty(rows, targets.dtype)
+        self._pass = network.bind(rows, disturbing)
+        self._gradient = loss.bind(rows, network.shapes[-1][0], network.values.dtype)
+
+    def fill(self, index: Array) -> float:
+        """Fill the network's gradient from the rows at `index`.
+
+        Returns the squared length of the gradient of the loss by the outputs: it costs next to
+        nothing, and is non-finite when the outputs, and so the loss, are.
         """
-        all_inputs, all_targets = self._inputs, self._targets
-        inputs = np.empty((rows, *all_inputs.shape[1:]), all_inputs.dtype)
-        targets = np.empty(rows, all_targets.dtype)
-        bound = network.bind(rows, disturbing)
-        loss_gradient = loss.bind(rows, math.prod(network.shapes[-1]), network.values.dtype)
+        self._all_inputs.take(index, 0, self._inputs, "clip")  # other modes copy twice
+        self._all_targets.take(index, 0, self._targets, "clip")
+        gradient = self._gradient(self._pass.forward(self._inputs), self._targets)
+        flat = gradient.reshape(-1)
+        length = float(flat.dot(flat))
+        self._pass.backward(gradient)
+        return length
 
-        def fill(index: Array) -> float:
-            all_inputs.take(index, 0, inputs, "clip")  # the other modes copy twice
-            all_targets.take(index, 0, targets, "clip")
-            gradient = loss_gradient(bound.forward(inputs), targets)
-            flat = gradient.reshape(-1)
-            length = float(flat.dot(flat))
-            bound.backward(gradient)
-            return length
 
-        return fill
+class Diagnostics:
+    """What shows vanishing gradients and dead units at a glance, layer by layer."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        inputs: Array,
+        targets: Array,
+        disturbing: np.random.Generator,
+    ) -> None:
+        """Look at the network as it sees these inputs, in the network's shape."""
+        self._network, self._inputs = network, inputs
+        self._batch = Batch(network, loss, inputs, targets, len(inputs), disturbing)
+        self._all = np.arange(len(inputs))
+
+    def measure(self) -> dict[str, float]:
+        """Return metrics of each layer, numbered from 1; the network stays as it is.
+
+        Of the activations, as in inference: `activation_mean_1`, `activation_std_1`, and
+        `dead_share_1`, the share of numbers through which hardly any gradient passes: 0 for
+        ReLU, within 1 % of a bound for sigmoid and tanh. Of the weights of each layer:
+        `gradient_norm_1`, the length of the gradient of the loss, as in training.
+        """
+        metrics = {}
+        for number, (layer, outputs) in enumerate(self._network.activations(self._inputs), 1):
+            metrics[f"activation_mean_{number}"] = float(outputs.mean())
+            metrics[f"activation_std_{number}"] = float(outputs.std())
+            metrics[f"dead_share_{number}"] = float(layer.dead(outputs).mean())
+        statistics = self._network.statistics.copy()
+        self._batch.fill(self._all)
+        self._network.statistics[...] = statistics
+        for number, gradient in enumerate(self._network.weights_gradients(), 1):
+            metrics[f"gradient_norm_{number}"] = float(np.linalg.norm(gradient))
+        return metrics
+
+
+def histograms(network: Network, inputs: Array, bins: int = 30) -> list[tuple[Array, Array]]:
+    """Return for each activation the counts (bins,) and edges (bins + 1,) of what it puts out."""
+    return [np.histogram(outputs, bins) for _, outputs in network.activations(inputs)]

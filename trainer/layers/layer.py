@@ -2,13 +2,13 @@
 
 Layers are frozen values. All state is in arrays that the network owns, and every buffer a layer
 works in is made once, when it is bound. Two rules let the buffers be few: a backward pass may
-overwrite the gradient it is given, and an activation overwrites its input.
+overwrite the gradient it is given, and an activation overwrites its input, no other layer does.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ class Place:
 @dataclass(frozen=True)
 class Layer(ABC):
     """A function from rows to rows, and the gradient of it."""
+
+    passes_on: ClassVar[bool] = False  # may return the very array that it was given
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of one row of the output, or raise ValueError if `shape` won't do."""

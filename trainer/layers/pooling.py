@@ -1,0 +1,83 @@
+"""Pooling makes images smaller: one number for each square of pixels, channel by channel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+from trainer.layers.windows import pixels, stops
+
+
+@dataclass(frozen=True)
+class Pooling(Layer):
+    """Squares of `size` by `size` pixels, `stride` apart; what is left at the edges is unused."""
+
+    size: int = 2
+    stride: int = 2
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return (height, width, channels) of the output."""
+        return (*stops(shape, self.size, self.stride), shape[-1])
+
+
+@dataclass(frozen=True)
+class MaxPooling(Pooling):
+    """The largest of each square; the gradient goes to it, the first among equals."""
+
+    def bind(self, place: Place) -> tuple[Forward, Backward]:
+        """Return the passes."""
+        windows = pixels(place.shape, self.size, self.stride)
+        outputs = place.empty(*self.output_shape(place.shape))
+        inputs_gradient, share = place.empty(*place.shape), np.empty_like(outputs)
+        largest = np.empty((len(windows), *outputs.shape), bool)
+        undecided = np.empty(outputs.shape, bool)
+
+        def forward(x: Array) -> Array:
+            np.copyto(outputs, x[windows[0]])
+            for window in windows[1:]:
+                np.maximum(outputs, x[window], out=outputs)
+            if place.training:
+                undecided.fill(True)
+                for window, here in zip(windows, largest, strict=True):
+                    np.equal(x[window], outputs, out=here)
+                    np.logical_and(here, undecided, out=here)
+                    np.logical_xor(undecided, here, out=undecided)
+            return outputs
+
+        def backward(gradient: Array) -> Array:
+            inputs_gradient.fill(0)
+            for window, here in zip(windows, largest, strict=True):
+                part = inputs_gradient[window]
+                np.multiply(gradient, here, out=share)
+                np.add(part, share, out=part)
+            return inputs_gradient
+
+        return forward, backward
+
+
+@dataclass(frozen=True)
+class AveragePooling(Pooling):
+    """The mean of each square."""
+
+    def bind(self, place: Place) -> tuple[Forward, Backward]:
+        """Return the passes."""
+        windows = pixels(place.shape, self.size, self.stride)
+        outputs = place.empty(*self.output_shape(place.shape))
+        inputs_gradient = place.empty(*place.shape)
+        share = 1.0 / len(windows)
+
+        def forward(x: Array) -> Array:
+            outputs.fill(0)
+            for window in windows:
+                np.add(outputs, x[window], out=outputs)
+            return np.multiply(outputs, share, out=outputs)
+
+        def backward(gradient: Array) -> Array:
+            np.multiply(gradient, share, out=gradient)
+            inputs_gradient.fill(0)
+            for window in windows:
+                part = inputs_gradient[window]
+                np.add(part, gradient, out=part)
+            return inputs_gradient
+
+        return forward, backward
