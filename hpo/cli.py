@@ -298,18 +298,25 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
 
 
 @hpo.command()
+@click.argument("study", required=False)
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @tracking_uri
-def ui(port: int, tracking_uri: str) -> None:
-    """Open the MLflow UI on the record, on this machine only, until Ctrl-C."""
+def ui(study: str | None, port: int, tracking_uri: str) -> None:
+    """Serve the MLflow UI on the record, to this machine only, until Ctrl-C.
+
+    With STUDY also print the address of its trials.
+    """
+    from hpo.tracking import page, without_password
+
     uri = _absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):
-        from hpo.tracking import without_password
-
         click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
         return
     _require_file(uri)
-    click.echo(f"MLflow UI on http://127.0.0.1:{port}, Ctrl-C ends it")
+    click.echo(f"MLflow UI, Ctrl-C ends it:\n  {page(f'http://127.0.0.1:{port}')}")
+    if study is not None:
+        name, recorded = _recorded(study, tracking_uri)
+        click.echo(f"  {page(f'http://127.0.0.1:{port}', recorded.experiment_id)}  ({name})")
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                    "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
@@ -475,5 +482,5 @@ def _finish(
     console.print(_escaped(
         f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
         f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
-        f"      hpo ui   browse the trials on http://127.0.0.1:5000"
+        f"      hpo ui {file}   browse the trials on http://127.0.0.1:5000"
     ))

@@ -37,7 +37,9 @@ PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 class Record(Protocol):
     """What the service asks of the record; `tracking.Tracking` is one."""
 
-    def create(self, study: str, description: str, tags: Mapping[str, str]) -> str:
+    def create(
+        self, study: str, description: str, tags: Mapping[str, str], columns: Sequence[str]
+    ) -> str:
         """Make the study known, if it is not."""
         ...
 
@@ -180,7 +182,13 @@ def run(
                 "idle; twice the workers is a good number"
             )
         if recorded is None:
-            record.create(study.name, _description(study), {"objective": study.objective.name})
+            columns = [
+                f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
+                *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
+            ]
+            record.create(
+                study.name, _description(study), {"objective": study.objective.name}, columns
+            )
             recorded = record.read(study.name)
             assert recorded is not None
         for (_, run_id) in recorded.attempts.values():

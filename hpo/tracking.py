@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 PAGE = 1000  # runs read by one request
+VIEW = "trials"  # the key of the saved view
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 _STATUS = {
     State.COMPLETE: "FINISHED",
@@ -127,8 +128,13 @@ class Tracking:
         self._experiments[study] = found.experiment_id
         return self._experiments[study]
 
-    def create(self, study: str, description: str, tags: Mapping[str, str]) -> str:
-        """Return the id of the study's experiment, created where there is none."""
+    def create(
+        self, study: str, description: str, tags: Mapping[str, str], columns: Sequence[str]
+    ) -> str:
+        """Return the id of the study's experiment, created where there is none.
+
+        `columns` are what the UI shows of each run, such as "params.`momentum`".
+        """
         from mlflow.exceptions import MlflowException
 
         experiment_id = self.experiment(study)
@@ -136,6 +142,7 @@ class Tracking:
             all_tags = {
                 "hpo": "study",
                 "mlflow.note.content": description,
+                f"mlflow.sharedViewState.{VIEW}": _view(columns),
                 # The UI opens such an experiment on its runs, not on traces.
                 "mlflow.experimentKind": "custom_model_development",
                 **tags,
@@ -191,7 +198,7 @@ class Tracking:
             all_params = [Param(k, v) for k, v in {**params, **edges}.items()]
             self._client.log_batch(run_id, params=all_params)
             entity = MlflowDataset(
-                name=str(dataset["source"])[-500:], digest=str(dataset["digest"])[:36],
+                name=Path(str(dataset["source"])).name[-500:], digest=str(dataset["digest"])[:36],
                 source_type="local", source=json.dumps({"source": dataset["source"]}),
                 profile=json.dumps(dataset, default=list)[:16_000],
             )
@@ -400,6 +407,16 @@ class Tracking:
         return (Path(match[1]).absolute().parent / "mlartifacts").as_uri()
 
 
+def page(server: str, experiment_id: str | None = None) -> str:
+    """Return the address of the UI on `server`, opened on the runs of an experiment."""
+    if experiment_id is None:
+        return f"{server}/#/experiments?workflowType=machine_learning"
+    return (
+        f"{server}/#/experiments/{experiment_id}/runs"
+        f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    )
+
+
 def without_password(address: str) -> str:
     """Return an address without the password in it."""
     return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", address)
@@ -525,6 +542,28 @@ def _round(run: "Run") -> Round:
         json.loads(tags["settings"]),
         run.info.status == "FINISHED",
         json.loads(_joined("proposal", tags) or "[]"),
+    )
+
+
+def _view(columns: Sequence[str]) -> str:
+    """Return a saved view for the UI, which of itself shows neither params nor metrics."""
+    return json.dumps(
+        {
+            "searchFilter": "",
+            "orderByKey": "attributes.start_time",
+            "orderByAsc": False,
+            "startTime": "ALL",
+            "lifecycleFilter": "Active",
+            "datasetsFilter": [],
+            "selectedColumns": list(columns),
+            "runsExpanded": {},
+            "runsPinned": [],
+            "runsHidden": [],
+            "runsHiddenMode": "FIRST_20_RUNS",
+            "runListHidden": False,
+            "groupBy": None,
+            "groupsExpanded": {},
+        }
     )
 
 
