@@ -80,8 +80,7 @@ class Batch:
         self._all_inputs.take(index, 0, self._inputs, "clip")  # other modes copy twice
         self._all_targets.take(index, 0, self._targets, "clip")
         gradient = self._gradient(self._pass.forward(self._inputs), self._targets)
-        flat = gradient.reshape(-1)
-        length = float(flat.dot(flat))
+        length = float(np.vdot(gradient, gradient))
         self._pass.backward(gradient)
         return length
 
