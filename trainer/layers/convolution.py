@@ -8,6 +8,9 @@ from trainer.initializers import INITIALIZERS
 from trainer.layers.layer import Array, Backward, Forward, Layer, Parameter, Place, Shape
 from trainer.layers.windows import pixels, stops
 
+# So many numbers of what the filters see are laid out at a time: two megabytes.
+_COLUMNS = 2**19
+
 
 @dataclass(frozen=True)
 class Convolution(Layer):
@@ -15,7 +18,8 @@ class Convolution(Layer):
 
     What the filters see is laid out as one matrix, a row for each stop of the window, so that
     all is one matrix product (im2col: Chellapilla et al., 2006). Channels come last: then that
-    product is the output as it stands.
+    product is the output as it stands. It is done for some images at a time, and again for the
+    backward pass, since a matrix that fits into a cache is made faster than a larger one is read.
     """
 
     filters: int
@@ -46,42 +50,61 @@ class Convolution(Layer):
         padded_shape, inside = self._padded(place.shape), self._inside(place.shape)
         windows = pixels(padded_shape, self.size, self.stride)
         height, width, filters = self.output_shape(place.shape)
-        columns = place.empty(height, width, len(windows), place.shape[-1])
-        matrix = columns.reshape(-1, len(weights))
-        outputs = place.empty(height, width, filters)
-        flat = outputs.reshape(-1, filters)
-        ones = np.ones(len(flat), place.dtype)
+        stops, channels = height * width, place.shape[-1]
         padded = np.zeros((place.rows, *padded_shape), place.dtype)
+        outputs = place.empty(height, width, filters)
         # Adding the biases pixel by pixel would be many short loops.
-        images = outputs.reshape(place.rows, -1)
-        repeated = np.empty((height * width, filters), place.dtype)
+        rows = outputs.reshape(place.rows, stops * filters)
+        repeated = np.empty((stops, filters), place.dtype)
+        ones = np.ones(place.rows * stops, place.dtype)
+
+        at_once = min(place.rows, max(1, _COLUMNS // (stops * len(weights))))
+        columns = np.empty((at_once, height, width, len(windows), channels), place.dtype)
+        share = np.empty_like(weights)
+        blocks = [slice(i, i + at_once) for i in range(0, place.rows, at_once)]
+        images = padded
+
+        def look(block: slice) -> Array:
+            """Return what the filters see of a block of images, (stops, size * size * channels)."""
+            seen = columns[: len(images[block])]
+            for number, window in enumerate(windows):
+                seen[:, :, :, number] = images[block][window]
+            return seen.reshape(-1, len(weights))
 
         def forward(x: Array) -> Array:
+            nonlocal images
+            images = x
             if self.padding:
                 padded[inside] = x
-                x = padded
-            for number, window in enumerate(windows):
-                columns[:, :, :, number] = x[window]
-            np.dot(matrix, weights, out=flat)
+                images = padded
+            for block in blocks:
+                np.dot(look(block), weights, out=outputs[block].reshape(-1, filters))
             repeated[...] = biases
-            np.add(images, repeated.reshape(-1), out=images)
+            np.add(rows, repeated.reshape(-1), out=rows)
             return outputs
 
         def learn(gradient: Array) -> Array:
-            gradient = gradient.reshape(-1, filters)
-            np.dot(matrix.T, gradient, out=weights_gradient)
-            np.dot(ones, gradient, out=biases_gradient)
+            np.dot(ones, gradient.reshape(-1, filters), out=biases_gradient)
+            weights_gradient.fill(0)
+            for block in blocks:
+                np.dot(look(block).T, gradient[block].reshape(-1, filters), out=share)
+                np.add(weights_gradient, share, out=weights_gradient)
             return gradient
 
-        columns_gradient, inputs_gradient = np.empty_like(columns), np.empty_like(padded)
+        inputs_gradient = np.empty_like(padded)
+        pixel = np.empty((at_once, height, width, channels), place.dtype)
+        weights_by_pixel = weights.reshape(len(windows), channels, filters).transpose(0, 2, 1)
 
         def backward(gradient: Array) -> Array:
-            gradient = learn(gradient)
-            np.dot(gradient, weights.T, out=columns_gradient.reshape(-1, len(weights)))
+            learn(gradient)
             inputs_gradient.fill(0)
-            for number, window in enumerate(windows):
-                part = inputs_gradient[window]
-                np.add(part, columns_gradient[:, :, :, number], out=part)
+            for block in blocks:
+                flat = gradient[block].reshape(-1, filters)
+                through = pixel[: len(gradient[block])]
+                for window, its_weights in zip(windows, weights_by_pixel, strict=True):
+                    np.dot(flat, its_weights, out=through.reshape(-1, channels))
+                    part = inputs_gradient[block][window]
+                    np.add(part, through, out=part)
             return inputs_gradient[inside]
 
         return forward, learn if place.first else backward

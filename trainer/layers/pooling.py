@@ -26,30 +26,33 @@ class MaxPooling(Pooling):
 
     def bind(self, place: Place) -> tuple[Forward, Backward]:
         """Return the passes."""
-        windows = pixels(place.shape, self.size, self.stride)
+        first, *others = pixels(place.shape, self.size, self.stride)
         outputs = place.empty(*self.output_shape(place.shape))
         inputs_gradient, share = place.empty(*place.shape), np.empty_like(outputs)
-        largest = np.empty((len(windows), *outputs.shape), bool)
-        undecided = np.empty(outputs.shape, bool)
+        is_first, *are_others = np.empty((1 + len(others), *outputs.shape), bool)
 
         def forward(x: Array) -> Array:
-            np.copyto(outputs, x[windows[0]])
-            for window in windows[1:]:
+            outputs[...] = x[first]
+            for window, larger in zip(others, are_others, strict=True):
+                np.greater(x[window], outputs, out=larger)
                 np.maximum(outputs, x[window], out=outputs)
             if place.training:
-                undecided.fill(True)
-                for window, here in zip(windows, largest, strict=True):
-                    np.equal(x[window], outputs, out=here)
-                    np.logical_and(here, undecided, out=here)
-                    np.logical_xor(undecided, here, out=undecided)
+                # The last that was larger than all before it is the largest.
+                is_first.fill(True)
+                for larger in reversed(are_others):
+                    np.logical_and(larger, is_first, out=larger)
+                    np.logical_xor(is_first, larger, out=is_first)
             return outputs
 
         def backward(gradient: Array) -> Array:
             inputs_gradient.fill(0)
-            for window, here in zip(windows, largest, strict=True):
+            for window, here in zip((first, *others), (is_first, *are_others), strict=True):
                 part = inputs_gradient[window]
-                np.multiply(gradient, here, out=share)
-                np.add(part, share, out=part)
+                if self.stride >= self.size:
+                    np.multiply(gradient, here, out=part)
+                else:
+                    np.multiply(gradient, here, out=share)
+                    np.add(part, share, out=part)
             return inputs_gradient
 
         return forward, backward
