@@ -1,25 +1,43 @@
-"""Narrowing proposes the ranges of the next round from the results so far, each with its reason."""
+"""Narrowing proposes the ranges of the next round from the results so far, each with its reason.
+
+The question it asks of each range is where the best value could lie. A smooth random surface (a
+Gaussian process) is fitted to the ranks of all trials, surfaces that agree with the trials are
+drawn from it, and the places of their maxima say how well the best value is known (the idea of
+Hennig and Schuler 2012, "Entropy search", JMLR 13): the new range holds nearly all of them. The
+more trials and the less noise, the narrower. Where the maxima crowd at an edge, the surfaces are
+followed beyond it. Before all that, a hyperparameter has to show that it matters in its range.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
 from hpo.trial import Direction, State, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
+Kind: TypeAlias = Literal["narrowed", "widened", "moved", "kept"]
+Confirmed: TypeAlias = Mapping[tuple[int, int], tuple[float, int]]
 
-MINIMUM_TRIALS = 10  # fewer results say too little
-TOP_SHARE = 0.2  # the best fifth of the trials carries the box
-SIGNIFICANCE = 0.05  # chance that an idle hyperparameter seems to matter
-MARGIN = 0.1  # of the old width, on both sides of the box
-MINIMUM_FACTOR = 0.2  # of the old width: one round never narrows further
-GROWTH = 0.5  # of the old width: how far an edge moves out
+MINIMUM_TRIALS = 10  # fewer say too little
+MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
+SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
+STRONG = 0.001  # the same, before a choice is left without alternative
+TAIL = 0.01  # of the drawn maxima, left out on either side of a new range
+KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
+MINIMUM_FACTOR = 0.2  # one round leaves at least this share of a width
+GROWTH = 1.0  # one round moves an edge out by at most so many widths,
+LEAP = 100.0  # and on a logarithmic scale by at most this factor
+EDGE = 0.1  # share of a width that counts as at its edge, when half of the maxima lie there
+STILL = 0.05  # share of a width; an edge that would move by less stays
+LINES = 4  # best trials through which the surfaces are searched for their maxima
+STEPS = 24  # places in one width along such a line
+SURFACES = 500
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class Move:
     name: str
     old: Distribution
     new: Distribution
-    direction: Literal["narrowed", "widened", "moved", "kept"]
+    direction: Kind
     factor: float
     reason: str
     evidence: float
@@ -44,189 +62,364 @@ def narrow(
     search_space: SearchSpace,
     results: Sequence[TrialResult],
     direction: Direction,
-    confirmed: Mapping[tuple[int, int], tuple[float, int]] | None = None,
+    confirmed: Confirmed | None = None,
 ) -> tuple[Move, ...]:
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
-    `results` are the trials of all rounds. `confirmed` maps (round, number) of trials that were
-    repeated to the mean of their values and how many there are; the mean replaces the value.
+    `results` are the trials of all rounds; a diverged trial is a bad one, a failed one says
+    nothing. `confirmed` maps (round, number) of trials that were repeated to the mean of their
+    values and how many there are; the mean replaces the value, and counts for more.
     """
-    ranked = _ranked(search_space, results, direction, confirmed or {})
-    if len(ranked) < MINIMUM_TRIALS:
-        reason = f"only {len(ranked)} trials with a result; {MINIMUM_TRIALS} are needed"
-        return tuple(_kept(name, d, reason) for name, d in search_space.items())
-    scores = _scores([key for key, _ in ranked])
-    if np.ptp(scores) == 0:
-        reason = f"all {len(ranked)} trials are equally good"
-        return tuple(_kept(name, d, reason) for name, d in search_space.items())
-    trials = [hyperparameters for _, hyperparameters in ranked]
-    p_values = _influence(search_space, trials, scores)
+    trials = _ranked(search_space, results, direction, confirmed or {})
+    if len(trials) < MINIMUM_TRIALS:
+        said = f"only {len(trials)} trials have a result; at least {MINIMUM_TRIALS} are needed"
+        return tuple(_kept(name, d, said) for name, d in search_space.items())
+    if trials[0].rank == trials[-1].rank:
+        said = f"all {len(trials)} trials are equally good"
+        return tuple(_kept(name, d, said) for name, d in search_space.items())
+    evidence = _Evidence(search_space, trials)
     return tuple(
-        _choices_move(name, d, trials, scores, p_values[name])
+        _choices_move(name, d, evidence)
         if isinstance(d, CategoricalDistribution)
-        else _range_move(name, d, trials, scores, p_values[name])
+        else _range_move(name, d, evidence)
         for name, d in search_space.items()
     )
 
 
-_Ranked: TypeAlias = list[tuple[tuple[float, ...], Mapping[str, Value]]]
+@dataclass(frozen=True)
+class _Ranked:
+    """A trial with a result; of two trials the one with the smaller `rank` is better."""
+
+    rank: tuple[float, ...]
+    hyperparameters: Mapping[str, Value]
+    count: int  # values that were averaged
+    diverged: bool
 
 
 def _ranked(
     search_space: SearchSpace,
     results: Sequence[TrialResult],
     direction: Direction,
-    confirmed: Mapping[tuple[int, int], tuple[float, int]],
-) -> _Ranked:
-    """Return what ranks each trial (smaller is better) and its hyperparameters, best first.
+    confirmed: Confirmed,
+) -> list[_Ranked]:
+    """Return the trials that say something, best first, in an order that is theirs alone.
 
-    Complete trials come first; pruned ones follow, those that went on longer before the others;
-    diverged ones are last. Failed trials say nothing.
+    Complete trials come first, then pruned ones, those that went on longer before the others;
+    diverged ones are last.
     """
     sign = -1.0 if direction == "maximize" else 1.0
-    ranked: _Ranked = []
+    trials = []
     for result in results:
-        trial = result.trial
-        if result.state is State.FAILED or not _covers(search_space, trial.hyperparameters):
+        hyperparameters = result.trial.hyperparameters
+        if result.state is State.FAILED or not all(
+            _usable(d, hyperparameters.get(name)) for name, d in search_space.items()
+        ):
             continue
-        value, _ = confirmed.get((trial.round, trial.number), (result.value, 1))
-        key: tuple[float, ...] = (2.0,)
+        identity = (result.trial.round, result.trial.number)
+        value, count = confirmed.get(identity, (result.value, 1))
+        rank: tuple[float, ...] = (2.0,)
         if value is not None and math.isfinite(value):
             if result.state is State.COMPLETE:
-                key = (0.0, sign * value)
+                rank = (0.0, sign * value)
             elif result.state is State.PRUNED:
-                key = (1.0, -float(len(result.metrics) or result.epoch or 0), sign * value)
-        ranked.append((key, trial.hyperparameters))
-    return sorted(
-        ranked,
-        key=lambda pair: (pair[0], tuple(str(pair[1][name]) for name in search_space)),
-    )
+                rank = (1.0, -float(result.epochs), sign * value)
+        trials.append(_Ranked(rank, hyperparameters, count, rank == (2.0,)))
+    trials.sort(key=lambda t: (t.rank, [repr(t.hyperparameters[n]) for n in search_space]))
+    return trials
 
 
-def _covers(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) -> bool:
-    for name, distribution in search_space.items():
-        value = hyperparameters.get(name)
-        if isinstance(distribution, CategoricalDistribution):
-            if value is None:
-                return False
-        elif not isinstance(value, int | float) or (distribution.log and value <= 0):
-            return False
-    return True
-
-
-def _scores(keys: list[tuple[float, ...]]) -> Array:
-    """Return normal scores of the ranks, high for good trials, equal for equal ones."""
-    order = {key: float(i) for i, key in enumerate(sorted(set(keys)))}
-    ranks = stats.rankdata([-order[key] for key in keys])
-    return np.asarray(stats.norm.ppf((ranks - 0.5) / len(keys)), dtype=np.float64)
-
-
-def _units(name: str, distribution: Distribution, trials: list[Mapping[str, Value]]) -> Array:
-    return np.array([distribution.to_unit(t[name]) for t in trials])  # type: ignore[arg-type]
-
-
-def _columns(name: str, distribution: Distribution, trials: list[Mapping[str, Value]]) -> Array:
-    """Return the columns by which a hyperparameter enters the regression."""
+def _usable(distribution: Distribution, value: Value | None) -> bool:
     if isinstance(distribution, CategoricalDistribution):
-        seen = sorted({str(t[name]) for t in trials})
-        return np.array([[float(str(t[name]) == choice) for choice in seen[1:]] for t in trials])
-    units = _units(name, distribution, trials)
-    return np.column_stack([units, units**2])
+        return value is not None
+    return isinstance(value, int | float) and (value > 0 or not distribution.log)
 
 
-def _influence(
-    search_space: SearchSpace, trials: list[Mapping[str, Value]], scores: Array
-) -> dict[str, float]:
-    """Return the p-value of each hyperparameter's partial F-test in a quadratic regression.
+class _Evidence:
+    """The trials as numbers: positions on the unit intervals, and scores that follow the ranks."""
 
-    All hyperparameters are in the regression at once, so that one is not credited with what
-    another one did while a sampler moved both.
-    """
-    columns = {name: _columns(name, d, trials) for name, d in search_space.items()}
-    full, rank = _residual(list(columns.values()), scores)
-    p_values = {}
-    for name in columns:
-        rest, rest_rank = _residual([c for other, c in columns.items() if other != name], scores)
-        more, left = rank - rest_rank, len(scores) - rank
-        if more <= 0 or left <= 0:
+    def __init__(self, search_space: SearchSpace, trials: Sequence[_Ranked]) -> None:
+        self.trials = trials
+        self.names = list(search_space)
+        self.is_choice = np.array(
+            [isinstance(d, CategoricalDistribution) for d in search_space.values()]
+        )
+        self.positions = np.column_stack(
+            [_positions(name, d, trials) for name, d in search_space.items()]
+        )
+        self.scores = _scores(trials)
+
+    def of(self, name: str) -> Array:
+        """Return the positions of the trials along one hyperparameter, best trial first."""
+        return self.positions[:, self.names.index(name)]
+
+    @cached_property
+    def p_values(self) -> dict[str, float]:
+        """How often each hyperparameter would seem to matter so much by chance.
+
+        Partial F-tests in a quadratic regression of the scores. All hyperparameters are in it at
+        once, so that one is not credited with what another did while a sampler moved both; where
+        there are too few trials for that, each stands alone.
+        """
+        from scipy.special import fdtrc  # SciPy takes long to import: only where it is used
+
+        columns = [
+            _columns(position, choice)
+            for position, choice in zip(self.positions.T, self.is_choice, strict=True)
+        ]
+        p_values = {}
+        for i, name in enumerate(self.names):
+            others = columns[:i] + columns[i + 1 :]
+            full, rank = self._residual(columns)
+            if len(self.scores) - rank < MINIMUM_TRIALS / 2:
+                others, (full, rank) = [], self._residual([columns[i]])
+            rest, rest_rank = self._residual(others)
+            more, left = rank - rest_rank, len(self.scores) - rank
             p_values[name] = math.nan
-        else:
-            ratio = ((rest - full) / more) / max(full / left, 1e-300)
-            p_values[name] = float(stats.f.sf(ratio, more, left))
-    return p_values
+            if more > 0 and left > 0:
+                ratio = (rest - full) / more / max(full / left, 1e-12)
+                p_values[name] = float(fdtrc(more, left, max(ratio, 0.0)))
+        return p_values
+
+    def _residual(self, columns: Sequence[Array]) -> tuple[float, int]:
+        matrix = np.column_stack([np.ones(len(self.scores)), *columns])
+        solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
+        return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
+
+    @cached_property
+    def surface(self) -> "_Surface":
+        """The fitted surface; of very many trials evenly many of each rank are used."""
+        count = len(self.trials)
+        even = np.linspace(0, count - 1, min(count, MAXIMUM_TRIALS))
+        chosen = np.unique(even.round().astype(int))
+        counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
+        return _Surface(
+            self.positions[chosen], self.scores[chosen], counts[chosen], self.is_choice
+        )
+
+    def draws(self, name: str, places: Array) -> Array:
+        """Return drawn surfaces (draw, place): their heights along one hyperparameter.
+
+        Of the lines through the best trials, each draw takes at every place the highest.
+        """
+        candidates = np.repeat(self.positions[:LINES], len(places), axis=0)
+        lines = len(candidates) // len(places)
+        candidates[:, self.names.index(name)] = np.tile(places, lines)
+        heights = self.surface.draws(candidates)
+        return np.asarray(heights.reshape(SURFACES, lines, len(places)).max(axis=1))
 
 
-def _residual(columns: list[Array], scores: Array) -> tuple[float, int]:
-    matrix = np.column_stack([np.ones(len(scores)), *columns])
-    solution, _, rank, _ = np.linalg.lstsq(matrix, scores, rcond=1e-9)
-    return float(np.sum((scores - matrix @ solution) ** 2)), int(rank)
+def _positions(name: str, distribution: Distribution, trials: Sequence[_Ranked]) -> Array:
+    """Return units, or for choices their index; those of earlier rounds come after today's."""
+    values = [trial.hyperparameters[name] for trial in trials]
+    if isinstance(distribution, CategoricalDistribution):
+        known = [repr(choice) for choice in distribution.choices]
+        known += sorted({repr(value) for value in values} - set(known))
+        return np.array([float(known.index(repr(value))) for value in values])
+    units = [distribution.to_unit(float(value)) for value in values]  # type: ignore[arg-type]
+    return np.round(units, 9)  # the last digits depend on the unit of measurement
 
 
-def _range_move(
-    name: str,
-    old: Distribution,
-    trials: list[Mapping[str, Value]],
-    scores: Array,
-    p_value: float,
-) -> Move:
+def _scores(trials: Sequence[_Ranked]) -> Array:
+    """Return normal scores of the ranks, high for good trials, equal for equal ones."""
+    from scipy.special import ndtri
+
+    place = {rank: i for i, rank in enumerate(sorted({t.rank for t in trials}, reverse=True))}
+    _, inverse, counts = np.unique(
+        [place[trial.rank] for trial in trials], return_inverse=True, return_counts=True
+    )
+    shares = (np.cumsum(counts) - counts / 2) / len(trials)
+    return np.asarray(ndtri(shares)[inverse], dtype=np.float64)
+
+
+def _columns(position: Array, choice: bool) -> Array:
+    """Return the columns by which a hyperparameter enters the regression."""
+    if choice:
+        return np.asarray(position[:, None] == np.unique(position)[1:], dtype=np.float64)
+    return np.column_stack([position, position**2])
+
+
+class _Surface:
+    """A Gaussian process over the trials (Rasmussen and Williams 2006, chapters 2 and 5).
+
+    Squared exponential, one length for each hyperparameter. Lengths, height and noise maximize
+    the posterior under log-normal priors: lengths about 0.7 of a range, height about the spread
+    of the scores, noise about a fifth of its square, each within a factor of e or so.
+    """
+
+    def __init__(self, positions: Array, scores: Array, counts: Array, is_choice: Array) -> None:
+        self._positions, self._is_choice = positions, is_choice
+        self._scores, self._counts = scores, counts
+        self._centers = np.log([*[0.7] * positions.shape[1], 1.0, 0.2])
+        self._settings = self._fitted()
+        covariance = self._covariance(positions, positions) + self._noise()
+        self._inverse = np.linalg.inv(covariance)
+
+    def draws(self, places: Array) -> Array:
+        """Return the heights at `places` of surfaces drawn from the posterior (draw, place)."""
+        across = self._covariance(places, self._positions)
+        mean = across @ self._inverse @ self._scores
+        covariance = self._covariance(places, places) - across @ self._inverse @ across.T
+        root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(places)))
+        normal = np.random.default_rng(0).standard_normal((SURFACES, len(places)))
+        return np.asarray(mean + normal @ root.T)
+
+    def _distances(self, a: Array, b: Array) -> Array:
+        """Return squared distances (hyperparameter, a, b); two choices are one apart."""
+        difference = a.T[:, :, None] - b.T[:, None, :]
+        return np.where(self._is_choice[:, None, None], difference != 0, difference**2)
+
+    def _covariance(self, a: Array, b: Array) -> Array:
+        inverse_lengths = np.exp(-2 * self._settings[:-2])
+        exponent = np.tensordot(inverse_lengths, self._distances(a, b), axes=1)
+        return np.asarray(np.exp(self._settings[-2] - exponent / 2) + 1.0)  # 1: an unknown mean
+
+    def _noise(self) -> Array:
+        return np.diag(np.exp(self._settings[-1]) / self._counts)
+
+    def _fitted(self) -> Array:
+        """Return the logarithms of the lengths, the height and the noise (variances)."""
+        from scipy.optimize import minimize
+
+        bounds = [(-3.0, 3.0)] * (len(self._centers) - 2) + [(-4.0, 4.0), (-6.0, 2.0)]
+        distances = self._distances(self._positions, self._positions)
+        fits = []
+        for length in (0.3, 1.5):  # wiggly and smooth: the better of two local optima
+            start = self._centers.copy()
+            start[:-2] = math.log(length)
+            fits.append(
+                minimize(
+                    self._loss, start, (distances,), jac=True, method="L-BFGS-B", bounds=bounds
+                )
+            )
+        return np.asarray(min(fits, key=lambda fit: float(fit.fun)).x)
+
+    def _loss(self, settings: Array, distances: Array) -> tuple[float, Array]:
+        """Return the negative log posterior of the settings and its gradient (R&W 5.8, 5.9)."""
+        inverse_lengths = np.exp(-2 * settings[:-2])
+        smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
+        noise = np.exp(settings[-1]) / self._counts
+        covariance = smooth + np.diag(noise) + 1.0
+        inverse = np.linalg.inv(covariance)
+        weights = inverse @ self._scores
+        away = settings - self._centers
+        loss = (self._scores @ weights + np.linalg.slogdet(covariance)[1] + away @ away) / 2
+        slope = (inverse - np.outer(weights, weights)) * smooth
+        by_length = np.tensordot(distances, slope, axes=2) * inverse_lengths / 2
+        by_noise = np.sum((np.diag(inverse) - weights**2) * noise) / 2
+        return float(loss), np.array([*by_length, slope.sum() / 2, by_noise]) + away
+
+
+def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     assert not isinstance(old, CategoricalDistribution)
-    units = _units(name, old, trials)
-    best = float(units[0])
-    if not p_value < SIGNIFICANCE and 0 <= best <= 1:
-        return _kept(name, old, "no clear influence on the result in this range", p_value)
-    top = units[: _top_count(scores)]
-    if not p_value < SIGNIFICANCE:
-        low, high = min(0.0, best), max(1.0, best)
-    else:
-        low, high = float(top.min()) - MARGIN, float(top.max()) + MARGIN
-        middle = float(np.median(top))
-        low = low if low > 0 else (-GROWTH if middle < 0.25 else min(0.0, float(top.min())))
-        high = high if high < 1 else (1 + GROWTH if middle > 0.75 else max(1.0, float(top.max())))
-        short = max(0.0, MINIMUM_FACTOR - (high - low)) / 2
-        low, high = low - short, high + short
+    p_value, trials = evidence.p_values[name], evidence.of(name)
+    best_low, best_high = float(trials[:KEPT_BEST].min()), float(trials[:KEPT_BEST].max())
+    end_low, end_high = -math.inf, math.inf
+    if old.limits is not None:
+        end_low, end_high = old.to_unit(old.limits[0]), old.to_unit(old.limits[1])
+    growth = GROWTH
+    if old.log:
+        growth = min(growth, math.log(LEAP) / (math.log(old.high) - math.log(old.low)))
+    low, high = 0.0, 1.0
+    if p_value < SIGNIFICANCE:
+        low, high = _maxima(name, evidence, max(-growth, end_low), min(1 + growth, end_high))
+    low, high = min(low, best_low), max(high, best_high)
+    low = 0.0 if abs(low) < STILL and best_low >= 0 else low
+    high = 1.0 if abs(high - 1) < STILL and best_high <= 1 else high
+    low, high = _at_least(MINIMUM_FACTOR, low, high, end_low, end_high)
     new = old.with_edges(None if low == 0 else low, None if high == 1 else high)
     if new == old:
-        return _kept(name, old, "the best trials are spread over the whole range", p_value)
-    new_low, new_high = old.to_unit(new.low), old.to_unit(new.high)
-    kind: Literal["narrowed", "widened", "moved"] = "moved"
-    if new_low >= 0 and new_high <= 1:
+        if p_value < SIGNIFICANCE:
+            return _kept(name, old, "the best value can lie anywhere in this range", p_value)
+        said = f"{len(trials)} trials show no influence on the result in this range"
+        return _kept(name, old, said, p_value)
+    kind: Kind = "moved"
+    if new.low >= old.low and new.high <= old.high:
         kind = "narrowed"
-    elif new_low <= 0 and new_high >= 1:
+    elif new.low <= old.low and new.high >= old.high:
         kind = "widened"
-    values = [float(t[name]) for t in trials[: len(top)]]  # type: ignore[arg-type]
-    edges = [
-        edge for moved, edge in ((new_low < 0, "lower"), (new_high > 1, "upper")) if moved
+    half = 0 if isinstance(old.step, float | None) else old.step / 2
+    factor = old.to_unit(new.high + half) - old.to_unit(new.low - half)
+    return Move(name, old, new, kind, factor, _why(name, old, new, evidence), p_value)
+
+
+def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> tuple[float, float]:
+    """Return where the drawn surfaces have their maxima, but for the tails.
+
+    Beyond an edge a surface is a guess, and counts only where at least half of the maxima within
+    the range lie at that edge: otherwise ignorance alone would widen every range.
+    """
+    count = math.ceil((end_high - end_low) * STEPS) + 1
+    places = np.unique([0.0, 1.0, *np.linspace(end_low, end_high, count)])
+    draws = evidence.draws(name, places)
+    inside = (places >= 0) & (places <= 1)
+    within = places[inside][draws[:, inside].argmax(axis=1)]
+    allowed = inside.copy()
+    if np.mean(within <= EDGE) >= 0.5:
+        allowed |= places < 0
+    if np.mean(within >= 1 - EDGE) >= 0.5:
+        allowed |= places > 1
+    maxima = places[allowed][draws[:, allowed].argmax(axis=1)]
+    low, high = np.quantile(maxima, [TAIL, 1 - TAIL])
+    return float(low), float(high)
+
+
+def _at_least(
+    width: float, low: float, high: float, end_low: float, end_high: float
+) -> tuple[float, float]:
+    """Return the range widened to `width` about its middle, pushed off the ends it would pass."""
+    short = max(0.0, width - (high - low)) / 2
+    low, high = low - short, high + short
+    if low < end_low:
+        low, high = end_low, max(high, min(end_low + width, end_high))
+    if high > end_high:
+        low, high = min(low, max(end_high - width, end_low)), end_high
+    return low, high
+
+
+def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -> str:
+    assert not isinstance(old, CategoricalDistribution)
+    assert not isinstance(new, CategoricalDistribution)
+    values = [float(t.hyperparameters[name]) for t in evidence.trials]  # type: ignore[arg-type]
+    best = values[:KEPT_BEST]
+    beyond = [f"below {old.low:.3g}"] * (new.low < old.low)
+    beyond += [f"above {old.high:.3g}"] * (new.high > old.high)
+    if beyond:
+        said = f"the best value may lie {' or '.join(beyond)}"
+    else:
+        said = f"the best value most likely lies between {new.low:.3g} and {new.high:.3g}"
+    said += f"; the best {len(best)} of {len(values)} trials"
+    said += f" have {min(best):.3g} to {max(best):.3g}"
+    left_out = [
+        trial.diverged
+        for trial, value in zip(evidence.trials, values, strict=True)
+        if old.low <= value <= old.high and not new.low <= value <= new.high
     ]
-    reason = f"the best {len(top)} trials lie between {min(values):.3g} and {max(values):.3g}"
-    if edges:
-        reason += f", at the {' and '.join(edges)} edge"
-    return Move(name, old, new, kind, (new_high - new_low), reason, p_value)
+    if any(left_out):
+        said += f"; of the {len(left_out)} left out {sum(left_out)} diverged"
+    return said
 
 
-def _choices_move(
-    name: str,
-    old: CategoricalDistribution,
-    trials: list[Mapping[str, Value]],
-    scores: Array,
-    p_value: float,
-) -> Move:
-    if not p_value < (SIGNIFICANCE if len(old.choices) > 2 else SIGNIFICANCE / 50):
-        return _kept(name, old, "no clear influence on the result", p_value)
-    top = {str(t[name]) for t in trials[: _top_count(scores)]}
-    tried = {str(t[name]) for t in trials}
-    choices = tuple(c for c in old.choices if str(c) in top or str(c) not in tried)
-    if not choices or len(choices) == len(old.choices):
-        return _kept(name, old, "every choice is among the best trials", p_value)
-    new = CategoricalDistribution(choices)
-    dropped = ", ".join(str(c) for c in old.choices if c not in choices)
-    reason = f"none of the best {_top_count(scores)} trials has {dropped}"
-    return Move(name, old, new, "narrowed", len(choices) / len(old.choices), reason, p_value)
-
-
-def _top_count(scores: Array) -> int:
-    """Return how many trials are at the top, the ones as good as the last of them included."""
-    count = math.ceil(TOP_SHARE * len(scores))
-    return int(np.sum(scores >= scores[count - 1]))
+def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) -> Move:
+    p_value, trials = evidence.p_values[name], evidence.of(name)
+    if not p_value < SIGNIFICANCE:
+        said = f"{len(trials)} trials show no influence on the result"
+        return _kept(name, old, said, p_value)
+    draws = evidence.draws(name, np.arange(float(len(old.choices))))
+    shares = np.bincount(draws.argmax(axis=1), minlength=len(old.choices)) / SURFACES
+    best = set(trials[:KEPT_BEST])
+    stay = [
+        i
+        for i in range(len(old.choices))
+        if shares[i] >= TAIL or float(i) in best or not np.any(trials == i)
+    ]
+    if len(stay) < 2 and not p_value < STRONG:
+        return _kept(name, old, "the evidence is too weak to leave a single choice", p_value)
+    if not stay or len(stay) == len(old.choices):
+        return _kept(name, old, "each choice may be the best", p_value)
+    new = CategoricalDistribution(tuple(old.choices[i] for i in stay))
+    dropped = ", ".join(str(c) for i, c in enumerate(old.choices) if i not in stay)
+    said = f"the best of {len(trials)} trials leave no chance to {dropped}"
+    return Move(name, old, new, "narrowed", len(stay) / len(old.choices), said, p_value)
 
 
 def _kept(name: str, old: Distribution, reason: str, evidence: float = math.nan) -> Move:
