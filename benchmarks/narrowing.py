@@ -1,0 +1,367 @@
+"""Does moving the ranges between rounds pay? Real learning results, looked up in a table.
+
+Learning rate and L2 penalty of multilayer perceptrons (HPOBench, Eggensperger et al. 2021), every
+pair measured with five seeds. A search has 60 trials: one round of 60 in the first ranges, or
+three rounds of 20 with the ranges moved in between. Its score is the regret of the pick, the
+trial with the best observed value: (best mean - true mean at the pick) / (best mean - median).
+
+    python -m benchmarks.narrowing [--data DIR] [--repetitions N] [--json]
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.narrowing import narrow
+from hpo.samplers import SAMPLERS, RoundPlan
+from hpo.search_space import FloatDistribution, SearchSpace
+from hpo.trial import State, Trial, TrialResult, trial_seed
+
+try:
+    from bayes_opt import SequentialDomainReductionTransformer  # type: ignore[import-not-found]
+    from bayes_opt.target_space import TargetSpace  # type: ignore[import-not-found]
+except ImportError:
+    SequentialDomainReductionTransformer = None
+
+Array: TypeAlias = NDArray[np.float64]
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "hpobench-nn"
+TRIPLES = ((4, 1, 4), (6, 0, 2), (2, 2, 6))  # of batch_size, depth, width: indices into the grid
+NAMES = ("learning_rate", "l2_penalty")
+TRIALS, ROUNDS = 60, 3
+CONFIRMED, REPEATS = 5, 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table of values over the two axes, both evenly spaced in the logarithm."""
+
+    name: str
+    table: Array  # (learning rate, l2 penalty, seed)
+    axes: tuple[tuple[float, float], tuple[float, float]]  # log10 of the ends
+
+    def values(self, points: Array) -> Array:
+        """Return the value of every seed at `points` (n, 2; log10), bilinear in between."""
+        cells, shares = [], []
+        for column, (low, high), size in zip(points.T, self.axes, self.table.shape, strict=False):
+            position = np.clip((column - low) / (high - low), 0, 1) * (size - 1)
+            cell = np.minimum(position.astype(int), size - 2)
+            cells.append(cell)
+            shares.append((position - cell)[:, None])
+        (i, j), (s, t), table = cells, shares, self.table
+        below = table[i, j] * (1 - t) + table[i, j + 1] * t
+        above = table[i + 1, j] * (1 - t) + table[i + 1, j + 1] * t
+        result: Array = below * (1 - s) + above * s
+        return result
+
+    def regret(self, point: Array) -> float:
+        means = self.table.mean(axis=2)
+        best = float(means.max())
+        return (best - float(self.values(point[None]).mean())) / (best - float(np.median(means)))
+
+
+def read_tasks(directory: Path) -> list[Task]:
+    grid = json.loads((directory / "grid.json").read_text())
+    rate, penalty = (
+        (math.log10(grid[axis][0]), math.log10(grid[axis][-1]))
+        for axis in ("learning_rate_init", "alpha")
+    )
+    arrays = np.load(directory / "validation_balanced_accuracy.npz")
+    return [
+        Task(f"{name} {triple}", arrays[name][:, b, d, :, w, :].swapaxes(0, 1), (rate, penalty))
+        for name in arrays.files
+        for triple in TRIPLES
+        for b, d, w in [triple]
+    ]
+
+
+def starts(tasks: Sequence[Task]) -> dict[str, SearchSpace]:
+    """Return the first ranges to try; their limits are the whole grid."""
+    rate, penalty = tasks[0].axes
+    edges = {
+        "full": ((10 ** rate[0], 10 ** rate[1]), (10 ** penalty[0], 10 ** penalty[1])),
+        "low": ((1e-5, 5e-4), (1e-8, 1e-2)),
+        "high": ((1.6e-2, 1.0), (1e-8, 1e-2)),
+    }
+    return {
+        start: {
+            name: FloatDistribution(*pair, log=True, limits=limits)
+            for name, pair, limits in zip(NAMES, pairs, edges["full"], strict=True)
+        }
+        for start, pairs in edges.items()
+    }
+
+
+# --- how the ranges of the next round follow from the trials so far ---
+
+Mover: TypeAlias = Callable[[SearchSpace, Sequence[TrialResult]], SearchSpace]
+
+
+def this_project(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace:
+    return {move.name: move.new for move in narrow(space, results, "maximize")}
+
+
+def plain_box(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace:
+    """Return the box of the best fifth of all trials, without margin or widening."""
+    top = sorted(results, key=lambda r: -(r.value or 0.0))[: math.ceil(len(results) / 5)]
+    return {
+        name: FloatDistribution(
+            float(min(r.trial.hyperparameters[name] for r in top)),  # type: ignore[arg-type]
+            float(max(r.trial.hyperparameters[name] for r in top)),  # type: ignore[arg-type]
+            log=True,
+        )
+        for name in space
+    }
+
+
+def domain_reduction() -> Mover:
+    """Return bayes_opt's sequential domain reduction (Stander and Craig 2002), on the log scale."""
+    transformer = SequentialDomainReductionTransformer()
+    first: list[TargetSpace] = []
+
+    def move(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace:
+        if not first:
+            bounds = {n: (math.log10(d.low), math.log10(d.high)) for n, d in _floats(space)}
+            first.append(TargetSpace(None, bounds, allow_duplicate_points=True))
+            transformer.initialize(first[0])
+        target = first[0]
+        for result in results[len(target) :]:
+            values = [math.log10(result.trial.hyperparameters[n]) for n in target.keys]  # type: ignore[arg-type]
+            target.register(np.array(values), result.value)
+        moved = transformer.transform(target)
+        return {
+            name: FloatDistribution(*(float(10**edge) for edge in moved[name]), log=True)
+            for name in space
+        }
+
+    return move
+
+
+def movers() -> dict[str, Callable[[], Mover] | None]:
+    """Return the ways to move ranges, by name; None where the ranges stay flat."""
+    ways: dict[str, Callable[[], Mover] | None] = {"flat": None, "narrowed": lambda: this_project}
+    if SequentialDomainReductionTransformer is not None:
+        ways["reduction"] = domain_reduction
+    return {**ways, "plain box": lambda: plain_box}
+
+
+def _floats(space: SearchSpace) -> list[tuple[str, FloatDistribution]]:
+    return [(n, d) for n, d in space.items() if isinstance(d, FloatDistribution)]
+
+
+# --- one search ---
+
+
+Evaluate: TypeAlias = Callable[[Array], Array]
+
+
+def random_round(space: SearchSpace, units: Array, evaluate: Evaluate) -> tuple[Array, Array]:
+    edges = np.array([(math.log10(d.low), math.log10(d.high)) for _, d in _floats(space)])
+    points = edges[:, 0] + units * (edges[:, 1] - edges[:, 0])
+    return points, evaluate(points)
+
+
+def tpe_round(plan: RoundPlan, evaluate: Evaluate) -> tuple[Array, Array]:
+    """Propose and tell the trials one after another."""
+    sampler = SAMPLERS["tpe"](plan)
+    points, values = np.empty((plan.trials, len(NAMES))), np.empty(plan.trials)
+    for i in range(plan.trials):
+        seed = trial_seed(plan.study_seed, plan.round, i + 1)
+        hyperparameters = sampler.propose(i + 1, seed)
+        points[i] = [math.log10(float(hyperparameters[name])) for name in NAMES]  # type: ignore[arg-type]
+        values[i] = evaluate(points[i : i + 1])[0]
+        trial = Trial(plan.round, i + 1, hyperparameters, seed)
+        sampler.tell(TrialResult(trial, State.COMPLETE, float(values[i])))
+    return points, values
+
+
+def search(
+    task: Task,
+    space: SearchSpace,
+    sampler: str,
+    mover: Mover | None,
+    seed: tuple[int, ...],
+    trials: int = TRIALS,
+) -> tuple[Array, Array]:
+    """Return the points (log10) and observed values of one search.
+
+    Searches with the same `seed` draw the same units and seeds of evaluation.
+    """
+    units = np.random.default_rng((*seed, 1)).random((trials, len(NAMES)))
+    seeds = np.random.default_rng((*seed, 2)).integers(task.table.shape[2], size=trials)
+    study_seed = int(np.random.default_rng((*seed, 3)).integers(2**31))
+    points, values = np.empty((0, len(NAMES))), np.empty(0)
+    results: list[TrialResult] = []
+    rounds = 1 if mover is None else ROUNDS
+    size = trials // rounds
+
+    columns = iter(seeds)
+
+    def evaluate(some: Array) -> Array:
+        chosen = [next(columns) for _ in some]
+        return np.asarray(task.values(some)[np.arange(len(some)), chosen])
+
+    for number in range(1, rounds + 1):
+        if sampler == "random":
+            new = random_round(space, units[len(points) : len(points) + size], evaluate)
+        else:
+            plan = RoundPlan(space, "maximize", study_seed, number, size, tuple(results))
+            new = tpe_round(plan, evaluate)
+        points, values = np.concatenate([points, new[0]]), np.concatenate([values, new[1]])
+        if mover is not None and number < rounds:
+            for i, (point, value) in enumerate(zip(*new, strict=True), start=1):
+                hyperparameters = {n: float(10**x) for n, x in zip(NAMES, point, strict=True)}
+                trial = Trial(number, i, hyperparameters, seed=0)
+                results.append(TrialResult(trial, State.COMPLETE, float(value)))
+            space = mover(space, results)
+    return points, values
+
+
+def confirmed_pick(task: Task, points: Array, values: Array, seed: tuple[int, ...]) -> int:
+    """Return the trial with the best mean when the best ones are evaluated again."""
+    top = np.argsort(-values, kind="stable")[:CONFIRMED]
+    seeds = np.random.default_rng((*seed, 4)).integers(
+        task.table.shape[2], size=(len(top), REPEATS)
+    )
+    again = np.take_along_axis(task.values(points[top]), seeds, axis=1)
+    return int(top[again.mean(axis=1).argmax()])
+
+
+# --- all searches, and the table ---
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean regrets of one way to search from one start, and its ratio to flat ranges."""
+
+    sampler: str
+    start: str
+    ranges: str
+    regret: float
+    ratio: float | None = None
+    low: float | None = None  # of the 95 % interval
+    high: float | None = None
+    worst_task: str = ""
+    worst: float | None = None  # regret more than with flat ranges, on that task
+
+
+def row(sampler: str, start: str, ranges: str, tasks: Sequence[Task], regrets: Array,
+        flat: Array | None) -> Row:
+    """Return the summary of `regrets` (repetition, task); the interval resamples repetitions."""
+    if flat is None:
+        return Row(sampler, start, ranges, float(regrets.mean()))
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(len(flat), size=(2000, len(flat)))
+    ratios = regrets.mean(axis=1)[drawn].mean(axis=1) / flat.mean(axis=1)[drawn].mean(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    more = (regrets - flat).mean(axis=0)
+    return Row(sampler, start, ranges, float(regrets.mean()), float(regrets.mean() / flat.mean()),
+               float(low), float(high), tasks[int(more.argmax())].name, float(more.max()))
+
+
+def measure(tasks: Sequence[Task], samplers: Sequence[str], repetitions: int) -> list[Row]:
+    rows = []
+    for sampler in samplers:
+        for start, space in starts(tasks).items():
+            flat: Array | None = None
+            for ranges, make in movers().items():
+                regrets = np.array([
+                    [regret(task, space, sampler, make, (r, t)) for t, task in enumerate(tasks)]
+                    for r in range(repetitions)
+                ])
+                rows.append(row(sampler, start, ranges, tasks, regrets, flat))
+                flat = regrets if flat is None else flat
+                print(".", end="", file=sys.stderr, flush=True)
+    return rows
+
+
+def regret(
+    task: Task,
+    space: SearchSpace,
+    sampler: str,
+    make: Callable[[], Mover] | None,
+    seed: tuple[int, ...],
+    trials: int = TRIALS,
+    confirm: bool = False,
+) -> float:
+    points, values = search(task, space, sampler, make() if make else None, seed, trials)
+    pick = confirmed_pick(task, points, values, seed) if confirm else int(values.argmax())
+    return task.regret(points[pick])
+
+
+def measure_confirmation(tasks: Sequence[Task], repetitions: int) -> list[Row]:
+    """Return what 15 evaluations more buy: none, 15 more trials, or repeats of the best 5."""
+    space, extra = starts(tasks)["full"], CONFIRMED * REPEATS
+    kinds = {
+        f"{TRIALS} trials": (TRIALS, False),
+        f"{TRIALS + extra} trials": (TRIALS + extra, False),
+        f"{TRIALS} trials + {CONFIRMED} x {REPEATS} repeats": (TRIALS, True),
+    }
+    rows, first = [], None
+    for kind, (trials, confirm) in kinds.items():
+        regrets = np.array([
+            [
+                regret(task, space, "random", lambda: this_project, (r, t), trials, confirm)
+                for t, task in enumerate(tasks)
+            ]
+            for r in range(repetitions)
+        ])
+        rows.append(row("random", "full", kind, tasks, regrets, first))
+        first = regrets if first is None else first
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [f"{'sampler':8} {'start':6} {'ranges':29} {'regret':>6}  ratio to the first"
+             f"      worst task (regret more)"]
+    for r in rows:
+        line = f"{r.sampler:8} {r.start:6} {r.ranges:29} {r.regret:6.3f}"
+        if r.ratio is not None:
+            line += f"  {r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})    "
+            line += f"{r.worst_task} ({r.worst:+.3f})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
+    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not (options.data / "grid.json").exists():
+        print(f"skipped: no data in {options.data}")
+        return
+    started = time.monotonic()
+    tasks = read_tasks(options.data)
+    rows = measure(tasks, options.samplers, options.repetitions)
+    confirmation = measure_confirmation(tasks, options.repetitions)
+    seconds = time.monotonic() - started
+    if options.json:
+        print(json.dumps({
+            "tasks": [task.name for task in tasks],
+            "repetitions": options.repetitions,
+            "seconds": seconds,
+            "ranges": [asdict(r) for r in rows],
+            "confirmation": [asdict(r) for r in confirmation],
+        }, indent=1))
+        return
+    print(f"{len(tasks)} tasks, {options.repetitions} repetitions, {seconds:.0f} s\n")
+    print(table(rows))
+    if SequentialDomainReductionTransformer is None:
+        print("(reduction left out: the package bayesian-optimization is not installed)")
+    print(f"\n{CONFIRMED * REPEATS} more evaluations\n")
+    print(table(confirmation))
+
+
+if __name__ == "__main__":
+    main()
