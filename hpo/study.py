@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import sys
 import tomllib
 import types
 from collections.abc import Callable, Mapping
@@ -60,6 +61,8 @@ class RoundSettings(BaseModel):
     sampler: str = "tpe"
     pruner: SkipValidation[Pruner | None] = None
     parallel: int = Field(default=4, ge=1)
+    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
+    max_failures: int | None = Field(default=None, ge=1)
 
     @field_validator("sampler")
     @classmethod
@@ -78,6 +81,15 @@ class RoundSettings(BaseModel):
         kind = PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")]
         settings = {key: value for key, value in table.items() if key != "name"}
         return _filled(kind, settings)
+
+
+class Budget(BaseModel):
+    """The table [budget]: what ends the study before its rounds are full."""
+
+    model_config = _STRICT
+    hours: float | None = Field(default=None, gt=0)
+    target: float | None = None  # of the metric
+    patience: int | None = Field(default=None, ge=1)  # trials without a better one
 
 
 class Resources(BaseModel):
@@ -145,6 +157,7 @@ class Study(BaseModel):
     search_space: dict[str, Any]
     round: RoundSettings = RoundSettings()
     start: tuple[dict[str, Any], ...] = ()
+    budget: Budget = Budget()
     resources: Resources = Resources()
 
     @field_validator("name")
@@ -279,6 +292,9 @@ def read(path: Path) -> Study:
             raise InputError(f"{path}: {reserved}: unknown key; take it out")
     if "name" not in table:
         table["name"] = path.stem
+    folder = str(path.absolute().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # a user's own objective lies beside the study file
     try:
         return Study.model_validate({**table, "path": path, "text": text})
     except ValidationError as error:
@@ -319,6 +335,7 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [key for key in Study.model_fields if key not in ("path", "text")],
     ("round",): list(RoundSettings.model_fields),
+    ("budget",): list(Budget.model_fields),
     ("resources",): list(Resources.model_fields),
 }
 
