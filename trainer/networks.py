@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,8 +16,9 @@ from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
 from trainer.layers.noise import Noise
 from trainer.layers.pooling import AveragePooling, MaxPooling
 
-# Rows are predicted in chunks whose intermediate results fit into a cache: so many numbers.
-_CHUNK = 2**18
+# Rows are predicted in chunks with so many intermediate results: four megabytes.
+_CHUNK = 2**20
+_NO_RANDOM = np.random.default_rng(0)  # inference draws nothing
 _KINDS = ("weight", "offset", "statistic")
 
 LAYERS: Mapping[str, type[Layer]] = {
@@ -32,25 +32,6 @@ LAYERS: Mapping[str, type[Layer]] = {
     "noise": Noise,
     **ACTIVATIONS,
 }
-
-
-@dataclass(frozen=True)
-class Pass:
-    """The layers of a network, bound to buffers for one number of rows."""
-
-    forwards: tuple[Forward, ...]
-    backwards: tuple[Backward, ...]  # the last layer's first
-
-    def forward(self, inputs: Array) -> Array:
-        """Return the outputs; they are overwritten by the next call."""
-        for forward in self.forwards:
-            inputs = forward(inputs)
-        return inputs
-
-    def backward(self, gradient: Array) -> None:
-        """Fill the network's gradient, from the gradient of the loss by the outputs."""
-        for backward in self.backwards:
-            gradient = backward(gradient)
 
 
 class Network:
@@ -99,9 +80,73 @@ class Network:
         """Return a view of inputs (rows, …) in the shape that the first layer takes."""
         return inputs.reshape(len(inputs), *self.shapes[0])
 
-    def bind(self, rows: int, random: np.random.Generator, training: bool = True) -> Pass:
-        """Return the layers bound to buffers for `rows` rows."""
-        passes = [
+    def bind(
+        self, rows: int, random: np.random.Generator, training: bool = True
+    ) -> tuple[Forward, Backward]:
+        """Return both passes of the network, bound to buffers for `rows` rows, as of a layer.
+
+        The backward pass takes the gradient of the loss by the outputs, and fills `gradient`.
+        The outputs are overwritten by the next forward pass.
+        """
+        passes = self._bind_layers(rows, random, training)
+        forwards, backwards = [f for f, _ in passes], [b for _, b in reversed(passes)]
+
+        def forward(x: Array) -> Array:
+            for layer_forward in forwards:
+                x = layer_forward(x)
+            return x
+
+        def backward(gradient: Array) -> Array:
+            for layer_backward in backwards:
+                gradient = layer_backward(gradient)
+            return gradient
+
+        return forward, backward
+
+    def predictor(self, rows: int) -> Callable[[Array], Array]:
+        """Return a function from inputs of exactly `rows` rows to outputs, for inference.
+
+        What it returns is overwritten by the next call.
+        """
+        numbers = sum(math.prod(shape) for shape in self.shapes)
+        chunks = max(1, -(-rows * numbers // _CHUNK))
+        size = max(1, -(-rows // chunks))
+        forward, _ = self.bind(size, _NO_RANDOM, training=False)
+        outputs = np.empty((rows, *self.shapes[-1]), self.values.dtype)
+
+        def predict(inputs: Array) -> Array:
+            for start in range(0, rows, size):
+                start = min(start, rows - size)  # the last chunk overlaps the one before
+                stop = start + size
+                outputs[start:stop] = forward(inputs[start:stop])
+            return outputs
+
+        return predict
+
+    def activations(self, inputs: Array) -> list[tuple[Activation, Array]]:
+        """Return the activations of the network and what they put out for inputs, in inference."""
+        passes = self._bind_layers(len(inputs), _NO_RANDOM, training=False)
+        found = []
+        with np.errstate(all="ignore"):
+            for layer, (forward, _) in zip(self.layers, passes, strict=True):
+                inputs = forward(inputs)
+                if isinstance(layer, Activation):
+                    found.append((layer, inputs.copy()))
+        return found
+
+    def weights_gradients(self) -> list[Array]:
+        """Return for each layer that has weights a view of their gradient."""
+        return [
+            gradient
+            for asked, gradients in zip(self._asked, self._gradients, strict=True)
+            for parameter, gradient in zip(asked, gradients, strict=True)
+            if parameter.kind == "weight"
+        ]
+
+    def _bind_layers(
+        self, rows: int, random: np.random.Generator, training: bool
+    ) -> list[tuple[Forward, Backward]]:
+        return [
             layer.bind(
                 Place(
                     shape=self.shapes[number],
@@ -115,47 +160,6 @@ class Network:
                 )
             )
             for number, layer in enumerate(self.layers)
-        ]
-        return Pass(tuple(f for f, _ in passes), tuple(b for _, b in reversed(passes)))
-
-    def predictor(self, rows: int) -> Callable[[Array], Array]:
-        """Return a function from inputs of exactly `rows` rows to outputs, for inference.
-
-        What it returns is overwritten by the next call.
-        """
-        numbers = sum(math.prod(shape) for shape in self.shapes)
-        chunks = max(1, -(-rows * numbers // _CHUNK))
-        size = max(1, -(-rows // chunks))
-        bound = self.bind(size, np.random.default_rng(0), training=False)
-        outputs = np.empty((rows, *self.shapes[-1]), self.values.dtype)
-
-        def predict(inputs: Array) -> Array:
-            for start in range(0, rows, size):
-                start = min(start, rows - size)  # the last chunk overlaps the one before
-                stop = start + size
-                outputs[start:stop] = bound.forward(inputs[start:stop])
-            return outputs
-
-        return predict
-
-    def activations(self, inputs: Array) -> list[tuple[Activation, Array]]:
-        """Return the activations of the network and what they put out for inputs, in inference."""
-        bound = self.bind(len(inputs), np.random.default_rng(0), training=False)
-        found = []
-        with np.errstate(all="ignore"):
-            for layer, forward in zip(self.layers, bound.forwards, strict=True):
-                inputs = forward(inputs)
-                if isinstance(layer, Activation):
-                    found.append((layer, inputs.copy()))
-        return found
-
-    def weights_gradients(self) -> list[Array]:
-        """Return for each layer that has weights a view of their gradient."""
-        return [
-            gradient
-            for asked, gradients in zip(self._asked, self._gradients, strict=True)
-            for parameter, gradient in zip(asked, gradients, strict=True)
-            if parameter.kind == "weight"
         ]
 
     def _arrange(self, flat: Array) -> list[tuple[Array, ...]]:

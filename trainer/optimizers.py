@@ -99,11 +99,7 @@ class AdaGrad(Optimizer):
         def update(learning_rate: float) -> None:
             np.multiply(gradient, gradient, out=root)
             np.add(squares, root, out=squares)
-            np.sqrt(squares, out=root)
-            np.add(root, epsilon, out=root)
-            np.divide(gradient, root, out=root)
-            np.multiply(root, learning_rate, out=root)
-            np.subtract(parameters, root, out=parameters)
+            _scaled_step(parameters, learning_rate, gradient, squares, epsilon, root)
 
         return update
 
@@ -125,11 +121,7 @@ class RMSProp(Optimizer):
             np.multiply(gradient, gradient, out=root)
             np.multiply(root, 1.0 - rho, out=root)
             np.add(squares, root, out=squares)
-            np.sqrt(squares, out=root)
-            np.add(root, epsilon, out=root)
-            np.divide(gradient, root, out=root)
-            np.multiply(root, learning_rate, out=root)
-            np.subtract(parameters, root, out=parameters)
+            _scaled_step(parameters, learning_rate, gradient, squares, epsilon, root)
 
         return update
 
@@ -163,11 +155,8 @@ class Adam(Optimizer):
             np.multiply(gradient, gradient, out=gradient)
             np.multiply(squares, beta2, out=squares)
             np.add(squares, gradient, out=squares)
-            np.sqrt(squares, out=root)
-            np.add(root, epsilon / s_factor, out=root)
-            np.divide(means, root, out=root)
-            np.multiply(root, learning_rate * m_factor / s_factor, out=root)
-            np.subtract(parameters, root, out=parameters)
+            rate = learning_rate * m_factor / s_factor
+            _scaled_step(parameters, rate, means, squares, epsilon / s_factor, root)
 
         return update
 
@@ -202,6 +191,17 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     "adam": Adam,
     "adamw": AdamW,
 }
+
+
+def _scaled_step(
+    parameters: Array, rate: float, direction: Array, squares: Array, epsilon: float, root: Array
+) -> None:
+    """w ← w - rate direction / (sqrt(squares) + epsilon), with `root` to work in."""
+    np.sqrt(squares, out=root)
+    np.add(root, epsilon, out=root)
+    np.divide(direction, root, out=root)
+    np.multiply(root, rate, out=root)
+    np.subtract(parameters, root, out=parameters)
 
 
 def clip(gradient: Array, longest: float) -> Update:

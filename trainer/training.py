@@ -13,6 +13,35 @@ from trainer.networks import Network
 Step: TypeAlias = Callable[[float], None]
 
 
+def bind_batch(
+    network: Network,
+    loss: Loss,
+    inputs: Array,
+    targets: Array,
+    rows: int,
+    disturbing: np.random.Generator,
+) -> Callable[[Array], float]:
+    """Return a function that fills the network's gradient from so many rows, at an index.
+
+    It returns the squared length of the gradient of the loss by the outputs: that costs next to
+    nothing, and is non-finite when the outputs, and so the loss, are.
+    """
+    batch_inputs = np.empty((rows, *inputs.shape[1:]), inputs.dtype)
+    batch_targets = np.empty(rows, targets.dtype)
+    forward, backward = network.bind(rows, disturbing)
+    loss_gradient = loss.bind(rows, network.shapes[-1][0], network.values.dtype)
+
+    def fill(index: Array) -> float:
+        inputs.take(index, 0, batch_inputs, "clip")  # other modes copy twice
+        targets.take(index, 0, batch_targets, "clip")
+        gradient = loss_gradient(forward(batch_inputs), batch_targets)
+        length = float(np.vdot(gradient, gradient))
+        backward(gradient)
+        return length
+
+    return fill
+
+
 class Training:
     """A network in training: its loss, its rows, and what is done with each gradient."""
 
@@ -35,7 +64,7 @@ class Training:
         rows = len(inputs)
         self._batch_size = min(batch_size, rows)
         self._batches = {
-            size: Batch(network, loss, inputs, targets, size, disturbing).fill
+            size: bind_batch(network, loss, inputs, targets, size, disturbing)
             for size in {self._batch_size, rows % self._batch_size} - {0}
         }
         self._rows, self._steps, self._shuffling = rows, tuple(steps), shuffling
@@ -52,39 +81,6 @@ class Training:
         return True
 
 
-class Batch:
-    """Buffers for so many rows of all inputs and targets, and the passes over them."""
-
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        inputs: Array,
-        targets: Array,
-        rows: int,
-        disturbing: np.random.Generator,
-    ) -> None:
-        """Make the buffers."""
-        self._all_inputs, self._all_targets = inputs, targets
-        self._inputs = np.empty((rows, *inputs.shape[1:]), inputs.dtype)
-        self._targets = np.empty(rows, targets.dtype)
-        self._pass = network.bind(rows, disturbing)
-        self._gradient = loss.bind(rows, network.shapes[-1][0], network.values.dtype)
-
-    def fill(self, index: Array) -> float:
-        """Fill the network's gradient from the rows at `index`.
-
-        Returns the squared length of the gradient of the loss by the outputs: it costs next to
-        nothing, and is non-finite when the outputs, and so the loss, are.
-        """
-        self._all_inputs.take(index, 0, self._inputs, "clip")  # other modes copy twice
-        self._all_targets.take(index, 0, self._targets, "clip")
-        gradient = self._gradient(self._pass.forward(self._inputs), self._targets)
-        length = float(np.vdot(gradient, gradient))
-        self._pass.backward(gradient)
-        return length
-
-
 class Diagnostics:
     """What shows vanishing gradients and dead units at a glance, layer by layer."""
 
@@ -98,7 +94,7 @@ class Diagnostics:
     ) -> None:
         """Look at the network as it sees these inputs, in the network's shape."""
         self._network, self._inputs = network, inputs
-        self._batch = Batch(network, loss, inputs, targets, len(inputs), disturbing)
+        self._fill = bind_batch(network, loss, inputs, targets, len(inputs), disturbing)
         self._all = np.arange(len(inputs))
 
     def measure(self) -> dict[str, float]:
@@ -115,7 +111,7 @@ class Diagnostics:
             metrics[f"activation_std_{number}"] = float(outputs.std())
             metrics[f"dead_share_{number}"] = float(layer.dead(outputs).mean())
         statistics = self._network.statistics.copy()
-        self._batch.fill(self._all)
+        self._fill(self._all)
         self._network.statistics[...] = statistics
         for number, gradient in enumerate(self._network.weights_gradients(), 1):
             metrics[f"gradient_norm_{number}"] = float(np.linalg.norm(gradient))

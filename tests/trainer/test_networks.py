@@ -48,12 +48,12 @@ def test_the_gradient_of_the_loss_is_the_numerical_one(name):
     loss = LOSSES["cross_entropy"]
 
     def run():
-        bound = network.bind(4, np.random.default_rng(3))
-        return bound, bound.forward(inputs)
+        forward, backward = network.bind(4, np.random.default_rng(3))
+        return forward(inputs), backward
 
-    expected = numerical_gradient(lambda: loss.value(run()[1], targets), network.parameters)
-    bound, outputs = run()
-    bound.backward(loss.bind(4, 3, outputs.dtype)(outputs, targets))
+    expected = numerical_gradient(lambda: loss.value(run()[0], targets), network.parameters)
+    outputs, backward = run()
+    backward(loss.bind(4, 3, outputs.dtype)(outputs, targets))
     np.testing.assert_allclose(network.gradient, expected, rtol=1e-4, atol=1e-8)
 
 
@@ -91,7 +91,7 @@ def test_chunks_predict_what_one_pass_does(rows):
     network = Network([Dense(300), ReLU(), Dense(2)], (10,))
     network.initialize(np.random.default_rng(0))
     inputs = np.random.default_rng(1).normal(size=(rows, 10)).astype(np.float32)
-    expected = network.bind(rows, np.random.default_rng(2), training=False).forward(inputs)
+    expected = network.bind(rows, np.random.default_rng(2), training=False)[0](inputs)
     outputs = network.predictor(rows)(inputs)
     assert outputs.shape == (rows, 2)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
