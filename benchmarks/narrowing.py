@@ -138,8 +138,8 @@ def domain_reduction() -> Mover:
             target.register(np.array(values), result.value)
         moved = transformer.transform(target)
         return {
-            name: FloatDistribution(*(float(10**edge) for edge in moved[name]), log=True)
-            for name in space
+            name: FloatDistribution(float(10**low), float(10**high), log=True)
+            for name, (low, high) in moved.items()
         }
 
     return move

@@ -38,6 +38,7 @@ STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
 STEPS = 24  # places in one width along such a line
 SURFACES = 500
+ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measurement
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _positions(name: str, distribution: Distribution, trials: Sequence[_Ranked])
         known += sorted({repr(value) for value in values} - set(known))
         return np.array([float(known.index(repr(value))) for value in values])
     units = [distribution.to_unit(float(value)) for value in values]  # type: ignore[arg-type]
-    return np.round(units, 9)  # the last digits depend on the unit of measurement
+    return np.round(np.array(units) / ROUNDING) * ROUNDING
 
 
 def _scores(trials: Sequence[_Ranked]) -> Array:
@@ -312,7 +313,8 @@ class _Surface:
 def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     assert not isinstance(old, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    best_low, best_high = float(trials[:KEPT_BEST].min()), float(trials[:KEPT_BEST].max())
+    best_low = float(trials[:KEPT_BEST].min()) - ROUNDING
+    best_high = float(trials[:KEPT_BEST].max()) + ROUNDING
     end_low, end_high = -math.inf, math.inf
     if old.limits is not None:
         end_low, end_high = old.to_unit(old.limits[0]), old.to_unit(old.limits[1])
@@ -323,8 +325,8 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     if p_value < SIGNIFICANCE:
         low, high = _maxima(name, evidence, max(-growth, end_low), min(1 + growth, end_high))
     low, high = min(low, best_low), max(high, best_high)
-    low = 0.0 if abs(low) < STILL and best_low >= 0 else low
-    high = 1.0 if abs(high - 1) < STILL and best_high <= 1 else high
+    low = 0.0 if abs(low) < STILL and best_low >= -2 * ROUNDING else low
+    high = 1.0 if abs(high - 1) < STILL and best_high <= 1 + 2 * ROUNDING else high
     low, high = _at_least(MINIMUM_FACTOR, low, high, end_low, end_high)
     new = old.with_edges(None if low == 0 else low, None if high == 1 else high)
     if new == old:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
+LARGEST, SMALLEST = 1e308, 1e-307  # how far an edge can move
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,15 @@ class FloatDistribution:
         return (self._scaled(value) - low) / (high - low)
 
     def from_unit(self, unit: float) -> float:
-        """Return the value at `unit` of the scale, inside the range."""
-        value = self._at(unit)
-        if self.step is not None:
-            value = self.low + round((value - self.low) / self.step) * self.step
-        return min(max(value, self.low), self.high)
+        """Return the value at `unit` of the scale, inside the range.
+
+        With `step` each value has the same share of the unit interval.
+        """
+        if self.step is None:
+            return min(max(self._at(unit), self.low), self.high)
+        last = round((self.high - self.low) / self.step)
+        steps = min(max(math.floor(unit * (last + 1) + 1e-9), 0), last)
+        return min(_exact(self.low + steps * self.step), self.high)
 
     def contains(self, value: Value) -> bool:
         """Say whether `value` lies in the range."""
@@ -43,16 +48,27 @@ class FloatDistribution:
     def with_edges(self, low: float | None, high: float | None) -> "FloatDistribution":
         """Return the range with edges at these units (None: kept), rounded outward, in limits.
 
-        Units below 0 and above 1 widen the range.
+        Units below 0 and above 1 widen the range. Where nothing would be left between the new
+        edges, as when both lie beyond the same limit, the old edges stay.
         """
-        new_low = self.low if low is None else _rounded(self._at(low), ROUND_FLOOR)
-        new_high = self.high if high is None else _rounded(self._at(high), ROUND_CEILING)
-        if self.limits is not None:
-            new_low, new_high = max(new_low, self.limits[0]), min(new_high, self.limits[1])
-        if self.step is not None:
-            new_low = self.low + math.floor((new_low - self.low) / self.step + 1e-9) * self.step
-            new_high = self.low + math.ceil((new_high - self.low) / self.step - 1e-9) * self.step
-        return replace(self, low=new_low, high=new_high)
+        new_low = self.low if low is None else self._at(low)
+        new_high = self.high if high is None else self._at(high)
+        width = new_high - new_low
+        if low is not None:
+            new_low = self._edge(new_low, width, ROUND_FLOOR)
+        if high is not None:
+            new_high = self._edge(new_high, width, ROUND_CEILING)
+        return replace(self, low=new_low, high=new_high) if new_low < new_high else self
+
+    def _edge(self, value: float, width: float, rounding: str) -> float:
+        """Return an edge rounded, to a step where there are steps, and inside the limits."""
+        end_low, end_high = self.limits or (-math.inf, math.inf)
+        if self.step is None:
+            return min(max(_rounded(value, width, rounding), end_low), end_high)
+        steps = _whole((value - self.low) / self.step, rounding)
+        steps = max(steps, _whole((end_low - self.low) / self.step, ROUND_CEILING))
+        steps = min(steps, _whole((end_high - self.low) / self.step, ROUND_FLOOR))
+        return _exact(self.low + steps * self.step)
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.log else float(value)
@@ -60,7 +76,7 @@ class FloatDistribution:
     def _at(self, unit: float) -> float:
         low, high = self._scaled(self.low), self._scaled(self.high)
         scaled = low + unit * (high - low)
-        return math.exp(scaled) if self.log else scaled
+        return _exp(scaled) if self.log else min(max(scaled, -LARGEST), LARGEST)
 
 
 @dataclass(frozen=True)
@@ -95,14 +111,32 @@ class IntegerDistribution:
         )
 
     def with_edges(self, low: float | None, high: float | None) -> "IntegerDistribution":
-        """Return the range of the numbers whose shares touch these units (None: kept)."""
-        new_low = self.low if low is None else self._nearest(self._at(low + 1e-9))
-        new_high = self.high if high is None else self._nearest(self._at(high - 1e-9))
-        if self.log:
-            new_low = max(new_low, 1)
-        if self.limits is not None:
-            new_low, new_high = max(new_low, self.limits[0]), min(new_high, self.limits[1])
+        """Return the range of the numbers whose shares touch these units (None: kept).
+
+        Where only one number would be left, the one next to it stays as well, or comes in.
+        """
+        first, last = self._grid()
+        new_low, new_high = self.low, self._last()
+        if low is not None:
+            new_low = min(max(self._nearest(self._at(low + 1e-9)), first), last)
+        if high is not None:
+            new_high = min(max(self._nearest(self._at(high - 1e-9)), first), last)
+        if new_low >= new_high:
+            new_high = min(new_low + self.step, last)
+            new_low = max(new_high - self.step, first)
+        if new_low >= new_high or (low is None and high is None):
+            return self
         return replace(self, low=new_low, high=new_high)
+
+    def _grid(self) -> tuple[int, int]:
+        """Return the first and the last number that limits and scale allow."""
+        end_low, end_high = self.limits or (-(10**15), 10**15)
+        if self.log:
+            end_low = max(end_low, 1)
+        return (
+            self.low - (self.low - end_low) // self.step * self.step,
+            self.low + (end_high - self.low) // self.step * self.step,
+        )
 
     def _last(self) -> int:
         return self.low + (self.high - self.low) // self.step * self.step
@@ -121,7 +155,7 @@ class IntegerDistribution:
     def _at(self, unit: float) -> float:
         low, high = self._ends()
         scaled = low + unit * (high - low)
-        return math.exp(scaled) if self.log else scaled
+        return _exp(scaled) if self.log else scaled
 
 
 @dataclass(frozen=True)
@@ -195,10 +229,32 @@ def point(search_space: SearchSpace, units: "Mapping[str, float]") -> dict[str, 
     return {name: d.from_unit(units[name]) for name, d in search_space.items()}
 
 
-def _rounded(value: float, rounding: str) -> float:
-    """Round to few significant digits; decimal, so that a change of units by 1000 changes none."""
-    if value == 0 or not math.isfinite(value):
+def _rounded(value: float, width: float, rounding: str) -> float:
+    """Round to few significant digits, more where the range is narrow for its place.
+
+    Decimal, so that a change of units by 1000 changes none.
+    """
+    if value == 0 or not width > 0:
         return value
     exact = Decimal(f"{value:.12g}")  # drops the noise of exp and log, which would round up
-    return float(exact.quantize(Decimal((0, (1,), exact.adjusted() - SIGNIFICANT_DIGITS + 1)),
-                                rounding=rounding))
+    place = min(exact.adjusted(), Decimal(f"{width:.6g}").adjusted()) - SIGNIFICANT_DIGITS + 1
+    if place <= exact.adjusted() - 12:
+        return value
+    return float(exact.quantize(Decimal((0, (1,), place)), rounding=rounding))
+
+
+def _whole(steps: float, rounding: str) -> float:
+    """Round a number of steps, forgiving noise in the last digits; infinity stays."""
+    if math.isinf(steps):
+        return steps
+    return math.floor(steps + 1e-9) if rounding == ROUND_FLOOR else math.ceil(steps - 1e-9)
+
+
+def _exact(value: float) -> float:
+    """Return `value` without the noise of adding steps: 0.3 rather than 0.30000000000000004."""
+    return float(f"{value:.12g}")
+
+
+def _exp(scaled: float) -> float:
+    """Return e to the power of `scaled`, kept among the normal positive numbers."""
+    return math.exp(min(max(scaled, math.log(SMALLEST)), math.log(LARGEST)))

@@ -1,0 +1,196 @@
+"""Every value has its place on the unit interval, and a moved range stays a range."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from hpo.search_space import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntegerDistribution,
+    SearchSpace,
+    contains,
+    point,
+)
+
+UNITS = st.floats(0, 1)
+EDGES = st.none() | st.floats(-3, 4)
+
+
+@st.composite
+def float_distributions(draw: st.DrawFn) -> FloatDistribution:
+    """Draw ranges of any magnitude, with limits about half of them."""
+    log = draw(st.booleans())
+    if log:
+        low, width = draw(st.floats(-290, 280)), draw(st.floats(0.01, 10))
+        edges = (10**low, 10 ** (low + width))
+        ends = (10 ** (low - draw(st.floats(0, 5))), 10 ** (low + width + draw(st.floats(0, 5))))
+    else:
+        scale = 10 ** draw(st.floats(-50, 50))
+        low, width = draw(st.floats(-100, 100)), draw(st.floats(0.01, 100))
+        edges = (low * scale, (low + width) * scale)
+        ends = ((low - draw(st.floats(0, 50))) * scale,
+                (low + width + draw(st.floats(0, 50))) * scale)
+    return FloatDistribution(*edges, log=log, limits=draw(st.none() | st.just(ends)))
+
+
+@st.composite
+def stepped_distributions(draw: st.DrawFn) -> FloatDistribution:
+    step = draw(st.sampled_from([0.1, 0.05, 0.25, 1.0, 3.0]))
+    first, count = draw(st.integers(-20, 20)), draw(st.integers(1, 30))
+    low, high = first * step, (first + count) * step
+    ends = (low - draw(st.floats(0, 5)), high + draw(st.floats(0, 5)))
+    return FloatDistribution(low, high, step=step, limits=draw(st.none() | st.just(ends)))
+
+
+@st.composite
+def integer_distributions(draw: st.DrawFn) -> IntegerDistribution:
+    log = draw(st.booleans())
+    step = 1 if log else draw(st.integers(1, 7))
+    low = draw(st.integers(1 if log else -1000, 1000))
+    high = low + draw(st.integers(1, 10**6))
+    ends = (low - draw(st.integers(0, low - 1 if log else 50)), high + draw(st.integers(0, 50)))
+    assume(low + step <= high)
+    return IntegerDistribution(low, high, log, step, draw(st.none() | st.just(ends)))
+
+
+@given(float_distributions(), UNITS)
+def test_a_value_returns_from_its_unit(d: FloatDistribution, unit: float) -> None:
+    value = d.from_unit(unit)
+    assert d.contains(value)
+    assert d.to_unit(value) == pytest.approx(unit, abs=1e-8)
+    assert d.to_unit(d.low) == 0
+    assert d.to_unit(d.high) == 1
+
+
+@given(integer_distributions(), UNITS)
+@example(IntegerDistribution(1, 10, step=4), 1.0)
+def test_an_integer_returns_from_its_unit(d: IntegerDistribution, unit: float) -> None:
+    value = d.from_unit(unit)
+    assert d.contains(value)
+    assert 0 <= d.to_unit(value) <= 1
+    assert d.from_unit(d.to_unit(value)) == value
+
+
+@given(st.integers(-5, 5), st.integers(1, 9), st.integers(1, 4))
+def test_every_integer_has_its_share(low: int, count: int, step: int) -> None:
+    d = IntegerDistribution(low, low + count * step, step=step)
+    drawn = Counter(d.from_unit((i + 0.5) / 1000) for i in range(1000))
+    assert set(drawn) == set(range(low, low + count * step + 1, step))
+    assert max(drawn.values()) - min(drawn.values()) <= 1
+
+
+def test_on_a_log_scale_small_integers_have_larger_shares_and_none_is_missing() -> None:
+    d = IntegerDistribution(1, 8, log=True)
+    drawn = Counter(d.from_unit((i + 0.5) / 1000) for i in range(1000))
+    shares = [drawn[n] for n in range(1, 9)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] == pytest.approx(1000 * math.log(8.5 / 7.5) / math.log(8.5 / 0.5), abs=2)
+
+
+@given(st.integers(1, 12))
+def test_every_step_has_its_share_and_returns(count: int) -> None:
+    d = FloatDistribution(0.1, 0.1 + count * 0.1, step=0.1)
+    drawn = Counter(d.from_unit((i + 0.5) / 1000) for i in range(1000))
+    assert len(drawn) == count + 1
+    assert max(drawn.values()) - min(drawn.values()) <= 1
+    assert all(d.from_unit(d.to_unit(value)) == value for value in drawn)
+
+
+@given(float_distributions(), EDGES, EDGES)
+@example(FloatDistribution(1e-6, 1e-2, log=True, limits=(1e-8, 1e-2)), 1.2, 1.5)
+@example(FloatDistribution(1e-6, 1e-2, log=True), 0.5, 0.5)
+@example(FloatDistribution(1000.0, 1000.5), 0.2, 0.4)
+@example(FloatDistribution(1e-300, 1e-200, log=True), -3.0, 4.0)
+@example(FloatDistribution(1e200, 1e300, log=True), -3.0, 4.0)
+@example(FloatDistribution(0.0, 1.0, limits=(0.0, 1.0)), -1.0, 0.0)
+def test_moved_edges_make_a_range_rounded_outward_within_limits(
+    d: FloatDistribution, low: float | None, high: float | None
+) -> None:
+    new = d.with_edges(low, high)
+    assert math.isfinite(new.low)
+    assert math.isfinite(new.high)
+    assert new.low < new.high
+    assert not d.log or new.low > 0
+    if d.limits is not None:
+        assert d.limits[0] <= new.low
+        assert new.high <= d.limits[1]
+    asked = (0.0 if low is None else low, 1.0 if high is None else high)
+    if new == d or asked[0] >= asked[1]:
+        return
+    if low is None:
+        assert new.low == d.low
+    if high is None:
+        assert new.high == d.high
+    units = d.to_unit(new.low), d.to_unit(new.high)
+    ends = (-math.inf, math.inf) if d.limits is None else tuple(map(d.to_unit, d.limits))
+    if not d.log or (new.low > 1e-290 and new.high < 1e290):
+        assert units[0] <= max(asked[0], ends[0]) + 1e-6
+        assert units[1] >= min(asked[1], ends[1]) - 1e-6
+    assert d.log or units[1] - units[0] <= 1.05 * (asked[1] - asked[0]) + 1e-6
+
+
+@given(stepped_distributions(), EDGES, EDGES)
+@example(FloatDistribution(0.1, 0.5, step=0.1, limits=(0.05, 0.5)), -1.0, 0.5)
+def test_moved_steps_stay_on_their_grid_and_within_limits(
+    d: FloatDistribution, low: float | None, high: float | None
+) -> None:
+    new = d.with_edges(low, high)
+    assert d.step is not None
+    assert new.low < new.high
+    for edge in (new.low, new.high):
+        steps = (edge - d.low) / d.step
+        assert steps == pytest.approx(round(steps), abs=1e-9)
+    if d.limits is not None:
+        assert d.limits[0] - 1e-9 <= new.low
+        assert new.high <= d.limits[1] + 1e-9
+
+
+@given(integer_distributions(), EDGES, EDGES)
+@example(IntegerDistribution(1, 3), 0.4, 0.6)
+@example(IntegerDistribution(2, 10, step=4, limits=(1, 12)), -1.0, 2.0)
+@example(IntegerDistribution(1, 8, log=True), -3.0, 0.1)
+@example(IntegerDistribution(1, 9, limits=(1, 9)), 1.2, 1.5)
+def test_moved_integers_stay_at_least_two_on_their_grid_and_within_limits(
+    d: IntegerDistribution, low: float | None, high: float | None
+) -> None:
+    new = d.with_edges(low, high)
+    assert new.low < new.high
+    assert (new.low - d.low) % d.step == 0
+    assert not d.log or new.low >= 1
+    assert low is not None or new.low <= d.low
+    if d.limits is not None:
+        assert d.limits[0] <= new.low
+        assert new.high <= d.limits[1]
+
+
+@given(float_distributions(), EDGES, EDGES)
+def test_moved_edges_do_not_depend_on_the_unit_of_measurement(
+    d: FloatDistribution, low: float | None, high: float | None
+) -> None:
+    assume(d.limits is None and 1e-290 < abs(d.low) < 1e280 and abs(d.high) < 1e280)
+    moved = d.with_edges(low, high)
+    times = FloatDistribution(d.low * 1000, d.high * 1000, d.log).with_edges(low, high)
+    width = moved.high - moved.low
+    close = 0.02 * width  # an edge on a rounding step may fall to either side
+    assert times.low / 1000 == pytest.approx(moved.low, rel=1e-9, abs=close)
+    assert times.high / 1000 == pytest.approx(moved.high, rel=1e-9, abs=close)
+
+
+def test_edges_are_short_to_read() -> None:
+    d = FloatDistribution(1e-6, 1e-2, log=True).with_edges(0.317, 0.911)
+    assert (d.low, d.high) == (1.85e-05, 0.00441)
+
+
+def test_choices_return_and_a_search_space_contains_its_points() -> None:
+    choices = CategoricalDistribution(("relu", (100, 100), True))
+    assert [choices.from_unit(choices.to_unit(c)) for c in choices.choices] == list(choices.choices)
+    space: SearchSpace = {
+        "a": choices, "b": FloatDistribution(0.0, 1.0), "c": IntegerDistribution(1, 4),
+    }
+    for unit in (0.0, 0.5, 1.0):
+        assert contains(space, point(space, dict.fromkeys(space, unit)))
+    assert not contains(space, {"a": "relu", "b": 1.5, "c": 1})
