@@ -1,10 +1,12 @@
 """The commands: each builds the parts, hands them to the service, and maps errors to exit codes."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,10 +24,10 @@ from hpo.errors import HPOError, InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hpo.service import Site
     from hpo.study import Study
     from hpo.tracking import Recorded, Tracking
     from hpo.trial import TrialResult
+    from hpo.workers import Workers
 
 DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEFAULT_RECORD = "sqlite:///mlflow.db"
@@ -112,6 +114,7 @@ def run(
         keep_ranges,
     )
     uri = _absolute(tracking_uri)
+    _stop_on_termination()
     with (
         closing(Outbox(_outbox_path(uri, study.name))) as outbox,
         Display(study) as display,
@@ -129,28 +132,31 @@ def run(
                 delivery.finish(service.PATIENCE_SECONDS)
                 recorded = record.read(study.name)
 
-            def site() -> "Site":
+            def start_workers() -> "Workers":
                 display.waiting("starting workers")
                 job = service.job_of(study)
-                started: Any
                 if inline:
                     from hpo.workers import InlineWorkers
 
-                    started = InlineWorkers(job, split.data)
-                else:
-                    from hpo.ray_workers import RayWorkers
+                    return InlineWorkers(job, split.data)
+                from hpo.ray_workers import RayWorkers
 
-                    started = RayWorkers(
-                        job, split.data, address=ray_address, workers=workers
-                    )
-                return service.Site(started, asdict(split.description))
+                started = RayWorkers(job, split.data, address=ray_address, workers=workers)
+                _stop_on_termination()  # once more: Ray sets a handler of its own
+                return started
 
-            ran = service.run(study, command, record, recorded, delivery, site, display)
+            ran = service.run(
+                study, command, record, recorded, delivery, asdict(split.description),
+                start_workers, display,
+            )
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
             display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
             raise
         finally:
             delivery.close()
+            with contextlib.suppress(HPOError):
+                record.release(study.name)
         display.__exit__()
         _finish(display.console, study, record, ran, command.rounds)
 
@@ -327,6 +333,15 @@ def ui(study: str | None, port: int, tracking_uri: str) -> None:
         return
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; is port {port} taken?")
+
+
+def _stop_on_termination() -> None:
+    """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _complain(error: HPOError) -> None:

@@ -6,10 +6,10 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, get_type_hints
+from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,18 @@ class Objective:
     hyperparameters: Callable[..., Any]
     metrics: Mapping[str, tuple[str, ...]]
 
+    def types(self) -> dict[str, Any]:
+        """Return the type of each hyperparameter, by name."""
+        hints = get_type_hints(self.hyperparameters)
+        return {name: hints[name] for name in self._parameters()}
+
+    def required(self) -> tuple[str, ...]:
+        """Return the names of the hyperparameters without a default."""
+        return tuple(n for n, p in self._parameters().items() if p.default is p.empty)
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.hyperparameters).parameters
+
 
 def find(name: str) -> Objective:
     """Import the objective called "package.module:name".
@@ -96,25 +108,23 @@ def find(name: str) -> Objective:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"no module {error.name!r} for the objective {name!r}; "
+            f"no module {error.name or str(error)!r} for the objective {name!r}; "
             "put it beside the study file or install it"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end the process when imported
         raise InputError(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}"
+            f"importing {module_name!r} failed: {type(error).__name__}: {error}; correct it"
         ) from error
     function = getattr(module, attribute, None)
     if not inspect.isgeneratorfunction(function):
-        known = sorted(k for k, v in vars(module).items() if hasattr(v, "metrics"))
-        hint = f"; it has {', '.join(known)}" if known else ""
+        known = sorted(
+            k for k, v in vars(module).items()
+            if inspect.isgeneratorfunction(v) and hasattr(v, "metrics")
+        )
+        hint = f"; it has {', '.join(known)}" if known else "; write one there"
         raise InputError(f"{module_name} has no generator function {attribute!r}{hint}")
     hyperparameters = _hyperparameters(function, name)
-    metrics = getattr(function, "metrics", None)
-    if not metrics:
-        raise InputError(f"{name} does not name what it yields; give it an attribute `metrics`")
-    if not isinstance(metrics, Mapping):
-        metrics = {task: tuple(metrics) for task in ("classification", "regression")}
-    return Objective(name, function, hyperparameters, metrics)
+    return Objective(name, function, hyperparameters, _metrics(function, name))
 
 
 def digest(objective: Objective) -> str:
@@ -133,16 +143,44 @@ def digest(objective: Objective) -> str:
         files = [Path(module.__file__)]
     sums = hashlib.sha256()
     for file in files:
-        sums.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        place = next((file.relative_to(f) for f in folders if file.is_relative_to(f)), file.name)
+        sums.update(str(place).encode() + b"\0" + file.read_bytes() + b"\0")
     return sums.hexdigest()[:16]
 
 
 def _hyperparameters(function: Any, name: str) -> Callable[..., Any]:
     first = next(iter(inspect.signature(function).parameters), "")
-    annotation = get_type_hints(function).get(first)
+    try:
+        annotation = get_type_hints(function).get(first)
+        if annotation is not None:
+            get_type_hints(annotation)
+    except Exception as error:  # of an annotation in quotes, which only now is looked up
+        raise InputError(
+            f"an annotation of {name} means nothing: {type(error).__name__}: {error}; "
+            "import what it names, also while the program runs"
+        ) from error
     if not (isinstance(annotation, type) and dataclasses.is_dataclass(annotation)):
         raise InputError(
             f"the first parameter of {name} is not annotated with a frozen dataclass "
             "of its hyperparameters"
         )
     return annotation
+
+
+def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the names of the metrics by task, also where they are the same for all."""
+    metrics: Any = getattr(function, "metrics", None)
+    if not isinstance(metrics, Mapping):
+        metrics = dict.fromkeys(get_args(Task), metrics)
+    if not all(_is_names(names) for names in metrics.values()):
+        raise InputError(
+            f"{name} does not name what it yields; "
+            'give it an attribute `metrics` such as ("validation_loss",)'
+        )
+    return {task: tuple(names) for task, names in metrics.items()}
+
+
+def _is_names(names: object) -> bool:
+    if isinstance(names, str) or not isinstance(names, Collection):
+        return False
+    return bool(names) and all(isinstance(name, str) for name in names)

@@ -1,21 +1,24 @@
 """The outbox keeps results on disk until the record has them, and delivers them meanwhile."""
 
+import contextlib
 import fcntl
 import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.search_space import as_tuples
 from hpo.trial import State, Trial, TrialResult
-from hpo.workers import Progress
+from hpo.workers import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
+HEARTBEAT_SECONDS = 5.0
 BACKLOG = 200  # results that may wait for a record that answers, before the search waits too
 
 
@@ -28,6 +31,14 @@ class Record(Protocol):
 
     def show(self, study: str, progress: Progress) -> None:
         """Write the epochs of a trial that runs."""
+        ...
+
+    def abandon(self, study: str, trial: Trial, attempt: int) -> None:
+        """Delete what was shown of an attempt that was lost."""
+        ...
+
+    def keep(self, study: str) -> None:
+        """Say that this process still runs the study."""
         ...
 
 
@@ -46,7 +57,7 @@ class Outbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._file: IO[bytes] = os.fdopen(descriptor, "r+b")
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -94,7 +105,7 @@ class Outbox:
 
     def _load(self) -> None:
         whole = 0
-        for line in self._file:
+        for line in self._file.read().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break  # the process died while it wrote this line, so nothing counts on it
             whole += len(line)
@@ -109,12 +120,14 @@ class Outbox:
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         """Write a line, or nothing of it."""
-        start = self._file.tell()
+        line, start = json.dumps(entry).encode() + b"\n", self._file.tell()
         try:
-            self._file.write(json.dumps(entry).encode() + b"\n")
-            self._file.flush()
+            written = self._file.write(line)
+            if written != len(line):
+                self._file.write(line[written:])  # says what was in the way
         except OSError as error:
-            self._file = _reopened(self._file, start)
+            self._file.truncate(start)
+            self._file.seek(start)
             raise HPOError(
                 f"{self.path}: {error.strerror}; make room, then the same command goes on"
             ) from error
@@ -133,7 +146,8 @@ class Delivery(threading.Thread):
         super().__init__(name="delivery", daemon=True)
         self._outbox, self._record, self._notify = outbox, record, notify
         self._study, self._metric = study, metric
-        self._queue: queue.Queue[tuple[TrialResult, bool] | Progress | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[TrialResult, bool] | Progress | Lost | None] = queue.Queue()
+        self._beat = time.monotonic()
         self._stopping = threading.Event()
         self._away = False
         self._error: HPOError | None = None
@@ -156,6 +170,10 @@ class Delivery(threading.Thread):
         if self._queue.qsize() < BACKLOG and not self._away:
             self._queue.put(progress)
 
+    def abandon(self, lost: Lost) -> None:
+        """Let what was shown of a lost attempt be deleted."""
+        self._queue.put(lost)
+
     def finish(self, seconds: float) -> bool:
         """Wait until everything is delivered; False where it is not after so many seconds."""
         waited = 0.0
@@ -175,17 +193,32 @@ class Delivery(threading.Thread):
     def run(self) -> None:
         """Deliver until closed."""
         while not self._stopping.is_set():
-            item = self._queue.get()
             try:
-                if isinstance(item, Progress):
-                    self._show(item)
-                elif item is not None:
-                    self._deliver(*item)
+                self._keep()
+                self._next()
             except HPOError as error:
                 self._error = error
                 return
-            finally:
-                self._queue.task_done()
+
+    def _next(self) -> None:
+        try:
+            item = self._queue.get(timeout=HEARTBEAT_SECONDS)
+        except queue.Empty:
+            return
+        try:
+            if isinstance(item, Progress | Lost):
+                self._show(item)
+            elif item is not None:
+                self._deliver(*item)
+        finally:
+            self._queue.task_done()
+
+    def _keep(self) -> None:
+        if time.monotonic() - self._beat < HEARTBEAT_SECONDS:
+            return
+        self._beat = time.monotonic()
+        with contextlib.suppress(RecordUnavailable, RecordRefused):
+            self._record.keep(self._study)
 
     def _deliver(self, result: TrialResult, again: bool) -> None:
         tries = 0
@@ -211,28 +244,17 @@ class Delivery(threading.Thread):
                     self._notify("the record is back")
                 return
 
-    def _show(self, progress: Progress) -> None:
-        try:
-            self._record.show(self._study, progress)
-        except (RecordUnavailable, RecordRefused):
-            return  # the result will say it all
+    def _show(self, event: Progress | Lost) -> None:
+        """Show or abandon an attempt, as far as that works: the result will say it all."""
+        with contextlib.suppress(RecordUnavailable, RecordRefused):
+            if isinstance(event, Progress):
+                self._record.show(self._study, event)
+            else:
+                self._record.abandon(self._study, event.trial, event.attempt)
 
     def _raise(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-def _reopened(file: IO[bytes], size: int) -> IO[bytes]:
-    """Return the file cut back to `size`, without what is left in the buffer of `file`."""
-    descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, size)
-    again = os.fdopen(descriptor, "r+b")
-    again.seek(size)
-    try:
-        file.close()
-    except OSError:
-        os.ftruncate(descriptor, size)
-    return again
 
 
 def _key(result: TrialResult) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from hpo.errors import InputError
 from hpo.objective import Data
 from hpo.trial import State, Trial, TrialResult
-from hpo.workers import Event, Job, Lost, Progress, attempt_trial, limit_threads
+from hpo.workers import Event, Job, Lost, Progress, attempt_trial, limit_threads, timed_out
 
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
 _SETTINGS = {
@@ -58,6 +59,8 @@ class RayWorkers:
         # Attempts are repeated by the service, under a new number: never silently by Ray.
         self._task = ray.remote(num_cpus=job.threads, max_retries=0)(_attempt)
         self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
+        self._timeout = job.trial_timeout
+        self._deadlines: dict[Any, float] = {}
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
@@ -68,6 +71,9 @@ class RayWorkers:
         """Wait for the next event of any trial, at most `timeout` seconds."""
         if not self._running:
             return None
+        overdue = next((e for e, end in self._deadlines.items() if end < time.monotonic()), None)
+        if overdue is not None:
+            return self._time_out(overdue)
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
         if not ready:
@@ -79,11 +85,30 @@ class RayWorkers:
             event = self._ray.get(next(events))
         except self._ray.exceptions.OutOfMemoryError as error:
             event = TrialResult(trial, State.FAILED, attempt=attempt, message=_one_line(error))
+        except self._ray.exceptions.WorkerCrashedError:
+            event = Lost(trial, attempt, "its worker died")
         except (self._ray.exceptions.RayError, StopIteration) as error:
-            event = Lost(trial, attempt, _one_line(error))
+            event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
         if not isinstance(event, Progress):
-            del self._running[events]
+            self._forget(events)
+        elif self._timeout is not None and not event.metrics:
+            self._deadlines[events] = time.monotonic() + self._timeout
         return event
+
+    def _time_out(self, events: Any) -> TrialResult:
+        """Stop a trial that takes too long: by force, since C code ignores the polite way."""
+        assert self._timeout is not None
+        trial, attempt = self._running[events]
+        self._ray.cancel(events, force=True)
+        self._forget(events)
+        return TrialResult(
+            trial, State.FAILED, attempt=attempt, started=time.time() - self._timeout,
+            seconds=self._timeout, message=timed_out(self._timeout),
+        )
+
+    def _forget(self, events: Any) -> None:
+        del self._running[events]
+        self._deadlines.pop(events, None)
 
     def close(self) -> None:
         """Cancel what runs, by force after half a second, and leave or end Ray."""

@@ -98,7 +98,9 @@ class QMCSampler(_ByNumber):
 
         scrambling = np.random.default_rng((self.plan.study_seed, self.plan.round))
         sequence = qmc.Sobol(len(self.plan.search_space), scramble=True, rng=scrambling)
-        units = sequence.fast_forward(number - 1).random(1)[0]
+        if number > 1:  # SciPy cannot go forward by none
+            sequence.fast_forward(number - 1)
+        units = sequence.random(1)[0]
         names = self.plan.search_space
         return point(names, dict(zip(names, units.tolist(), strict=True)))
 

@@ -1,10 +1,12 @@
 """The loop: propose trials, send them out, keep what comes back; and between rounds move ranges."""
 
+import json
 import math
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,12 +27,13 @@ from hpo.search_space import (
 )
 from hpo.study import Study, refused
 from hpo.tracking import Recorded, Round
-from hpo.trial import State, Trial, TrialResult, trial_seed, worse
+from hpo.trial import CutOffs, State, Trial, TrialResult, trial_seed, worse
 from hpo.workers import Event, Job, Lost, Progress, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
 POLL_SECONDS = 0.5
+T = TypeVar("T")
 PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 
 
@@ -58,8 +61,17 @@ class Record(Protocol):
         params: Mapping[str, str],
         dataset: Mapping[str, Any],
         files: Mapping[str, str],
+        again: bool = False,
     ) -> Round:
-        """Record that a round begins."""
+        """Record that a round begins; with `again` take what an earlier try left."""
+        ...
+
+    def claim(self, study: str, note: Callable[[str], None]) -> None:
+        """Become the one process that runs the study."""
+        ...
+
+    def release(self, study: str) -> None:
+        """Let other processes run the study."""
         ...
 
     def end_round(
@@ -104,21 +116,14 @@ class Command:
     rounds: int
     ranges: Mapping[str, Distribution] = field(default_factory=dict)
     keep_ranges: bool = False
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where trials run, and a description of the data they run on."""
-
-    workers: Workers
-    dataset: Mapping[str, Any]
+    ends: float = math.inf  # when its hours are over, on the monotonic clock
 
 
 def job_of(study: Study) -> Job:
     """Return what workers have to know of a study."""
     return Job(
         study.objective.name, study.metric, study.direction, study.value, study.fixed,
-        (str(study.path.absolute().parent),), study.resources.cpus,
+        (str(study.path.absolute().parent),), study.resources.cpus, study.round.trial_timeout,
     )
 
 
@@ -159,49 +164,82 @@ def run(
     record: Record,
     recorded: Recorded | None,
     delivery: Delivery,
-    site: Callable[[], Site],
+    dataset: Mapping[str, Any],
+    start_workers: Callable[[], Workers],
     listener: Listener,
 ) -> bool:
     """Make the command true; return False where it was so already.
 
-    `recorded` is what the record holds of the study, with the outbox delivered. `site` is called
-    once, when it is sure that trials will run.
+    `recorded` is what the record holds of the study, with the outbox delivered; `dataset`
+    describes the data that the workers, started only where trials will run, hold.
     """
     to_run = open_rounds(recorded, command.rounds)
     if not to_run:
         return False
-    known = recorded.rounds[-1] if recorded and recorded.rounds else None
-    if known is not None:
-        _refuse_changes(study, known, listener)
-    place = site()
+    if recorded is not None and recorded.rounds:
+        _refuse_changes(study, recorded.rounds[-1], dataset, listener)
+        if _reached(study, recorded.results):
+            return False
+        record.claim(study.name, listener.note)
+        _discard_attempts(record, recorded)
+    if study.budget.hours is not None:
+        command = replace(command, ends=time.monotonic() + study.budget.hours * 3600)
+    workers = start_workers()
     try:
-        if study.round.parallel < place.workers.slots:
-            listener.note(
-                f"[round] parallel = {study.round.parallel} leaves "
-                f"{place.workers.slots - study.round.parallel} of {place.workers.slots} workers "
-                "idle; twice the workers is a good number"
-            )
-        if recorded is None:
-            columns = [
-                f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
-                *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
-            ]
-            record.create(
-                study.name, _description(study), {"objective": study.objective.name}, columns
-            )
-            recorded = record.read(study.name)
-            assert recorded is not None
-        for (_, run_id) in recorded.attempts.values():
-            record.discard(run_id)
+        _warn(study, workers, listener)
+        known = recorded
+        if known is None:
+            known = _patiently(lambda again: _create(study, record), listener)
         for number in to_run:
-            _run_round(study, command, number, record, recorded, delivery, place, listener)
-            command = Command(command.rounds, {}, command.keep_ranges)
-            recorded = record.read(study.name)
-            if recorded is None:
-                raise HPOError(f"the experiment {study.name!r} is gone; the study stops")
+            stopped = _run_round(
+                study, command, number, record, known, delivery, dataset, workers, listener
+            )
+            if stopped:
+                listener.note(f"{stopped}: the study ends")
+                break
+            command = replace(command, ranges={})
+            known = _patiently(lambda again: _read(study, record), listener)
     finally:
-        place.workers.close()
+        workers.close()
     return True
+
+
+def _create(study: Study, record: Record) -> Recorded:
+    columns = [
+        f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
+        *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
+    ]
+    record.create(study.name, _description(study), {"objective": study.objective.name}, columns)
+    return _read(study, record)
+
+
+def _read(study: Study, record: Record) -> Recorded:
+    recorded = record.read(study.name)
+    if recorded is None:
+        raise HPOError(f"the experiment {study.name!r} is gone; the study stops")
+    return recorded
+
+
+def _discard_attempts(record: Record, recorded: Recorded) -> None:
+    """Delete the runs of attempts that a process which died left without a result."""
+    for _, run_id in recorded.attempts.values():
+        record.discard(run_id)
+
+
+def _patiently(call: Callable[[bool], T], listener: Listener) -> T:
+    """Return what `call` returns, tried again while the record is away, then with True."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    again = False
+    while True:
+        try:
+            return call(again)
+        except RecordUnavailable as error:
+            if time.monotonic() > end:
+                raise
+            if not again:
+                listener.note(f"waiting for the record ({error})")
+            again = True
+            time.sleep(POLL_SECONDS)
 
 
 def _run_round(
@@ -211,21 +249,29 @@ def _run_round(
     record: Record,
     recorded: Recorded,
     delivery: Delivery,
-    site: Site,
+    dataset: Mapping[str, Any],
+    workers: Workers,
     listener: Listener,
-) -> None:
-    """Start the round or go on with it, until it has all its trials and is recorded as ended."""
+) -> str:
+    """Start the round or go on with it, until it has its trials and is recorded as ended.
+
+    Returns why the study ends before its rounds are full, or "".
+    """
     current = next((r for r in recorded.rounds if r.number == number), None)
     if current is None:
         search_space, proposal = _next_ranges(study, command, recorded)
-        current = record.start_round(
-            study.name, number, search_space, _settings(study, site.dataset),
-            proposal=proposal,
-            params={name: str(_plain(value)) for name, value in study.fixed.items()}
-            | {"sampler": study.round.sampler, "parallel": str(study.round.parallel)},
-            dataset=site.dataset,
-            files={f"study/{study.path.name}": study.text},
+        params = {name: str(_plain(value)) for name, value in study.fixed.items()}
+        params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
+        current = _patiently(
+            lambda again: record.start_round(
+                study.name, number, search_space, _settings(study, dataset), proposal=proposal,
+                params=params, dataset=dataset, again=again,
+                files={f"study/{study.path.name}": study.text},
+            ),
+            listener,
         )
+        if not recorded.rounds:
+            record.claim(study.name, listener.note)
     elif command.ranges:
         raise InputError(
             f"--range: round {number} has begun with its ranges; finish it first, "
@@ -235,16 +281,22 @@ def _run_round(
     if current.settings["sampler"] == "grid":
         trials = current.settings["trials"]  # the points follow from how many they are
     listener.round_started(current, trials, current.proposal)
-    round_loop = _RoundLoop(study, current, trials, recorded, delivery, site.workers, listener)
-    results = round_loop.run()
+    loop = _RoundLoop(
+        study, current, trials, command.ends, recorded, delivery, workers, listener
+    )
+    results = loop.run()
     if not delivery.finish(PATIENCE_SECONDS):
         raise RecordUnavailable(
             "the record is still away; every result is on disk: "
             "the same command delivers them and goes on"
         )
-    counts = {state.value: str(sum(r.state is state for r in results)) for state in State}
-    best = _best_so_far(results, study)
-    record.end_round(current.run_id, {f"best_{study.metric}": best}, counts)
+    tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
+    if loop.stopped:
+        tags["stopped"] = loop.stopped
+    best = {f"best_{study.metric}": _best_so_far(results, study)}
+    run_id = current.run_id
+    _patiently(lambda again: record.end_round(run_id, best, tags), listener)
+    return loop.stopped
 
 
 class _RoundLoop:
@@ -259,6 +311,7 @@ class _RoundLoop:
         study: Study,
         round_: Round,
         trials: int,
+        ends: float,
         recorded: Recorded,
         delivery: Delivery,
         workers: Workers,
@@ -276,6 +329,12 @@ class _RoundLoop:
         self._random = RandomSampler(plan)
         self._pruner: Pruner | None = study.round.pruner
         self._learns = self._sampler.learns or self._pruner is not None
+        budget = study.budget
+        # What ends a study by its results has to read them in order, as what learns from them.
+        self._waits = self._learns or budget.target is not None or budget.patience is not None
+        self._earlier = earlier
+        self._ends = ends
+        self.stopped = ""
         self._results = {
             r.trial.number: r
             for r in (*recorded.results, *recorded.spent)
@@ -294,6 +353,10 @@ class _RoundLoop:
             self._listener.trial_ended(self._results[number])
         while True:
             while self._proposed < self._trials and self._may_propose():
+                self.stopped = self.stopped or self._budget_reached()
+                if self.stopped:
+                    self._trials = self._proposed
+                    break
                 self._send(self._proposed + 1)
             if not self._running:
                 return [self._results[n] for n in sorted(self._results) if n <= self._trials]
@@ -304,7 +367,7 @@ class _RoundLoop:
     def _may_propose(self) -> bool:
         if len(self._running) >= self._parallel:
             return False
-        if not self._learns:
+        if not self._waits:
             return True
         last_needed = self._proposed + 1 - self._parallel
         return all(n in self._results for n in range(self._told + 1, last_needed + 1))
@@ -312,7 +375,7 @@ class _RoundLoop:
     def _send(self, number: int) -> None:
         """Propose trial `number`, and hand it to the workers unless its result is known."""
         self._proposed = number
-        if self._learns:
+        if self._waits:
             while self._told < number - self._parallel:
                 self._told += 1
                 self._sampler.tell(self._results[self._told])
@@ -336,7 +399,15 @@ class _RoundLoop:
         self._workers.submit(trial, attempt)
         self._listener.trial_started(trial)
 
-    def _cut_offs(self) -> Any:
+    def _budget_reached(self) -> str:
+        """Return why no further trial is sent out, or "", from the results in order."""
+        if time.monotonic() > self._ends:
+            return f"the {self._study.budget.hours:g} hours of its budget are over"
+        visible = max(self._proposed + 1 - self._parallel, 0)
+        in_order = [self._results[n] for n in range(1, visible + 1) if n in self._results]
+        return _reached(self._study, [*self._earlier, *in_order]) if self._waits else ""
+
+    def _cut_offs(self) -> CutOffs | None:
         if self._pruner is None:
             return None
         visible = [self._results[n] for n in range(1, self._told + 1)]
@@ -348,6 +419,7 @@ class _RoundLoop:
             self._listener.trial_progressed(event)
             return
         if isinstance(event, Lost):
+            self._delivery.abandon(event)
             if event.attempt < ATTEMPTS:
                 self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
                 self._submit(event.trial)
@@ -363,14 +435,53 @@ class _RoundLoop:
         self._stop_if_hopeless(event)
 
     def _stop_if_hopeless(self, latest: TrialResult) -> None:
+        if latest.state is not State.FAILED:
+            return
         failed = sum(r.state is State.FAILED for r in self._results.values())
-        all_failed = failed == len(self._results) >= min(FIRST_FAILURES, self._trials)
-        if all_failed or failed > self._trials / 2:
+        allowed = self._study.round.max_failures
+        if allowed is not None:
+            hopeless = failed > allowed
+        else:
+            all_failed = failed == len(self._results) >= min(FIRST_FAILURES, self._trials)
+            hopeless = all_failed or failed > self._trials / 2
+        if hopeless:
             reason = latest.message.splitlines()[-1] if latest.message else "no reason known"
             raise HPOError(
                 f"{failed} of {len(self._results)} trials failed, the last with: {reason}; "
-                "correct the objective, delete their runs or rename the study, and run it again"
+                "correct the objective and give the study another name, or raise max_failures"
             )
+
+
+def _reached(study: Study, results: Sequence[TrialResult]) -> str:
+    """Return which budget these results, in order, have reached, or ""."""
+    target, patience = study.budget.target, study.budget.patience
+    best, since = math.nan, 0
+    for result in results:
+        since += 1
+        if result.state is not State.COMPLETE or result.value is None:
+            continue
+        if target is not None and not worse(result.value, target, study.direction):
+            return f"the target {target:g} is reached"
+        if math.isnan(best) or worse(best, result.value, study.direction):
+            best, since = result.value, 0
+        elif patience is not None and since >= patience:
+            return f"the last {patience} trials were no better"
+    return ""
+
+
+def _warn(study: Study, workers: Workers, listener: Listener) -> None:
+    """Say what of the settings costs time or makes proposals worse."""
+    parallel, slots, trials = study.round.parallel, workers.slots, study.round.trials
+    if parallel < slots:
+        listener.note(
+            f"[round] parallel = {parallel} leaves {slots - parallel} of {slots} workers idle; "
+            "twice the workers is a good number"
+        )
+    if study.round.sampler == "tpe" and parallel > trials / 4:
+        listener.note(
+            f"[round] parallel = {parallel} is more than a quarter of {trials} trials: "
+            "most are proposed before there are results to learn from"
+        )
 
 
 def _next_ranges(
@@ -380,12 +491,18 @@ def _next_ranges(
     if not recorded.rounds:
         return {**study.search_space, **command.ranges}, []
     last = recorded.rounds[-1]
+    in_file = {
+        name: d for name, d in study.search_space.items()
+        if to_table(d) != last.settings["search_space"][name]
+    }
     moves = propose(last, recorded.results, acceptance(last))
     search_space, proposal = {}, []
     for move in moves:
         used, decision = move.new, "taken"
         if command.keep_ranges:
             used, decision = move.old, "kept by --keep-ranges"
+        if move.name in in_file:
+            used, decision = in_file[move.name], "changed in the study file"
         if move.name in command.ranges:
             used, decision = command.ranges[move.name], "overruled by --range"
         search_space[move.name] = used
@@ -448,6 +565,7 @@ def _settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
         "pruner": repr(study.round.pruner),
         "parallel": study.round.parallel,
         "trials": study.round.trials,
+        "search_space": {name: to_table(d) for name, d in study.search_space.items()},
         "environment": _environment(),
     }
 
@@ -455,6 +573,7 @@ def _settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
 _COMPARABLE = {
     "objective": "the objective",
     "code": "the code of the objective",
+    "data": "the data or its split",
     "fixed": "[fixed]",
     "metric": "metric",
     "direction": "direction",
@@ -463,12 +582,14 @@ _COMPARABLE = {
 }
 
 
-def _refuse_changes(study: Study, round_: Round, listener: Listener) -> None:
+def _refuse_changes(
+    study: Study, round_: Round, dataset: Mapping[str, Any], listener: Listener
+) -> None:
     """Raise InputError where new trials could not be compared with those recorded."""
-    now = _settings(study, {"digest": round_.settings["data"]})
-    changed = [
-        text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)
-    ]
+    now = json.loads(json.dumps(_settings(study, dataset)))  # as the record gives it back
+    changed = [text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)]
+    if now["search_space"].keys() != round_.settings["search_space"].keys():
+        changed.append("what is searched")
     if changed:
         raise InputError(
             f"{study.path}: {' and '.join(changed)} changed since round {round_.number}, "

@@ -2,11 +2,12 @@
 
 import difflib
 import json
+import math
 import re
 import sys
 import tomllib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PydanticUserError,
     SkipValidation,
     TypeAdapter,
     ValidationError,
@@ -40,9 +42,14 @@ from hpo.search_space import (
 )
 from hpo.trial import Direction
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+_STRICT = ConfigDict(
+    extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
+)
 T = TypeVar("T")
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
+_MESSAGE_LENGTH = 600  # a file may hold a key as long as itself
+_MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
+_LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
 class _WrongKeyError(ValueError):
@@ -57,7 +64,7 @@ class RoundSettings(BaseModel):
     """The table [round]: how many trials, chosen and stopped how, how many at once."""
 
     model_config = _STRICT
-    trials: int = Field(default=40, ge=1)
+    trials: int = Field(default=40, ge=1, le=_MOST_TRIALS)
     sampler: str = "tpe"
     pruner: SkipValidation[Pruner | None] = None
     parallel: int = Field(default=4, ge=1)
@@ -115,13 +122,19 @@ class _Range(BaseModel):
             raise _WrongKeyError(
                 "low", f"{self.low:g} is not below high = {self.high:g}; swap or part them"
             )
+        if not math.isfinite(self.high - self.low):
+            raise _WrongKeyError("high", f"{self.high:g} is too far from low = {self.low:g} to "
+                                 "count in floats; choose a smaller range")
         if self.log and self.low <= 0:
             raise _WrongKeyError("low", f"a log range cannot touch zero, and low is {self.low:g}; "
                                 "raise it or drop `log`")
+        if self.log and not math.log(self.low) < math.log(self.high):
+            raise _WrongKeyError("low", f"{self.low!r} and high = {self.high!r} are the same on a "
+                                 "log scale; part them")
         if self.log and self.step is not None:
             raise _WrongKeyError("step", "a log range takes no step; drop one of the two")
-        steps = (self.high - self.low) / (self.step or 1)
-        if self.step is not None and abs(steps - round(steps)) > 1e-6:
+        steps = (self.high - self.low) / self.step if self.step is not None else 1
+        if not 0.5 < steps < 2**53 or abs(steps - round(steps)) > 1e-6:
             raise _WrongKeyError("step", f"{self.step:g} does not lead from {self.low:g} to "
                                  f"{self.high:g} in whole steps; move an edge")
         if self.limits is not None and not (
@@ -243,13 +256,27 @@ class Study(BaseModel):
         return tuple(points)
 
     @model_validator(mode="after")
+    def _yielded_for_task(self) -> "Study":
+        """Refuse a metric of classification where the file says regression, and vice versa."""
+        task = self.data.task
+        yielded = self.objective.metrics.get(task, ()) if task else (self.metric,)
+        if self.metric not in yielded:
+            raise _WrongKeyError("metric", f"{self.objective.name} yields no {self.metric!r} for "
+                                 f"{task}{_nearest(self.metric, yielded)}")
+        return self
+
+    @model_validator(mode="after")
     def _accepted(self) -> "Study":
         """Let the objective check the corners of the space before anything runs."""
-        for corner in (0.0, 1.0):
-            values = {name: d.from_unit(corner) for name, d in self.search_space.items()}
+        for name in self.objective.required():
+            if name not in self.fixed and name not in self.search_space:
+                raise _WrongKeyError(f"fixed.{name}", "is missing, and has no default; "
+                                     "add it, or a range in [search_space]")
+        for values in _corners(self.search_space):
             refusal = refused(self.objective, {**self.fixed, **values})
             if refusal is not None:
-                name = next((n for n in (*self.fixed, *values) if refusal.startswith(n)), "")
+                word = re.match(r"\w*", refusal)
+                name = word[0] if word and word[0] in {**self.fixed, **values} else ""
                 table = "search_space" if name in values else "fixed"
                 raise _WrongKeyError(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
         return self
@@ -265,31 +292,41 @@ def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str |
     """Return why the objective does not accept these hyperparameters, or None."""
     try:
         objective.hyperparameters(**hyperparameters)
-    except (ValueError, TypeError) as error:
-        return str(error)
+    except Exception as error:  # a check of the user's own may fail in any way
+        plain = isinstance(error, ValueError | TypeError) and str(error)
+        return str(error) if plain else f"{type(error).__name__}: {error}"
     return None
 
 
 def read(path: Path) -> Study:
     """Read and check a study file.
 
-    Raises InputError, one line with file, key and remedy, for the first thing wrong.
+    Its folder is searched first for the objective's module, for the rest of this process: a
+    study file is code. Raises InputError, one line with file, key and remedy, for the first
+    thing wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return _read(path)
+    except InputError as error:
+        raise InputError(_one_line(f"{path}: {error}")) from None
+    except RecursionError:
+        raise InputError(_one_line(f"{path}: nested too deeply; make it flatter")) from None
+
+
+def _read(path: Path) -> Study:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; name a study file (.toml)") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        raise InputError("no such file; name a study file (.toml)") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}; name a text file in UTF-8") from None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not TOML: {error}; correct this place") from None
-    except RecursionError:
-        raise InputError(f"{path}: not a study file: nested too deeply") from None
+    except ValueError as error:  # of TOML, or of Python for a number of thousands of digits
+        raise InputError(f"not TOML: {error}; correct this place") from None
     for reserved in ("path", "text"):
         if reserved in table:
-            raise InputError(f"{path}: {reserved}: unknown key; take it out")
+            raise InputError(f"{reserved}: unknown key; take it out")
     if "name" not in table:
         table["name"] = path.stem
     folder = str(path.absolute().parent)
@@ -299,7 +336,7 @@ def read(path: Path) -> Study:
         return Study.model_validate({**table, "path": path, "text": text})
     except ValidationError as error:
         key, message = _first(error, _KNOWN_KEYS)
-        raise InputError(f"{path}: {key}: {message}") from None
+        raise InputError(f"{key}: {message}") from None
 
 
 def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[str, Distribution]:
@@ -316,14 +353,16 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
     old = search_space[name]
     try:
         if isinstance(old, CategoricalDistribution):
-            by_text = {json.dumps(c) if not isinstance(c, str) else c: c for c in old.choices}
-            return name, CategoricalDistribution(tuple(by_text[c] for c in rest.split(",")))
+            return name, CategoricalDistribution(_chosen(rest, old.choices))
         low, high = rest.split(":")
         number = int if isinstance(old, IntegerDistribution) else float
-        new = with_range(old, number(low), number(high))
-        _Range.model_validate(vars(new))
-    except KeyError as error:
-        raise InputError(f"--range {text}: {error.args[0]!r} is no choice of {name}") from None
+        table = {**vars(old), "low": number(low), "high": number(high)}
+        if isinstance(old, IntegerDistribution) and old.log:
+            del table["step"]  # it is 1: only a log range of real numbers can say that it has none
+        checked = _Range.model_validate(table)
+        new = with_range(old, checked.low, checked.high)
+    except _WrongKeyError as error:
+        raise InputError(f"--range {text}: {error}") from None
     except ValidationError as error:
         key, message = _first(error, {})
         raise InputError(f"--range {text}: {key}: {message}") from None
@@ -342,11 +381,13 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
 
 def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -> tuple[str, str]:
     """Return the key and the message of the first error, in the words of a study file."""
-    details = error.errors()[0]
+    found = error.errors()
+    unknown = [d for d in found if d["type"] in ("extra_forbidden", "unexpected_keyword_argument")]
+    details = (unknown or found)[0]  # a misspelled key is why another is missing
     location = tuple(str(part) for part in details["loc"])
-    key = ".".join(location)
+    key = ".".join(part if len(part) <= 60 else part[:57] + "…" for part in location)
     kind, message = details["type"], details["msg"]
-    if kind == "extra_forbidden" or kind == "unexpected_keyword_argument":
+    if unknown:
         names = known.get(location[:-1], [])
         return key, f"unknown key{_nearest(location[-1], names) or '; take it out'}"
     if kind in ("missing", "missing_argument"):
@@ -357,11 +398,27 @@ def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -
     if isinstance(cause, ValueError):
         return key, str(cause)
     shown = _short(details.get("input"))
+    if kind in _TOML_WORDS:
+        return key, f"{_TOML_WORDS[kind]}, not {shown}"
     return key, f"{message[0].lower()}{message[1:]}, not {shown}"
 
 
+_TOML_WORDS = {
+    "tuple_type": "write a list such as [1, 2]",
+    "dict_type": "write a table",
+    "model_type": "write a table",
+    "too_short": "write a list with more in it",
+}
+
+
+def _one_line(text: str) -> str:
+    """Return text that neither breaks the line nor reaches the terminal as a command."""
+    text = "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= _MESSAGE_LENGTH else text[: _MESSAGE_LENGTH - 1] + "…"
+
+
 def _short(value: object) -> str:
-    text = repr(value)
+    text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -381,7 +438,17 @@ def _one_of(name: str, known: Any, kind: str) -> str:
 def _hints(info: ValidationInfo) -> dict[str, Any] | None:
     """Return the types of the objective's hyperparameters; None where it was not found."""
     objective = info.data.get("objective")
-    return None if objective is None else get_type_hints(objective.hyperparameters)
+    return None if objective is None else objective.types()
+
+
+def _corners(space: Mapping[str, Distribution]) -> Iterator[dict[str, Value]]:
+    """Yield the lowest and the highest point, and every choice with the rest in the middle."""
+    for unit in (0.0, 1.0):
+        yield {name: d.from_unit(unit) for name, d in space.items()}
+    for name, d in space.items():
+        if isinstance(d, CategoricalDistribution):
+            middle = {other: o.from_unit(0.5) for other, o in space.items()}
+            yield from ({**middle, name: choice} for choice in d.choices)
 
 
 def _filled(kind: Callable[..., T], table: Mapping[str, object]) -> T:
@@ -407,7 +474,20 @@ def _typed(
         typed: Value = TypeAdapter(hints[name]).validate_python(as_tuples(value), strict=True)
     except ValidationError as error:
         raise _WrongKeyError(key, _first(error, {})[1]) from None
+    except PydanticUserError:
+        raise _WrongKeyError(key, f"its type {hints[name]} has no form in a study file; "
+                             "leave it out, or give it a plain type") from None
+    if not _is_value(typed):
+        raise _WrongKeyError(key, f"{_short(typed)} cannot be recorded; "
+                             "write a number, a text, a truth value or a list of them")
     return typed
+
+
+def _is_value(value: object) -> bool:
+    """Say whether `value` is one that a record can keep and compare: NaN is not itself."""
+    if isinstance(value, tuple):
+        return all(map(_is_value, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and not math.isnan(value))
 
 
 def _number_type(hint: Any) -> type | None:
@@ -434,26 +514,42 @@ def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distributi
         key, message = _first(error, {(): list(model.model_fields)})
         raise _WrongKeyError(f"{name}.{key}".rstrip("."), message) from None
     if isinstance(checked, _Choices):
-        values = tuple(
-            _typed(name, value, hints) for value in checked.choices
-        )
-        if len(set(map(repr, values))) < len(values):
+        try:
+            values = tuple(_typed(name, value, hints) for value in checked.choices)
+        except _WrongKeyError as error:
+            raise _WrongKeyError(f"{name}.choices", str(error)) from None
+        if len(set(values)) < len(values):
             raise _WrongKeyError(f"{name}.choices", "a choice stands there twice; name each once")
         return CategoricalDistribution(values)
     assert isinstance(checked, _Range)
     if number is float:
-        for key in ("low", "high"):
-            _typed_edge(name, key, getattr(checked, key))
         return FloatDistribution(checked.low, checked.high, checked.log, checked.step,
                                  checked.limits)
     edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
     if any(edge != int(edge) for edge in edges):
         raise _WrongKeyError(name, "takes whole numbers; write its range in whole numbers")
+    if any(abs(edge) > _LARGEST_INTEGER for edge in edges):
+        raise _WrongKeyError(name, f"whole numbers above {_LARGEST_INTEGER} are not told apart; "
+                             "choose smaller ones")
     limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
     return IntegerDistribution(int(checked.low), int(checked.high), checked.log,
                                int(checked.step or 1), limits)
 
 
-def _typed_edge(name: str, key: str, value: float) -> None:
-    if not re.fullmatch(r"-?[0-9.e+-]+", repr(value)):
-        raise _WrongKeyError(f"{name}.{key}", f"{value} is not a finite number; write one")
+def _chosen(text: str, choices: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return the choices named in "a,b" or "[1, 2],[3]"."""
+    try:
+        given = as_tuples(json.loads(f"[{text}]"))
+    except ValueError:
+        given = tuple(text.split(","))
+    if not all(value in choices for value in given):
+        given = tuple(text.split(","))
+    by_text = {c if isinstance(c, str) else json.dumps(c): c for c in choices}
+    chosen = tuple(value if value in choices else by_text.get(value) for value in given)
+    for value, choice in zip(given, chosen, strict=True):
+        if choice is None:
+            raise _WrongKeyError("choices", f"{value!r} is no choice; there are "
+                                 f"{', '.join(by_text)}")
+    if len(set(chosen)) < len(chosen):
+        raise _WrongKeyError("choices", "a choice stands there twice; name each once")
+    return tuple(choice for choice in chosen if choice is not None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.ownership import Owner
 from hpo.search_space import (
     CategoricalDistribution,
     SearchSpace,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 
 PAGE = 1000  # runs read by one request
 VIEW = "trials"  # the key of the saved view
+HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 _STATUS = {
     State.COMPLETE: "FINISHED",
@@ -57,6 +59,7 @@ class Round:
     settings: Mapping[str, Any]
     ended: bool
     proposal: Sequence[Mapping[str, Any]] = ()  # how its ranges came from those before
+    stopped: str = ""  # why it ended before its last trial
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Tracking:
         self._experiments: dict[str, str] = {}
         self._rounds: dict[tuple[str, int], str] = {}
         self._running: dict[tuple[str, int, int, int], tuple[str, int]] = {}
+        self._claims: dict[str, tuple[str, int]] = {}  # study -> run with the claim, its number
 
     # studies
 
@@ -170,8 +174,12 @@ class Tracking:
         params: Mapping[str, str],
         dataset: Mapping[str, Any],
         files: Mapping[str, str],
+        again: bool = False,
     ) -> Round:
-        """Record that a round begins: its ranges, what it came from, and what it runs on."""
+        """Record that a round begins: its ranges, what it came from, and what it runs on.
+
+        With `again` take what an earlier try left.
+        """
         from mlflow.entities import Dataset as MlflowDataset
         from mlflow.entities import DatasetInput, InputTag, Param
 
@@ -193,7 +201,12 @@ class Tracking:
                 edges[f"{name}.high"] = repr(distribution.high)
 
         def write() -> str:
-            run = self._client.create_run(experiment_id, run_name=f"round {number}", tags=tags)
+            query = f"tags.kind = 'round' and tags.round = '{number}'"
+            run = next(self._runs(experiment_id, query), None) if again else None
+            if run is None:
+                run = self._client.create_run(
+                    experiment_id, run_name=f"round {number}", tags=tags
+                )
             run_id: str = run.info.run_id
             all_params = [Param(k, v) for k, v in {**params, **edges}.items()]
             self._client.log_batch(run_id, params=all_params)
@@ -236,6 +249,75 @@ class Tracking:
         """Add the files of a folder to a run."""
         _translated(lambda: self._client.log_artifacts(run_id, str(folder)))
 
+    def claim(self, study: str, note: Callable[[str], None]) -> None:
+        """Become the one process that runs the study.
+
+        The claim is a param of the first round's run, since a param is written once: of several
+        processes one wins. Raises InputError where another process has it and lives. One on this
+        machine is seen to be gone at once, one elsewhere when its heartbeat stands still.
+        """
+        from mlflow.exceptions import MlflowException
+
+        experiment_id = self._experiments[study]
+        rounds = list(self._runs(experiment_id, "tags.kind = 'round'"))
+        first = min(rounds, key=lambda run: (int(run.data.tags["round"]), run.info.start_time))
+        same = [r for r in rounds if r.data.tags["round"] == first.data.tags["round"]]
+        if len(same) > 1:
+            mine = self._rounds.get((study, int(first.data.tags["round"])), "")
+            if any(_claims(r) for r in same if r.info.run_id != mine) and mine:
+                self.discard(mine)
+            raise InputError(
+                "another process began this study at the same moment; run the same command again"
+            )
+        number, owner = max(_claims(first).items(), default=(0, None))
+        if owner is not None and first.data.tags.get("released") != str(number):
+            self._wait_until_gone(first.info.run_id, owner, note)
+        me = Owner.this_process().to_text()
+        try:
+            self._client.log_param(first.info.run_id, f"owner {number + 1}", me)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise _translation(error) from error
+            raise InputError(
+                "another process took this study over at the same moment; it goes on there"
+            ) from error
+        self._claims[study] = first.info.run_id, number + 1
+
+    def keep(self, study: str) -> None:
+        """Move the heartbeat of the claim; raise HPOError where another process took over."""
+        if study not in self._claims:
+            return
+        run_id, number = self._claims[study]
+
+        def write() -> None:
+            self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+            latest, owner = max(_claims(self._client.get_run(run_id)).items())
+            if latest > number:
+                raise HPOError(f"{owner} took this study over; it goes on there")
+
+        _translated(write)
+
+    def release(self, study: str) -> None:
+        """Give the claim up, so that the next process need not wait."""
+        if study in self._claims:
+            run_id, number = self._claims.pop(study)
+            _translated(lambda: self._client.set_tag(run_id, "released", str(number)))
+
+    def _wait_until_gone(self, run_id: str, owner: Owner, note: Callable[[str], None]) -> None:
+        if owner.is_gone():
+            return
+        refusal = f"{owner} runs this study; wait for it, or stop it"
+        if owner.host == Owner.this_process().host:
+            raise InputError(refusal)
+        note(f"{owner} ran this study; waiting {HEARTBEAT_STANDS:.0f} s for a sign of life")
+        before = self._client.get_run(run_id).data.tags.get("heartbeat")
+        waited = 0.0
+        while waited < HEARTBEAT_STANDS:
+            time.sleep(1.0)
+            waited += 1.0
+            if self._client.get_run(run_id).data.tags.get("heartbeat") != before:
+                raise InputError(refusal)
+
     # trials
 
     def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
@@ -247,7 +329,9 @@ class Tracking:
         """
         trial = result.trial
         key = (study, trial.round, trial.number, result.attempt)
-        run_id, told = self._running.pop(key, (None, 0))
+        if (study, trial.round) not in self._rounds:
+            raise RecordRefused(f"round {trial.round} was deleted")
+        run_id, told = self._running.get(key, (None, 0))
         tags = _result_tags(result, metric)
 
         def write() -> None:
@@ -264,6 +348,7 @@ class Tracking:
             self._client.set_terminated(run_id, _STATUS[result.state], ended)
 
         _translated(write)
+        self._running.pop(key, None)
 
     def show(self, study: str, progress: Progress) -> None:
         """Record the epochs of a trial that still runs, for those who watch."""
@@ -282,6 +367,12 @@ class Tracking:
             self._running[key] = run_id, len(progress.metrics)
 
         _translated(write)
+
+    def abandon(self, study: str, trial: Trial, attempt: int) -> None:
+        """Delete what was shown of an attempt that was lost."""
+        run_id, _ = self._running.pop((study, trial.round, trial.number, attempt), ("", 0))
+        if run_id:
+            self.discard(run_id)
 
     def discard(self, run_id: str) -> None:
         """End and delete the run of an attempt that has no result, and mark it as ours to lose."""
@@ -529,6 +620,15 @@ def _trial(run: "Run") -> Trial:
     return Trial(int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]))
 
 
+def _claims(run: "Run") -> dict[int, Owner]:
+    """Return the processes that ran the study, by the number of their claim."""
+    return {
+        int(name.removeprefix("owner ")): Owner.from_text(value)
+        for name, value in run.data.params.items()
+        if name.startswith("owner ")
+    }
+
+
 def _hyperparameters(run: "Run") -> dict[str, Value]:
     return {name: as_tuples(json.loads(text)) for name, text in run.data.params.items()}
 
@@ -542,6 +642,7 @@ def _round(run: "Run") -> Round:
         json.loads(tags["settings"]),
         run.info.status == "FINISHED",
         json.loads(_joined("proposal", tags) or "[]"),
+        tags.get("stopped", ""),
     )
 
 

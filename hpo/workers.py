@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -45,6 +47,7 @@ class Job:
     fixed: Mapping[str, Value]
     search_path: tuple[str, ...] = ()
     threads: int = 1  # of the linear algebra libraries
+    trial_timeout: float | None = None  # seconds
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,11 @@ class Workers(Protocol):
 
 
 class InlineWorkers:
-    """Runs trials in this process, one after another."""
+    """Runs trials in this process, one after another.
+
+    A trial that hangs in C code cannot be stopped from within its own process: of the timeout
+    that means it takes effect at the next line of Python.
+    """
 
     slots = 1
 
@@ -110,12 +117,30 @@ class InlineWorkers:
             if event is not None or not self._waiting:
                 return event
             trial, attempt = self._waiting.popleft()
-            self._events = attempt_trial(self._job, self._data, trial, attempt)
+            self._events = self._alarmed(attempt_trial(self._job, self._data, trial, attempt))
 
     def close(self) -> None:
         """Forget the queue."""
         self._waiting.clear()
         self._events = iter(())
+
+    def _alarmed(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Raise TimeoutError inside a trial that takes longer than it may."""
+        seconds = self._job.trial_timeout
+        if seconds is None or threading.current_thread() is not threading.main_thread():
+            yield from events
+            return
+
+        def ring(*_: object) -> None:
+            raise TimeoutError(timed_out(seconds))
+
+        before = signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield from events
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def attempt_trial(
@@ -129,6 +154,8 @@ def attempt_trial(
     metrics: list[EpochMetrics] = []
     told = clock
     output = _Tail()
+    if job.trial_timeout is not None:
+        yield Progress(trial, attempt, started, place, ())  # the time counts from here
     try:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             epochs = _epochs(job, data, trial)
@@ -177,6 +204,11 @@ def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -
         curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
         compared, _ = read_value(curve, "best", job.direction)
     return worse(compared, cut_offs.by_epoch[epoch - 1], job.direction)
+
+
+def timed_out(seconds: float) -> str:
+    """Return what is said of a trial that took longer than it may."""
+    return f"took longer than trial_timeout = {seconds:g} s"
 
 
 _limits: object = None

@@ -1,0 +1,66 @@
+"""Which process runs a study, and whether it still lives."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process, told from a later one with the same number by when it began."""
+
+    host: str
+    process: int
+    began: str
+    since: float  # seconds since 1970
+
+    @classmethod
+    def this_process(cls) -> "Owner":
+        """Return the owner that this process is from now on."""
+        return cls(_host(), os.getpid(), _began(os.getpid()), time.time())
+
+    @classmethod
+    def from_text(cls, text: str) -> "Owner":
+        """Read what `to_text` wrote."""
+        return cls(**json.loads(text))
+
+    def to_text(self) -> str:
+        """Return the owner as one line."""
+        return json.dumps(asdict(self))
+
+    def is_gone(self) -> bool:
+        """Say whether it is sure that the process ended: never of one on another host."""
+        return self.host == _host() and _began(self.process) != self.began
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.process} on {self.host}, since {since}"
+
+
+def _host() -> str:
+    """Return a name that no other machine has, nor this one after it was started again."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()} {boot}".strip()
+
+
+def _began(process: int) -> str:
+    """Return when a process of this machine began, in ticks; empty where there is none."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        pass
+    else:
+        return stat.rpartition(")")[2].split()[19]
+    try:
+        os.kill(process, 0)  # asks only whether it is there
+    except ProcessLookupError:
+        return ""
+    except OSError:
+        return "running"
+    return "running" if not Path("/proc").exists() else ""

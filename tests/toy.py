@@ -1,0 +1,99 @@
+"""Objectives that cost nothing, fail on demand, or hang: copied beside the study files of tests."""
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Hyperparameters of the toy objectives; `folder` is where they leave marks."""
+
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-6
+    epochs: int = 5
+    sleep: float = 0.0  # seconds a trial takes at most; how much of it depends on the seed
+    steady: bool = False  # all of `sleep`, every time
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < 1000:
+            raise ValueError(f"learning_rate must lie in (0, 1000), not {self.learning_rate}")
+
+
+def quadratic(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Be best at learning_rate 0.1; a little noise from the seed; weight_decay does nothing."""
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(0, 0.02)
+    seconds = hyperparameters.sleep * (1.0 if hyperparameters.steady else generator.random())
+    distance = np.log10(hyperparameters.learning_rate) + 1
+    _mark(hyperparameters, seed)
+    for epoch in range(1, hyperparameters.epochs + 1):
+        time.sleep(seconds / hyperparameters.epochs)
+        yield {
+            "accuracy": float(1 - 0.05 * distance**2 + noise) * epoch / hyperparameters.epochs,
+            "loss": float(distance**2 + 1 / epoch),
+        }
+
+
+def cliff(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Do as quadratic, but diverge above learning_rate 0.5 and fail below 1e-5."""
+    if hyperparameters.learning_rate < 1e-5:
+        print("about to fail")
+        raise RuntimeError("too small a learning rate")
+    for metrics in quadratic(hyperparameters, data, seed=seed):
+        if hyperparameters.learning_rate > 0.5:
+            metrics["loss"] = float("nan")
+        yield metrics
+
+
+def failing(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Fail always."""
+    raise RuntimeError("broken on purpose")
+    yield {}
+
+
+def hanging(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Hang in C code, deaf to signals, where the learning rate is above 0.01."""
+    yield {"accuracy": 0.5, "loss": 1.0}
+    _mark(hyperparameters, seed)
+    if hyperparameters.learning_rate > 0.01:
+        ctypes.PyDLL(None).sleep(600)
+    yield {"accuracy": 0.6, "loss": 0.9}
+
+
+def killed(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Kill its own process on the first attempt at every third trial."""
+    mark = Path(hyperparameters.folder) / f"killed-{seed}"
+    if seed % 3 == 0 and not mark.exists():
+        mark.touch()
+        yield {"accuracy": 0.0, "loss": 1.0}
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield from quadratic(hyperparameters, data, seed=seed)
+
+
+def hungry(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+    """Take more and more memory where the learning rate is above 0.01."""
+    yield {"accuracy": 0.5, "loss": 1.0}
+    hoard = []
+    while hyperparameters.learning_rate > 0.01:
+        hoard.append(np.ones(8_000_000))
+        time.sleep(0.01)
+    yield {"accuracy": 0.6, "loss": float(len(hoard))}
+
+
+def _mark(hyperparameters: Toy, seed: int) -> None:
+    """Leave a line for each time a trial is trained."""
+    if hyperparameters.folder:
+        with (Path(hyperparameters.folder) / "trained").open("a") as file:
+            file.write(f"{seed}\n")
+
+
+for _objective in (quadratic, cliff, failing, hanging, killed, hungry):
+    _objective.metrics = ("accuracy", "loss")  # type: ignore[attr-defined]

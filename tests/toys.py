@@ -1,0 +1,124 @@
+"""One Ray and one prepared database for all tests, and studies of toy objectives."""
+
+import csv
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo import cli
+from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
+from hpo.results import CIRCUMSTANCES
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """Start a Ray with four CPUs, shared by all tests of a session."""
+    os.environ.update(RAY_SETTINGS)
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 4,
+            "include_dashboard": False,
+            "object_store_memory": 100_000_000,
+        },
+    )
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database with MLflow's tables, which take a while to make."""
+    from hpo.tracking import Tracking
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    Tracking(f"sqlite:///{path}").studies()
+    return path
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Go to a working directory with an empty record and the toy objectives."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    shutil.copy(TOY, tmp_path / "toy.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    sys.modules.pop("toy", None)
+
+
+def write_study(folder: Path, name: str = "toy", **changes: Any) -> Path:
+    """Write a study file; `changes` replace its values, tables as a dict."""
+    tables: dict[str, Any] = {
+        "objective": "toy:quadratic",
+        "metric": "accuracy",
+        "direction": "maximize",
+        "seed": 0,
+        "rounds": 1,
+        "fixed": {},
+        "search_space": {
+            "learning_rate": {"low": 1e-4, "high": 1e1, "log": True},
+            "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True},
+        },
+        "round": {"trials": 12, "sampler": "random", "parallel": 4},
+    }
+    for key, value in changes.items():
+        merge = isinstance(value, dict) and key != "search_space"
+        tables[key] = {**tables.get(key, {}), **value} if merge else value
+    path = folder / f"{name}.toml"
+    path.write_text("".join(_toml(tables)), encoding="utf-8")
+    return path
+
+
+def _toml(tables: dict[str, Any]) -> Iterator[str]:
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            yield f"{key} = {_value(value)}\n"
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            yield f"[{key}]\n" + "".join(f"{k} = {_value(v)}\n" for k, v in value.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else repr(value)
+
+
+def hpo(*arguments: object) -> None:
+    """Run a command in this process."""
+    cli.hpo.main([str(a) for a in arguments], prog_name="hpo", standalone_mode=False)
+
+
+def table(study: str = "toy", *options: str) -> list[dict[str, str]]:
+    """Export a study and return its rows without what may differ from run to run."""
+    hpo("export", study, "table.csv", *options)
+    with open("table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k not in CIRCUMSTANCES} for row in rows]
+
+
+@pytest.fixture
+def make_study(folder: Path) -> Callable[..., Path]:
+    """Return `write_study` for the working directory of this test."""
+    return lambda *args, **changes: write_study(folder, *args, **changes)
