@@ -1,4 +1,12 @@
-"""An objective trains one network with given hyperparameters and yields metrics each epoch."""
+"""An objective trains one network with given hyperparameters and yields metrics each epoch.
+
+Every metric is measured at the end of the epoch, as the network would predict then: on the
+validation rows and, if there are more than 10,000 training rows, on every second, third, … of
+these. Losses leave penalties on weights out, so that they can be compared. Without validation
+rows there are training metrics only, and no early stopping. When the loss becomes non-finite,
+training ends at once, with NaN for all metrics if that is in the middle of an epoch.
+What is returned in the end is the network of the last epoch.
+"""
 
 import math
 import re
@@ -45,27 +53,39 @@ _DIAGNOSED_ROWS = 1_000
 
 
 class Part(Protocol):
-    """Rows: inputs (rows, …), float32, and targets (rows,), class indices or numbers."""
+    """Rows of a data set."""
 
     @property
-    def inputs(self) -> Array: ...  # noqa: D102
+    def inputs(self) -> Array:
+        """Numbers (rows, …), float32, scaled."""
+
     @property
-    def targets(self) -> Array: ...  # noqa: D102
+    def targets(self) -> Array:
+        """Class indices (rows,), int64, or standardized values (rows,), float32."""
 
 
 class Data(Protocol):
-    """What an objective trains on. `validation` is None where a model is trained for good."""
+    """What an objective trains on."""
 
     @property
-    def training(self) -> Part: ...  # noqa: D102
+    def training(self) -> Part:
+        """The rows to learn from."""
+
     @property
-    def validation(self) -> Part | None: ...  # noqa: D102
+    def validation(self) -> Part | None:
+        """The rows to judge by, or None where a model is trained for good."""
+
     @property
-    def task(self) -> Literal["classification", "regression"]: ...  # noqa: D102
+    def task(self) -> Literal["classification", "regression"]:
+        """What kind of targets these are."""
+
     @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def classes(self) -> tuple[str, ...]:
+        """The label of each class index; of a regression, none."""
+
     @property
-    def target_scale(self) -> float: ...  # noqa: D102
+    def target_scale(self) -> float:
+        """What one unit of the targets of a regression measures in the source."""
 
 
 @dataclass(frozen=True)
@@ -193,10 +213,7 @@ def _names(task: Task, parts: Iterable[str]) -> tuple[str, ...]:
 def perceptron(
     hyperparameters: PerceptronHyperparameters, data: Data, *, seed: int
 ) -> Generator[Mapping[str, float], None, Model]:
-    """Train a multilayer perceptron. Inputs of any shape are flattened.
-
-    What is yielded, and when training ends early, is said at `_train`.
-    """
+    """Train a multilayer perceptron. Inputs of any shape are flattened."""
     layers = perceptron_layers(hyperparameters, _outputs(data))
     features = math.prod(data.training.inputs.shape[1:])
     return (yield from _train(layers, (features,), hyperparameters, data, seed))
@@ -208,8 +225,7 @@ def convolutional(
 ) -> Generator[Mapping[str, float], None, Model]:
     """Train a convolutional network on (rows, height, width) or (rows, height, width, channels).
 
-    What is yielded, and when training ends early, is said at `_train`. Raises ValueError where
-    the inputs are no images, or too small for the blocks.
+    Raises ValueError where the inputs are no images, or too small for the blocks.
     """
     shape = data.training.inputs.shape[1:]
     if len(shape) not in (2, 3):
@@ -297,15 +313,7 @@ def _train(
     data: Data,
     seed: int,
 ) -> Generator[Mapping[str, float], None, Model]:
-    """Train, and yield metrics by epoch.
-
-    Every metric is measured at the end of the epoch, as the network would predict then: on the
-    validation rows and, if there are more than 10,000 training rows, on every second, third, …
-    of these. Losses leave penalties on weights out, so that they can be compared. Without
-    validation rows there are training metrics only, and no early stopping.
-    When the loss becomes non-finite, training ends at once, with NaN for all metrics if that is
-    in the middle of an epoch.
-    """
+    """Train, and yield metrics by epoch: what both objectives have in common."""
     task = TASKS[data.task]
     initializing, shuffling, disturbing, diagnosing = (
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)

@@ -196,7 +196,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 def _scaled_step(
     parameters: Array, rate: float, direction: Array, squares: Array, epsilon: float, root: Array
 ) -> None:
-    """w ← w - rate direction / (sqrt(squares) + epsilon), with `root` to work in."""
+    """Do w ← w - rate direction / (sqrt(squares) + epsilon), with `root` to work in."""
     np.sqrt(squares, out=root)
     np.add(root, epsilon, out=root)
     np.divide(direction, root, out=root)

@@ -162,6 +162,23 @@ def test_a_convolution_is_its_direct_formula(layer, shape):
     np.testing.assert_allclose(forward(inputs), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("images_at_once", [1, 2])
+def test_a_convolution_in_blocks_is_the_same_as_at_once(monkeypatch, images_at_once):
+    layer, shape = Convolution(2, size=3, padding=1), (5, 4, 3)
+    inputs, toward = (
+        np.random.default_rng(8).normal(size=(ROWS, *s)) for s in (shape, layer.output_shape(shape))
+    )
+
+    def run():
+        forward, backward, _, gradients = bind(layer, shape)
+        return forward(inputs), backward(toward), *gradients
+
+    whole = run()
+    monkeypatch.setattr("trainer.layers.convolution._COLUMNS", images_at_once * 5 * 4 * 27)
+    for one, other in zip(run(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize(("kind", "of"), [(MaxPooling, np.max), (AveragePooling, np.mean)])
 @pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 2), (2, 1)])
 def test_pooling_is_its_direct_formula(kind, of, size, stride):

@@ -9,14 +9,24 @@ import pytest
 from sklearn.datasets import load_diabetes, load_digits
 
 from trainer.initializers import INITIALIZERS
-from trainer.layers.activations import ACTIVATIONS
+from trainer.layers.activations import ACTIVATIONS, ReLU, Tanh
+from trainer.layers.batch_normalization import BatchNormalization
+from trainer.layers.convolution import Convolution
+from trainer.layers.dense import Dense
+from trainer.layers.dropout import Dropout
+from trainer.layers.flatten import Flatten
+from trainer.layers.noise import Noise
+from trainer.layers.pooling import AveragePooling, MaxPooling
 from trainer.model import load
+from trainer.networks import Network
 from trainer.objectives import (
     ALLOWED,
     ConvolutionalHyperparameters,
     PerceptronHyperparameters,
     convolutional,
+    convolutional_layers,
     perceptron,
+    perceptron_layers,
 )
 from trainer.optimizers import OPTIMIZERS
 from trainer.schedules import SCHEDULES
@@ -291,3 +301,98 @@ def test_a_convolutional_network_takes_images(few_digits):
         next(convolutional(ConvolutionalHyperparameters(), flat, seed=0))
     with pytest.raises(ValueError, match="does not fit"):
         next(convolutional(ConvolutionalHyperparameters(), few_digits, seed=0))
+
+
+def test_hyperparameters_become_layers():
+    choices = {"initializer": "normal", "initial_std": 0.2}
+    assert perceptron_layers(
+        PerceptronHyperparameters(
+            hidden_sizes=(7, 5),
+            dropout_rate=0.3,
+            noise=0.1,
+            batch_normalization="before",
+            **choices,
+        ),
+        3,
+    ) == [
+        *(Noise(0.1), Dense(7, "normal", 0.2), BatchNormalization(), ReLU(), Dropout(0.3)),
+        *(Dense(5, "normal", 0.2), BatchNormalization(), ReLU(), Dropout(0.3)),
+        Dense(3, "normal", 0.2),
+    ]
+    assert convolutional_layers(
+        ConvolutionalHyperparameters(
+            blocks="4 max 6 average",
+            kernel_size=5,
+            stride=2,
+            padding=1,
+            hidden_sizes=(),
+            activation="tanh",
+            batch_normalization="after",
+            **choices,
+        ),
+        3,
+    ) == [
+        *(Convolution(4, 5, 2, 1, "normal", 0.2), Tanh(), BatchNormalization(), MaxPooling()),
+        *(Convolution(6, 5, 2, 1, "normal", 0.2), Tanh(), BatchNormalization(), AveragePooling()),
+        *(Flatten(), Dense(3, "normal", 0.2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer"), [("relu", "he"), ("sigmoid", "xavier"), ("tanh", "xavier")]
+)
+def test_the_initializer_suits_the_activation(activation, initializer):
+    layers = perceptron_layers(PerceptronHyperparameters(activation=activation), 3)
+    assert [layer.initializer for layer in layers if isinstance(layer, Dense)] == [initializer] * 2
+
+
+def test_the_largest_is_found_before_or_after_an_activation_alike():
+    hyperparameters = ConvolutionalHyperparameters(blocks="4 max", hidden_sizes=())
+    first = convolutional_layers(hyperparameters, 3)
+    assert [type(layer) for layer in first[1:3]] == [MaxPooling, ReLU]
+    inputs = np.random.default_rng(0).normal(size=(5, 8, 8, 1)).astype(np.float32)
+    outputs = []
+    for layers in (first, [first[0], first[2], first[1], *first[3:]]):
+        network = Network(layers, (8, 8, 1))
+        network.initialize(np.random.default_rng(1))
+        outputs.append(network.predictor(5)(inputs))
+    np.testing.assert_array_equal(*outputs)
+
+
+def weights_after_one_step(data, **choices):
+    """Return the weights after one step of all rows at once."""
+    hyperparameters = PerceptronHyperparameters(epochs=1, batch_size=len(data.training.inputs))
+    _, model = train(perceptron, dataclasses.replace(hyperparameters, **choices), data)
+    return model.network.weights
+
+
+def test_a_clipped_gradient_moves_no_further_than_told(few_digits):
+    start = weights_after_one_step(few_digits, learning_rate=1e-30)
+    moved = weights_after_one_step(few_digits, learning_rate=0.5, gradient_clip=0.01)
+    assert 0.004 < np.linalg.norm(moved - start) < 0.0051
+
+
+def test_penalties_are_added_once(few_digits):
+    choices = {"learning_rate": 0.5, "batch_size": 300}
+    start = weights_after_one_step(few_digits, learning_rate=1e-30)
+    plain = weights_after_one_step(few_digits, **choices)
+    decayed = weights_after_one_step(few_digits, **choices, weight_decay=0.1)
+    np.testing.assert_allclose(plain - decayed, 0.5 * 0.1 * start, atol=1e-6)
+    sparse = weights_after_one_step(few_digits, **choices, l1=0.1)
+    np.testing.assert_allclose(plain - sparse, 0.5 * 0.1 * np.sign(start), atol=1e-6)
+
+
+def test_adamw_decays_weights_beside_the_gradient(few_digits):
+    start = weights_after_one_step(few_digits, learning_rate=1e-30)
+    plain = weights_after_one_step(few_digits, optimizer="adam")
+    decayed = weights_after_one_step(few_digits, optimizer="adamw", weight_decay=0.5)
+    np.testing.assert_allclose(plain - decayed, 0.01 * 0.5 * start, atol=1e-6)
+
+
+def test_a_schedule_lowers_the_learning_rate(few_digits):
+    hyperparameters = PerceptronHyperparameters(
+        schedule="exponential", schedule_end=1e-20, epochs=5, learning_rate=0.1
+    )
+    epochs, _ = train(perceptron, hyperparameters, few_digits)
+    assert epochs[0]["training_loss"] > epochs[1]["training_loss"]
+    assert epochs[-1] == epochs[-2]
