@@ -469,7 +469,8 @@ class _Scale:
 
         It goes at most `reach` times as far from the best value as the middle value lies.
         """
-        values = sorted(v for v in _values([r for r in results if r.state is State.COMPLETE]) if v == v)
+        found = _values(results)[_in_state(results, State.COMPLETE)]
+        values = sorted(float(value) for value in found if np.isfinite(value))
         if direction == "maximize":
             values.reverse()
         log = _spans_decades(values)
