@@ -4,7 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint lock clean
+# The cluster: docker compose, old or new; secrets and settings in ENV_FILE; WORKERS containers.
+ENV_FILE ?= .env
+WORKERS ?= 1
+PROJECT ?= hpo
+COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
+  --project-name $(PROJECT) --env-file $(ENV_FILE)
+
+.PHONY: demo test lint lock clean cluster cluster-secrets cluster-config cluster-down
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -32,10 +39,42 @@ $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 
 lock:   ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
-	  --extra build --extra postgresql pyproject.toml -o requirements.lock
+	  --extra build --extra postgresql --extra server pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
-	  --extra build --extra postgresql --extra test -c requirements.lock \
+	  --extra build --extra postgresql --extra server --extra test -c requirements.lock \
 	  pyproject.toml -o requirements-test.lock
+
+cluster: cluster-secrets   ## build and start PostgreSQL, MLflow and Ray, with WORKERS=1 worker containers
+	$(COMPOSE) up --build --detach --scale ray-worker=$(WORKERS)
+	@status() { docker ps -q --filter label=com.docker.compose.project=$(PROJECT) --filter health=$$1; }; \
+	for _ in $$(seq 60); do [ -n "$$(status starting)" ] || break; sleep 2; done; \
+	if [ -n "$$(status starting)$$(status unhealthy)" ]; then \
+	  $(COMPOSE) ps; echo "not everything became healthy: $(COMPOSE) logs" >&2; exit 1; fi
+	@echo
+	@echo "MLflow  http://$$($(COMPOSE) port mlflow 5000)   user hpo, password: MLFLOW_TRACKING_PASSWORD in $(ENV_FILE)"
+	@echo "Ray     http://$$($(COMPOSE) port ray-head 8265)   token: RAY_AUTH_TOKEN in $(ENV_FILE)"
+	@echo "send a study:   $(BIN)/hpo submit studies/digits.toml"
+	@echo "for hpo show:   export \$$(grep -E '^(MLFLOW_TRACKING|RAY)_' $(ENV_FILE))"
+
+cluster-secrets: $(ENV_FILE)   ## random passwords for the cluster, made once
+
+# A file that is there is never written: the volumes hold what was set up with its passwords.
+$(ENV_FILE):
+	@umask 077; random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	{ for name in POSTGRES_PASSWORD MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY \
+	    MLFLOW_TRACKING_PASSWORD RAY_AUTH_TOKEN; do echo "$$name=$$(random)"; done; \
+	  echo MLFLOW_TRACKING_USERNAME=hpo; \
+	  echo MLFLOW_TRACKING_URI=http://127.0.0.1:$${MLFLOW_PORT:-5000}; \
+	  echo RAY_AUTH_MODE=token; \
+	  echo RAY_API_SERVER_ADDRESS=http://127.0.0.1:$${RAY_JOBS_PORT:-8265}; } > $@.new
+	@ln $@.new $@; rm $@.new
+	@echo "$@ holds the passwords of the cluster: keep it to yourself"
+
+cluster-config: cluster-secrets   ## check docker-compose.yml
+	$(COMPOSE) config --quiet
+
+cluster-down:   ## stop the cluster; its volumes are kept, and with them all studies
+	$(COMPOSE) down
 
 clean:   ## remove the environment and the demo
 	rm -rf $(VENV) demo

@@ -1,0 +1,34 @@
+# One image for the MLflow server, the nodes of the Ray cluster, and the studies that run on it.
+FROM python:3.11-slim-bookworm
+
+# A package index of one's own, if there is one: docker build --build-arg PIP_INDEX_URL=…
+# It stays in the history of the image, so it must hold no password.
+ARG PIP_INDEX_URL
+
+ENV PATH=/opt/hpo/bin:$PATH \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PYTHONUNBUFFERED=1
+
+RUN useradd --create-home --uid 1000 hpo \
+ && install -d -o hpo -g hpo -m 700 /var/lib/hpo/outbox /var/lib/hpo/artifacts \
+ && python3 -m venv /opt/hpo
+
+# The packages, as pinned for a local installation; pip compiles them, so that no process has to.
+COPY requirements.lock /opt/hpo/
+RUN pip install -q --require-hashes --only-binary :all: -r /opt/hpo/requirements.lock
+
+# The code, in a layer of its own: a change of it is all that a new image has to carry.
+COPY . /tmp/hpo/
+RUN pip install -q --no-deps --no-build-isolation /tmp/hpo \
+ && cp -r /tmp/hpo/docker /opt/hpo/docker && rm -r /tmp/hpo
+
+ENV HPO_OUTBOX=/var/lib/hpo/outbox \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+    RAY_AUTH_MODE=token \
+    RAY_USAGE_STATS_ENABLED=0
+
+USER hpo
+WORKDIR /home/hpo
