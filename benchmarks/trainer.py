@@ -292,7 +292,7 @@ def train_mnist(case: Case) -> int:
         hyperparameters = PerceptronHyperparameters(epochs=1, hidden_sizes=case.hidden_sizes)
         epochs = perceptron(hyperparameters, data, seed=0)
     list(epochs)
-    arrays = sum(p.inputs.nbytes + p.targets.nbytes for p in (data.training, data.validation))
+    arrays: int = sum(p.inputs.nbytes + p.targets.nbytes for p in (data.training, data.validation))
     # Not ru_maxrss, which a process inherits from the one that started it.
     status = Path("/proc/self/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))

@@ -39,9 +39,9 @@ from trainer.metrics import METRICS
 from trainer.model import Model
 from trainer.networks import Network
 from trainer.optimizers import OPTIMIZERS, clip
-from trainer.regularizers import REGULARIZERS
+from trainer.regularizers import REGULARIZERS, Step
 from trainer.schedules import SCHEDULES
-from trainer.training import Diagnostics, Step, Training
+from trainer.training import Diagnostics, Training
 
 F = TypeVar("F", bound=Callable[..., Any])
 Allowed: TypeAlias = tuple[Callable[[Any], bool], str]

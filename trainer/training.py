@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 
 from trainer.layers.layer import Array
 from trainer.losses import Loss
 from trainer.networks import Network
-
-Step: TypeAlias = Callable[[float], None]
+from trainer.regularizers import Step
 
 
 def bind_batch(
