@@ -83,11 +83,12 @@ class RoundSettings(BaseModel):
         name = table.get("name")
         if not isinstance(name, str):
             raise ValueError('write a name, or a table such as { name = "median", … }')
-        if name == "none":
-            return None
-        kind = PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")]
         settings = {key: value for key, value in table.items() if key != "name"}
-        return _filled(kind, settings)
+        if name == "none":
+            for key in settings:
+                raise _WrongKeyError(key, 'is of no use to the pruner "none"; take it out')
+            return None
+        return _filled(PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")], settings)
 
 
 class Budget(BaseModel):
@@ -540,9 +541,9 @@ def _chosen(text: str, choices: tuple[Value, ...]) -> tuple[Value, ...]:
     """Return the choices named in "a,b" or "[1, 2],[3]"."""
     try:
         given = as_tuples(json.loads(f"[{text}]"))
-    except ValueError:
-        given = tuple(text.split(","))
-    if not all(value in choices for value in given):
+    except (ValueError, RecursionError):
+        given = ()
+    if not given or not all(value in choices for value in given):
         given = tuple(text.split(","))
     by_text = {c if isinstance(c, str) else json.dumps(c): c for c in choices}
     chosen = tuple(value if value in choices else by_text.get(value) for value in given)
