@@ -1,5 +1,6 @@
 """Figures of a study as the record has it: learning curves, ranges, a map, the best so far."""
 
+import itertools
 import logging
 import math
 import textwrap
@@ -147,7 +148,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     if not best:
         return _nothing("no complete trial yet")
     names = list(best[0].trial.hyperparameters)
-    lines = min(len(names), 3)
+    lines = min(len(names), 6)
     columns = min(len(best), 5)
     rows = math.ceil(len(best) / 5)
     under = 0.13 * lines + 0.05  # inches between a title and its panel
@@ -166,8 +167,10 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
         axes.set_title(f"best-{place} ({result.value:.4g})", pad=72 * under + 1)
+        values = [_short(_text(result.trial.hyperparameters.get(name)), 14) for name in names]
         shown = [
-            f"{_short(name, 22)} {_text(result.trial.hyperparameters[name], 14)}" for name in names
+            f"{_short(name, 30 - len(value))} {value}"
+            for name, value in zip(names, values, strict=True)
         ]
         if len(shown) > lines:
             shown[lines - 1 :] = [f"and {len(shown) - lines + 1} more"]
@@ -178,7 +181,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         axes.grid(color=PALE, linewidth=0.4)
     longest = max(len(result.metrics) for result in best)
     panels[0].set_xlim(1, max(longest, 2))
-    panels[0].set_xticks(_whole_ticks(longest, 3))
+    panels[0].set_xticks(sorted({1, math.ceil(longest / 2), longest}))
     scale = _curves_scale(drawn, direction)
     panels[0].set_yscale("log" if scale.log else "linear")
     panels[0].set_ylim(*scale.padded(0.06))
@@ -211,10 +214,12 @@ def ranges(recorded: Recorded) -> "Figure":
     spaces = _spaces(recorded)
     borders = _borders(recorded)
     columns = min(len(spaces), 2 if len(spaces) in (2, 4) else 3)
+    room = 0.35 if _has_choices(recorded) else 0.0  # for their names
     figure, panels = _grid(
         len(spaces), columns, width=WIDTH if columns > 1 else 6.5,
         height=4.2 if len(spaces) <= columns else 3.0,
-        left=0.85, right=1.05, top=0.45, bottom=0.62, across=0.3, down=0.72, sharey=True,
+        left=0.85, right=1.05, top=0.45, bottom=0.62 + room, across=0.3, down=0.72 + room,
+        sharey=True,
     )
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
     for index, (axes, (name, distributions)) in enumerate(
@@ -234,7 +239,8 @@ def ranges(recorded: Recorded) -> "Figure":
                 )
         coloring.mark(axes, results, axis.positions(results), positions)
         axes.hlines(
-            [top for top, _ in borders.values()][1:], 0, 1, color=GRAY, linewidth=0.5,
+            [top for top, _ in borders.values()][1:], 0, 1, linewidth=0.5,
+            color=GRAY if len(borders) < 10 else PALE,
             transform=axes.get_yaxis_transform(), zorder=1,
         )
         if index % columns == 0:
@@ -276,31 +282,36 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     x, y = (_Axis(name, list(spaces[name].values()), results) for name in names)
     x.prepare(axes, "x", size=(width, height))
     y.prepare(axes, "y", size=(width, height))
-    numbers = [round_.number for round_ in recorded.rounds]
-    labeled = set(_thinned(numbers, 8))
-    for number in numbers:
-        age = numbers.index(number) / max(len(numbers) - 1, 1)
-        boxes = [
+    boxes: dict[tuple[tuple[float, float, float, float], ...], list[int]] = {}
+    for round_ in recorded.rounds:
+        corners = tuple(
             (left, right, low, high)
-            for left, right in x.spans(spaces[names[0]].get(number))
-            for low, high in y.spans(spaces[names[1]].get(number))
-        ]
-        for left, right, low, high in boxes:
+            for left, right in x.spans(round_.search_space.get(names[0]))
+            for low, high in y.spans(round_.search_space.get(names[1]))
+        )
+        boxes.setdefault(corners, []).append(round_.number)
+    labels: list[tuple[float, float]] = []  # where there are some, in points
+    for place, (corners, numbers) in enumerate(boxes.items(), start=1):
+        age = place / len(boxes)  # the later the bolder
+        for left, right, low, high in corners:
             axes.plot(
                 [left, right, right, left, left], [low, low, high, high, low],
-                color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.45 + 0.55 * age,
-                label=f"_round {number}", zorder=1, solid_joinstyle="miter",
+                color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
+                label=f"_{_rounds(numbers)}", zorder=1, solid_joinstyle="miter",
             )
-        if boxes and number in labeled:
-            left, _, _, high = boxes[-1] if len(boxes) == 1 else max(boxes, key=lambda b: b[3])
+        if corners and place in _thinned(range(1, len(boxes) + 1), 10):
+            left, _, _, high = max(corners, key=lambda corner: corner[3])
+            at = axes.transData.transform((left, high)) * 72 / figure.dpi
+            down = 3.0
+            while any(abs(at[0] - u) < 60 and abs(at[1] - down - v) < 12 for u, v in labels):
+                down += 12
+            labels.append((at[0], at[1] - down))
             axes.annotate(
-                f"round {number}", (left, high), (3, -3), textcoords="offset points",
+                _rounds(numbers), (left, high), (3, -down), textcoords="offset points",
                 va="top", fontsize=8, color=BLUE, zorder=4,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
             )
-    coloring.mark(
-        axes, results, x.positions(results, spread=True), y.positions(results, spread=True)
-    )
+    coloring.mark(axes, results, x.positions(results), y.positions(results))
     coloring.bar(figure)
     coloring.legend(figure, [axes])
     return figure
@@ -314,7 +325,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
     borders = _borders(recorded)
     coloring = _Coloring.of(recorded)
     figure, (axes,) = _grid(
-        1, 1, width=WIDTH, height=3.6, left=0.85, right=0.2, top=0.55, bottom=0.55,
+        1, 1, width=WIDTH, height=3.6, left=0.85, right=0.55, top=0.55, bottom=0.55,
     )
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
     axes.set_xlim(0.5, max(bottom for _, bottom in borders.values()))
@@ -328,7 +339,10 @@ def best_so_far(recorded: Recorded) -> "Figure":
             label=f"best so far: {best[-1]:.4g}", zorder=2.2,
         )
     for top, _ in list(borders.values())[1:]:
-        axes.axvline(top, color=GRAY, linewidth=0.7, linestyle=(0, (4, 3)), label="_border")
+        axes.axvline(
+            top, color=GRAY if len(borders) < 10 else PALE, linewidth=0.7, linestyle=(0, (4, 3)),
+            label="_border", zorder=1,
+        )
     labeled = _thinned(list(borders), 12)
     for number in labeled if len(borders) > 1 else ():
         axes.annotate(
@@ -350,9 +364,11 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     results = _ordered(recorded)
     coloring = _Coloring.of(recorded)
     columns = min(len(moves), 2)
+    room = 0.35 if _has_choices(recorded) else 0.0  # for their names
     figure, panels = _grid(
         len(moves), columns, width=WIDTH if columns > 1 else 7.0, height=2.5,
-        left=0.85, right=1.05, top=1.68, bottom=0.62, across=0.55, down=1.78, sharey=True,
+        left=0.85, right=1.05, top=1.68, bottom=0.62 + room, across=0.55, down=1.85 + room,
+        sharey=True,
     )
     wide = int(_panel_inches(panels[0])[0] * 15.5)  # letters of the captions on a line
     for index, (axes, move) in enumerate(zip(panels, moves, strict=True)):
@@ -372,7 +388,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             )
         for low, high in axis.spans(move.new):
             axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
-        coloring.mark_heights(axes, results, axis.positions(results, spread=True))
+        coloring.mark_heights(axes, results, axis.positions(results))
         axes.set_title(
             f"{_short(move.name, wide - 10)}: {move.direction}", loc="left", y=1.2, pad=50,
             fontweight="bold",
@@ -395,7 +411,8 @@ def _caption(move: Move, wide: int) -> list[str]:
         numbers = _short(f"{describe(move.old)} → {describe(move.new)}", wide)
     why = move.reason
     if not math.isnan(move.evidence):
-        why += f" (p\u00a0=\u00a0{move.evidence:.1g})"
+        p_value = f"= {move.evidence:.1g}" if move.evidence > 1e-99 else "< 1e-99"
+        why += " (p\u00a0{}\u00a0{})".format(*p_value.split())  # not to be torn apart
     return [numbers, *textwrap.wrap(why, wide, max_lines=3, placeholder=" …")]
 
 
@@ -413,6 +430,13 @@ def _ordered(recorded: Recorded) -> list[TrialResult]:
     return sorted(
         (r for r in recorded.results if r.trial.round in shown),
         key=lambda r: (r.trial.round, r.trial.number),
+    )
+
+
+def _has_choices(recorded: Recorded) -> bool:
+    return any(
+        isinstance(d, CategoricalDistribution) for r in recorded.rounds
+        for d in r.search_space.values()
     )
 
 
@@ -463,24 +487,23 @@ class _Scale:
 
     @classmethod
     def of(
-        cls, results: Sequence[TrialResult], direction: Direction, reach: float = 8.0
+        cls, values: Array, direction: Direction, reach: float = 8.0
     ) -> "_Scale":
         """Return a span that the worst values do not stretch: they say least.
 
-        It goes at most `reach` times as far from the best value as the middle value lies.
+        It goes about `reach` times as far from the best value as the middle value lies.
         """
-        found = _values(results)[_in_state(results, State.COMPLETE)]
-        values = sorted(float(value) for value in found if np.isfinite(value))
+        values = np.sort(values[np.isfinite(values)])
         if direction == "maximize":
-            values.reverse()
+            values = values[::-1]
         log = _spans_decades(values)
-        scaled = np.log10(values) if log else np.array(values)
+        scaled = np.log10(values) if log else values
         if not len(scaled):
             return cls(0.0, 1.0, False) if direction == "maximize" else cls(1.0, 0.0, False)
         distances = np.abs(scaled - scaled[0])
         near, middle, far = (float(np.quantile(distances, share)) for share in (0.25, 0.5, 1))
-        ends = [end for end in (far, reach * middle, 8 * reach * near) if end > 0]
-        return cls._from(float(scaled[0]), min(ends, default=0.0), direction, log)
+        cut = min((end for end in (reach * middle, 8 * reach * near) if end > 0), default=far)
+        return cls._from(float(scaled[0]), far if far < 1.5 * cut else cut, direction, log)
 
     @classmethod
     def _from(cls, best: float, reach: float, direction: Direction, log: bool) -> "_Scale":
@@ -502,12 +525,11 @@ class _Scale:
         return values > self.worst if self.best < self.worst else values < self.worst
 
 
-def _spans_decades(best_first: Sequence[float]) -> bool:
-    """Say whether values, such as a loss, are better told apart by their logarithms."""
-    if not best_first or min(best_first) <= 0:
+def _spans_decades(best_first: Array) -> bool:
+    """Say whether values, such as losses, are better told apart by their logarithms."""
+    if not best_first.size or best_first.min() <= 0:
         return False
-    middle = best_first[len(best_first) // 2]
-    return best_first[0] < best_first[-1] and middle > 20 * best_first[0]
+    return bool(best_first[len(best_first) // 2] > 20 * best_first[0])
 
 
 def _curves_scale(curves: Sequence[Sequence[float]], direction: Direction) -> _Scale:
@@ -541,9 +563,11 @@ class _Coloring:
     def of(cls, recorded: Recorded) -> "_Coloring":
         metric, direction = _searched(recorded)
         results = _ordered(recorded)
-        scale = _Scale.of(results, direction, reach=2.5)
-        cut = bool(scale.beyond(_values(results)).any())
-        heights = _Scale.of(results, direction)
+        values = _values(results)
+        complete = values[_in_state(results, State.COMPLETE)]
+        scale = _Scale.of(complete, direction, reach=2.5)
+        cut = bool(scale.beyond(complete).any())
+        heights = _Scale.of(values, direction)
         return cls(metric, scale, heights, cut, rank(results, direction)[:1])
 
     def norm(self) -> "Normalize":
@@ -575,6 +599,8 @@ class _Coloring:
                 "c": values[order], "norm": self.norm(), "cmap": self._map(), "linewidths": 0.35,
                 "edgecolors": "#555555", "label": "_trial",
             }
+        if not order.size:
+            return
         axes.scatter(x[order], y[order], s=size * (0.6 if gray else 1), zorder=2.5, **look)
         for result in () if gray else self.best:
             index = results.index(result)
@@ -587,20 +613,26 @@ class _Coloring:
         self, axes: "Axes", results: Sequence[TrialResult], x: Array, gray: bool = False
     ) -> None:
         """Draw the trials over an axis of their values; those without one lie at its worse end."""
-        low, high = self.heights.padded(0.05)
-        axes.set_yscale("log" if self.heights.log else "linear")
-        axes.set_ylim(low, high)
-        _value_ticks(axes, self.heights)
+        worse_end = int(self.heights.best < self.heights.worst)  # 1: above, where less is better
+        ends = list(self.heights.padded(0.05))
         values = _values(results)
-        floor = high if self.heights.best < self.heights.worst else low
+        complete = _in_state(results, State.COMPLETE)
+        floor = self.heights.padded(0.08)[worse_end]
         beyond = self.heights.beyond(values)
-        y = np.where(np.isnan(values) | beyond & ~_in_state(results, State.COMPLETE), floor, values)
-        beyond &= _in_state(results, State.COMPLETE)
+        y = np.where(np.isnan(values) | beyond & ~complete, floor, values)
+        if (y == floor).any() or beyond.any():
+            ends[worse_end] = self.heights.padded(0.12)[worse_end]
+        beyond &= complete
+        axes.set_yscale("log" if self.heights.log else "linear")
+        axes.set_ylim(*ends)
+        _value_ticks(axes, self.heights)
+        if np.isnan(values).all():
+            axes.set_yticks([])
         self.mark(axes, results, x, np.where(beyond, np.nan, y), gray)
         if beyond.any():
             axes.scatter(
                 x[beyond], np.full(int(beyond.sum()), floor), s=self._size(results),
-                marker="^" if floor == high else "v", color=GRAY, alpha=0.6, linewidths=0,
+                marker="^" if worse_end else "v", color=GRAY, alpha=0.6, linewidths=0,
                 label="worse than shown", zorder=2, clip_on=False,
             )
 
@@ -614,6 +646,8 @@ class _Coloring:
         """Draw the colors and their values at the right of a figure."""
         from matplotlib.cm import ScalarMappable
 
+        if not self.best:
+            return
         width, height = figure.get_size_inches()
         panel = figure.axes[0].get_position()
         tall = min(panel.height * height, 4.2)
@@ -651,13 +685,16 @@ class _Axis:
         last = distributions[-1]
         self.log = not isinstance(last, CategoricalDistribution) and last.log
         self.choices: dict[str, int] | None = None
+        self.apart = 0.0  # how far from each other equal values may lie
+        self.turn = 0.754878  # with that of the other side, the points spread over the plane
         if isinstance(last, CategoricalDistribution):
+            self.apart = 1.0
             seen = [
-                str(choice)
+                _text(choice)
                 for d in distributions if isinstance(d, CategoricalDistribution)
                 for choice in d.choices
             ]
-            seen += [str(r.trial.hyperparameters[name]) for r in results
+            seen += [_text(r.trial.hyperparameters[name]) for r in results
                      if name in r.trial.hyperparameters]
             self.choices = {choice: i for i, choice in enumerate(dict.fromkeys(seen))}
             self.low, self.high = -0.6, len(self.choices) - 0.4
@@ -665,19 +702,22 @@ class _Axis:
         edges = [edge for d in distributions for span in self.spans(d) for edge in span]
         edges += [p for p in self.positions(results) if math.isfinite(p)]
         low, high = (f(self._scaled(edge) for edge in edges) for f in (min, max))
+        if isinstance(last, IntegerDistribution) and not self.log and high - low < 12 * last.step:
+            self.apart = float(last.step)
+            low, high = low - 0.3 * self.apart, high + 0.3 * self.apart
         margin = 0.04 * (high - low) or 0.5
         self.low, self.high = self._back(low - margin), self._back(high + margin)
 
-    def positions(self, results: Sequence[TrialResult], spread: bool = False) -> Array:
-        """Return where each trial lies, NaN for nowhere; `spread` sets equal choices apart."""
+    def positions(self, results: Sequence[TrialResult]) -> Array:
+        """Return where each trial lies, NaN for nowhere; equal choices are set apart a little."""
         found = np.full(len(results), np.nan)
         for i, result in enumerate(results):
             value = result.trial.hyperparameters.get(self.name)
+            aside = (result.trial.number * self.turn % 1 - 0.5) * 0.6 * self.apart
             if self.choices is not None:
-                aside = (result.trial.number * 0.618034 % 1 - 0.5) * 0.6 if spread else 0.0
-                found[i] = self.choices.get(str(value), math.nan) + aside
+                found[i] = self.choices.get(_text(value), math.nan) + aside
             elif isinstance(value, int | float) and (value > 0 or not self.log):
-                found[i] = value
+                found[i] = value + aside
         return found
 
     def spans(self, distribution: Distribution | None) -> list[tuple[float, float]]:
@@ -688,7 +728,7 @@ class _Axis:
             if self.choices is None:
                 return []
             spans: list[tuple[float, float]] = []
-            for index in sorted(self.choices[str(choice)] for choice in distribution.choices):
+            for index in sorted(self.choices[_text(choice)] for choice in distribution.choices):
                 if spans and spans[-1][1] == index - 0.5:
                     spans[-1] = spans[-1][0], index + 0.5
                 else:
@@ -704,6 +744,7 @@ class _Axis:
         """Give one side of the panel this axis: its scale, ends, ticks and name."""
         axis = axes.xaxis if side == "x" else axes.yaxis
         inches = size[0] if side == "x" else size[1]
+        self.turn = 0.754878 if side == "x" else 0.569840
         (axes.set_xscale if side == "x" else axes.set_yscale)("log" if self.log else "linear")
         (axes.set_xlim if side == "x" else axes.set_ylim)(self.low, self.high)
         axis.set_label_text(_short(self.name, int(inches * 12)))
@@ -817,6 +858,14 @@ def _round_ticks(axes: "Axes", side: str, borders: Mapping[int, tuple[float, flo
     axis.set_tick_params(length=0)
 
 
+def _rounds(numbers: Sequence[int]) -> str:
+    """Return "round 3", "rounds 3-5" or "rounds 1, 4"."""
+    if len(numbers) == 1:
+        return f"round {numbers[0]}"
+    whole = numbers[-1] - numbers[0] == len(numbers) - 1 and len(numbers) > 2
+    return "rounds " + (f"{numbers[0]}-{numbers[-1]}" if whole else ", ".join(map(str, numbers)))
+
+
 def _thinned(numbers: Sequence[int], at_most: int) -> list[int]:
     """Return every number, or every second, … , so that few are left; always the last."""
     stride = math.ceil(len(numbers) / at_most)
@@ -874,8 +923,15 @@ def _number(value: float) -> str:
     return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
-def _text(value: Value, letters: int) -> str:
-    return _short(f"{value:.3g}" if isinstance(value, float) else str(value), letters)
+def _text(value: Value | None) -> str:
+    """Return a hyperparameter as a person reads it: 0.00137, 100, 100, 50x6."""
+    if isinstance(value, tuple):
+        groups = [(_text(item), len(list(equal))) for item, equal in itertools.groupby(value)]
+        return ", ".join(
+            f"{text}x{count}" if count > 2 else ", ".join([text] * count)
+            for text, count in groups
+        )
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _short(text: str, letters: int) -> str:
