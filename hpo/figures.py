@@ -126,7 +126,7 @@ def training_histories(
     metric, direction = _searched(recorded)
     name = metric.replace("validation", "training", 1)
     histories: dict[tuple[int, int], Sequence[float]] = {}
-    for result in rank(recorded.results, direction)[:CURVES]:
+    for result in rank(_ordered(recorded), direction)[:CURVES]:
         identity = result.trial.round, result.trial.number
         if name == metric or name not in result.metrics[-1]:
             continue
@@ -144,7 +144,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     `histories` are the training curves.
     """
     metric, direction = _searched(recorded)
-    best = rank(recorded.results, direction)[:CURVES]
+    best = rank(_ordered(recorded), direction)[:CURVES]
     if not best:
         return _nothing("no complete trial yet")
     names = list(best[0].trial.hyperparameters)

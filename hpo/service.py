@@ -167,11 +167,13 @@ def run(
     dataset: Mapping[str, Any],
     start_workers: Callable[[], Workers],
     listener: Listener,
+    illustrate: Callable[[Recorded], None] | None = None,
 ) -> bool:
     """Make the command true; return False where it was so already.
 
     `recorded` is what the record holds of the study, with the outbox delivered; `dataset`
-    describes the data that the workers, started only where trials will run, hold.
+    describes the data that the workers, started only where trials will run, hold. `illustrate`
+    is called with the record after each round; where it fails, a note says so.
     """
     to_run = open_rounds(recorded, command.rounds)
     if not to_run:
@@ -194,11 +196,16 @@ def run(
             stopped = _run_round(
                 study, command, number, record, known, delivery, dataset, workers, listener
             )
+            known = _patiently(lambda again: _read(study, record), listener)
+            if illustrate is not None:
+                try:
+                    illustrate(known)
+                except Exception as error:
+                    listener.note(f"round {number} has no figures: {type(error).__name__}: {error}")
             if stopped:
                 listener.note(f"{stopped}: the study ends")
                 break
             command = replace(command, ranges={})
-            known = _patiently(lambda again: _read(study, record), listener)
     finally:
         workers.close()
     return True

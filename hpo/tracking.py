@@ -245,6 +245,11 @@ class Tracking:
 
         _translated(write)
 
+    def history(self, run_id: str, metric: str) -> list[float]:
+        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        points = _translated(lambda: self._client.get_metric_history(run_id, metric))
+        return [point.value for point in sorted(points, key=lambda point: point.step)]
+
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""
         _translated(lambda: self._client.log_artifacts(run_id, str(folder)))
