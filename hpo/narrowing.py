@@ -33,7 +33,8 @@ KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
 MINIMUM_FACTOR = 0.2  # one round leaves at least this share of a width
 GROWTH = 1.0  # one round moves an edge out by at most so many widths,
 LEAP = 100.0  # and on a logarithmic scale by at most this factor
-EDGE = 0.1  # share of a width that counts as at its edge, when half of the maxima lie there
+EDGE = 0.1  # share of a width that counts as at its edge,
+AT_EDGE = 0.5  # and share of the maxima that must lie there before the edge moves out
 STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
 STEPS = 24  # places in one width along such a line
@@ -217,6 +218,10 @@ def _positions(name: str, distribution: Distribution, trials: Sequence[_Ranked])
         known += sorted({repr(value) for value in values} - set(known))
         return np.array([float(known.index(repr(value))) for value in values])
     units = [distribution.to_unit(float(value)) for value in values]  # type: ignore[arg-type]
+    return _rounded(units)
+
+
+def _rounded(units: Sequence[float]) -> Array:
     return np.round(np.array(units) / ROUNDING) * ROUNDING
 
 
@@ -350,15 +355,15 @@ def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> 
     Beyond an edge a surface is a guess, and counts only where at least half of the maxima within
     the range lie at that edge: otherwise ignorance alone would widen every range.
     """
-    count = math.ceil((end_high - end_low) * STEPS) + 1
-    places = np.unique([0.0, 1.0, *np.linspace(end_low, end_high, count)])
+    steps = np.arange(math.ceil(end_low * STEPS), math.floor(end_high * STEPS) + 1)
+    places = np.unique(_rounded([end_low, *steps / STEPS, end_high]))
     draws = evidence.draws(name, places)
     inside = (places >= 0) & (places <= 1)
     within = places[inside][draws[:, inside].argmax(axis=1)]
     allowed = inside.copy()
-    if np.mean(within <= EDGE) >= 0.5:
+    if np.mean(within <= EDGE) >= AT_EDGE:
         allowed |= places < 0
-    if np.mean(within >= 1 - EDGE) >= 0.5:
+    if np.mean(within >= 1 - EDGE) >= AT_EDGE:
         allowed |= places > 1
     maxima = places[allowed][draws[:, allowed].argmax(axis=1)]
     low, high = np.quantile(maxima, [TAIL, 1 - TAIL])
