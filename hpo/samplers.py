@@ -11,6 +11,7 @@ import numpy as np
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
+    FloatDistribution,
     IntegerDistribution,
     SearchSpace,
     Value,
@@ -108,8 +109,8 @@ class QMCSampler(_ByNumber):
 class GridSampler(_ByNumber):
     """Takes the points of an evenly spaced grid, permuted by the study's seed and the round.
 
-    The grid has as many points along each range as fit the trials of the round into a full grid,
-    the edges included; choices and short integer ranges are taken whole.
+    The grid is the smallest that holds the trials of the round, with about as many points along
+    each range, the edges included; choices and short ranges of whole numbers are taken whole.
     """
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
@@ -141,7 +142,9 @@ class GridSampler(_ByNumber):
     def _order(self) -> list[int]:
         generator = np.random.default_rng((self.plan.study_seed, self.plan.round))
         cells = math.prod(len(points) for points in self._points)
-        order: list[int] = generator.permutation(cells).tolist()
+        # A grid of many choices may have far more points than there is memory for.
+        drawn = min(cells, self.plan.trials)
+        order: list[int] = generator.choice(cells, size=drawn, replace=False).tolist()
         return order
 
 
@@ -149,14 +152,27 @@ def _count(d: Distribution) -> float:
     """Return how many values there are."""
     if isinstance(d, CategoricalDistribution):
         return len(d.choices)
+    if isinstance(d, IntegerDistribution):
+        return (d.high - d.low) // d.step + 1
     return math.inf if d.step is None else round((d.high - d.low) / d.step) + 1
 
 
 def _spread(d: Distribution, size: int) -> list[Value]:
     """Return `size` evenly spaced values: all there are, or with both edges among them."""
-    if size == _count(d) or size == 1:
-        return [d.from_unit((step + 0.5) / size) for step in range(size)]
-    return [d.from_unit(step / (size - 1)) for step in range(size)]
+    if isinstance(d, CategoricalDistribution):
+        return list(d.choices)
+    if size == 1:
+        return [d.from_unit(0.5)]
+    if isinstance(d, FloatDistribution):
+        inner = [d.from_unit(step / (size - 1)) for step in range(1, size - 1)]
+        return [d.low, *inner, d.high]  # as they are, without the noise of log and exp
+    # On a log scale small whole numbers are further apart than the points: take the next ones.
+    last = d.high - (d.high - d.low) % d.step
+    values = [d.low]
+    for step in range(1, size):
+        lowest, highest = values[-1] + d.step, last - (size - 1 - step) * d.step
+        values.append(min(max(d.from_unit(step / (size - 1)), lowest), highest))
+    return list(values)
 
 
 class TPESampler:
@@ -189,14 +205,14 @@ class TPESampler:
         self._study.sampler = OptunaTPE(seed=seed)
         trial = self._study.ask(self._distributions)
         self._pending[number] = trial
-        return {name: self._ours(name, trial.params[name]) for name in self._space}
+        return {name: _ours(d, trial.params[name]) for name, d in self._space.items()}
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
         """Add the trial as one that runs."""
         from optuna.samplers import RandomSampler as OptunaRandom
 
         self._study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
-        self._study.enqueue_trial(self._optunas(hyperparameters))
+        self._study.enqueue_trial(self._optuna_point(hyperparameters))
         self._pending[number] = self._study.ask(self._distributions)
 
     def tell(self, result: TrialResult) -> None:
@@ -220,24 +236,14 @@ class TPESampler:
         return create_trial(
             state=TrialState.COMPLETE if complete else TrialState.PRUNED,
             value=result.value if complete else None,
-            params=self._optunas(result.trial.hyperparameters),
+            params=self._optuna_point(result.trial.hyperparameters),
             distributions=self._distributions,
             intermediate_values={} if complete else _reached(result),
         )
 
-    def _optunas(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
-        """Return the searched values as Optuna takes them: choices by their index."""
-        return {
-            name: d.choices.index(hyperparameters[name])
-            if isinstance(d, CategoricalDistribution)
-            else hyperparameters[name]
-            for name, d in self._space.items()
-        }
-
-    def _ours(self, name: str, value: Any) -> Value:
-        d = self._space[name]
-        ours: Value = d.choices[value] if isinstance(d, CategoricalDistribution) else value
-        return ours
+    def _optuna_point(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
+        """Return the searched values as Optuna takes them."""
+        return {name: _optunas(d, hyperparameters[name]) for name, d in self._space.items()}
 
 
 def _reached(result: TrialResult) -> dict[int, float]:
@@ -248,13 +254,40 @@ def _reached(result: TrialResult) -> dict[int, float]:
 
 
 def _optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
+    """Return the distribution as Optuna takes it.
+
+    Choices go by index, since Optuna takes no lists; and so do steps of real numbers, since
+    Optuna lowers an edge, and refuses a value, that the last bit puts beside its steps.
+    """
     from optuna import distributions
 
     if isinstance(d, CategoricalDistribution):
         return distributions.CategoricalDistribution(tuple(range(len(d.choices))))
     if isinstance(d, IntegerDistribution):
-        return distributions.IntDistribution(d.low, d.high, log=d.log, step=d.step)
-    return distributions.FloatDistribution(d.low, d.high, log=d.log, step=d.step)
+        last = d.high - (d.high - d.low) % d.step
+        return distributions.IntDistribution(d.low, last, log=d.log, step=d.step)
+    if d.step is not None:
+        return distributions.IntDistribution(0, int(_count(d)) - 1)
+    return distributions.FloatDistribution(d.low, d.high, log=d.log)
+
+
+def _optunas(d: Distribution, value: Any) -> Any:
+    """Return a value as Optuna takes it."""
+    if isinstance(d, CategoricalDistribution):
+        return d.choices.index(value)
+    if isinstance(d, FloatDistribution) and d.step is not None:
+        return round((value - d.low) / d.step)
+    return value
+
+
+def _ours(d: Distribution, value: Any) -> Value:
+    """Return the value that Optuna means."""
+    ours: Value = value
+    if isinstance(d, CategoricalDistribution):
+        ours = d.choices[value]
+    elif isinstance(d, FloatDistribution) and d.step is not None:
+        ours = min(d.low + value * d.step, d.high)
+    return ours
 
 
 SAMPLERS: dict[str, Callable[[RoundPlan], Sampler]] = {
