@@ -18,6 +18,7 @@ from hpo.trial import State, Trial, TrialResult
 from hpo.workers import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
+CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
 BACKLOG = 200  # results that may wait for a record that answers, before the search waits too
 
@@ -184,7 +185,9 @@ class Delivery(threading.Thread):
         return not self._queue.unfinished_tasks
 
     def close(self) -> None:
-        """Stop after the write that is under way."""
+        """Stop; deliver what waits first, as far as a record that answers takes it soon."""
+        with contextlib.suppress(HPOError):
+            self.finish(0.0 if self._away else CLOSING_SECONDS)
         self._stopping.set()
         self._queue.put(None)
         if self.is_alive():

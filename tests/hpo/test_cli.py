@@ -1,0 +1,329 @@
+"""The commands, from a study file to the table of its trials."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from hpo import cli
+from hpo.errors import HPOError, InputError
+from tests.toys import hpo, table
+
+Make = Callable[..., Path]
+
+
+def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:  # type: ignore[type-arg]
+    capsys.readouterr()
+    hpo("show", *arguments, "--json")
+    shown: dict = json.loads(capsys.readouterr().out)  # type: ignore[type-arg]
+    return shown
+
+
+def trained(folder: Path) -> int:
+    return len((folder / "trained").read_text().splitlines())
+
+
+def test_two_rounds_from_file_to_table(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(rounds=2, round={"trials": 20, "sampler": "tpe"})
+    hpo("run", file, "--inline")
+    printed = capsys.readouterr().out
+    assert "best trials" in printed
+    assert f"hpo run {file} --rounds 3" in printed
+    assert "narrowed" in printed  # and why
+    shown = show(capsys, "toy")
+    assert set(shown) == {"study", "metric", "direction", "rounds", "best"}
+    first, second = shown["rounds"]
+    assert set(first) == {
+        "round", "ranges", "trials", "complete", "pruned", "diverged", "failed", "best"
+    }
+    assert first["ranges"]["learning_rate"] == {"low": 1e-4, "high": 1e1}
+    low, high = (second["ranges"]["learning_rate"][k] for k in ("low", "high"))
+    assert 1e-4 < low < 0.1 < high < 1e1  # the best is at 0.1
+    assert second["ranges"]["weight_decay"] == {"low": 1e-8, "high": 1e-4}  # it does nothing
+    assert (first["trials"], first["complete"]) == (20, 20)
+    rows = table()
+    best = max(rows, key=lambda row: float(row["value"]))
+    assert shown["best"] == {
+        "round": int(best["round"]),
+        "number": int(best["number"]),
+        "value": float(best["value"]),
+        "hyperparameters": {
+            name: float(best[name]) for name in ("learning_rate", "weight_decay")
+        },
+    }
+    assert show(capsys, file, "--round", 1)["best"] == first["best"]
+
+
+def test_a_command_is_a_target(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(fixed={"folder": str(folder)})
+    hpo("run", file, "--inline")
+    hpo("run", file, "--inline", "--rounds", 1)
+    assert "toy has 1 rounds already: nothing to run" in capsys.readouterr().out
+    assert trained(folder) == 12
+    hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
+    assert trained(folder) == 20
+    assert [row["round"] for row in table()].count("3") == 4
+
+
+def test_ranges_are_overruled_or_kept(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(round={"trials": 20})
+    hpo("run", file, "--inline")
+    hpo("run", file, "--inline", "--rounds", 2, "--range", "learning_rate=1e-3:1e-1")
+    hpo("run", file, "--inline", "--rounds", 3, "--keep-ranges")
+    rounds = show(capsys, "toy")["rounds"]
+    assert rounds[1]["ranges"]["learning_rate"] == {"low": 1e-3, "high": 1e-1}
+    assert rounds[2]["ranges"] == rounds[1]["ranges"]
+    rates = [float(row["learning_rate"]) for row in table() if row["round"] == "2"]
+    assert min(rates) >= 1e-3
+    assert max(rates) <= 1e-1
+    make_study(round={"trials": 20}, search_space={
+        "learning_rate": {"low": 1e-2, "high": 1.0, "log": True},
+        "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True},
+    })
+    hpo("run", file, "--inline", "--rounds", 4)
+    rounds = show(capsys, "toy")["rounds"]
+    assert rounds[3]["ranges"]["learning_rate"] == {"low": 1e-2, "high": 1.0}  # from the file
+
+
+def test_narrow_proposes_what_the_next_round_takes(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(round={"trials": 20})
+    hpo("run", file, "--inline")
+    capsys.readouterr()
+    hpo("narrow", "toy", "--json")
+    proposal = json.loads(capsys.readouterr().out)
+    assert (proposal["study"], proposal["round"]) == ("toy", 2)
+    moves = {move["name"]: move for move in proposal["moves"]}
+    assert moves["learning_rate"]["direction"] == "narrowed"
+    assert moves["weight_decay"]["direction"] == "kept"
+    assert all(move["reason"] for move in moves.values())
+    hpo("narrow", file)
+    printed = capsys.readouterr().out
+    assert moves["learning_rate"]["reason"] in printed.replace("\n", " ")
+    hpo("run", file, "--inline", "--rounds", 2)
+    ranges = show(capsys, "toy")["rounds"][1]["ranges"]
+    for name, move in moves.items():
+        assert ranges[name] == {key: move["new"][key] for key in ("low", "high")}
+
+
+def test_an_edge_that_the_objective_refuses_does_not_move(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(  # the toy refuses 1000 and more; minimized, accuracy is best far away
+        direction="minimize", round={"trials": 30},
+        search_space={"learning_rate": {"low": 1.0, "high": 999.0, "log": True}},
+    )
+    hpo("run", file, "--inline")
+    capsys.readouterr()
+    hpo("narrow", "toy", "--json")
+    (move,) = json.loads(capsys.readouterr().out)["moves"]
+    assert move["new"]["high"] == 999.0
+    assert "accepts no value beyond" in move["reason"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
+def test_export_writes_one_row_a_trial(make_study: Make, folder: Path, ending: str) -> None:
+    hpo("run", make_study(objective="toy:cliff"), "--inline")
+    hpo("export", "toy", f"trials.{ending}")
+    readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "json": pd.read_json}
+    frame = readers[ending](f"trials.{ending}")
+    assert len(frame) == 12
+    assert {"complete", "diverged"} <= set(frame["state"])
+    assert list(frame.columns[-4:]) == ["attempt", "started", "seconds", "place"]
+    complete = frame[frame["state"] == "complete"]
+    assert (complete["value"] == complete["accuracy"]).all()
+    with pytest.raises(InputError, match=r"trials.xlsx: name a file that ends in .csv"):
+        hpo("export", "toy", "trials.xlsx")
+
+
+def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    hpo("list")
+    assert "no studies yet" in capsys.readouterr().out
+    for name in ("one", "한글 / '두'"):
+        file = make_study("file", seed=len(name))
+        file.write_text(f'name = "{name}"\n' + file.read_text(), encoding="utf-8")
+        hpo("run", file, "--inline")
+    capsys.readouterr()
+    hpo("list", "--json")
+    studies = json.loads(capsys.readouterr().out)
+    assert {s["study"] for s in studies} == {"one", "한글 / '두'"}
+    assert all(s["rounds"] == 1 and s["best"]["value"] > 0.5 for s in studies)
+    assert len(table("한글 / '두'")) == 12
+
+
+def test_a_study_stops_when_its_trials_fail(make_study: Make, folder: Path) -> None:
+    with pytest.raises(HPOError, match="5 of 5 trials failed, the last with: RuntimeError: broken"):
+        hpo("run", make_study(objective="toy:failing"), "--inline")
+    assert len(table()) == 5
+    with pytest.raises(HPOError, match="3 of 3 trials failed"):
+        hpo("run", make_study("b", objective="toy:failing", round={"max_failures": 2}), "--inline")
+
+
+def test_failed_trials_are_shown_with_their_traceback(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"learning_rate": {"low": 1e-7, "high": 1e-1, "log": True}}
+    hpo("run", make_study(objective="toy:cliff", search_space=space), "--inline")
+    capsys.readouterr()
+    hpo("show", "toy")
+    printed = capsys.readouterr().out
+    assert "RuntimeError: too small a learning rate" in printed
+    assert "about to fail" in printed
+
+
+def test_budgets_end_a_study_with_the_reason(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = {"folder": str(folder)}
+    file = make_study(rounds=3, budget={"target": 0.95}, fixed=mark)
+    hpo("run", file, "--inline")
+    assert "the target 0.95 is reached: the study ends" in capsys.readouterr().out
+    count = trained(folder)
+    assert count < 12
+    experiment = MlflowClient(f"sqlite:///{folder}/mlflow.db").get_experiment_by_name("toy")
+    runs = MlflowClient(f"sqlite:///{folder}/mlflow.db").search_runs(
+        [experiment.experiment_id], "tags.kind = 'round'"
+    )
+    assert runs[0].data.tags["stopped"] == "the target 0.95 is reached"
+    hpo("run", file, "--inline")
+    assert trained(folder) == count  # the same command finds all done
+    hpo("run", make_study("patient", budget={"patience": 3}, round={"trials": 100}), "--inline")
+    rows = table("patient")
+    assert len(rows) < 50
+    values = [float(row["value"]) for row in rows]
+    best = values.index(max(values[: len(rows) - 4]))
+    assert len(rows) - (best + 1) >= 3
+    hpo("run", make_study("hours", budget={"hours": 1e-6}, round={"trials": 100}), "--inline")
+    assert len(table("hours")) < 100
+
+
+def test_start_points_come_first(make_study: Make, folder: Path) -> None:
+    file = make_study(round={"sampler": "tpe"})
+    file.write_text(file.read_text() + "[[start]]\nlearning_rate = 0.25\n")
+    hpo("run", file, "--inline")
+    rows = table()
+    assert float(rows[0]["learning_rate"]) == 0.25
+    assert 1e-8 <= float(rows[0]["weight_decay"]) <= 1e-4
+    assert float(rows[1]["learning_rate"]) != 0.25
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"metric": "loss"}, "metric"),
+        ({"fixed": {"epochs": 6}}, r"\[fixed\]"),
+        ({"value": "best"}, "value"),
+        ({"objective": "toy:cliff"}, "the objective"),
+        ({"data": {"validation": 0.3}}, "the data or its split"),
+        ({"search_space": {"learning_rate": {"low": 0.1, "high": 0.2}}}, "what is searched"),
+    ],
+)
+def test_what_makes_trials_incomparable_is_refused(
+    make_study: Make, changes: dict[str, object], what: str
+) -> None:
+    hpo("run", make_study(round={"trials": 2}), "--inline")
+    with pytest.raises(InputError, match=f"{what}.* changed since round 1, .*another name"):
+        hpo("run", make_study(round={"trials": 2}, **changes), "--inline", "--rounds", 2)
+
+
+def test_changed_code_is_refused(make_study: Make, folder: Path) -> None:
+    file = make_study(round={"trials": 2})
+    hpo("run", file, "--inline")
+    toy = folder / "toy.py"
+    toy.write_text(toy.read_text() + "\n")
+    with pytest.raises(InputError, match="the code of the objective changed"):
+        hpo("run", file, "--inline", "--rounds", 2)
+
+
+def test_deleted_trials_are_not_run_again_and_deleted_rounds_are(
+    make_study: Make, folder: Path
+) -> None:
+    file = make_study(fixed={"folder": str(folder)}, rounds=2, round={"trials": 4})
+    hpo("run", file, "--inline")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("toy").experiment_id
+    query = "tags.kind = 'trial' and tags.round = '2' and tags.number = '3'"
+    (trial,) = client.search_runs([experiment], query)
+    client.delete_run(trial.info.run_id)
+    hpo("run", file, "--inline")
+    assert trained(folder) == 8
+    before = table()
+    assert [row["number"] for row in before if row["round"] == "2"] == ["1", "2", "4"]
+    (second,) = client.search_runs([experiment], "tags.kind = 'round' and tags.round = '2'")
+    client.delete_run(second.info.run_id)
+    assert len(table()) == 4
+    hpo("run", file, "--inline")
+    assert trained(folder) == 12
+    assert len(table()) == 8
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("hpo")), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_exit_codes_and_streams(make_study: Make, folder: Path) -> None:
+    good = run("check", make_study(), cwd=folder)
+    assert (good.returncode, good.stderr) == (0, "")
+    nothing = run("show", "nobody", cwd=folder)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr.count("\n") == 1
+    assert "no study 'nobody' on record" in nothing.stderr
+    usage = run("run", cwd=folder)
+    assert usage.returncode == 2
+    failing = run("run", make_study(objective="toy:failing"), "--inline", cwd=folder)
+    assert failing.returncode == 1
+    assert "trials failed" in failing.stderr
+    assert "\x1b[" not in failing.stdout  # no colors in a pipe
+    away = run("list", "--tracking-uri", "http://127.0.0.1:9", cwd=folder)
+    assert away.returncode == 1
+    assert "Traceback" not in away.stderr
+    missing = run("list", "--tracking-uri", "sqlite:///none.db", cwd=folder)
+    assert (missing.returncode, (folder / "none.db").exists()) == (2, False)
+
+
+def test_check_reads_the_data_only_when_asked(make_study: Make, folder: Path) -> None:
+    file = make_study(data={"source": "nowhere.csv", "target": "y"})
+    assert run("check", file, cwd=folder).returncode == 0
+    read = run("check", file, "--data", cwd=folder)
+    assert read.returncode == 2
+    assert read.stderr.startswith(f"hpo: {file}: [data] source")
+    ran = run("run", file, "--inline", cwd=folder)
+    assert (ran.returncode, ran.stderr) == (2, read.stderr)
+    with (folder / "some.csv").open("w", newline="") as rows:
+        csv.writer(rows).writerows([["x", "y"], *([i % 7, "ab"[i % 2]] for i in range(40))])
+    whole = run("check", make_study(data={"source": "some.csv", "target": "y"}), "--data",
+                "--json", cwd=folder)
+    assert json.loads(whole.stdout)["data"]["rows"] == {
+        "training": 25, "validation": 7, "test": 8
+    }
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    heavy = ("mlflow", "ray", "optuna", "pandas", "numpy", "sklearn", "scipy", "rich", "pydantic")
+    code = (
+        "import sys\nfrom hpo import cli\n"
+        "try: cli.hpo.main(['--help'], prog_name='hpo')\nexcept SystemExit: pass\n"
+        f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert "loaded: []" in printed
+    for name, command in cli.hpo.commands.items():
+        assert f"  {name} " in printed
+        assert command.help

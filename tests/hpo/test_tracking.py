@@ -1,0 +1,273 @@
+"""What is written to MLflow is read back, once, whatever went wrong between."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from hpo.errors import InputError, RecordRefused, RecordUnavailable
+from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
+from hpo.tracking import Tracking, page, without_password
+from hpo.trial import State, Trial, TrialResult
+from hpo.workers import Progress
+
+SPACE = {
+    "learning_rate": FloatDistribution(1e-6, 1e-2, log=True, limits=(1e-8, 10.0)),
+    "batch_size": IntegerDistribution(16, 256, log=True),
+    "hidden_sizes": CategoricalDistribution(((50,), (100, 100))),
+}
+SETTINGS = {"metric": "accuracy", "direction": "maximize", "environment": {"python": "3.11"}}
+DATASET = {"source": "digits", "digest": "0123456789abcdef", "rows": {"training": 5}}
+VALUES = {"learning_rate": 0.1 + 0.2, "batch_size": 32, "hidden_sizes": (100, 100)}
+
+
+@pytest.fixture
+def record(folder: Path) -> Tracking:
+    return Tracking(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def begin(record: Tracking, study: str = "toy", number: int = 1, **changes: Any) -> str:
+    """Begin a study and a round; return the id of the round's run."""
+    record.create(study, "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"])
+    arguments: dict[str, Any] = {
+        "proposal": [], "params": {"epochs": "5"}, "dataset": DATASET, "files": {"a.toml": "x"},
+    }
+    arguments |= changes
+    return record.start_round(study, number, SPACE, SETTINGS, **arguments).run_id
+
+
+def result(number: int, state: State = State.COMPLETE, epochs: int = 3) -> TrialResult:
+    trial = Trial(1, number, VALUES, seed=4_000_000_000)
+    metrics = [{"accuracy": 0.1 * e + number / 3, "loss": 1 / e} for e in range(1, epochs + 1)]
+    if state is State.DIVERGED:
+        metrics[-1] = {"accuracy": 0.25, "loss": math.inf}
+    has_value = state in (State.COMPLETE, State.PRUNED)
+    return TrialResult(
+        trial, state, metrics[-1]["accuracy"] if has_value else None,
+        epochs if has_value else None, metrics, 2, 1_700_000_000.25, 1.5, "somewhere:1",
+        "Traceback\nboom" if state is State.FAILED else "",
+    )
+
+
+def test_results_come_back_to_the_last_digit(record: Tracking) -> None:
+    begin(record)
+    written = [result(n, state) for n, state in enumerate(State, start=1)]
+    for r in written:
+        record.deliver("toy", "accuracy", r, again=False)
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert recorded.rounds[0].search_space == SPACE
+    assert len(recorded.results) == 4
+    for before, after in zip(written, recorded.results, strict=True):
+        assert after.trial == before.trial
+        assert after.curve("accuracy") == before.curve("accuracy")
+        same = ("state", "value", "epoch", "attempt", "started", "seconds", "place", "message")
+        assert [getattr(after, n) for n in same] == [getattr(before, n) for n in same]
+        if before.state is not State.DIVERGED:
+            assert after.metrics[-1] == before.metrics[-1]
+    assert math.isnan(recorded.results[2].metrics[-1]["loss"])  # not 1.8e308
+
+
+def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) -> None:
+    round_run = begin(record)
+    record.deliver("toy", "accuracy", result(17), again=False)
+    client = MlflowClient(record.uri)
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "params.`learning_rate`" in experiment.tags["mlflow.sharedViewState.trials"]
+    assert experiment.artifact_location == (folder / "mlartifacts").as_uri()
+    above, trial = client.search_runs([experiment.experiment_id], order_by=["tags.kind"])
+    assert (above.info.run_name, trial.info.run_name) == ("round 1", "trial 17")
+    assert trial.data.tags["mlflow.parentRunId"] == round_run
+    assert trial.info.status == "FINISHED"
+    assert (trial.info.start_time, trial.info.end_time) == (1_700_000_000_250, 1_700_000_001_750)
+    assert float(trial.data.params["learning_rate"]) == 0.1 + 0.2
+    history = client.get_metric_history(trial.info.run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert above.data.params["learning_rate.low"] == "1e-06"
+    assert above.inputs.dataset_inputs[0].dataset.digest == DATASET["digest"]
+    assert [f.path for f in client.list_artifacts(round_run)] == ["a.toml"]
+
+
+def test_a_long_curve_fills_several_tags(record: Tracking) -> None:
+    begin(record)
+    long = result(1, epochs=1500)
+    record.deliver("toy", "accuracy", long, again=False)
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert recorded.results[0].curve("accuracy") == long.curve("accuracy")
+
+
+def test_delivered_again_is_recorded_once(record: Tracking) -> None:
+    begin(record)
+    for _ in range(3):
+        record.deliver("toy", "accuracy", result(1), again=True)
+    client = MlflowClient(record.uri)
+    runs = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    assert len(runs) == 1
+    assert len(client.get_metric_history(runs[0].info.run_id, "loss")) == 3
+
+
+@pytest.mark.parametrize("broken", ["log_batch", "set_terminated"])
+def test_what_broke_off_inside_a_delivery_is_completed(record: Tracking, broken: str) -> None:
+    begin(record)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("gone")
+
+    setattr(record._client, broken, fail)
+    with pytest.raises(RecordUnavailable, match="gone"):
+        record.deliver("toy", "accuracy", result(1), again=False)
+    later = Tracking(record.uri)
+    before = later.read("toy")
+    assert before is not None
+    assert before.results == ()  # a half-written trial does not count
+    later.deliver("toy", "accuracy", result(1), again=True)
+    after = later.read("toy")
+    assert after is not None
+    assert [(r.trial.number, r.metrics[-1]) for r in after.results] == [(1, result(1).metrics[-1])]
+    assert after.attempts == {}
+
+
+def test_running_trials_can_be_watched_and_are_not_logged_twice(record: Tracking) -> None:
+    begin(record)
+    whole = result(1, epochs=4)
+    for epochs in (1, 3):
+        record.show(
+            "toy",
+            Progress(whole.trial, 2, whole.started, "somewhere:1", whole.metrics[:epochs]),
+        )
+    client = MlflowClient(record.uri)
+    (run,) = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    assert run.info.status == "RUNNING"
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == 3
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert recorded.results == ()
+    assert recorded.attempts == {(1, 1): (2, run.info.run_id)}
+    record.deliver("toy", "accuracy", whole, again=False)
+    (run,) = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    assert run.info.status == "FINISHED"
+    steps = sorted(m.step for m in client.get_metric_history(run.info.run_id, "loss"))
+    assert steps == [1, 2, 3, 4]
+
+
+def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
+    round_run = begin(record)
+    for number in (1, 2, 3):
+        record.deliver("toy", "accuracy", result(number), again=False)
+    recorded = record.read("toy")
+    assert recorded is not None
+    client = MlflowClient(record.uri)
+    client.delete_run(recorded.runs[1, 2])
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert [r.trial.number for r in recorded.results] == [1, 3]
+    (spent,) = recorded.spent
+    assert (spent.trial.number, spent.state) == (2, State.FAILED)
+    assert spent.trial.hyperparameters == VALUES
+    with pytest.raises(RecordRefused):
+        record.deliver("toy", "accuracy", result(2), again=True)
+    client.delete_run(round_run)
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert (recorded.rounds, recorded.results) == ((), ())
+    with pytest.raises(RecordRefused):
+        Tracking(record.uri).deliver("toy", "accuracy", result(4), again=False)
+
+
+def test_attempts_that_were_discarded_leave_no_spent_number(record: Tracking) -> None:
+    begin(record)
+    trial = result(1).trial
+    record.show("toy", Progress(trial, 1, 0.0, "", ({"accuracy": 0.5},)))
+    record.abandon("toy", trial, 1)
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert (recorded.results, recorded.spent, recorded.attempts) == ((), (), {})
+
+
+def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracking) -> None:
+    begin(record)
+    client = MlflowClient(record.uri)
+    client.create_experiment("theirs")
+    with pytest.raises(InputError, match="not a study of hpo; give the study another name"):
+        record.experiment("theirs")
+    client.delete_experiment(record.experiment("toy") or "")
+    with pytest.raises(InputError, match="mlflow experiments restore --experiment-id"):
+        Tracking(record.uri).experiment("toy")
+
+
+def test_many_runs_are_read_page_by_page(
+    record: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.tracking.PAGE", 4)
+    begin(record)
+    for number in range(1, 12):
+        record.deliver("toy", "accuracy", result(number), again=False)
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert [r.trial.number for r in recorded.results] == list(range(1, 12))
+
+
+def test_one_process_claims_a_study(record: Tracking) -> None:
+    begin(record)
+    record.claim("toy", print)
+    other = Tracking(record.uri)
+    other.read("toy")
+    with pytest.raises(InputError, match=r"process \d+ on .* runs this study"):
+        other.claim("toy", print)
+    record.keep("toy")
+    record.release("toy")
+    other.claim("toy", print)
+
+
+def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
+    run = begin(record)
+    record.claim("toy", print)
+    client = MlflowClient(record.uri)
+    owner = json.loads(client.get_run(run).data.params["owner 1"])
+    client.log_param(run, "owner 2", json.dumps(owner | {"began": "1"}))  # an earlier process
+    other = Tracking(record.uri)
+    other.read("toy")
+    other.claim("toy", print)
+    with pytest.raises(Exception, match="took this study over"):
+        record.keep("toy")
+
+
+def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(
+    record: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.tracking.HEARTBEAT_STANDS", 1.0)
+    run = begin(record)
+    client = MlflowClient(record.uri)
+    owner = {"host": "elsewhere", "process": 1, "began": "1", "since": 0.0}
+    client.log_param(run, "owner 1", json.dumps(owner))
+    notes: list[str] = []
+    original = record._client.get_run
+
+    def get_run(run_id: str) -> Any:
+        found = original(run_id)
+        client.set_tag(run_id, "heartbeat", found.data.tags.get("heartbeat", "") + "x")
+        return found
+
+    record._client.get_run = get_run  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="elsewhere"):
+        record.claim("toy", notes.append)
+    record._client.get_run = original  # type: ignore[method-assign]
+    record.claim("toy", notes.append)
+    assert "waiting 1 s for a sign of life" in notes[0]
+
+
+def test_a_server_that_is_not_there_is_said_at_once() -> None:
+    with pytest.raises(RecordUnavailable, match=r"no MLflow server .*127.0.0.1:9") as raised:
+        Tracking("http://user:secret@127.0.0.1:9")
+    assert "secret" not in str(raised.value)
+
+
+def test_addresses() -> None:
+    assert without_password("postgresql://a:b@c/d") == "postgresql://a:***@c/d"
+    assert without_password("sqlite:////x/y.db") == "sqlite:////x/y.db"
+    assert page("http://127.0.0.1:5000", "3").startswith("http://127.0.0.1:5000/#/experiments/3/")
