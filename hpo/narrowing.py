@@ -39,6 +39,7 @@ STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
 STEPS = 24  # places in one width along such a line
 SURFACES = 500
+JITTER = 1e-4  # a variance, against rounding in nearly singular matrices
 ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measurement
 
 
@@ -126,8 +127,17 @@ def _ranked(
             elif result.state is State.PRUNED:
                 rank = (1.0, -float(result.epochs), sign * value)
         trials.append(_Ranked(rank, hyperparameters, count, rank == (2.0,)))
-    trials.sort(key=lambda t: (t.rank, [repr(t.hyperparameters[n]) for n in search_space]))
+    trials.sort(
+        key=lambda t: (t.rank, [_place(d, t.hyperparameters[n]) for n, d in search_space.items()])
+    )
     return trials
+
+
+def _place(distribution: Distribution, value: Value) -> float | str:
+    """Return what stands for a value when trials are compared: the same in any unit."""
+    if isinstance(distribution, CategoricalDistribution):
+        return repr(value)
+    return round(distribution.to_unit(float(value)) / ROUNDING) * ROUNDING  # type: ignore[arg-type]
 
 
 def _usable(distribution: Distribution, value: Value | None) -> bool:
@@ -149,6 +159,9 @@ class _Evidence:
             [_positions(name, d, trials) for name, d in search_space.items()]
         )
         self.scores = _scores(trials)
+        third = trials[min(KEPT_BEST, len(trials)) - 1].rank
+        best = [trial for trial in trials if trial.rank <= third and trial.rank[0] == 0]
+        self.best = max(len(best), 1)  # trials that stay inside; equals of the last do, too
 
     def of(self, name: str) -> Array:
         """Return the positions of the trials along one hyperparameter, best trial first."""
@@ -212,17 +225,12 @@ class _Evidence:
 
 def _positions(name: str, distribution: Distribution, trials: Sequence[_Ranked]) -> Array:
     """Return units, or for choices their index; those of earlier rounds come after today's."""
-    values = [trial.hyperparameters[name] for trial in trials]
+    places = [_place(distribution, trial.hyperparameters[name]) for trial in trials]
     if isinstance(distribution, CategoricalDistribution):
-        known = [repr(choice) for choice in distribution.choices]
-        known += sorted({repr(value) for value in values} - set(known))
-        return np.array([float(known.index(repr(value))) for value in values])
-    units = [distribution.to_unit(float(value)) for value in values]  # type: ignore[arg-type]
-    return _rounded(units)
-
-
-def _rounded(units: Sequence[float]) -> Array:
-    return np.round(np.array(units) / ROUNDING) * ROUNDING
+        known: list[float | str] = [repr(choice) for choice in distribution.choices]
+        known += sorted(set(places) - set(known), key=str)
+        places = [known.index(place) for place in places]
+    return np.array(places, dtype=np.float64)
 
 
 def _scores(trials: Sequence[_Ranked]) -> Array:
@@ -265,7 +273,7 @@ class _Surface:
         across = self._covariance(places, self._positions)
         mean = across @ self._inverse @ self._scores
         covariance = self._covariance(places, places) - across @ self._inverse @ across.T
-        root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(places)))
+        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(places)))
         normal = np.random.default_rng(0).standard_normal((SURFACES, len(places)))
         return np.asarray(mean + normal @ root.T)
 
@@ -280,7 +288,7 @@ class _Surface:
         return np.asarray(np.exp(self._settings[-2] - exponent / 2) + 1.0)  # 1: an unknown mean
 
     def _noise(self) -> Array:
-        return np.diag(np.exp(self._settings[-1]) / self._counts)
+        return np.diag(np.exp(self._settings[-1]) / self._counts + JITTER)
 
     def _fitted(self) -> Array:
         """Return the logarithms of the lengths, the height and the noise (variances)."""
@@ -304,7 +312,7 @@ class _Surface:
         inverse_lengths = np.exp(-2 * settings[:-2])
         smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
         noise = np.exp(settings[-1]) / self._counts
-        covariance = smooth + np.diag(noise) + 1.0
+        covariance = smooth + np.diag(noise + JITTER) + 1.0
         inverse = np.linalg.inv(covariance)
         weights = inverse @ self._scores
         away = settings - self._centers
@@ -318,8 +326,8 @@ class _Surface:
 def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     assert not isinstance(old, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    best_low = float(trials[:KEPT_BEST].min()) - ROUNDING
-    best_high = float(trials[:KEPT_BEST].max()) + ROUNDING
+    best_low = float(trials[: evidence.best].min()) - ROUNDING
+    best_high = float(trials[: evidence.best].max()) + ROUNDING
     end_low, end_high = -math.inf, math.inf
     if old.limits is not None:
         end_low, end_high = old.to_unit(old.limits[0]), old.to_unit(old.limits[1])
@@ -355,8 +363,9 @@ def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> 
     Beyond an edge a surface is a guess, and counts only where at least half of the maxima within
     the range lie at that edge: otherwise ignorance alone would widen every range.
     """
-    steps = np.arange(math.ceil(end_low * STEPS), math.floor(end_high * STEPS) + 1)
-    places = np.unique(_rounded([end_low, *steps / STEPS, end_high]))
+    steps = np.arange(-GROWTH * STEPS, (1 + GROWTH) * STEPS + 1) / STEPS
+    between = steps[(steps > end_low + 0.01) & (steps < end_high - 0.01)]
+    places = np.round([end_low, *between, end_high], 7)
     draws = evidence.draws(name, places)
     inside = (places >= 0) & (places <= 1)
     within = places[inside][draws[:, inside].argmax(axis=1)]
@@ -387,7 +396,7 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
     assert not isinstance(old, CategoricalDistribution)
     assert not isinstance(new, CategoricalDistribution)
     values = [float(t.hyperparameters[name]) for t in evidence.trials]  # type: ignore[arg-type]
-    best = values[:KEPT_BEST]
+    best = values[: evidence.best]
     beyond = [f"below {old.low:.3g}"] * (new.low < old.low)
     beyond += [f"above {old.high:.3g}"] * (new.high > old.high)
     if beyond:
@@ -413,7 +422,7 @@ def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) 
         return _kept(name, old, said, p_value)
     draws = evidence.draws(name, np.arange(float(len(old.choices))))
     shares = np.bincount(draws.argmax(axis=1), minlength=len(old.choices)) / SURFACES
-    best = set(trials[:KEPT_BEST])
+    best = set(trials[: evidence.best])
     stay = [
         i
         for i in range(len(old.choices))
