@@ -35,8 +35,8 @@ Array: TypeAlias = NDArray[np.float64]
 Histories: TypeAlias = Mapping[tuple[int, int], Sequence[float]]  # by (round, number)
 
 CURVES = 20  # trials whose learning curves are drawn
-DOTS_PER_INCH = 150
-WIDTH = 10.0  # inches; every size of text is chosen for this width on a page of 1,000 pixels
+DOTS_PER_INCH = 180
+WIDTH = 8.2  # inches, for text that can be read where the MLflow UI shows it 600 pixels wide
 
 # Colors of Okabe and Ito, which people with any color vision tell apart, and grays.
 INK, GRAY, PALE, BAND = "#222222", "#767676", "#c4c4c4", "#e9eef5"
@@ -153,7 +153,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     rows = math.ceil(len(best) / 5)
     under = 0.13 * lines + 0.05  # inches between a title and its panel
     figure, panels = _grid(
-        len(best), columns, width=max(1.84 * columns + 0.8, 3.6), height=1.15,
+        len(best), columns, width=max(1.48 * columns + 0.8, 3.6), height=1.0,
         left=0.65, right=0.2, top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
         sharex=True, sharey=True,
     )
@@ -169,7 +169,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         axes.set_title(f"best-{place} ({result.value:.4g})", pad=72 * under + 1)
         values = [_short(_text(result.trial.hyperparameters.get(name)), 14) for name in names]
         shown = [
-            f"{_short(name, 30 - len(value))} {value}"
+            f"{_short(name, 25 - len(value))} {value}"
             for name, value in zip(names, values, strict=True)
         ]
         if len(shown) > lines:
@@ -192,7 +192,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         if last:
             axes.set_xlabel("epoch", labelpad=2)
     figure.text(
-        0.12 / figure.get_figwidth(), 0.5, _short(metric, 24 * rows),
+        0.12 / figure.get_figwidth(), 0.5, _short(metric, 20 * rows),
         rotation="vertical", va="center", ha="center",
     )
     handles = _handles(panels)
@@ -216,8 +216,8 @@ def ranges(recorded: Recorded) -> "Figure":
     columns = min(len(spaces), 2 if len(spaces) in (2, 4) else 3)
     room = 0.35 if _has_choices(recorded) else 0.0  # for their names
     figure, panels = _grid(
-        len(spaces), columns, width=WIDTH if columns > 1 else 6.5,
-        height=4.2 if len(spaces) <= columns else 3.0,
+        len(spaces), columns, width=WIDTH if columns > 1 else 6.0,
+        height=3.8 if len(spaces) <= columns else 2.6,
         left=0.85, right=1.05, top=0.45, bottom=0.62 + room, across=0.3, down=0.72 + room,
         sharey=True,
     )
@@ -276,7 +276,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     if len(names) < 2:
         return _nothing("a map takes two hyperparameters")
     figure, (axes,) = _grid(
-        1, 1, width=8.0, height=5.2, left=0.85, right=1.15, top=0.45, bottom=0.62,
+        1, 1, width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
     )
     width, height = _panel_inches(axes)
     x, y = (_Axis(name, list(spaces[name].values()), results) for name in names)
@@ -325,7 +325,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
     borders = _borders(recorded)
     coloring = _Coloring.of(recorded)
     figure, (axes,) = _grid(
-        1, 1, width=WIDTH, height=3.6, left=0.85, right=0.55, top=0.55, bottom=0.55,
+        1, 1, width=WIDTH, height=3.2, left=0.85, right=0.55, top=0.55, bottom=0.55,
     )
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
     axes.set_xlim(0.5, max(bottom for _, bottom in borders.values()))
@@ -366,11 +366,11 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     columns = min(len(moves), 2)
     room = 0.35 if _has_choices(recorded) else 0.0  # for their names
     figure, panels = _grid(
-        len(moves), columns, width=WIDTH if columns > 1 else 7.0, height=2.5,
-        left=0.85, right=1.05, top=1.68, bottom=0.62 + room, across=0.55, down=1.85 + room,
+        len(moves), columns, width=WIDTH if columns > 1 else 6.0, height=2.2,
+        left=0.85, right=1.05, top=1.83, bottom=0.62 + room, across=0.55, down=2.0 + room,
         sharey=True,
     )
-    wide = int(_panel_inches(panels[0])[0] * 15.5)  # letters of the captions on a line
+    wide = int((_panel_inches(panels[0])[0] + 0.35) * 16)  # letters of the captions on a line
     for index, (axes, move) in enumerate(zip(panels, moves, strict=True)):
         axis = _Axis(move.name, [move.old, move.new], results)
         axis.prepare(axes, "x", size=_panel_inches(axes))
@@ -390,11 +390,11 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
         coloring.mark_heights(axes, results, axis.positions(results))
         axes.set_title(
-            f"{_short(move.name, wide - 10)}: {move.direction}", loc="left", y=1.2, pad=50,
+            f"{_short(move.name, wide - 10)}: {move.direction}", loc="left", y=1.2, pad=61,
             fontweight="bold",
         )
         axes.annotate(
-            "\n".join(_caption(move, wide)), (0, 1.2), (0, 47), "axes fraction",
+            "\n".join(_caption(move, wide)), (0, 1.2), (0, 58), "axes fraction",
             textcoords="offset points", va="top", fontsize=8, linespacing=1.3,
         )
         if index % columns == 0:
@@ -405,7 +405,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
 
 
 def _caption(move: Move, wide: int) -> list[str]:
-    """Return what moves and why, in at most four lines."""
+    """Return what moves and why, in at most five lines."""
     numbers = _short(describe(move.old), wide)
     if move.new != move.old:
         numbers = _short(f"{describe(move.old)} → {describe(move.new)}", wide)
@@ -413,7 +413,7 @@ def _caption(move: Move, wide: int) -> list[str]:
     if not math.isnan(move.evidence):
         p_value = f"= {move.evidence:.1g}" if move.evidence > 1e-99 else "< 1e-99"
         why += " (p\u00a0{}\u00a0{})".format(*p_value.split())  # not to be torn apart
-    return [numbers, *textwrap.wrap(why, wide, max_lines=3, placeholder=" …")]
+    return [numbers, *textwrap.wrap(why, wide, max_lines=4, placeholder=" …")]
 
 
 # what is drawn
@@ -503,7 +503,9 @@ class _Scale:
         distances = np.abs(scaled - scaled[0])
         near, middle, far = (float(np.quantile(distances, share)) for share in (0.25, 0.5, 1))
         cut = min((end for end in (reach * middle, 8 * reach * near) if end > 0), default=far)
-        return cls._from(float(scaled[0]), far if far < 1.5 * cut else cut, direction, log)
+        if 0 < far < 1.5 * cut:
+            return cls(float(values[-1]), float(values[0]), log)
+        return cls._from(float(scaled[0]), cut, direction, log)
 
     @classmethod
     def _from(cls, best: float, reach: float, direction: Direction, log: bool) -> "_Scale":
@@ -637,7 +639,7 @@ class _Coloring:
             )
 
     def _size(self, results: Sequence[TrialResult]) -> float:
-        return min(max(6000 / max(len(results), 1), 7.0), 34.0)
+        return min(max(5000 / max(len(results), 1), 6.0), 28.0)
 
     def _map(self) -> str:
         return "viridis" if self.scale.best < self.scale.worst else "viridis_r"
@@ -686,6 +688,7 @@ class _Axis:
         self.log = not isinstance(last, CategoricalDistribution) and last.log
         self.choices: dict[str, int] | None = None
         self.apart = 0.0  # how far from each other equal values may lie
+        self.whole = isinstance(last, IntegerDistribution)
         self.turn = 0.754878  # with that of the other side, the points spread over the plane
         if isinstance(last, CategoricalDistribution):
             self.apart = 1.0
@@ -757,7 +760,8 @@ class _Axis:
             if tilted:
                 axis.set_tick_params(labelrotation=30, labelrotation_mode="xtick")
         else:
-            ticks = _ticks(self.low, self.high, self.log, max(int(inches * 1.7), 3))
+            ticks = _ticks(self.low, self.high, self.log, max(int(inches * 2), 4))
+            ticks = [tick for tick in ticks if not self.whole or tick == round(tick)]
             axis.set_ticks(ticks, [_number(tick) for tick in ticks])
         axis.set_minor_locator(_no_ticks())
 
