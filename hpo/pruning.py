@@ -104,7 +104,7 @@ class SuccessiveHalvingPruner:
         rung = self.min_resource
         while rung <= len(by_epoch):
             reached = [curve[rung - 1] for curve in curves if len(curve) >= rung]
-            finite = [value for value in reached if not math.isnan(value)]
+            finite = [value for value in reached if math.isfinite(value)]  # else it diverged
             by_epoch[rung - 1] = self._to_reach(finite, direction)
             rung *= self.reduction_factor
         return CutOffs("current", tuple(by_epoch))

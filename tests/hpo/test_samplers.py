@@ -452,6 +452,15 @@ def test_earlier_trials_that_were_pruned_count_for_less() -> None:
     )
 
 
+def test_among_pruned_trials_the_value_they_reached_counts() -> None:
+    def judge(number: int, hyperparameters: dict[str, Value]) -> TrialResult:
+        rate: Any = hyperparameters["learning_rate"]
+        return result(number, hyperparameters, State.PRUNED, -abs(math.log10(rate) + 3))
+
+    late = search("tpe", plan(SPACE, 60), judge)[40:]
+    assert far_from("learning_rate", 1e-3, late) < 0.5
+
+
 def test_a_value_beside_the_steps_counts_and_is_not_refused() -> None:
     moved = {"dropout_rate": FloatDistribution(0.05, 0.45, step=0.1)}  # by --range
     earlier = [result(n, {"dropout_rate": 0.1 * (n % 5)}, value=float(n)) for n in range(1, 20)]
