@@ -16,7 +16,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
 	@echo
-	@echo "open the UI:  cd demo && ../$(BIN)/hpo ui"
+	@echo "open the UI:  cd demo && ../$(BIN)/hpo ui digits"
 
 test: $(VENV)/installed-test   ## the whole test suite
 	$(BIN)/python -m pytest
