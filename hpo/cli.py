@@ -9,10 +9,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from hpo.errors import HPOError, InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hpo.narrowing import Move
     from hpo.study import Study
     from hpo.tracking import Recorded, Tracking
     from hpo.trial import TrialResult
@@ -35,6 +37,10 @@ DEFAULT_RECORD = "sqlite:///mlflow.db"
 tracking_uri = click.option(
     "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
     help=f"Where MLflow keeps the record.  [MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",
+)
+figures_folder = click.option(
+    "--figures", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Write the figures to DIR as PNG files.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 study_argument = click.argument("study")
@@ -147,7 +153,7 @@ def run(
 
             ran = service.run(
                 study, command, record, recorded, delivery, asdict(split.description),
-                start_workers, display,
+                start_workers, display, lambda known: _illustrate(record, known),
             )
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
@@ -199,10 +205,15 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
 
 @hpo.command()
 @study_argument
+@figures_folder
 @tracking_uri
 @as_json
-def narrow(study: str, tracking_uri: str, as_json: bool) -> None:
-    """Propose the ranges of the next round of STUDY, with reasons."""
+def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -> None:
+    """Propose the ranges of the next round of STUDY, with reasons and a figure.
+
+    The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
+    round's run in MLflow; with --json to DIR only.
+    """
     from hpo import service
 
     name, recorded = _recorded(study, tracking_uri)
@@ -211,8 +222,12 @@ def narrow(study: str, tracking_uri: str, as_json: bool) -> None:
     last = recorded.rounds[-1]
     moves = service.propose(last, recorded.results, service.acceptance(last))
     tables = [service.move_table(move) for move in moves]
+    drawn = {}
+    if figures is not None:
+        drawn = {"figure": str(_draw_proposal(recorded, moves, figures))}
     if as_json:
-        click.echo(json.dumps({"study": name, "round": last.number + 1, "moves": tables}, indent=2))
+        summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
+        click.echo(json.dumps(summary, indent=2))
         return
     from hpo.terminal import moves_table
 
@@ -220,7 +235,15 @@ def narrow(study: str, tracking_uri: str, as_json: bool) -> None:
     console.print(moves_table(tables))
     if not last.ended:
         console.print(f"round {last.number} has not ended: this is what its trials so far say")
-    click.echo(f"\ntake it:  hpo run FILE --rounds {last.number + 1}\n"
+    if figures is None:
+        drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
+        try:
+            with _figures_of(_existing_record(tracking_uri), last.run_id) as folder:
+                _draw_proposal(recorded, moves, folder)
+        except HPOError as error:
+            drawn["figure"] = f"not kept: {error}"
+    console.print(f"\nfigure:   {_escaped(drawn['figure'])}")
+    click.echo(f"take it:  hpo run FILE --rounds {last.number + 1}\n"
                "overrule: --range NAME=LOW:HIGH, or --keep-ranges")
 
 
@@ -253,18 +276,35 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
 @click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True,
               help="How many of the best trials.")
+@figures_folder
 @tracking_uri
 @as_json
 def show(
-    study: str, round_number: int | None, top: int, tracking_uri: str, as_json: bool
+    study: str,
+    round_number: int | None,
+    top: int,
+    figures: Path | None,
+    tracking_uri: str,
+    as_json: bool,
 ) -> None:
-    """Show the rounds and the best trials of STUDY."""
+    """Show the rounds and the best trials of STUDY.
+
+    The figures are learning curves of the best trials, the ranges by round, a map of two
+    hyperparameters, the best value so far, and the ranges proposed for the next round. They
+    also stand under Artifacts of each round's run in MLflow, as of its end.
+    """
     from hpo.trial import State, rank
 
     name, recorded = _recorded(study, tracking_uri)
     summary = _summary(name, recorded, round_number)
+    files: list[Path] = []
+    if figures is not None and summary["rounds"]:
+        shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
+        record = _existing_record(tracking_uri)
+        files = _draw(record, replace(recorded, rounds=shown), figures)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        drawn = {"figures": [str(file) for file in files]} if files else {}
+        click.echo(json.dumps(summary | drawn, indent=2))
         return
     from hpo.search_space import describe
     from hpo.terminal import best_trials, rounds_table
@@ -272,11 +312,11 @@ def show(
     if not summary["rounds"]:
         click.echo(f"{name}: no round yet")
         return
-    shown = [r["round"] for r in summary["rounds"]]
-    results = [r for r in recorded.results if r.trial.round in shown]
+    numbers = [r["round"] for r in summary["rounds"]]
+    results = [r for r in recorded.results if r.trial.round in numbers]
     spaces = [
         {n: describe(d) for n, d in r.search_space.items()}
-        for r in recorded.rounds if r.number in shown
+        for r in recorded.rounds if r.number in numbers
     ]
     console = _console()
     console.print(f"[bold]{_escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
@@ -288,6 +328,8 @@ def show(
             console.print(
                 f"\ntrial {r.trial.number} of round {r.trial.round} failed:\n{_escaped(r.message)}"
             )
+    if files:
+        console.print(f"\nfigures: {_escaped(', '.join(map(str, files)))}")
 
 
 @hpo.command()
@@ -333,6 +375,79 @@ def ui(study: str | None, port: int, tracking_uri: str) -> None:
         return
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; is port {port} taken?")
+
+
+def _cluster_options(command: Any) -> Any:
+    """Add the options that say where the cluster is."""
+    for option in (
+        click.option("--env-file", type=click.Path(path_type=Path), default=".env",
+                     help="Read from it what neither option nor environment says.  [.env]"),
+        click.option("--cluster", "address", metavar="URL", envvar="RAY_API_SERVER_ADDRESS",
+                     help="The Ray dashboard of the cluster.  [RAY_API_SERVER_ADDRESS]"),
+    ):
+        command = option(command)
+    return command
+
+
+@hpo.command()
+@file_argument
+@click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all.")
+@click.option("--trials", type=click.IntRange(1), help="Trials of each new round.")
+@click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
+              help="Overrule a range of the next round; may be repeated.")
+@click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds.")
+@click.option("--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Send this file as well; may be repeated.")
+@_cluster_options
+def submit(
+    file: Path,
+    rounds: int | None,
+    trials: int | None,
+    ranges: Sequence[str],
+    keep_ranges: bool,
+    also: Sequence[Path],
+    address: str | None,
+    env_file: Path,
+) -> None:
+    """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
+
+    Returns at once. The study file travels, the data it names by a relative path and the module
+    of its objective; nothing else does.
+    """
+    from hpo.cluster import connect, pack
+    from hpo.study import parse_range, read
+
+    study = read(file)
+    for text in ranges:
+        parse_range(text, study.search_space)
+    parcel = pack(study, also)
+    options = [
+        *(["--rounds", str(rounds)] if rounds else []),
+        *(["--trials", str(trials)] if trials else []),
+        *(part for text in ranges for part in ("--range", text)),
+        *(["--keep-ranges"] if keep_ranges else []),
+    ]
+    cluster = connect(address, env_file)
+    job = cluster.submit(study.name, parcel, options)
+    files = "1 file" if len(parcel.files) == 1 else f"{len(parcel.files)} files"
+    click.echo(
+        f"sent {files}, {parcel.bytes / 1000:.0f} kB; {study.name} runs at {cluster.address} "
+        f"as the job {job}\n"
+        f"follow it: {cluster.log_command(job)}\n"
+        f"stop it:   hpo cancel {shlex.quote(study.name)}"
+    )
+
+
+@hpo.command()
+@study_argument
+@_cluster_options
+def cancel(study: str, address: str | None, env_file: Path) -> None:
+    """Stop STUDY on the cluster; what is finished is kept, and `hpo submit` goes on with it."""
+    from hpo.cluster import connect
+
+    name = _study_name(study)
+    job = connect(address, env_file).cancel(name)
+    click.echo(f"{name}: stopped ({job}); what is finished is kept")
 
 
 def _stop_on_termination() -> None:
@@ -396,17 +511,54 @@ def _existing_record(tracking_uri: str) -> "Tracking":
 
 def _recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
     """Return the name of a study, given as that or as its file, and its record."""
-    name = study
-    if study.endswith(".toml"):
-        from hpo.study import read
-
-        name = read(Path(study)).name
+    name = _study_name(study)
     record = _existing_record(tracking_uri)
     recorded = record.read(name)
     if recorded is None:
         known = ", ".join(known for known, _ in record.studies()) or "none yet"
         raise InputError(f"no study {name!r} on record; there are: {known}")
     return name, recorded
+
+
+def _study_name(study: str) -> str:
+    """Return the name of a study, given as that or as its file."""
+    if not study.endswith(".toml"):
+        return study
+    from hpo.study import read
+
+    return read(Path(study)).name
+
+
+def _draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
+    """Write all figures of the rounds of `recorded` to a folder; return the files."""
+    from hpo import figures, service
+
+    last = recorded.rounds[-1]
+    known = [r for r in recorded.results if r.trial.round <= last.number]
+    moves = service.propose(last, known, service.acceptance(last))
+    return figures.write(recorded, moves, record.history, folder)
+
+
+def _draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
+    from hpo import figures
+
+    return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
+
+
+def _illustrate(record: "Tracking", recorded: "Recorded") -> None:
+    """Add all figures, as of now, to the run of the last round."""
+    with _figures_of(record, recorded.rounds[-1].run_id) as folder:
+        _draw(record, recorded, folder)
+
+
+@contextlib.contextmanager
+def _figures_of(record: "Tracking", run_id: str) -> Iterator[Path]:
+    """Give a folder whose files become the figures of a run."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "figures"
+        folder.mkdir()
+        yield folder
+        record.add_files(run_id, Path(name))
 
 
 def _outbox_path(uri: str, study: str) -> Path:

@@ -1,0 +1,255 @@
+"""Sends a study to a Ray cluster as a job: exactly the files it needs, and nothing else."""
+
+import hashlib
+import importlib
+import logging
+import os
+import re
+import shlex
+import shutil
+import sysconfig
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import HPOError, InputError
+from hpo.study import Study
+
+MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
+STOP_SECONDS = 60.0  # that a cancelled study may take
+_INSTALLED = ("hpo", "trainer")  # top-level packages of the image that are not in site-packages
+_IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
+_SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # what travels is chosen here, by name
+    "RAY_RUNTIME_ENV_LOG_TO_DRIVER_ENABLED": "0",
+}
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What travels: files of this machine by their path there, and that of the study file."""
+
+    files: Mapping[str, Path]
+    study_file: str
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(file.stat().st_size for file in self.files.values())
+
+
+def pack(study: Study, also: Sequence[Path] = ()) -> Parcel:
+    """Return what a study needs: its file, the data it names, the module of its objective.
+
+    Data that is named by its whole path is taken to be on the cluster already, and so is a module
+    that is installed. `also` are more files. Paths keep their relation to the study file.
+
+    Raises InputError where something is missing or all of it is too much.
+    """
+    folder = study.path.absolute().parent
+    chosen = {_lexical(study.path.absolute()): study.path}
+    for inside, file in (*_data_files(study, folder), *_code_files(study, folder)):
+        chosen[_lexical(inside)] = file
+    for given in also:
+        if not given.is_file():
+            raise InputError(f"--with {given}: no such file; name each file by itself")
+        chosen[_lexical(given.absolute())] = given
+    root = os.path.commonpath([os.path.dirname(inside) for inside in chosen])
+    parcel = Parcel(
+        {os.path.relpath(inside, root): file for inside, file in chosen.items()},
+        os.path.relpath(_lexical(study.path.absolute()), root),
+    )
+    if parcel.bytes > MOST_BYTES:
+        largest = max(parcel.files.values(), key=lambda file: file.stat().st_size)
+        raise InputError(
+            f"{study.path}: what the cluster would be sent is {_megabytes(parcel.bytes)}, and "
+            f"{_megabytes(MOST_BYTES)} is the most ({largest} is the largest); put the data where "
+            "every node of the cluster has it, and name it by its whole path in [data] source"
+        )
+    return parcel
+
+
+def connect(address: str | None, env_file: Path) -> "Cluster":
+    """Return the cluster at `address`; that and the token may stand in a file of NAME=VALUE lines.
+
+    Of its lines only these two are read, and what the environment says goes before.
+    """
+    found = _variables(env_file)
+    address = address or found.get("RAY_API_SERVER_ADDRESS")
+    if not address:
+        raise InputError(
+            "no cluster is named; give --cluster URL, set RAY_API_SERVER_ADDRESS, "
+            f"or write it in {env_file}"
+        )
+    if "RAY_AUTH_TOKEN" in found and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", found["RAY_AUTH_TOKEN"])
+    return Cluster(address)
+
+
+class Cluster:
+    """The jobs of a Ray cluster, reached at the address of its dashboard.
+
+    The token is Ray's own affair: RAY_AUTH_TOKEN, or a file named by RAY_AUTH_TOKEN_PATH.
+    """
+
+    def __init__(self, address: str) -> None:
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        from ray.exceptions import AuthenticationError
+        from ray.job_submission import JobSubmissionClient
+
+        for name in ("ray", "ray.dashboard", "ray._private"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # it would tell of every upload
+        self.address = address
+        self._errors = (RuntimeError, ConnectionError, ValueError, OSError, AuthenticationError)
+        try:
+            self._client: Any = JobSubmissionClient(address)
+        except self._errors as error:
+            raise self._translation(error) from error
+
+    def submit(self, study: str, parcel: Parcel, options: Sequence[str] = ()) -> str:
+        """Start `hpo run` with the study on the cluster, and return the id of its job at once.
+
+        `options` go to `hpo run`. A job of this study that ended, however it did, is in nobody's
+        way; raises InputError where one runs.
+        """
+        attempts = self._attempts(study)
+        for attempt, job in attempts.items():
+            if not job.status.is_terminal():
+                raise self._runs_already(study, _job_id(study, attempt))
+        attempt = max(attempts, default=0) + 1
+        job_id = _job_id(study, attempt)
+        command = ["hpo", "run", parcel.study_file, *options, "--ray-address", "auto"]
+        with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
+            for inside, file in parcel.files.items():
+                copy = Path(folder, inside)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+            try:
+                self._client.submit_job(
+                    # A shell reads this line; with `exec` it hands its place and signals on.
+                    entrypoint=f"exec {shlex.join(command)}",
+                    submission_id=job_id,
+                    runtime_env={"working_dir": folder},
+                    metadata={"study": study},
+                )
+            except self._errors as error:
+                if "already exists" in str(error):  # somebody was faster
+                    raise self._runs_already(study, job_id) from error
+                raise self._translation(error) from error
+        return job_id
+
+    def cancel(self, study: str) -> str:
+        """Stop the job of a study as Ctrl-C would, wait until it has ended, and return its id.
+
+        Raises InputError where none runs.
+        """
+        running = [a for a, job in self._attempts(study).items() if not job.status.is_terminal()]
+        if not running:
+            raise InputError(f"no job of the study {study!r} runs at {self.address}")
+        job_id = _job_id(study, max(running))
+        try:
+            self._client.stop_job(job_id)
+            end = time.monotonic() + STOP_SECONDS
+            while not self._client.get_job_status(job_id).is_terminal():
+                if time.monotonic() > end:
+                    raise HPOError(f"the job {job_id} was told to stop and still runs; look at "
+                                   f"it: {self.log_command(job_id)}")
+                time.sleep(0.2)
+        except self._errors as error:
+            raise self._translation(error) from error
+        return job_id
+
+    def log_command(self, job: str) -> str:
+        """Return the shell line that follows the output of a job."""
+        return shlex.join(["ray", "job", "logs", "--address", self.address, "--follow", job])
+
+    def _attempts(self, study: str) -> dict[int, Any]:
+        try:
+            jobs = self._client.list_jobs()
+        except self._errors as error:
+            raise self._translation(error) from error
+        prefix = _job_id(study, "")
+        attempts = {}
+        for job in jobs:
+            number = (job.submission_id or "").removeprefix(prefix)
+            if number != job.submission_id and number.isdecimal():
+                attempts[int(number)] = job
+        return attempts
+
+    def _runs_already(self, study: str, job: str) -> InputError:
+        return InputError(
+            f"the study {study!r} runs already, as the job {job}; follow it with "
+            f"`{self.log_command(job)}`, or stop it with `hpo cancel {shlex.quote(study)}`"
+        )
+
+    def _translation(self, error: Exception) -> HPOError:
+        text = next((line for line in str(error).splitlines() if line), type(error).__name__)
+        return InputError(
+            f"no job can be sent to {self.address}: {text}; check the address "
+            "(--cluster, RAY_API_SERVER_ADDRESS) and the token (RAY_AUTH_TOKEN)"
+        )
+
+
+def _job_id(study: str, attempt: int | str) -> str:
+    """Return the id of a job: readable, and another one for each study and attempt."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:40]
+    digest = hashlib.sha256(study.encode()).hexdigest()[:8]
+    return f"hpo-{readable}-{digest}-{attempt}"
+
+
+def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
+    """Return the files of a relative source, each with the place where the study looks for it."""
+    source = study.data.source
+    path = folder / source
+    if source == "digits" or source.startswith("openml:") or Path(source).is_absolute():
+        return []
+    if path.is_dir():
+        return [(path / f.name, f) for f in sorted(path.iterdir()) if _IDX_FILE.fullmatch(f.name)]
+    if not path.is_file():
+        raise InputError(f"{study.path}: [data] source: {str(path)!r} does not exist")
+    return [(path, path)]
+
+
+def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
+    """Return the module of the objective, or its whole package, unless it is installed there."""
+    top = study.objective.name.partition(":")[0].partition(".")[0]
+    module = importlib.import_module(top)
+    if top in _INSTALLED:
+        return []
+    packages = [Path(package) for package in getattr(module, "__path__", ())]
+    if packages:
+        files = [(folder / top / f.relative_to(p), f) for p in packages
+                 for f in sorted(p.rglob("*.py"))]
+    else:
+        files = [(folder / f"{top}.py", Path(module.__file__ or ""))]
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    return [
+        (inside, file) for inside, file in files
+        if not any(file.is_relative_to(library) for library in libraries)
+    ]
+
+
+def _variables(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+    pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def _lexical(path: Path) -> str:
+    """Return a path as the study's own machine reads it, without `..` in it."""
+    return os.path.normpath(path)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.3g} MB"
