@@ -123,4 +123,4 @@ def test_any_metric_can_make_an_epoch_diverge() -> None:
 
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        Trial(1, 1, {}, 0).seed = 1  # type: ignore[misc]
+        Trial(1, 1, {}, 0).seed = 1
