@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hpo import sources
 from hpo.objective import Data, Part, Task
+from hpo.predictor import Preprocessing
 from hpo.sources import Source, fault, listed, quoted
 
 _CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs is needed
@@ -60,11 +61,15 @@ class Description:
 
 @dataclass(frozen=True)
 class Split:
-    """`data` is what trials see, training and validation; `test` they never see."""
+    """`data` is what trials see, training and validation; `test` they never see.
+
+    `preprocessing` makes of rows as the source has them the same inputs.
+    """
 
     data: Data
     test: Part
     description: Description
+    preprocessing: Preprocessing
 
 
 def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
@@ -96,9 +101,9 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
     scale = settings.scale or ("range" if source.images else "standard")
     inputs = source.training.inputs
     shift, spread = _statistics(inputs, rows, scale, source)
-    targets, target_scale = values, 1.0
+    targets, target_mean, target_scale = values, 0.0, 1.0
     if task == "regression":
-        targets, target_scale = _standardized(values, rows, source)
+        targets, target_mean, target_scale = _standardized(values, rows, source)
 
     def part(inputs: NDArray[Any], targets: NDArray[Any], rows: NDArray[np.intp]) -> Part:
         return Part(_scaled(inputs, rows, shift, spread, source), targets[rows])
@@ -122,7 +127,12 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
         digest=_digest(parts, classes),
         version=source.version,
     )
-    return Split(Data(training, validation, task, classes, target_scale), test, description)
+    preprocessing = Preprocessing(
+        description.shape, source.columns, _collapsed(shift), _collapsed(spread), classes,
+        source.target, target_mean, target_scale,
+    )
+    data = Data(training, validation, task, classes, target_scale)
+    return Split(data, test, description, preprocessing)
 
 
 def _task(source: Source, task: Task | None) -> Task:
@@ -326,8 +336,8 @@ def _scaled(
 
 def _standardized(
     values: list[NDArray[Any]], rows: NDArray[np.intp], source: Source
-) -> tuple[list[NDArray[Any]], float]:
-    """Return the targets in standard deviations about the training part's mean, and that unit."""
+) -> tuple[list[NDArray[Any]], float, float]:
+    """Return the targets in standard deviations about the training part's mean, and these two."""
     training = values[0][rows].astype(np.float64)
     mean = math.fsum(training) / len(training)
     deviation = math.sqrt(math.fsum((training - mean) ** 2) / len(training))
@@ -342,7 +352,13 @@ def _standardized(
         raise fault(
             source.key, f"{source.labels} does not fit float32 once standardized; rescale it"
         )
-    return list(scaled), deviation
+    return list(scaled), mean, deviation
+
+
+def _collapsed(numbers: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return one number for each input of a row, or one where all are equal."""
+    flat = [float(number) for number in numbers.ravel()]
+    return tuple(flat[:1] if len(set(flat)) == 1 else flat)
 
 
 def _counts(classes: tuple[str, ...], *parts: Part) -> dict[str, tuple[int, int, int]]:

@@ -51,6 +51,15 @@ class Data:
 class Model(Protocol):
     """What an objective may return: something that predicts and can be kept."""
 
+    @property
+    def loader(self) -> str:
+        """The function "package.module:name" that, given its path, reads the file of `save`.
+
+        It is imported where the model is used: what its package imports has to be there, too.
+        An attribute of the class will do: `loader = "trainer.model:load"`.
+        """
+        ...
+
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return class probabilities (rows, classes), or standardized values (rows, 1)."""
         ...

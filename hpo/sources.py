@@ -10,7 +10,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import InputError
+from hpo.predictor import Column, ColumnType, category
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ KINDS = (
 )
 MOST_CATEGORIES = 100  # a text column with more distinct values is a name or a number, not a kind
 _LARGEST = float(np.finfo(np.float32).max)
+_TYPES: Mapping[str, ColumnType] = {"O": "text", "b": "boolean"}  # of a column, by kind of array
 _SHOWN = 20  # columns listed in an error
 _CHUNK = 1 << 20  # bytes
 _OPENML_NAME = re.compile(r"[\w.,()+-]*\w[\w.,()+-]*", re.ASCII)
@@ -51,7 +53,8 @@ class Source:
     """What was read. `test` is None where the source brings no test set of its own.
 
     `labels` says where the labels stand, for errors; `target` is their column in a table.
-    `features` names the inputs of a table; `indicators` marks those that are one-hot.
+    `columns` are a table's input columns, `features` names the inputs that were made of them, and
+    `indicators` marks those that are one-hot.
     `classes_plain` is True where the labels can only be classes, whatever their values.
     `version` is that of a set from OpenML.
     """
@@ -61,6 +64,7 @@ class Source:
     images: bool = False
     labels: str = "the labels"
     target: str | None = None
+    columns: tuple[Column, ...] = ()
     features: tuple[str, ...] = ()
     indicators: NDArray[np.bool_] | None = None
     classes_plain: bool = False
@@ -130,6 +134,26 @@ def read(source: str, folder: Path, *, target: str | None, drop: Sequence[str]) 
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
         raise fault("source", f"{source!r} cannot be read: {error}") from error
     raise fault("source", f"{source!r} is not a source; {there}; a source is {KINDS}")
+
+
+def read_table(path: Path, text: Iterable[str] = ()) -> "pd.DataFrame":
+    """Read a .csv or .parquet file as a source is read, the columns `text` as text.
+
+    Raises InputError, naming the file, where that is not possible.
+    """
+    name = str(path)
+    readers = {".csv": lambda: _csv(path, name, text), ".parquet": lambda: _parquet(path, name)}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: name a file that ends in {' or '.join(readers)}")
+    try:
+        return reader()
+    except InputError as error:
+        reason = str(error).removeprefix("[data] source: ").removeprefix(repr(name))
+        raise InputError(f"{path}{reason}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read: {reason}; name another file") from error
 
 
 def _digits() -> Source:
@@ -327,7 +351,7 @@ def _unusable(values: NDArray[Any]) -> str:
 # Tables
 
 
-def _csv(path: Path, source: str) -> "pd.DataFrame":
+def _csv(path: Path, source: str, text: Iterable[str] = ()) -> "pd.DataFrame":
     """Read a CSV file in UTF-8 with a line of names; all lines must be of that length.
 
     Commas separate, unless the line of names has none but has semicolons or tabs.
@@ -341,7 +365,8 @@ def _csv(path: Path, source: str) -> "pd.DataFrame":
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it drops columns otherwise
             return pd.read_csv(
-                file, sep=separator, encoding="utf-8-sig", index_col=False, low_memory=False
+                file, sep=separator, encoding="utf-8-sig", index_col=False, low_memory=False,
+                dtype=dict.fromkeys(text, str),
             )
     except UnicodeDecodeError as error:
         raise fault(
@@ -440,11 +465,12 @@ def _table(
     if not len(inputs.columns):
         raise fault("drop", f"no input columns of {source!r} are left")
     _refuse_missing(inputs, source)
-    matrix, features, indicators = _matrix(inputs, source)
+    matrix, kept, features, indicators = _matrix(inputs, source)
     return Source(
         Rows(matrix, labels),
         target=target,
         labels=f"column {quoted(target)} of {source!r}",
+        columns=kept,
         features=features,
         indicators=indicators,
         classes_plain=classes_plain,
@@ -485,9 +511,10 @@ def _toml_list(names: Iterable[str]) -> str:
 
 def _matrix(
     inputs: "pd.DataFrame", source: str
-) -> tuple[NDArray[Any], tuple[str, ...], NDArray[np.bool_]]:
-    """Return (rows, features) float64, the features' names, and which of them are one-hot."""
-    columns: list[NDArray[Any]] = []
+) -> tuple[NDArray[Any], tuple[Column, ...], tuple[str, ...], NDArray[np.bool_]]:
+    """Return (rows, features) float64, the columns, the features' names, and which are one-hot."""
+    columns: list[Column] = []
+    arrays: list[NDArray[Any]] = []
     features: list[str] = []
     indicators: list[bool] = []
     for name in inputs.columns:
@@ -500,7 +527,9 @@ def _matrix(
                     f"text column {quoted(name)} of {source!r} has {len(kinds)} distinct values, "
                     f"more than {MOST_CATEGORIES} to make one-hot; add it to drop",
                 )
-            columns.extend(codes == code for code in range(len(kinds)))
+            column_type = _TYPES.get(kinds.dtype.kind, "number")
+            columns.append(Column(str(name), column_type, tuple(map(category, kinds))))
+            arrays.extend(codes == code for code in range(len(kinds)))
             features.extend(f"{name}={kind}" for kind in kinds)
             indicators.extend([True] * len(kinds))
             continue
@@ -508,13 +537,14 @@ def _matrix(
             raise fault(
                 "source", f"column {quoted(name)} of {source!r} has {problem}; add it to drop"
             )
-        columns.append(values)
+        columns.append(Column(str(name)))
+        arrays.append(values)
         features.append(str(name))
         indicators.append(False)
-    matrix = np.empty((len(inputs), len(columns)))
-    for index, column in enumerate(columns):
-        matrix[:, index] = column
-    return matrix, tuple(features), np.array(indicators)
+    matrix = np.empty((len(inputs), len(arrays)))
+    for index, array in enumerate(arrays):
+        matrix[:, index] = array
+    return matrix, tuple(columns), tuple(features), np.array(indicators)
 
 
 def _values(column: "pd.Series[Any]", key: str, source: str) -> tuple[NDArray[Any], bool]:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import none of its own.
 ORDER = {
-    "hpo": """errors search_space trial objective sources data samplers pruning study workers
+    "hpo": """errors search_space trial objective predictor sources data samplers pruning study workers
         outbox narrowing ray_workers cluster ownership tracking results figures evaluation service
         terminal cli""",
     "trainer": """initializers losses regularizers metrics optimizers schedules

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ class Model:
 
     network: Network
     loss: str
+    loader: ClassVar[str] = "trainer.model:load"
 
     def predict(self, inputs: Array) -> NDArray[np.float32]:
         """Return class probabilities (rows, classes), or standardized values (rows, 1).
