@@ -242,7 +242,9 @@ def test_the_digest_is_that_of_the_code(write: Write, tmp_path: Path) -> None:
     assert digest(objective) == before
 
 
-@pytest.mark.parametrize("change", ["edit", "edit another", "add", "remove", "rename", "move", "rename folder"])
+@pytest.mark.parametrize(
+    "change", ["edit", "edit another", "add", "remove", "rename", "move", "rename folder"]
+)
 def test_the_digest_changes_with_any_module_of_the_package(
     write: Write, tmp_path: Path, change: str
 ) -> None:
