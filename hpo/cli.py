@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hpo.narrowing import Move
+    from hpo.objective import Data
     from hpo.study import Study
     from hpo.tracking import Recorded, Tracking
     from hpo.trial import TrialResult
@@ -120,49 +121,47 @@ def run(
         keep_ranges,
     )
     uri = _absolute(tracking_uri)
+    outbox_path = _outbox_path(uri, study.name)
+    first_time = not outbox_path.exists()
     _stop_on_termination()
     with (
-        closing(Outbox(_outbox_path(uri, study.name))) as outbox,
+        closing(Outbox(outbox_path)) as outbox,
         Display(study) as display,
         ThreadPoolExecutor(1) as beside,
+        ExitStack() as at_the_end,
     ):
         display.waiting("opening the record")
         opening = beside.submit(_open_record, uri, study.name)  # MLflow takes a while to import
         split = _load_data(study)
-        record, recorded = opening.result()
-        delivery = Delivery(outbox, record, study.name, study.metric, display.note)
-        delivery.start()
+
+        def start_workers() -> "Workers":
+            display.waiting("starting workers")
+            return _start_workers(study, split.data, inline, ray_address, workers)
+
+        ready = None
+        if first_time and not inline:  # then there is something to run, and Ray takes a while too
+            ready = start_workers()
+            at_the_end.callback(ready.close)
         try:
+            record, recorded = opening.result()
+            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
+            at_the_end.callback(_release, record, study.name)
+            at_the_end.callback(delivery.close)
+            delivery.start()
             if outbox.waiting():
                 display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
                 delivery.finish(service.PATIENCE_SECONDS)
                 recorded = record.read(study.name)
-
-            def start_workers() -> "Workers":
-                display.waiting("starting workers")
-                job = service.job_of(study)
-                if inline:
-                    from hpo.workers import InlineWorkers
-
-                    return InlineWorkers(job, split.data)
-                from hpo.ray_workers import RayWorkers
-
-                started = RayWorkers(job, split.data, address=ray_address, workers=workers)
-                _stop_on_termination()  # once more: Ray sets a handler of its own
-                return started
-
             ran = service.run(
                 study, command, record, recorded, delivery, asdict(split.description),
-                start_workers, display, lambda known: _illustrate(record, known),
+                lambda: ready or start_workers(), display,
+                lambda known: _illustrate(record, known),
             )
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
             display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
             raise
-        finally:
-            delivery.close()
-            with contextlib.suppress(HPOError):
-                record.release(study.name)
+        at_the_end.close()
         display.__exit__()
         _finish(display.console, study, record, ran, command.rounds)
 
@@ -566,6 +565,27 @@ def _outbox_path(uri: str, study: str) -> Path:
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
     digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
     return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
+
+
+def _start_workers(
+    study: "Study", data: "Data", inline: bool, ray_address: str | None, workers: int | None
+) -> "Workers":
+    from hpo.service import job_of
+
+    if inline:
+        from hpo.workers import InlineWorkers
+
+        return InlineWorkers(job_of(study), data)
+    from hpo.ray_workers import RayWorkers
+
+    started = RayWorkers(job_of(study), data, address=ray_address, workers=workers)
+    _stop_on_termination()  # once more: Ray sets a handler of its own
+    return started
+
+
+def _release(record: "Tracking", study: str) -> None:
+    with contextlib.suppress(HPOError):
+        record.release(study)
 
 
 def _load_data(study: "Study") -> Any:

@@ -18,11 +18,14 @@ from hpo.search_space import (
     contains,
     point,
 )
-from hpo.trial import Direction, State, TrialResult
+from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # Optuna and SciPy take half a second to import: only where they are used
     import optuna
 
+
+MOST_SHOWN = 1000  # results that TPE weighs: its time for a proposal grows with them
+BEST_SHOWN = 100  # of them: Optuna's TPE models the best 25 at most
 
 @dataclass(frozen=True)
 class RoundPlan:
@@ -188,15 +191,15 @@ class TPESampler:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space = plan.search_space
+        self._space, self._direction = plan.search_space, plan.direction
         self._distributions = {n: _optuna_distribution(d) for n, d in plan.search_space.items()}
-        self._study = optuna.create_study(direction=plan.direction)
+        self._study: optuna.Study
         self._pending: dict[int, optuna.Trial] = {}
-        for result in plan.earlier:
-            if result.state is not State.FAILED and contains(
-                plan.search_space, result.trial.hyperparameters
-            ):
-                self._study.add_trial(self._finished(result))
+        self._shown = [
+            r for r in plan.earlier
+            if r.state is not State.FAILED and contains(self._space, r.trial.hyperparameters)
+        ]
+        self._build()
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
         """Return a proposal that depends on `seed`, the results told and the trials pending."""
@@ -209,17 +212,15 @@ class TPESampler:
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
         """Add the trial as one that runs."""
-        from optuna.samplers import RandomSampler as OptunaRandom
-
-        self._study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
-        self._study.enqueue_trial(self._optuna_point(hyperparameters))
-        self._pending[number] = self._study.ask(self._distributions)
+        self._add_running(number, self._optuna_point(hyperparameters))
 
     def tell(self, result: TrialResult) -> None:
         """Tell Optuna; a diverged trial as pruned without values, which ranks last and repels."""
         from optuna.trial import TrialState
 
         trial = self._pending.pop(result.trial.number)
+        if result.state is not State.FAILED:
+            self._shown.append(result)
         if result.state is State.COMPLETE:
             self._study.tell(trial, result.value)
         elif result.state is State.FAILED:
@@ -228,6 +229,26 @@ class TPESampler:
             for epoch, value in _reached(result).items():
                 trial.report(value, epoch)
             self._study.tell(trial, state=TrialState.PRUNED)
+        if len(self._shown) > MOST_SHOWN:
+            self._build()
+
+    def _build(self) -> None:
+        """Make the Optuna study anew, from no more results than it can weigh in little time."""
+        import optuna
+
+        while len(self._shown) > MOST_SHOWN:
+            self._shown = _thinned(self._shown, self._direction)
+        self._study = optuna.create_study(direction=self._direction)
+        self._study.add_trials([self._finished(result) for result in self._shown])
+        for number, trial in sorted(self._pending.items()):
+            self._add_running(number, trial.params)
+
+    def _add_running(self, number: int, params: dict[str, Any]) -> None:
+        from optuna.samplers import RandomSampler as OptunaRandom
+
+        self._study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
+        self._study.enqueue_trial(params)
+        self._pending[number] = self._study.ask(self._distributions)
 
     def _finished(self, result: TrialResult) -> "optuna.trial.FrozenTrial":
         from optuna.trial import TrialState, create_trial
@@ -244,6 +265,16 @@ class TPESampler:
     def _optuna_point(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
         """Return the searched values as Optuna takes them."""
         return {name: _optunas(d, hyperparameters[name]) for name, d in self._space.items()}
+
+
+def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
+    """Return the best, which TPE models for themselves, and every second of the others."""
+    best = {(r.trial.round, r.trial.number) for r in rank(results, direction)[:BEST_SHOWN]}
+    is_best = [(r.trial.round, r.trial.number) in best for r in results]
+    others = [r for r, among_best in zip(results, is_best, strict=True) if not among_best]
+    kept = {id(r) for r in others[::2]}
+    return [r for r, among_best in zip(results, is_best, strict=True)
+            if among_best or id(r) in kept]
 
 
 def _reached(result: TrialResult) -> dict[int, float]:

@@ -179,7 +179,7 @@ def run(
     if not to_run:
         return False
     if recorded is not None and recorded.rounds:
-        _refuse_changes(study, recorded.rounds[-1], dataset, listener)
+        refuse_changes(study, recorded.rounds[-1], dataset, listener.note)
         if _reached(study, recorded.results):
             return False
         record.claim(study.name, listener.note)
@@ -338,7 +338,8 @@ class _RoundLoop:
         self._learns = self._sampler.learns or self._pruner is not None
         budget = study.budget
         # What ends a study by its results has to read them in order, as what learns from them.
-        self._waits = self._learns or budget.target is not None or budget.patience is not None
+        self._ends_by_results = budget.target is not None or budget.patience is not None
+        self._waits = self._learns or self._ends_by_results
         self._earlier = earlier
         self._ends = ends
         self.stopped = ""
@@ -410,9 +411,11 @@ class _RoundLoop:
         """Return why no further trial is sent out, or "", from the results in order."""
         if time.monotonic() > self._ends:
             return f"the {self._study.budget.hours:g} hours of its budget are over"
+        if not self._ends_by_results:
+            return ""
         visible = max(self._proposed + 1 - self._parallel, 0)
         in_order = [self._results[n] for n in range(1, visible + 1) if n in self._results]
-        return _reached(self._study, [*self._earlier, *in_order]) if self._waits else ""
+        return _reached(self._study, [*self._earlier, *in_order])
 
     def _cut_offs(self) -> CutOffs | None:
         if self._pruner is None:
@@ -589,10 +592,13 @@ _COMPARABLE = {
 }
 
 
-def _refuse_changes(
-    study: Study, round_: Round, dataset: Mapping[str, Any], listener: Listener
+def refuse_changes(
+    study: Study, round_: Round, dataset: Mapping[str, Any], note: Callable[[str], None]
 ) -> None:
-    """Raise InputError where new trials could not be compared with those recorded."""
+    """Raise InputError where what is trained now could not be compared with what is recorded.
+
+    What may change the last digits is only noted.
+    """
     now = json.loads(json.dumps(_settings(study, dataset)))  # as the record gives it back
     changed = [text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)]
     if now["search_space"].keys() != round_.settings["search_space"].keys():
@@ -604,7 +610,7 @@ def _refuse_changes(
         )
     for name, before in round_.settings["environment"].items():
         if now["environment"][name] != before:
-            listener.note(
+            note(
                 f"{name} is {now['environment'][name]}, and was {before} in round "
                 f"{round_.number}: results may differ in the last digits"
             )

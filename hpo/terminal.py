@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ class Display:
     """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, study: Study) -> None:
-        self._study = study
+        self._direction = study.direction
         # The file as it is now: trials run inline send their own output elsewhere meanwhile.
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
         self._progress = Progress(
@@ -41,7 +42,9 @@ class Display:
         )
         self._task = self._progress.add_task("", total=None, status="")
         self._round = self._trials = 0
-        self._results: list[TrialResult] = []
+        self._done = 0
+        self._counts: Counter[State] = Counter()
+        self._best: TrialResult | None = None
         self._running: dict[int, int] = {}
         self._new = 0  # results that came in while this display watched
         self._started = self._shown = time.monotonic()
@@ -64,7 +67,8 @@ class Display:
     def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
         """Show the ranges of a round, and why they are so."""
         self._round, self._trials = round_.number, trials
-        self._results, self._running, self._new = [], {}, 0
+        self._done, self._running, self._new = 0, {}, 0
+        self._counts, self._best = Counter(), None
         self._started = time.monotonic()
         self.console.print(f"[bold]round {round_.number}[/bold]: {trials} trials")
         reasons = {move["name"]: move for move in moves}
@@ -90,14 +94,16 @@ class Display:
 
     def trial_ended(self, result: TrialResult) -> None:
         """Count a result."""
-        self._results.append(result)
+        self._done += 1
+        self._counts[result.state] += 1
+        self._best = next(iter(rank([r for r in (self._best, result) if r], self._direction)), None)
         self._new += result.trial.number in self._running
         self._running.pop(result.trial.number, None)
         self._update()
-        now, last = time.monotonic(), len(self._results) == self._trials
+        now, last = time.monotonic(), self._done == self._trials
         if not self.console.is_terminal and (last or now - self._shown > PLAIN_SECONDS):
             self._shown = now
-            done = f"round {self._round}: {len(self._results)} of {self._trials} trials"
+            done = f"round {self._round}: {self._done} of {self._trials} trials"
             self.console.print(escape(f"{done}, {self._status()}"))
 
     def _update(self) -> None:
@@ -105,20 +111,18 @@ class Display:
             self._task,
             description=f"round {self._round}",
             total=self._trials,
-            completed=len(self._results),
+            completed=self._done,
             status=escape(self._status()),
         )
 
     def _status(self) -> str:
         parts = [f"{len(self._running)} running"] if self._running else []
         for state in (State.PRUNED, State.DIVERGED, State.FAILED):
-            count = sum(r.state is state for r in self._results)
+            count = self._counts[state]
             parts += [f"{count} {state.value}"] if count else []
-        ranked = rank(self._results, self._study.direction)
-        if ranked:
-            best = ranked[0]
-            parts.append(f"best {best.value:.4g} (trial {best.trial.number})")
-        left = self._trials - len(self._results)
+        if self._best is not None:
+            parts.append(f"best {self._best.value:.4g} (trial {self._best.trial.number})")
+        left = self._trials - self._done
         if self._new and left:
             seconds = (time.monotonic() - self._started) / self._new * left
             parts.append(f"about {duration(seconds)} left")

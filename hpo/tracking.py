@@ -1,12 +1,15 @@
 """The record: studies, rounds and trials as MLflow runs, written and read by this module only."""
 
+import contextlib
 import json
 import logging
 import os
 import re
+import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +49,8 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_LOOK = "test set look "
+LOOKS_TOLD = 50  # at most, so that they fit into a tag
 T = TypeVar("T")
 
 
@@ -63,6 +68,15 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Look:
+    """One use of the test set: the time in ISO 8601, UTC; no result where it broke off."""
+
+    number: int
+    when: str
+    result: str = ""
+
+
+@dataclass(frozen=True)
 class Recorded:
     """All that the record knows of a study.
 
@@ -77,6 +91,7 @@ class Recorded:
     spent: Sequence[TrialResult] = ()
     runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
     attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
+    looks: Sequence[Look] = ()  # at the test set
 
 
 class Tracking:
@@ -87,6 +102,7 @@ class Tracking:
         _check_reachable(uri)
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
+        _write_ahead(uri)
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient
@@ -395,8 +411,11 @@ class Tracking:
         if experiment_id is None:
             return None
         rounds: dict[str, Round] = {}
+        looks: dict[int, Look] = {}
         for run in self._runs(experiment_id, "tags.kind = 'round'"):
             rounds[run.info.run_id] = _round(run)
+            looks |= _looks_taken(run)
+        looks |= self._looks_told(experiment_id)
         metric = next((r.settings["metric"] for r in rounds.values()), "")
         results: dict[tuple[int, int], TrialResult] = {}
         runs: dict[tuple[int, int], str] = {}
@@ -427,7 +446,90 @@ class Tracking:
             tuple(spent[identity] for identity in sorted(spent)),
             runs,
             attempts,
+            tuple(looks[number] for number in sorted(looks)),
         )
+
+    # the end of a study
+
+    def start_evaluation(self, study: str, params: Mapping[str, str], files: Path) -> str:
+        """Record that trained models are about to be judged; return the id of the run."""
+        from mlflow.entities import Param
+
+        def write() -> str:
+            run = self._client.create_run(
+                self._experiments[study], run_name="evaluation", tags={"kind": "evaluation"}
+            )
+            run_id: str = run.info.run_id
+            self._client.log_batch(run_id, params=[Param(k, v) for k, v in params.items()])
+            self._client.log_artifacts(run_id, str(files))
+            return run_id
+
+        return _translated(write)
+
+    def take_look(self, study: str, look: Look) -> None:
+        """Record that the test set is spent, before it is used.
+
+        A param is written once: of several processes one wins. Raises InputError for the others.
+        """
+        from mlflow.exceptions import MlflowException
+
+        _, first = min((n, run_id) for (name, n), run_id in self._rounds.items() if name == study)
+        value = f"{look.when} {Owner.this_process().to_text()}"
+        try:
+            self._client.log_param(first, f"{_LOOK}{look.number}", value)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise _translation(error) from error
+            raise InputError(
+                "another process used the test set at the same moment; see `hpo show`"
+            ) from error
+
+    def end_evaluation(
+        self,
+        study: str,
+        run_id: str,
+        look: Look,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Path,
+    ) -> None:
+        """Record what came of a look at the test set, on the study first."""
+        from mlflow.entities import Metric, RunTag
+
+        experiment_id = self._experiments[study]
+        now = int(time.time() * 1000)
+
+        def write() -> None:
+            looks = {**self._looks_told(experiment_id), look.number: look}
+            told = [vars(looks[number]) for number in sorted(looks)][-LOOKS_TOLD:]
+            self._client.set_experiment_tag(experiment_id, "test_set_spent", json.dumps(told))
+            all_tags = {"look": str(look.number), "result": look.result, **tags}
+            self._client.log_batch(
+                run_id, [Metric(name, value, now, 0) for name, value in metrics.items()],
+                tags=[RunTag(k, v) for k, v in all_tags.items()],
+            )
+            self._client.log_artifacts(run_id, str(files))
+            self._client.set_terminated(run_id, "FINISHED")
+
+        _translated(write)
+
+    def model(self, study: str) -> str:
+        """Return the address of the model of the last evaluation; raise InputError without one."""
+        experiment_id = self.experiment(study)
+        evaluated = {}
+        if experiment_id is not None:
+            for run in self._runs(experiment_id, "tags.kind = 'evaluation'"):
+                if {"look", "model"} <= run.data.tags.keys():
+                    evaluated[int(run.data.tags["look"])] = run.data.tags["model"]
+        if not evaluated:
+            raise InputError(f"the study {study!r} has no model yet; `hpo evaluate` makes one")
+        return evaluated[max(evaluated)]
+
+    def _looks_told(self, experiment_id: str) -> dict[int, Look]:
+        """Return the looks at the test set that ended, by number."""
+        experiment = _translated(lambda: self._client.get_experiment(experiment_id))
+        told = json.loads(experiment.tags.get("test_set_spent", "[]"))
+        return {look["number"]: Look(**look) for look in told}
 
     def _create_trial(
         self, study: str, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
@@ -535,6 +637,15 @@ def _check_reachable(uri: str) -> None:
         ) from error
 
 
+def _write_ahead(uri: str) -> None:
+    """Let a database of our own be read while it is written, and be written with fewer syncs."""
+    match = re.fullmatch(r"sqlite:///(.+)", uri)
+    if match is None:
+        return
+    with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(match[1])) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+
+
 def _translated(call: Callable[[], T]) -> T:
     """Run `call`; whatever MLflow or its database raise becomes an error of ours."""
     try:
@@ -623,6 +734,16 @@ def _result(run: "Run", metric: str) -> TrialResult:
 def _trial(run: "Run") -> Trial:
     tags = run.data.tags
     return Trial(int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]))
+
+
+def _looks_taken(run: "Run") -> dict[int, Look]:
+    """Return the looks at the test set that began, by number."""
+    numbers = {
+        int(name.removeprefix(_LOOK)): value.partition(" ")[0]
+        for name, value in run.data.params.items()
+        if name.startswith(_LOOK)
+    }
+    return {number: Look(number, when) for number, when in numbers.items()}
 
 
 def _claims(run: "Run") -> dict[int, Owner]:
