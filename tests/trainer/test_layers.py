@@ -214,7 +214,8 @@ def test_a_dense_layer_takes_flat_rows():
 def test_batch_normalization_is_its_formula(shape):
     layer = BatchNormalization(momentum=0.8, epsilon=1e-3)
     inputs = np.random.default_rng(6).normal(2.0, 3.0, (8, *shape))
-    forward, _, (scale, shift, mean, variance), _ = bind(layer, shape, rows=8)
+    forward, _, (scale, shift, mean, variance, batches), _ = bind(layer, shape, rows=8)
+    batches[...] = 100  # before this one
     before = mean.copy(), variance.copy()
     axes = tuple(range(inputs.ndim - 1))
     batch_mean, batch_variance = inputs.mean(axes), inputs.var(axes)
@@ -226,11 +227,24 @@ def test_batch_normalization_is_its_formula(shape):
 
 def test_batch_normalization_infers_with_the_running_statistics():
     inputs = np.random.default_rng(7).normal(size=(5, 3))
-    forward, _, (scale, shift, mean, variance), _ = bind(
+    forward, _, (scale, shift, mean, variance, _), _ = bind(
         BatchNormalization(), (3,), rows=5, training=False
     )
     expected = scale * (inputs - mean) / np.sqrt(variance + 1e-5) + shift
     np.testing.assert_allclose(forward(inputs), expected)
+
+
+def test_the_first_batches_leave_nothing_of_where_the_running_statistics_began():
+    batches = np.random.default_rng(8).normal(3.0, 0.01, (4, 50, 2))
+    forward, _, (_, _, mean, variance, count), _ = bind(
+        BatchNormalization(momentum=0.75), (2,), rows=50
+    )
+    count[...] = 0
+    for batch in batches:
+        forward(batch)
+    np.testing.assert_allclose(mean, batches.mean(axis=(0, 1)))
+    np.testing.assert_allclose(variance, batches.var(axis=1, ddof=1).mean(axis=0))
+    assert count == 4
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():

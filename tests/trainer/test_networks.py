@@ -72,7 +72,7 @@ def test_weights_come_first_then_offsets_then_statistics():
     network.initialize(np.random.default_rng(0))
     assert network.weights.size == 3 * 4 + 4 * 2
     assert network.parameters.size == network.weights.size + (4 + 4 + 4 + 2)
-    assert network.values.size == network.parameters.size + 8
+    assert network.values.size == network.parameters.size + 4 + 4 + 1
     assert network.weights.all()
     assert network.values[network.weights.size :].tolist() == [
         *[0] * 4,  # biases
@@ -81,6 +81,7 @@ def test_weights_come_first_then_offsets_then_statistics():
         *[0] * 2,  # biases
         *[0] * 4,  # running mean
         *[1] * 4,  # running variance
+        0,  # batches
     ]
     for part in (network.parameters, network.weights, network.statistics):
         assert np.shares_memory(part, network.values)
