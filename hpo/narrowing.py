@@ -28,9 +28,9 @@ MINIMUM_TRIALS = 10  # fewer say too little
 MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
-TAIL = 0.01  # of the drawn maxima, left out on either side of a new range
+TAIL = 0.02  # of the drawn maxima, left out on either side of a new range
 KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
-MINIMUM_FACTOR = 0.2  # one round leaves at least this share of a width
+MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
 GROWTH = 1.0  # one round moves an edge out by at most so many widths,
 LEAP = 100.0  # and on a logarithmic scale by at most this factor
 EDGE = 0.1  # share of a width that counts as at its edge,
@@ -376,7 +376,8 @@ def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> 
         allowed |= places > 1
     maxima = places[allowed][draws[:, allowed].argmax(axis=1)]
     low, high = np.quantile(maxima, [TAIL, 1 - TAIL])
-    return float(low), float(high)
+    cell = 0.5 / STEPS  # a place stands for all that is nearer to it than to another
+    return max(float(low) - cell, end_low), min(float(high) + cell, end_high)
 
 
 def _at_least(
