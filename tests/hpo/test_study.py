@@ -1,7 +1,9 @@
 import copy
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.study import Study, parse_range, read
+from tests.toys import hpo, table
 
 # An objective with every kind of hyperparameter; it costs nothing to import.
 OBJECTIVE = '''
@@ -479,6 +482,21 @@ def test_what_a_short_file_leaves_out(tmp_path: Path) -> None:
 )
 def test_odd_names_are_kept_as_they_are(name: str, tmp_path: Path) -> None:
     assert parse(tmp_path, f'name = "{name}"\n{GOOD}').name == name
+
+
+def test_odd_names_are_recorded_as_they_are(
+    make_study: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["한국어/연구", "it's \"one\" \\ `two` % [/bold] {0}", "x" * 200]
+    for index, name in enumerate(names):
+        file = make_study(f"odd{index}", round={"trials": 1})
+        file.write_text(f"name = {_key(name)}\n{file.read_text()}", encoding="utf-8")
+        hpo("run", file, "--inline")
+        assert len(table(name)) == 1
+    capsys.readouterr()
+    hpo("list", "--json")
+    listed = json.loads(capsys.readouterr().out)
+    assert sorted(study["study"] for study in listed) == sorted(names)
 
 
 def test_a_file_as_windows_writes_it(tmp_path: Path) -> None:
