@@ -944,3 +944,46 @@ def _short(text: str, letters: int) -> str:
         return text
     head = max((letters - 1) // 2, 1)
     return f"{text[:head]}…{text[len(text) - (letters - 1 - head):]}"
+
+
+@_style()
+def confusion_matrix(confusion: NDArray[np.int64], labels: Sequence[str]) -> "Figure":
+    """Draw counts of rows by true class (downward) and predicted class (across).
+
+    Color is the share of the rows of a true class, so that rare classes are seen as well. Above
+    20 classes there are no numbers in the cells.
+    """
+    count = len(labels)
+    size = min(max(0.42 * count, 2.0), 8.4)  # inches of the square
+    names = [_short(label, 16) for label in labels]
+    room = 0.35 + 0.075 * max(map(len, names))
+    tilted = max(map(len, names)) * 0.085 > 0.9 * size / count
+    figure, (axes,) = _grid(
+        1, 1, width=size + room + 1.35, height=size, left=room + 0.3, right=1.05,
+        top=0.35, bottom=(room if tilted else 0.3) + 0.35,
+    )
+    rows = confusion.sum(axis=1, keepdims=True)
+    shares = confusion / np.maximum(rows, 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    if count <= 20:
+        for (true, predicted), number in np.ndenumerate(confusion):
+            if number:
+                axes.text(
+                    predicted, true, str(number), ha="center", va="center",
+                    fontsize=8 if size / count / len(str(number)) > 0.1 else 6,
+                    color="white" if shares[true, predicted] > 0.5 else INK,
+                    fontweight="bold" if true == predicted else "normal",
+                )
+    ticks = [index - 1 for index in _thinned(range(1, count + 1), 30)]
+    axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if tilted else 0)
+    axes.set_yticks(ticks, [names[i] for i in ticks])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    right, of = int(confusion.diagonal().sum()), int(confusion.sum())
+    axes.set_title(f"{right} of {of} rows of the test set are right", loc="left")
+    bar = figure.colorbar(image, ax=axes, cax=axes.inset_axes((1.04, 0, 0.05, 1)))
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    return figure
