@@ -155,7 +155,7 @@ def run(
             ran = service.run(
                 study, command, record, recorded, delivery, asdict(split.description),
                 lambda: ready or start_workers(), display,
-                lambda known: _illustrate(record, known),
+                lambda *known: _illustrate(record, *known),
             )
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
@@ -538,16 +538,18 @@ def _draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
     return figures.write(recorded, moves, record.history, folder)
 
 
+def _illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]") -> None:
+    """Add all figures, as of now, to the run of the last round."""
+    from hpo import figures
+
+    with _figures_of(record, recorded.rounds[-1].run_id) as folder:
+        figures.write(recorded, moves, record.history, folder)
+
+
 def _draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
     from hpo import figures
 
     return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
-
-
-def _illustrate(record: "Tracking", recorded: "Recorded") -> None:
-    """Add all figures, as of now, to the run of the last round."""
-    with _figures_of(record, recorded.rounds[-1].run_id) as folder:
-        _draw(record, recorded, folder)
 
 
 @contextlib.contextmanager

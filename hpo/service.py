@@ -167,13 +167,13 @@ def run(
     dataset: Mapping[str, Any],
     start_workers: Callable[[], Workers],
     listener: Listener,
-    illustrate: Callable[[Recorded], None] | None = None,
+    illustrate: Callable[[Recorded, Sequence[Move]], None] | None = None,
 ) -> bool:
     """Make the command true; return False where it was so already.
 
     `recorded` is what the record holds of the study, with the outbox delivered; `dataset`
     describes the data that the workers, started only where trials will run, hold. `illustrate`
-    is called with the record after each round; where it fails, a note says so.
+    is called after each round with the record and the next moves; where it fails, a note says so.
     """
     to_run = open_rounds(recorded, command.rounds)
     if not to_run:
@@ -192,14 +192,17 @@ def run(
         known = recorded
         if known is None:
             known = _patiently(lambda again: _create(study, record), listener)
+        moves: Sequence[Move] | None = None
         for number in to_run:
             stopped = _run_round(
-                study, command, number, record, known, delivery, dataset, workers, listener
+                study, command, number, record, known, moves, delivery, dataset, workers, listener
             )
             known = _patiently(lambda again: _read(study, record), listener)
+            moves = None
             if illustrate is not None:
                 try:
-                    illustrate(known)
+                    moves = _moves(known)  # which the next round takes, too: they cost a while
+                    illustrate(known, moves)
                 except Exception as error:
                     listener.note(f"round {number} has no figures: {type(error).__name__}: {error}")
             if stopped:
@@ -255,6 +258,7 @@ def _run_round(
     number: int,
     record: Record,
     recorded: Recorded,
+    moves: Sequence[Move] | None,
     delivery: Delivery,
     dataset: Mapping[str, Any],
     workers: Workers,
@@ -262,11 +266,12 @@ def _run_round(
 ) -> str:
     """Start the round or go on with it, until it has its trials and is recorded as ended.
 
-    Returns why the study ends before its rounds are full, or "".
+    `moves` are those that lead to its ranges, None where they are not known yet. Returns why the
+    study ends before its rounds are full, or "".
     """
     current = next((r for r in recorded.rounds if r.number == number), None)
     if current is None:
-        search_space, proposal = _next_ranges(study, command, recorded)
+        search_space, proposal = _next_ranges(study, command, recorded, moves)
         params = {name: str(_plain(value)) for name, value in study.fixed.items()}
         params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
         current = _patiently(
@@ -494,8 +499,13 @@ def _warn(study: Study, workers: Workers, listener: Listener) -> None:
         )
 
 
+def _moves(recorded: Recorded) -> tuple[Move, ...]:
+    last = recorded.rounds[-1]
+    return propose(last, recorded.results, acceptance(last))
+
+
 def _next_ranges(
-    study: Study, command: Command, recorded: Recorded
+    study: Study, command: Command, recorded: Recorded, moves: Sequence[Move] | None
 ) -> tuple[SearchSpace, list[dict[str, Any]]]:
     """Return the ranges of the next round, and how each came about."""
     if not recorded.rounds:
@@ -505,7 +515,7 @@ def _next_ranges(
         name: d for name, d in study.search_space.items()
         if to_table(d) != last.settings["search_space"][name]
     }
-    moves = propose(last, recorded.results, acceptance(last))
+    moves = _moves(recorded) if moves is None else moves
     search_space, proposal = {}, []
     for move in moves:
         used, decision = move.new, "taken"
