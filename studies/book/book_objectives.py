@@ -91,7 +91,7 @@ def activations(
         shares = histogram(outputs, low, high)
         filled = shares[shares > 0]
         yield {
-            "evenness": float(-(filled * np.log(filled)).sum() / np.log(BINS)),
+            "evenness": abs(float((filled * np.log(filled)).sum() / np.log(BINS))),
             "mean": float(outputs.mean()),
             "std": float(outputs.std()),
             "dead_share": float(layer.dead(outputs).mean()),
