@@ -2,16 +2,18 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from hpo.errors import InputError
+from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import Event, Job, Lost, Progress, attempt_trial, limit_threads, timed_out
 
+CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
@@ -61,6 +63,8 @@ class RayWorkers:
         self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
         self._timeout = job.trial_timeout
         self._deadlines: dict[Any, float] = {}
+        self._head: str = ray.get_runtime_context().gcs_address
+        self._next_check = time.monotonic() + CHECK_SECONDS
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
@@ -77,6 +81,7 @@ class RayWorkers:
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
         if not ready:
+            self._check_cluster()
             return None
         events = ready[0]
         trial, attempt = self._running[events]
@@ -86,14 +91,35 @@ class RayWorkers:
         except self._ray.exceptions.OutOfMemoryError as error:
             event = TrialResult(trial, State.FAILED, attempt=attempt, message=_one_line(error))
         except self._ray.exceptions.WorkerCrashedError:
+            self._check_cluster(now=True)
             event = Lost(trial, attempt, "its worker died")
         except (self._ray.exceptions.RayError, StopIteration) as error:
+            self._check_cluster(now=True)
             event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
         if not isinstance(event, Progress):
             self._forget(events)
         elif self._timeout is not None and not event.metrics:
             self._deadlines[events] = time.monotonic() + self._timeout
         return event
+
+    def _check_cluster(self, now: bool = False) -> None:
+        """Raise HPOError where the head does not answer: Ray itself would wait for ever."""
+        if not now and time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + CHECK_SECONDS
+        host, _, port = self._head.rpartition(":")
+        for last in (False, True):
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+            except OSError as error:
+                if last:
+                    raise HPOError(
+                        f"the Ray cluster is gone (no answer from {self._head}); "
+                        "once there is one again the same command goes on"
+                    ) from error
+                time.sleep(1.0)
+            else:
+                return
 
     def _time_out(self, events: Any) -> TrialResult:
         """Stop a trial that takes too long: by force, since C code ignores the polite way."""

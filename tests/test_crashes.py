@@ -1,20 +1,26 @@
 """Whatever is killed, the same command completes the study: the same table, nothing lost."""
 
+import contextlib
+import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
@@ -211,6 +217,11 @@ def test_a_locked_database_is_waited_for(make_study: Make, folder: Path) -> None
     assert sum(trainings(folder).values()) == 12
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Server:
     """An MLflow server on this machine, which can be killed and started again."""
 
@@ -276,6 +287,37 @@ def test_the_search_goes_on_while_the_server_is_away(
     assert sum(trainings(folder).values()) == 16
 
 
+def test_a_server_that_answers_errors_is_waited_for(
+    make_study: Make, folder: Path, server: Server
+) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def do_POST(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
+    process = start("run", file, "--inline", "--tracking-uri", server.uri)
+    wait_for(lambda: len(trainings(folder)) >= 3)
+    server.kill()
+    wait_for(lambda: not listens(server.port))
+    broken = HTTPServer(("127.0.0.1", server.port), Broken)
+    threading.Thread(target=broken.serve_forever, daemon=True).start()
+    wait_for(lambda: len(trainings(folder)) >= 10)
+    broken.shutdown()
+    broken.server_close()
+    server.start()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert output.count("the record is away") == 1
+    assert len(table("toy", "--tracking-uri", server.uri)) == 12
+    assert sum(trainings(folder).values()) == 12
+
+
 def test_server_and_service_killed_the_outbox_is_delivered(
     make_study: Make, folder: Path, server: Server
 ) -> None:
@@ -299,3 +341,77 @@ def test_server_and_service_killed_the_outbox_is_delivered(
     assert "delivering" in output
     assert table("toy", "--tracking-uri", server.uri) == expected
     assert sum(trainings(folder).values()) <= 13
+
+
+# A Ray head of its own, in a process of its own: what it takes is told by its arguments.
+HEAD = """
+import json, os, sys, time
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
+print(cluster.address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def start_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[str, int]]]:
+    """Return a function that starts a Ray cluster and returns its address and process group."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+    heads: list[subprocess.Popen[str]] = []
+
+    def start_ray(**environment: str) -> tuple[str, int]:
+        arguments = {"num_cpus": 2, "include_dashboard": False,
+                     "object_store_memory": 100_000_000}
+        head = subprocess.Popen(
+            [sys.executable, "-c", HEAD, json.dumps(arguments)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+            env={**os.environ, **RAY_SETTINGS, **environment},
+        )
+        heads.append(head)
+        assert head.stdout is not None
+        lines = (line.strip() for line in head.stdout)
+        return next(line for line in lines if re.fullmatch(r"[\d.]+:\d+", line)), head.pid
+
+    yield start_ray
+    for head in heads:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGKILL)
+        head.communicate()
+
+
+def test_a_cluster_that_goes_away_ends_the_command_and_it_goes_on(
+    make_study: Make, folder: Path, start_ray: Callable[..., tuple[str, int]]
+) -> None:
+    expected = undisturbed(make_study)
+    file = make_study(fixed={"sleep": 1.0, "steady": True, "folder": str(folder)})
+    address, group = start_ray()
+    process = start("run", file, "--ray-address", address)
+    wait_for(lambda: len(trainings(folder)) >= 6)
+    os.killpg(group, signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "the Ray cluster is gone" in output
+    assert "Traceback" not in output
+    hpo("run", file, "--inline")
+    assert table() == expected
+    assert max(trainings(folder).values()) <= 2
+
+
+def test_a_trial_that_eats_memory_fails_at_once(
+    make_study: Make, folder: Path, start_ray: Callable[..., tuple[str, int]]
+) -> None:
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, free = (int(memory[k].split()[0]) for k in ("MemTotal", "MemAvailable"))
+    threshold = (total - free) / total + 0.06
+    address, _ = start_ray(
+        RAY_memory_usage_threshold=f"{threshold:.3f}", RAY_memory_monitor_refresh_ms="100"
+    )
+    file = make_study(
+        objective="toy:hungry", round={"trials": 4, "parallel": 1, "max_failures": 4},
+        search_space={"learning_rate": {"low": 1e-4, "high": 1.0, "log": True}},
+    )
+    hpo("run", file, "--ray-address", address)
+    rows = table()
+    fate = {float(row["learning_rate"]) > 0.01: row["state"] for row in rows}
+    assert fate == {True: "failed", False: "complete"}
+    assert all("memory" in row["message"] for row in rows if row["state"] == "failed")
