@@ -1,0 +1,569 @@
+"""What travels to a cluster and under which name; and a whole cluster as plain processes."""
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hpo import cluster
+from hpo.cluster import Cluster, connect, pack
+from hpo.errors import InputError
+from hpo.study import read
+from tests.toys import hpo, table, write_study
+
+ROOT = Path(__file__).parents[2]
+Make = Callable[..., Path]
+
+# what travels
+
+
+def test_the_study_file_and_its_objective_travel_and_nothing_beside_them(
+    folder: Path, make_study: Make
+) -> None:
+    for name in (".env", "other.toml", "notes.txt", "data.csv"):
+        (folder / name).write_text("secret")
+    parcel = pack(read(make_study()))
+    assert sorted(parcel.files) == ["toy.py", "toy.toml"]
+    assert parcel.study_file == "toy.toml"
+
+
+def test_what_the_image_has_stays_here(folder: Path, make_study: Make) -> None:
+    file = make_study(objective="trainer.objectives:perceptron", metric="validation_accuracy")
+    assert list(pack(read(file)).files) == ["toy.toml"]
+
+
+def test_a_package_travels_with_its_modules_alone(folder: Path, make_study: Make) -> None:
+    package = folder / "toys_of_mine"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "inner" / "__init__.py").touch()
+    shutil.copy(folder / "toy.py", package / "inner" / "objectives.py")
+    (package / "weights.bin").touch()
+    parcel = pack(read(make_study(objective="toys_of_mine.inner.objectives:quadratic")))
+    assert sorted(parcel.files) == [
+        "toy.toml",
+        "toys_of_mine/__init__.py",
+        "toys_of_mine/inner/__init__.py",
+        "toys_of_mine/inner/objectives.py",
+    ]
+    for name in [name for name in sys.modules if name.startswith("toys_of_mine")]:
+        del sys.modules[name]
+
+
+def test_a_module_found_elsewhere_is_put_beside_the_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, studies = folder / "elsewhere", folder / "studies"
+    elsewhere.mkdir()
+    studies.mkdir()
+    shutil.move(folder / "toy.py", elsewhere / "toy.py")
+    monkeypatch.syspath_prepend(elsewhere)
+    parcel = pack(read(write_study(studies)))
+    assert parcel.files == {"toy.toml": studies / "toy.toml", "toy.py": elsewhere / "toy.py"}
+
+
+def test_data_keeps_its_place_relative_to_the_study_file(folder: Path) -> None:
+    studies = folder / "project" / "studies"
+    studies.mkdir(parents=True)
+    shutil.copy(folder / "toy.py", studies)
+    (folder / "data").mkdir()
+    (folder / "data" / "wine.csv").write_text("a,b\n1,2\n")
+    study = read(write_study(studies, data={"source": "../../data/wine.csv", "target": "b"}))
+    parcel = pack(study)
+    assert sorted(parcel.files) == [
+        "data/wine.csv", "project/studies/toy.py", "project/studies/toy.toml"
+    ]
+    assert parcel.study_file == "project/studies/toy.toml"
+
+
+def test_of_a_folder_of_images_its_four_files_travel(folder: Path, make_study: Make) -> None:
+    names = ["train-images-idx3-ubyte.gz", "train-labels.idx1-ubyte", "t10k-images-idx3-ubyte"]
+    (folder / "mnist").mkdir()
+    for name in [*names, ".env", "train.py", "train-images-idx3-ubyte.gz.old"]:
+        (folder / "mnist" / name).touch()
+    parcel = pack(read(make_study(data={"source": "mnist"})))
+    assert sorted(parcel.files) == sorted(["toy.py", "toy.toml", *(f"mnist/{n}" for n in names)])
+
+
+@pytest.mark.parametrize("source", ["digits", "openml:iris", "/there/data.csv"])
+def test_data_of_the_cluster_does_not_travel(folder: Path, make_study: Make, source: str) -> None:
+    assert len(pack(read(make_study(data={"source": source}))).files) == 2
+
+
+def test_more_files_travel_when_they_are_named(folder: Path, make_study: Make) -> None:
+    (folder / "helpers.py").touch()
+    study = read(make_study())
+    assert "helpers.py" in pack(study, [Path("helpers.py")]).files
+    for wrong in (Path("none.py"), Path(".")):
+        with pytest.raises(InputError, match=r"--with .*no such file; name each"):
+            pack(study, [wrong])
+
+
+def test_missing_data_is_told_before_anything_travels(folder: Path, make_study: Make) -> None:
+    with pytest.raises(InputError, match=r"toy\.toml: \[data\] source: .*none\.csv"):
+        pack(read(make_study(data={"source": "none.csv"})))
+
+
+def test_too_much_is_refused_with_a_remedy(
+    folder: Path, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "large.npz").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr(cluster, "MOST_BYTES", 1_000_000)
+    with pytest.raises(InputError, match=r"2(\.\d+)? MB.*1 MB is the most.*large\.npz.*\[data\]"):
+        pack(read(make_study(data={"source": "large.npz"})))
+
+
+# where to, and as which job
+
+
+class Jobs:
+    """Stands in for Ray's client: remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, SimpleNamespace] = {}
+        self.sent: list[dict[str, Any]] = []
+        self.hidden: set[str] = set()  # jobs that others submitted since we looked
+
+    def list_jobs(self) -> list[SimpleNamespace]:
+        return [job for job in self.jobs.values() if job.submission_id not in self.hidden]
+
+    def submit_job(self, **job: Any) -> None:
+        name = job["submission_id"]
+        if name in self.jobs:
+            raise RuntimeError(f"Job with submission_id {name} already exists.")
+        work = Path(job["runtime_env"]["working_dir"])
+        self.sent.append(
+            job | {"files": sorted(str(f.relative_to(work)) for f in work.rglob("*.*"))}
+        )
+        self.put(name, ended=False)
+
+    def put(self, name: str, *, ended: bool) -> None:
+        status = SimpleNamespace(is_terminal=lambda: ended)
+        self.jobs[name] = SimpleNamespace(submission_id=name, status=status)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    import ray.job_submission
+
+    fake = Jobs()
+    monkeypatch.setattr(ray.job_submission, "JobSubmissionClient", lambda address: fake)
+    return fake
+
+
+def test_the_command_line_is_quoted(folder: Path, make_study: Make, jobs: Jobs) -> None:
+    name = "it's a; touch x && $(study)"
+    study = read(make_study(name))
+    Cluster("http://there").submit(study.name, pack(study), ["--range", "learning_rate=1e-3:1 x"])
+    entry_point = jobs.sent[0]["entrypoint"]
+    assert shlex.split(entry_point) == [
+        "exec", "hpo", "run", f"{name}.toml", "--range", "learning_rate=1e-3:1 x",
+        "--ray-address", "auto",
+    ]  # fmt: skip
+    assert jobs.sent[0]["files"] == [f"{name}.toml", "toy.py"]
+    assert set(jobs.sent[0]["submission_id"]) <= set(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+    )
+
+
+def test_a_running_study_is_refused_and_an_ended_one_goes_on(
+    folder: Path, make_study: Make, jobs: Jobs
+) -> None:
+    parcel, there = pack(read(make_study())), Cluster("http://there")
+    first = there.submit("toy", parcel)
+    with pytest.raises(InputError, match=f"runs already, as the job {first}.*hpo cancel toy"):
+        there.submit("toy", parcel)
+    other = there.submit("toy-1", parcel)  # another study, if of a similar name
+    jobs.put(first, ended=True)
+    second = there.submit("toy", parcel)
+    assert len({first, second, other}) == 3
+    jobs.put(second, ended=True)
+    jobs.put(third := second[:-1] + "3", ended=False)
+    jobs.hidden.add(third)  # two at the same moment: one wins
+    with pytest.raises(InputError, match="runs already"):
+        there.submit("toy", parcel)
+
+
+def test_studies_of_similar_names_have_jobs_of_their_own() -> None:
+    names = ["a b", "a-b", "a/b", "ä b", "a" * 60, "a" * 61, "a", "a-1"]
+    assert len({cluster._job_id(name, 1) for name in names}) == len(names)
+
+
+def test_only_address_and_token_are_read_from_the_file(
+    folder: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("POSTGRES_PASSWORD", raising=False)
+    file = folder / ".env"
+    with pytest.raises(InputError, match=r"--cluster URL.*RAY_API_SERVER_ADDRESS.*\.env"):
+        connect(None, file)
+    file.write_text(
+        "# of the cluster\nPOSTGRES_PASSWORD=p\nRAY_AUTH_TOKEN=t\n"
+        "RAY_API_SERVER_ADDRESS=http://there:1\n"
+    )
+    assert connect(None, file).address == "http://there:1"
+    assert os.environ["RAY_AUTH_TOKEN"] == "t"
+    assert "POSTGRES_PASSWORD" not in os.environ
+    assert connect("http://here", file).address == "http://here"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    connect(None, file)
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+
+
+def test_nobody_there_is_one_line(folder: Path, make_study: Make) -> None:
+    make_study()
+    with pytest.raises(InputError, match=r"no job can be sent to http://127\.0\.0\.1:9.*--cluster"):
+        hpo("submit", "toy.toml", "--cluster", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9.*RAY_AUTH_TOKEN"):
+        hpo("cancel", "toy", "--cluster", "http://127.0.0.1:9")
+
+
+# docker-compose.yml
+
+COMPOSE = next(
+    (
+        command
+        for command in (["docker", "compose"], ["docker-compose"])
+        if shutil.which(command[0])
+        and subprocess.run([*command, "version"], capture_output=True).returncode == 0
+    ),
+    None,
+)
+
+
+def compose_takes(file: Path, lines: list[str]) -> subprocess.CompletedProcess[str]:
+    assert COMPOSE
+    file.write_text("\n".join(lines))
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    command = [*COMPOSE, "--project-name", "hpo", "--env-file", str(file), "config", "--quiet"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
+def test_compose_takes_the_file_and_refuses_to_go_without_any_secret(tmp_path: Path) -> None:
+    subprocess.run(
+        ["make", "-s", "cluster-secrets", f"ENV_FILE={tmp_path}/.env"], cwd=ROOT, check=True
+    )
+    lines = (tmp_path / ".env").read_text().splitlines()
+    file = tmp_path / "some.env"
+    assert compose_takes(file, lines).returncode == 0
+    made = [line for line in lines if len(line.partition("=")[2]) == 48]
+    assert len(made) == 5
+    for secret in made:
+        refused = compose_takes(file, [line for line in lines if line != secret])
+        assert refused.returncode != 0
+        name = secret.partition("=")[0]
+        assert f"{name} is not set, run make cluster-secrets" in refused.stderr
+
+
+def test_secrets_are_random_private_and_made_once(tmp_path: Path) -> None:
+    files = [tmp_path / "first", tmp_path / "second"]
+    for file in (*files, files[0]):
+        subprocess.run(
+            ["make", "-s", "cluster-secrets", f"ENV_FILE={file}"], cwd=ROOT, check=True
+        )
+        assert file.stat().st_mode & 0o777 == 0o600
+    first, second = (dict(x.split("=", 1) for x in f.read_text().splitlines()) for f in files)
+    random = {name for name in first if first[name] != second[name]}
+    assert random == {
+        "POSTGRES_PASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY",
+        "MLFLOW_TRACKING_PASSWORD", "RAY_AUTH_TOKEN",
+    }  # fmt: skip
+    assert len({first[name] for name in random}) == 5
+
+
+# the same topology as plain processes
+
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+
+
+class Topology:
+    """PostgreSQL, MLflow with passwords, a Ray head and two workers, all on 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.database, self.mlflow, self.gcs, self.dashboard = free_ports(4)
+        self.secrets = {
+            name: secrets.token_hex(16)
+            for name in (
+                "PGPASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY",
+                "MLFLOW_TRACKING_PASSWORD", "RAY_AUTH_TOKEN",
+            )
+        }  # fmt: skip
+        self.base = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "RAY_TMPDIR": str(folder),  # so that nobody takes this Ray for theirs
+            "RAY_AUTH_MODE": "token",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        } | {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
+        self.laptop = {
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.mlflow}",
+            "MLFLOW_TRACKING_USERNAME": "hpo",
+            "MLFLOW_TRACKING_PASSWORD": self.secrets["MLFLOW_TRACKING_PASSWORD"],
+            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{self.dashboard}",
+            "RAY_AUTH_TOKEN": self.secrets["RAY_AUTH_TOKEN"],
+        }
+
+    def start(self) -> None:
+        self._start_database()
+        self.start_mlflow()
+        create = [sys.executable, str(ROOT / "docker" / "create_user.py")]
+        admin = {"MLFLOW_AUTH_ADMIN_PASSWORD": self.secrets["MLFLOW_AUTH_ADMIN_PASSWORD"]}
+        for _ in range(2):  # the second time there is nothing to do
+            subprocess.run(create, env={**self.base, **self.laptop, **admin}, check=True)
+        self.head = self._start_node(
+            "head", ["--head", "--num-cpus=0", f"--port={self.gcs}",
+                     f"--dashboard-port={self.dashboard}",
+                     f"--ray-client-server-port={free_ports(1)[0]}"],
+            {**self.laptop, "HPO_OUTBOX": str(self.folder / "outbox")},
+        )  # fmt: skip
+        health = f"http://127.0.0.1:{self.dashboard}/api/gcs_healthz"
+        wait(lambda: status(health) == 200, lambda: self.log("head"))
+        self.workers = [
+            self._start_node(
+                f"worker {n}", [f"--address=127.0.0.1:{self.gcs}", "--num-cpus=2"],
+                {"RAY_AUTH_TOKEN": self.secrets["RAY_AUTH_TOKEN"]},
+            )
+            for n in (1, 2)
+        ]  # fmt: skip
+
+    def hpo(self, *arguments: str, code: int = 0) -> str:
+        """Run a command as on a laptop, and return what it printed."""
+        command = [sys.executable, "-c", "from hpo.cli import main; main()", *arguments]
+        environment = {**self.base, **self.laptop}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, (
+            f"{done.stdout}\n{done.stderr}\n{self.log('head')}\n{self.job_logs()}"
+        )
+        return done.stdout + done.stderr
+
+    def trials(self, study: str) -> int:
+        import json
+
+        from hpo.errors import HPOError
+
+        with contextlib.suppress(HPOError, AssertionError):
+            rounds = json.loads(self.hpo("show", study, "--json"))["rounds"]
+            return sum(round_["trials"] for round_ in rounds)
+        return 0
+
+    def job(self, study: str) -> Any:
+        """Return the status of the latest job of a study."""
+        from ray.job_submission import JobSubmissionClient
+
+        client = JobSubmissionClient(self.laptop["RAY_API_SERVER_ADDRESS"])
+        jobs = [j for j in client.list_jobs() if (j.metadata or {}).get("study") == study]
+        return max(jobs, key=lambda j: j.start_time).status
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+
+    def job_logs(self) -> str:
+        logs = self.folder.glob("ray/session_*/logs/job-driver-*.log")
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in logs)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process and all that it started, at once."""
+        for number in (process.pid, *descendants(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        process.wait()
+        self.processes.remove(process)
+
+    def end(self) -> None:
+        for process in reversed(self.processes.copy()):
+            self.kill(process)
+
+    def _run(
+        self, name: str, command: list[str], environment: dict[str, str], user: str | None = None
+    ) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, env={**self.base, **environment}, cwd=self.folder, user=user,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def _start_database(self) -> None:
+        assert POSTGRES
+        data, password = self.folder / "postgres", self.folder / "password"
+        data.mkdir()
+        password.write_text(self.secrets["PGPASSWORD"])
+        user = None
+        if os.geteuid() == 0:  # which PostgreSQL refuses
+            user = "nobody"
+            self.folder.chmod(0o755)
+            shutil.chown(data, user)
+            shutil.chown(password, user)
+        subprocess.run(
+            [POSTGRES, "-D", data, "-U", "mlflow", "-A", "scram-sha-256", "--no-sync",
+             f"--pwfile={password}", "--locale=C.UTF-8"],
+            user=user, check=True, capture_output=True, cwd="/",
+        )  # fmt: skip
+        password.unlink()
+        self._run(
+            "postgres",
+            [str(POSTGRES.with_name("postgres")), "-D", str(data), "-p", str(self.database),
+             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+             "-c", "fsync=off"],
+            {}, user,
+        )  # fmt: skip
+        wait(lambda: listens(self.database), lambda: self.log("postgres"))
+
+    def start_mlflow(self) -> None:
+        store = f"postgresql+psycopg://mlflow@127.0.0.1:{self.database}/postgres"
+        written = (ROOT / "docker" / "mlflow_auth.ini").read_text()
+        settings = self.folder / "auth.ini"
+        settings.write_text(
+            written.replace("postgresql+psycopg://mlflow@postgres/mlflow", store)
+        )
+        self.mlflow_server = self._run(
+            "mlflow",
+            [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1",
+             f"--port={self.mlflow}", "--workers=1", f"--backend-store-uri={store}",
+             f"--artifacts-destination={self.folder}/artifacts", "--app-name=basic-auth"],
+            {**self.secrets, "MLFLOW_AUTH_CONFIG_PATH": str(settings)},
+        )  # fmt: skip
+        health = self.laptop["MLFLOW_TRACKING_URI"] + "/health"
+        wait(lambda: status(health) == 200, lambda: self.log("mlflow"))
+
+    def _start_node(
+        self, name: str, arguments: list[str], environment: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        ray = str(Path(sys.executable).with_name("ray"))
+        ports = zip(
+            ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port",
+             "runtime-env-agent-port", "node-manager-port", "object-manager-port"),
+            free_ports(6), strict=True,
+        )  # fmt: skip
+        return self._run(
+            name,
+            [ray, "start", "--block", *arguments, "--object-store-memory=100000000",
+             *(f"--{option}={port}" for option, port in ports)],
+            environment,
+        )  # fmt: skip
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def descendants(process: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found, look_at = [], [process]
+    while look_at:
+        of_this = children.get(look_at.pop(), [])
+        found += of_this
+        look_at += of_this
+    return found
+
+
+def wait(condition: Callable[[], bool], said: Callable[[], str], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds:g} s\n{said()}"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def topology(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topology]:
+    if POSTGRES is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="hpo", dir="/tmp"))  # short, for the sockets of Ray
+    whole = Topology(folder)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", whole.secrets["RAY_AUTH_TOKEN"])
+    try:
+        whole.start()
+        yield whole
+    finally:
+        whole.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_study_on_a_cluster_whose_parts_die(
+    topology: Topology, folder: Path, make_study: Make
+) -> None:
+    round_ = {"trials": 16, "sampler": "tpe", "pruner": "median", "parallel": 4}
+    hpo("run", make_study("quick", rounds=2, round=round_), "--inline")
+    alone = table("quick")
+
+    file = str(make_study(rounds=2, round=round_, fixed={"sleep": 1.0}))
+    assert "sent 2 files" in topology.hpo("submit", file)
+    assert "runs already" in topology.hpo("submit", file, code=2)
+    wait(lambda: topology.trials("toy") >= 4, topology.job_logs)
+    topology.kill(topology.workers[0])
+    wait(lambda: topology.trials("toy") >= 10, topology.job_logs)
+    topology.kill(topology.mlflow_server)
+    topology.start_mlflow()
+    wait(lambda: topology.trials("toy") >= 20, topology.job_logs)
+    assert "stopped" in topology.hpo("cancel", "toy")
+    topology.hpo("submit", file)
+    wait(lambda: topology.job("toy").is_terminal(), topology.job_logs)
+    assert topology.job("toy") == "SUCCEEDED", topology.job_logs()
+
+    topology.hpo("export", "toy", "cluster.csv")
+    shutil.copy("cluster.csv", "table.csv")
+    assert rows_of("cluster.csv") == alone
+
+    server = topology.laptop["MLFLOW_TRACKING_URI"]
+    assert status(f"{server}/api/2.0/mlflow/experiments/search?max_results=1") == 401
+    assert status(f"{topology.laptop['RAY_API_SERVER_ADDRESS']}/api/jobs/") == 401
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    import csv
+
+    from hpo.results import CIRCUMSTANCES
+
+    with open(path, newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in CIRCUMSTANCES} for row in csv.DictReader(file)
+        ]
