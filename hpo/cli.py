@@ -1,6 +1,7 @@
 """The commands: each builds the parts, hands them to the service, and maps errors to exit codes."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -10,12 +11,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -272,6 +273,87 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
 
 @hpo.command()
 @study_argument
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
+              help="Average the outputs of so many of the best trials.")
+@click.option("--again", is_flag=True,
+              help="Use a test set that is spent, and mark the result as repeated.")
+@tracking_uri
+@as_json
+def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool) -> None:
+    """Train the best trials of STUDY, a file, once more and judge them on the test set.
+
+    They are trained on training plus validation rows, for the recorded number of epochs. That the
+    test set is spent is recorded with the result; the model goes to MLflow.
+    """
+    from hpo import evaluation, service
+    from hpo.study import read
+    from hpo.terminal import Retraining, evaluation_tables
+
+    if not study.endswith(".toml"):
+        raise InputError(
+            f"{study}: evaluate needs the study file (.toml), which says what the data is and how "
+            "it is split"
+        )
+    parsed = read(Path(study))
+    record = _existing_record(tracking_uri)
+    name, recorded = _found(record, study)
+    if not recorded.rounds:
+        raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
+    evaluation.refuse_repetition(parsed, recorded, again)
+    split = _load_data(parsed)
+    last = recorded.rounds[-1]
+    with Retraining(sys.stderr if as_json else sys.stdout) as listener:
+        service.refuse_changes(parsed, last, asdict(split.description), listener.note)
+        if not last.ended:
+            listener.note(f"round {last.number} has not ended: these are the best trials so far")
+        result = evaluation.evaluate(
+            parsed, split, recorded, record, listener, top=top, again=again
+        )
+    if as_json:
+        click.echo(json.dumps(result.to_table(), indent=2))
+        return
+    console = _console()
+    for part in evaluation_tables(result):
+        console.print(part)
+    uri = shlex.quote(_absolute(tracking_uri))
+    click.echo(
+        f"\nnext: hpo predict {shlex.quote(name)} rows.csv   predictions for rows of your own\n"
+        f"      hpo ui   the run \"evaluation\" has confusion matrix and model\n"
+        f"      MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
+        "--env-manager local -h 127.0.0.1 -p 5001"
+    )
+
+
+@hpo.command()
+@study_argument
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write the predictions to this .csv file.  [printed]")
+@tracking_uri
+def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> None:
+    """Predict ROWS, a .csv or .parquet file, with the model that STUDY was evaluated with.
+
+    ROWS has the columns of the study's table, as they are there; others are left aside. Of images
+    it has one column for each pixel. The result is a label and the probability of each class, or
+    a value, for each row.
+    """
+    from hpo.evaluation import last_model
+    from hpo.sources import read_table
+
+    record = _existing_record(tracking_uri)
+    name, _ = _found(record, study)
+    model = last_model(record, name)
+    text = [column.name for column in model.preprocessing.columns if column.type == "text"]
+    table = read_table(rows, text)
+    try:
+        predictions = model.predict(table)
+    except ValueError as error:
+        raise InputError(f"{rows}: {error}") from error
+    _write_columns(predictions, output)
+
+
+@hpo.command()
+@study_argument
 @click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True,
               help="How many of the best trials.")
@@ -322,6 +404,8 @@ def show(
     console.print(rounds_table(summary["rounds"], spaces))
     console.print()
     console.print(best_trials(rank(results, summary["direction"])[:top], summary["metric"]))
+    if recorded.looks:
+        console.print(f"\ntest set {_escaped(_spent(recorded))}")
     for r in results:
         if r.state is State.FAILED:
             console.print(
@@ -449,6 +533,32 @@ def cancel(study: str, address: str | None, env_file: Path) -> None:
     click.echo(f"{name}: stopped ({job}); what is finished is kept")
 
 
+def _write_columns(columns: "Mapping[str, Any]", output: Path | None) -> None:
+    """Write columns of equal length as CSV to a file, or print them."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            file: TextIO = sys.stdout
+            if output is not None:
+                file = stack.enter_context(output.open("w", newline="", encoding="utf-8"))
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}; name another file") from error
+
+
+def _spent(recorded: "Recorded") -> str:
+    """Return when the test set was spent, and with what result."""
+    from hpo.evaluation import shown_time
+
+    last = recorded.looks[-1]
+    times = f", look {last.number} at it" if last.number > 1 else ""
+    return f"spent on {shown_time(last.when)}{times}: {last.result or 'that look broke off'}"
+
+
 def _stop_on_termination() -> None:
     """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does."""
 
@@ -510,8 +620,11 @@ def _existing_record(tracking_uri: str) -> "Tracking":
 
 def _recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
     """Return the name of a study, given as that or as its file, and its record."""
+    return _found(_existing_record(tracking_uri), study)
+
+
+def _found(record: "Tracking", study: str) -> "tuple[str, Recorded]":
     name = _study_name(study)
-    record = _existing_record(tracking_uri)
     recorded = record.read(name)
     if recorded is None:
         known = ", ".join(known for known, _ in record.studies()) or "none yet"

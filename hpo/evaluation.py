@@ -10,10 +10,12 @@ import inspect
 import io
 import json
 import math
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,9 +35,11 @@ from hpo.workers import limit_threads
 
 Z = 1.959963984540054  # of the normal distribution, for intervals of 95 %
 RESAMPLES = 1000  # of the test rows
+_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
 
-# What MLflow runs to load a model: the code of hpo.predictor, and then this.
+# What MLflow runs to load a model: the code of hpo.predictor, and then this. INPUT is the type of
+# rows, without which MLflow gives advice at each load.
 _MODEL_CODE = '''
 
 import mlflow
@@ -48,7 +52,7 @@ class _PythonModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         self.predictor = Predictor.load(Path(context.artifacts["predictor"]))
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: INPUT, params=None):
         return pandas.DataFrame(self.predictor.predict(model_input))
 
 
@@ -409,7 +413,8 @@ def last_model(record: Tracking, study: str) -> Predictor:
     address = record.model(study)
     mlflow.set_tracking_uri(record.uri)
     try:
-        loaded = mlflow.pyfunc.load_model(address)
+        with _silent():
+            loaded = mlflow.pyfunc.load_model(address)
         model: Predictor = loaded.unwrap_python_model().predictor
     except Exception as error:  # of the record, or of somebody's code
         raise HPOError(
@@ -422,6 +427,21 @@ def _quiet(call: Callable[[], Any]) -> Any:
     """Return what `call` returns, and drop what it prints."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return call()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep MLflow from showing bars for a few files and advice to whoever writes a model."""
+    before = os.environ.get(_BARS)
+    os.environ[_BARS] = "false"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.environ.pop(_BARS)
+        if before is not None:
+            os.environ[_BARS] = before
 
 
 def _share(part: np.int64, whole: np.int64) -> float | None:
@@ -469,13 +489,15 @@ def _log_model(
     import mlflow
 
     code = folder / "model.py"
-    text = Path(predictor.__file__).read_text(encoding="utf-8") + _MODEL_CODE
+    rows = "pandas.DataFrame" if preprocessing.columns else "np.ndarray"
+    text = Path(predictor.__file__).read_text(encoding="utf-8")
+    text += _MODEL_CODE.replace("INPUT", rows)
     code.write_text(text, encoding="utf-8")
     names = {study.objective.name, *(model.loader for model in models)}
     paths, requirements = _code(sorted(names), folder / "code")
     mlflow.set_tracking_uri(uri)
     try:
-        with mlflow.start_run(run_id=run_id):
+        with _silent(), mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
                 name=_model_name(study.name),
                 python_model=str(code),

@@ -77,13 +77,13 @@ class Preprocessing:
 
         Raises ValueError, one line with column and row, counted from 1, for what cannot be used.
         """
+        if len(rows) == 0:
+            raise ValueError("there are no rows")
         values = self._matrix(rows) if self.columns else self._array(rows)
         shift, scale = (self._by_input(numbers) for numbers in (self.shift, self.scale))
         with np.errstate(over="ignore", under="ignore"):
             inputs = ((values - shift) / scale).astype(np.float32)
-        usable = np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1)
-        if not usable.all():
-            row = int(np.flatnonzero(~usable)[0]) + 1
+        if row := _unusable_row(inputs):
             raise ValueError(f"row {row} does not fit float32 once scaled; is it in other units?")
         return inputs
 
@@ -160,9 +160,7 @@ class Preprocessing:
                 f"{', '.join(map(str, self.shape))})"
             )
         values = values.reshape(len(values), *self.shape)
-        usable = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if not usable.all():
-            row = int(np.flatnonzero(~usable)[0]) + 1
+        if row := _unusable_row(values):
             raise ValueError(f"row {row} has missing (NaN) or infinite values")
         return values
 
@@ -229,8 +227,7 @@ def _numbers(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
             except (TypeError, ValueError):
                 shown = _quoted(value)
                 raise ValueError(f"column {name!r}, row {row}: {shown} is no number") from None
-    if not (usable := np.isfinite(numbers)).all():
-        row = int(np.flatnonzero(~usable)[0]) + 1
+    if row := _unusable_row(numbers):
         raise ValueError(f"column {name!r}, row {row}: the number is missing (NaN) or infinite")
     return numbers
 
@@ -251,6 +248,12 @@ def _codes(column: Column, categories: tuple[str, ...], values: NDArray[Any]) ->
             )
         codes[row - 1] = known[name]
     return codes
+
+
+def _unusable_row(values: NDArray[Any]) -> int:
+    """Return the number, from 1, of the first row with a value that is not finite, or 0."""
+    usable = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    return 0 if usable.all() else int(np.argmin(usable)) + 1
 
 
 def _checked_loader(name: object) -> str:

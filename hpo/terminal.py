@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +17,9 @@ from hpo.study import Study
 from hpo.tracking import Round
 from hpo.trial import State, Trial, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
+
+if TYPE_CHECKING:  # it draws, which takes a while to import
+    from hpo.evaluation import Evaluation
 
 PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
 
@@ -129,6 +132,40 @@ class Display:
         return ", ".join(parts)
 
 
+class Retraining:
+    """Shows how far the training of the best trials is, as `Display` does, on `file`."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._console = Console(file=file, highlight=False, soft_wrap=not file.isatty())
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("epochs"), console=self._console, transient=True,
+            redirect_stdout=False, redirect_stderr=False, disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> "Retraining":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(escape(text))
+
+    def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
+        """Show an epoch, where the last one was shown is a while ago."""
+        name = f"training trial {trial.number} of round {trial.round}"
+        self._progress.update(self._task, description=name, total=epochs, completed=epoch)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._shown > PLAIN_SECONDS:
+            self._shown = now
+            self._console.print(f"{name}: {epoch} of {epochs} epochs")
+
+
 def duration(seconds: float) -> str:
     """Return a duration as a person says it."""
     if seconds < 100:
@@ -185,6 +222,44 @@ def rounds_table(rounds: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[s
             f"{best['value']:.4f}" if best else "",
         )
     return grid
+
+
+def evaluation_tables(evaluation: "Evaluation") -> list[Table | str]:
+    """Return what came of a look at the test set, part by part."""
+    score, members = evaluation.score, evaluation.members
+    parts: list[Table | str] = [f"[bold]test set[/bold]: {escape(evaluation.look.result)}"]
+    if evaluation.look.number > 1:
+        parts.append(
+            f"[bold]repeated[/bold]: look {evaluation.look.number} at the test set; where an "
+            "earlier one had any influence, the result is too good"
+        )
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("round", "trial", "epochs", *(f"test {name}" for name in score.metrics)):
+        grid.add_column(heading, justify="right")
+    for member in members:
+        values = (f"{interval.value:.4f}" for interval in member.score.metrics.values())
+        grid.add_row(
+            str(member.trial.round), str(member.trial.number), str(member.epochs), *values
+        )
+    parts += ["", grid]
+    if evaluation.beats_members is not None:
+        verdict = "better than" if evaluation.beats_members else "not better than"
+        parts.append(
+            f"the ensemble of {len(members)} is {verdict} its members on average "
+            f"({score.metric} {evaluation.mean_of_members:.4f})"
+        )
+    if score.classes:
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("class", "precision", "recall", "rows"):
+            grid.add_column(heading, justify="right")
+        for result in score.classes:
+            shares = (result.precision, result.recall)
+            grid.add_row(
+                escape(result.label), *("" if s is None else f"{s:.4f}" for s in shares),
+                str(result.rows),
+            )
+        parts += ["", grid]
+    return parts
 
 
 def shown(value: object) -> str:
