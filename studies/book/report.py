@@ -144,6 +144,15 @@ def _values(results: Sequence[TrialResult]) -> list[float]:
     return [0.0 if r.value is None else r.value for r in results]
 
 
+def _mean_or_diverged(values: Sequence[float]) -> str:
+    """Return the mean of those above 0, and how many others there are."""
+    finished = [value for value in values if value]
+    if not finished:
+        return "diverged"
+    others = len(values) - len(finished)
+    return _percent(float(np.mean(finished))) + (f", {others} diverged" if others else "")
+
+
 def _verdict(wholly: bool, text: str, mostly: bool = False) -> str:
     return f"**{'Seen' if wholly else 'Seen in part' if mostly else 'Not seen'}:** {text}"
 
@@ -202,7 +211,7 @@ def optimizers(ran: Mapping[str, Ran]) -> Section:
                    label=title)
         for rate, both in zip(rates, values, strict=True):
             right.plot([rate] * len(both), both, "_", color=COLORS[name], ms=7, alpha=0.6)
-        table.append([title, *(_percent(float(np.mean(v))) for v in values)])
+        table.append([title, *map(_mean_or_diverged, values)])
     left.set(yscale="log", xlabel="epoch", ylabel="training loss",
              title="at the book's learning rates")
     right.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy",
