@@ -110,7 +110,7 @@ def run(
     """
     from hpo import service
     from hpo.outbox import Delivery, Outbox
-    from hpo.study import parse_range, read
+    from hpo.study import parse_ranges, read
     from hpo.terminal import Display
 
     study = read(file)
@@ -118,7 +118,7 @@ def run(
         study = study.with_trials(trials)
     command = service.Command(
         rounds or study.rounds,
-        dict(parse_range(text, study.search_space) for text in ranges),
+        parse_ranges(ranges, study),
         keep_ranges,
     )
     uri = _absolute(tracking_uri)
@@ -233,6 +233,11 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 
     console = _console()
     console.print(moves_table(tables))
+    if not service.is_found(last):
+        console.print(
+            f"{_escaped(last.settings['objective'])} is not found here, so its limits are not "
+            "known: name the study file instead"
+        )
     if not last.ended:
         console.print(f"round {last.number} has not ended: this is what its trials so far say")
     if figures is None:
@@ -707,9 +712,16 @@ def _load_data(study: "Study") -> Any:
     from hpo.data import load
 
     try:
-        return load(study.data, seed=study.seed, folder=study.path.absolute().parent)
+        split = load(study.data, seed=study.seed, folder=study.path.absolute().parent)
     except InputError as error:
         raise InputError(f"{study.path}: {error}") from error
+    yielded = study.objective.metrics[split.data.task]
+    if study.metric not in yielded:
+        raise InputError(
+            f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
+            f"{study.metric!r}, but {', '.join(yielded)}; name one of them"
+        )
+    return split
 
 
 def _summary(

@@ -144,15 +144,23 @@ def propose(
     return tuple(_accepted(move, accepts) for move in moves)
 
 
+def is_found(round_: Round) -> bool:
+    """Say whether the objective of a round can be imported here."""
+    try:
+        objectives.find(round_.settings["objective"])
+    except InputError:
+        return False
+    return True
+
+
 def acceptance(round_: Round) -> Callable[[str, Value], bool]:
     """Return a function that says whether the objective of a round accepts a value.
 
     It accepts all where the objective cannot be found here.
     """
-    try:
-        objective = objectives.find(round_.settings["objective"])
-    except InputError:
+    if not is_found(round_):
         return lambda name, value: True
+    objective = objectives.find(round_.settings["objective"])
     values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
     fixed = {name: as_tuples(value) for name, value in round_.settings["fixed"].items()}
     return lambda name, value: refused(objective, {**fixed, **values, name: value}) is None

@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -370,6 +370,18 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
     except ValueError:
         raise InputError(f"--range {text}: write two numbers as LOW:HIGH") from None
     return name, new
+
+
+def parse_ranges(texts: Sequence[str], study: Study) -> dict[str, Distribution]:
+    """Read several ranges as `parse_range` does, and let the objective check their edges."""
+    ranges = dict(parse_range(text, study.search_space) for text in texts)
+    for corner in (0.0, 1.0):
+        space = {**study.search_space, **ranges}
+        values = {name: d.from_unit(corner) for name, d in space.items()}
+        refusal = refused(study.objective, {**study.fixed, **values})
+        if refusal is not None:
+            raise InputError(f"--range: {refusal}; choose another range")
+    return ranges
 
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
