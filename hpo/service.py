@@ -28,7 +28,7 @@ from hpo.search_space import (
 from hpo.study import Study, refused
 from hpo.tracking import Recorded, Round
 from hpo.trial import CutOffs, State, Trial, TrialResult, trial_seed, worse
-from hpo.workers import Event, Job, Lost, Progress, Workers
+from hpo.workers import Event, Job, Lost, Progress, Workers, one_thread
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -140,7 +140,8 @@ def propose(
 
     An edge that was to move where the objective `accepts` no value stays.
     """
-    moves = narrow(round_.search_space, results, round_.settings["direction"])
+    with one_thread():
+        moves = narrow(round_.search_space, results, round_.settings["direction"])
     return tuple(_accepted(move, accepts) for move in moves)
 
 

@@ -211,6 +211,18 @@ def timed_out(seconds: float) -> str:
     return f"took longer than trial_timeout = {seconds:g} s"
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Give the linear algebra libraries one thread meanwhile, so that the bits do not depend on it.
+
+    What runs on many machines has to come out the same on each.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
 _limits: object = None
 
 
