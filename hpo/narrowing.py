@@ -17,7 +17,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    SearchSpace,
+    Value,
+)
 from hpo.trial import Direction, State, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
@@ -352,7 +358,7 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
         kind = "narrowed"
     elif new.low <= old.low and new.high >= old.high:
         kind = "widened"
-    half = 0 if isinstance(old.step, float | None) else old.step / 2
+    half = 0.0 if isinstance(old, FloatDistribution) else old.step / 2
     factor = old.to_unit(new.high + half) - old.to_unit(new.low - half)
     return Move(name, old, new, kind, factor, _why(name, old, new, evidence), p_value)
 
