@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from hpo import figures, predictor
 from hpo.data import Split
-from hpo.errors import HPOError, InputError
+from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.predictor import Predictor, Preprocessing
 from hpo.study import Study
@@ -216,21 +216,30 @@ def evaluate(
         run_id = record.start_evaluation(study.name, params, files)
         number = max((look.number for look in recorded.looks), default=0) + 1
         look = Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        address = ""
         try:
             address = _log_model(study, record.uri, run_id, split.preprocessing, models, folder)
             record.take_look(study.name, look)
         except BaseException:
             with contextlib.suppress(HPOError):
                 record.discard(run_id)
+                if address:
+                    record.discard_model(address)
             raise
         judged = _judge(trained, ensemble, split, study.seed)
         rows = len(split.test.targets)
         look = replace(look, result=summary(judged[0], rows))
         evaluation = Evaluation(study.name, look, rows, *judged, run_id, address)
         _write_outcome(evaluation, outcome, listener)
-        record.end_evaluation(
-            study.name, run_id, look, _metrics(evaluation), _tags(evaluation), outcome
-        )
+        try:
+            record.end_evaluation(
+                study.name, run_id, look, _metrics(evaluation), _tags(evaluation), outcome
+            )
+        except RecordUnavailable as error:  # what was seen must not be lost with it
+            raise HPOError(
+                f"{look.result}; but the record is away, and knows only that the test set is "
+                f"spent: {error}"
+            ) from error
     return evaluation
 
 

@@ -513,6 +513,10 @@ class Tracking:
 
         _translated(write)
 
+    def discard_model(self, address: str) -> None:
+        """Delete a model that was kept for nothing."""
+        _translated(lambda: self._client.delete_logged_model(address.removeprefix("models:/")))
+
     def model(self, study: str) -> str:
         """Return the address of the model of the last evaluation; raise InputError without one."""
         experiment_id = self.experiment(study)
