@@ -72,8 +72,10 @@ class Split:
     preprocessing: Preprocessing
 
 
-def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
+def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) -> Split:
     """Read, shuffle, split and scale; equal settings, seed and files give equal arrays.
+
+    Each `repeat` draws other validation rows, from the same rows: the test rows stay the same.
 
     Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
     in units of `target_scale` about the training part's mean. A relative source is relative to
@@ -96,7 +98,9 @@ def load(settings: DataSettings, *, seed: int, folder: Path) -> Split:
     if task == "classification":
         classes, values = _classes(source, labels)
     codes = values[0] if classes else None
-    rows, validation_rows, held_out = _split(settings, seed, len(labels[0]), codes, source, classes)
+    rows, validation_rows, held_out = _split(
+        settings, seed, repeat, len(labels[0]), codes, source, classes
+    )
 
     scale = settings.scale or ("range" if source.images else "standard")
     inputs = source.training.inputs
@@ -193,6 +197,7 @@ def _name(kind: Any) -> str:
 def _split(
     settings: DataSettings,
     seed: int,
+    repeat: int,
     number: int,
     codes: NDArray[np.int64] | None,
     source: Source,
@@ -202,7 +207,10 @@ def _split(
 
     Test rows are held out first, so that they depend on no other setting.
     """
-    rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
+    children = np.random.SeedSequence(seed).spawn(3)
+    if repeat:
+        children[2] = np.random.SeedSequence(seed, spawn_key=(2, repeat))
+    rngs = [np.random.default_rng(child) for child in children]
     rows: NDArray[np.intp] = np.arange(number)
     held_out = rows[:0]
     if source.test is None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.search_space import as_tuples
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import Identity, State, Trial, TrialResult
 from hpo.workers import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
@@ -65,7 +65,7 @@ class Outbox:
             raise InputError(
                 f"another process runs this study ({path} is locked); wait for it, or stop it"
             ) from None
-        self._waiting: dict[tuple[int, int, int], TrialResult] = {}
+        self._waiting: dict[tuple[Identity, int], TrialResult] = {}
         self._lock = threading.Lock()
         self._load()
 
@@ -86,7 +86,7 @@ class Outbox:
         with self._lock:
             del self._waiting[_key(result)]
             if self._waiting:
-                self._write({"delivered": _key(result)})
+                self._write({"delivered": [*result.trial.identity, result.attempt]})
             else:
                 self._file.truncate(0)
                 self._file.seek(0)
@@ -115,7 +115,8 @@ class Outbox:
                 result = _result(entry["result"])
                 self._waiting[_key(result)] = result
             else:
-                self._waiting.pop(tuple(entry["delivered"]), None)
+                *identity, attempt = entry["delivered"]
+                self._waiting.pop((tuple(identity), attempt), None)
         self._file.seek(whole)
         self._file.truncate()
 
@@ -260,8 +261,8 @@ class Delivery(threading.Thread):
             raise self._error
 
 
-def _key(result: TrialResult) -> tuple[int, int, int]:
-    return result.trial.round, result.trial.number, result.attempt
+def _key(result: TrialResult) -> tuple[Identity, int]:
+    return result.trial.identity, result.attempt
 
 
 def _result(table: Mapping[str, Any]) -> TrialResult:

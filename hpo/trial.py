@@ -12,6 +12,7 @@ from hpo.search_space import Value
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 EpochMetrics: TypeAlias = Mapping[str, float]
+Identity: TypeAlias = tuple[int, int, int, bool]  # round, number, repeat, resplit
 
 
 class State(StrEnum):
@@ -37,13 +38,24 @@ class CutOffs:
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of hyperparameters: a value that says all there is to know to run it again."""
+    """One set of hyperparameters: a value that says all there is to know to run it again.
+
+    `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
+    with `resplit` also on training and validation rows drawn anew for this repeat.
+    """
 
     round: int
     number: int
     hyperparameters: Mapping[str, Value]
     seed: int
     cut_offs: CutOffs | None = None
+    repeat: int = 0
+    resplit: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        """What tells this trial, or repeat of one, from all others of its study."""
+        return self.round, self.number, self.repeat, self.resplit
 
 
 @dataclass(frozen=True)
@@ -75,9 +87,10 @@ class TrialResult:
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
 
 
-def trial_seed(study_seed: int, round_number: int, number: int) -> int:
-    """Return the 32-bit seed of a trial, a function of its identity alone."""
-    return int(np.random.SeedSequence((study_seed, round_number, number)).generate_state(1)[0])
+def trial_seed(study_seed: int, round_number: int, number: int, repeat: int = 0) -> int:
+    """Return the 32-bit seed of a trial or its repeat, a function of its identity alone."""
+    identity = (study_seed, round_number, number, *([repeat] if repeat else []))
+    return int(np.random.SeedSequence(identity).generate_state(1)[0])
 
 
 def read_value(
