@@ -44,9 +44,14 @@ def metrics(learning_rate: float, weight_decay: float, epoch: int) -> dict[str, 
 nothing.metrics = ("accuracy", "loss", "training_loss")  # type: ignore[attr-defined]
 
 
-def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
-    """Return seconds and memory of `trials` trials, with `earlier` ones in the study already."""
-    began = time.perf_counter()
+def run_study(
+    objective: str, trials: int, workers: int, parallel: int, earlier: int = 0
+) -> dict[str, Any]:
+    """Run a study on a Ray of its own in the working directory; return what was measured.
+
+    With `earlier` trials in the study already. "began" and "ended" are on the clock of
+    `time.perf_counter`; "results" are those of this run.
+    """
     import numpy as np
 
     from hpo import service
@@ -60,11 +65,11 @@ def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
         f"{name} = {{ low = {low}, high = {high}, log = true }}"
         for name, (low, high) in SPACE.items()
     )
-    file = Path("overhead.toml")
+    file = Path("study.toml")
     file.write_text(
-        'objective = "overhead:nothing"\nmetric = "accuracy"\ndirection = "maximize"\n'
+        f'objective = "{objective}"\nmetric = "accuracy"\ndirection = "maximize"\n'
         f"[search_space]\n{edges}\n"
-        f'[round]\ntrials = {earlier + trials}\nsampler = "tpe"\nparallel = {2 * workers}\n'
+        f'[round]\ntrials = {earlier + trials}\nsampler = "tpe"\nparallel = {parallel}\n'
     )
     study = read(file)
     dataset = {"source": "none", "digest": "0"}
@@ -84,25 +89,38 @@ def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
     )
     ended = time.perf_counter()
     delivery.close()
+    return {"began": watch.began, "ended": ended, "read_seconds": read_seconds,
+            "results": watch.results[earlier:]}
+
+
+def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
+    """Return seconds and memory of `trials` trials, with `earlier` ones in the study already."""
+    began = time.perf_counter()
+    run = run_study("overhead:nothing", trials, workers, 2 * workers, earlier)
     return {
-        "milliseconds": (ended - watch.began) / trials * 1000,
-        "startup_seconds": watch.began - began,
+        "milliseconds": (run["ended"] - run["began"]) / trials * 1000,
+        "startup_seconds": run["began"] - began,
         "memory_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-        "read_seconds": read_seconds,
+        "read_seconds": run["read_seconds"],
     }
 
 
 class Watch:
-    """Notes when the first trial is sent out."""
+    """Notes when the first trial is sent out, and what comes back."""
 
-    began = 0.0
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.results: list[Any] = []
 
     def trial_started(self, trial: object) -> None:
         self.began = self.began or time.perf_counter()
 
     def round_started(self, *_: object) -> None: ...
     def trial_progressed(self, progress: object) -> None: ...
-    def trial_ended(self, result: object) -> None: ...
+
+    def trial_ended(self, result: object) -> None:
+        self.results.append(result)
+
     def note(self, text: str) -> None: ...
 
 
