@@ -25,7 +25,7 @@ from hpo.search_space import (
     from_table,
     to_table,
 )
-from hpo.trial import EpochMetrics, State, Trial, TrialResult
+from hpo.trial import EpochMetrics, Identity, State, Trial, TrialResult
 from hpo.workers import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
@@ -83,6 +83,8 @@ class Recorded:
     `results` are in order of round and number, with every epoch of the searched metric and the
     last epoch of all. `spent` are the deleted ones, as failed. `runs` leads from (round, number)
     to the run of a result, `attempts` to the attempt and run of one that began without an end.
+    `repeats` are those of trials in `results`, in order of identity; they are no results, and
+    `repeat_attempts` those that began without an end, or whose trial is gone.
     """
 
     experiment_id: str
@@ -92,6 +94,8 @@ class Recorded:
     runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
     attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
     looks: Sequence[Look] = ()  # at the test set
+    repeats: Sequence[TrialResult] = ()
+    repeat_attempts: Mapping[Identity, tuple[int, str]] = field(default_factory=dict)
 
 
 class Tracking:
@@ -110,7 +114,8 @@ class Tracking:
         self._client = _translated(lambda: MlflowClient(uri))
         self._experiments: dict[str, str] = {}
         self._rounds: dict[tuple[str, int], str] = {}
-        self._running: dict[tuple[str, int, int, int], tuple[str, int]] = {}
+        self._confirmations: dict[str, str] = {}
+        self._running: dict[tuple[str, Identity, int], tuple[str, int]] = {}
         self._claims: dict[str, tuple[str, int]] = {}  # study -> run with the claim, its number
 
     # studies
@@ -279,6 +284,8 @@ class Tracking:
         """
         from mlflow.exceptions import MlflowException
 
+        if study in self._claims:
+            return
         experiment_id = self._experiments[study]
         rounds = list(self._runs(experiment_id, "tags.kind = 'round'"))
         first = min(rounds, key=lambda run: (int(run.data.tags["round"]), run.info.start_time))
@@ -349,9 +356,8 @@ class Tracking:
         Raises RecordRefused where the run, its round or the experiment was deleted.
         """
         trial = result.trial
-        key = (study, trial.round, trial.number, result.attempt)
-        if (study, trial.round) not in self._rounds:
-            raise RecordRefused(f"round {trial.round} was deleted")
+        key = (study, trial.identity, result.attempt)
+        self._parent(study, trial)
         run_id, told = self._running.get(key, (None, 0))
         tags = _result_tags(result, metric)
 
@@ -374,7 +380,7 @@ class Tracking:
     def show(self, study: str, progress: Progress) -> None:
         """Record the epochs of a trial that still runs, for those who watch."""
         trial = progress.trial
-        key = (study, trial.round, trial.number, progress.attempt)
+        key = (study, trial.identity, progress.attempt)
 
         def write() -> None:
             run_id, told = self._running.get(key, (None, 0))
@@ -391,7 +397,7 @@ class Tracking:
 
     def abandon(self, study: str, trial: Trial, attempt: int) -> None:
         """Delete what was shown of an attempt that was lost."""
-        run_id, _ = self._running.pop((study, trial.round, trial.number, attempt), ("", 0))
+        run_id, _ = self._running.pop((study, trial.identity, attempt), ("", 0))
         if run_id:
             self.discard(run_id)
 
@@ -439,6 +445,7 @@ class Tracking:
                 spent[identity] = TrialResult(_trial(run), State.FAILED, message="deleted")
         for round_ in rounds.values():
             self._rounds[study, round_.number] = round_.run_id
+        repeats, repeat_attempts = self._repeats(study, metric, results)
         return Recorded(
             experiment_id,
             tuple(sorted(rounds.values(), key=lambda r: r.number)),
@@ -447,9 +454,63 @@ class Tracking:
             runs,
             attempts,
             tuple(looks[number] for number in sorted(looks)),
+            repeats,
+            repeat_attempts,
         )
 
     # the end of a study
+
+    def start_confirmation(self, study: str) -> None:
+        """Record that trials are about to be repeated, unless some were already."""
+        if study in self._confirmations:
+            return
+        experiment_id = self._experiments[study]
+
+        def write() -> str:
+            run = next(self._runs(experiment_id, "tags.kind = 'confirmation'"), None)
+            run = run or self._client.create_run(
+                experiment_id, run_name="confirmation", tags={"kind": "confirmation"}
+            )
+            run_id: str = run.info.run_id
+            return run_id
+
+        self._confirmations[study] = _translated(write)
+
+    def end_confirmation(self, study: str, note: str) -> None:
+        """Record what came of the repeats, in Markdown."""
+        run_id = self._confirmations[study]
+
+        def write() -> None:
+            self._client.set_tag(run_id, "mlflow.note.content", note)
+            self._client.set_terminated(run_id, "FINISHED")
+
+        _translated(write)
+
+    def _repeats(
+        self, study: str, metric: str, results: Mapping[tuple[int, int], TrialResult]
+    ) -> tuple[Sequence[TrialResult], Mapping[Identity, tuple[int, str]]]:
+        """Return the repeats of trials in `results`, and attempts that lead to none."""
+        experiment_id = self._experiments[study]
+        parents = [
+            run.info.run_id for run in self._runs(experiment_id, "tags.kind = 'confirmation'")
+        ]
+        self._confirmations.pop(study, None)
+        if not parents:
+            return (), {}
+        self._confirmations[study] = parents[0]
+        repeats: dict[Identity, TrialResult] = {}
+        attempts: dict[Identity, tuple[int, str]] = {}
+        for run in self._runs(experiment_id, "tags.kind = 'repeat'"):
+            tags, trial = run.data.tags, _trial(run)
+            if tags.get("mlflow.parentRunId") not in parents:
+                continue  # its confirmation was deleted, and took it along
+            found = results.get((trial.round, trial.number))
+            same = found is not None and found.trial.hyperparameters == trial.hyperparameters
+            if same and "state" in tags and run.info.status != "RUNNING":
+                repeats[trial.identity] = _result(run, metric)
+            elif attempts.get(trial.identity, (0, ""))[0] < int(tags["attempt"]):
+                attempts[trial.identity] = int(tags["attempt"]), run.info.run_id
+        return tuple(repeats[identity] for identity in sorted(repeats)), attempts
 
     def start_evaluation(self, study: str, params: Mapping[str, str], files: Path) -> str:
         """Record that trained models are about to be judged; return the id of the run."""
@@ -538,22 +599,36 @@ class Tracking:
     def _create_trial(
         self, study: str, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
     ) -> str:
+        name, own = f"trial {trial.number}", {"kind": "trial"}
+        if trial.repeat:
+            name += f" of round {trial.round}, repeat {trial.repeat}"
+            own = {
+                "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
+            }
         run = self._client.create_run(
             self._experiments[study],
             start_time=int(started * 1000),
-            run_name=f"trial {trial.number}",
+            run_name=name,
             tags={
-                "mlflow.parentRunId": self._rounds[study, trial.round],
-                "kind": "trial",
+                "mlflow.parentRunId": self._parent(study, trial),
                 "round": str(trial.round),
                 "number": str(trial.number),
                 "attempt": str(attempt),
                 "seed": str(trial.seed),
+                **own,
                 **tags,
             },
         )
         run_id: str = run.info.run_id
         return run_id
+
+    def _parent(self, study: str, trial: Trial) -> str:
+        """Return the run that a trial or its repeat belongs under."""
+        if (study, trial.round) not in self._rounds:
+            raise RecordRefused(f"round {trial.round} was deleted")
+        if trial.repeat and study not in self._confirmations:
+            raise RecordRefused("the confirmation was deleted")
+        return self._confirmations[study] if trial.repeat else self._rounds[study, trial.round]
 
     def _log(
         self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
@@ -581,12 +656,17 @@ class Tracking:
 
         found = self._client.search_runs(
             [self._experiments[study]],
-            f"tags.kind = 'trial' and tags.round = '{trial.round}' and "
-            f"tags.number = '{trial.number}' and tags.attempt = '{attempt}'",
+            f"tags.kind = '{'repeat' if trial.repeat else 'trial'}' and "
+            f"tags.round = '{trial.round}' and tags.number = '{trial.number}' and "
+            f"tags.attempt = '{attempt}'",
             ViewType.ALL,
         )
-        parent = self._rounds[study, trial.round]
-        ours = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent]
+        parent = self._parent(study, trial)
+        ours = [
+            run for run in found
+            if _trial(run).identity == trial.identity and "superseded" not in run.data.tags
+            and run.data.tags.get("mlflow.parentRunId") == parent
+        ]
         if any(run.info.lifecycle_stage == "deleted" for run in ours):
             raise RecordRefused(f"trial {trial.number} of round {trial.round} was deleted")
         return ours[0].info.run_id if ours else None
@@ -737,7 +817,10 @@ def _result(run: "Run", metric: str) -> TrialResult:
 
 def _trial(run: "Run") -> Trial:
     tags = run.data.tags
-    return Trial(int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]))
+    return Trial(
+        int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]),
+        repeat=int(tags.get("repeat", 0)), resplit=tags.get("resplit") == "true",
+    )
 
 
 def _looks_taken(run: "Run") -> dict[int, Look]:
