@@ -539,13 +539,15 @@ def search(ran: Mapping[str, Ran]) -> Section:
     right.set(xlabel="trial", ylabel="learning rate", yscale="log",
               title="where they look")
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    moved = describe(book.recorded.rounds[1].search_space["learning_rate"])
+    proposed = book.recorded.rounds[1]
+    moved = describe(proposed.search_space["learning_rate"])
+    reasons = "; ".join(f"{move['name']}, {move['reason']}" for move in proposed.proposal)
     return figure, table, _verdict(
         numbers["TPE"][1] > numbers["random"][1],
         f"half of TPE's trials reach {_percent(numbers['TPE'][1])}, of random search's "
         f"{_percent(numbers['random'][1])}; the best are {_percent(numbers['TPE'][0])} and "
         f"{_percent(numbers['random'][0])}. For its second round `hpo` proposed learning rates "
-        f"from {moved}, and found {_percent(top.value or 0)}.",
+        f"from {moved}, and found {_percent(top.value or 0)}. Its reasons: {reasons}.",
     )
 
 
