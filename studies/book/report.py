@@ -261,8 +261,7 @@ def activations(ran: Mapping[str, Ran]) -> Section:
     this = ran["activations"]
     kinds = {"std 1": "std 1", "std 0.01": "std 0.01", "xavier": "Xavier", "he": "He"}
     figure, grid = _figure(8, 6.2, 3, 4, sharex=True, sharey="row")
-    table = [["activation", *(f"{title}: std of layers 1 → 5, evenness"
-                              for title in kinds.values())]]
+    table = [["", *kinds.values()]]
     evenness: dict[tuple[str, str], float] = {}
     stds: dict[tuple[str, str], list[float]] = {}
     for row, (activation, (low, high)) in zip(grid, BOUNDS.items(), strict=True):
@@ -283,7 +282,7 @@ def activations(ran: Mapping[str, Ran]) -> Section:
             axes.set(xticks=range(1, 6), ylim=(low, high))
             if activation == "sigmoid":
                 axes.set_title(title)
-            cells.append(f"{std[0]:.2g} → {std[-1]:.2g}, {result.value:.2f}")
+            cells.append(f"{std[0]:.2g} → {std[-1]:.2g}; {result.value:.2f}")
         row[0].set_ylabel(f"{cells[0]} puts out")
         table.append(cells)
     for axes in grid[-1]:
@@ -301,7 +300,7 @@ def activations(ran: Mapping[str, Ran]) -> Section:
     return figure, table, _verdict(
         holds,
         f"under ReLU the spread falls from {xavier[0]:.2g} to {xavier[-1]:.2g} with Xavier, stays "
-        f"with He ({he[0]:.2g} to {he[-1]:.2g}), and is {small[-1]:.0e} in layer 5 with std 0.01.",
+        f"with He ({he[0]:.2g} to {he[-1]:.2g}), and is {small[-1]:.2g} in layer 5 with std 0.01.",
     )
 
 
@@ -555,7 +554,7 @@ def cnn(ran: Mapping[str, Ran]) -> Section:
     """Draw what a convolutional network learns in three epochs."""
     this = ran["cnn"]
     figure, axes = _figure(6, 3.2)
-    table = [["learning rate", "epoch 1", "epoch 2", "epoch 3", "seconds an epoch"]]
+    table = [["learning rate", "epoch 1", "epoch 2", "epoch 3"]]
     colors = dict(zip(sorted(this.study.search_space["learning_rate"].choices),
                       (GREEN, BLUE, VERMILION), strict=True))
     best = 0.0
@@ -564,7 +563,7 @@ def cnn(ran: Mapping[str, Ran]) -> Section:
         curve = this.curve(result, "validation_accuracy")
         axes.plot(range(1, len(curve) + 1), curve, "-o", ms=4, color=color,
                   label=f"learning rate {_rate(rate)}")
-        table.append([_rate(rate), *map(_percent, curve), f"{result.seconds / result.epochs:.0f}"])
+        table.append([_rate(rate), *map(_percent, curve)])
         best = max(best, curve[-1])
     axes.set(xlabel="epoch", ylabel="validation accuracy", xticks=(1, 2, 3))
     axes.legend(loc="lower right")
