@@ -20,7 +20,8 @@ from hpo.workers import Lost, Progress
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
 CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
-BACKLOG = 200  # results that may wait for a record that answers, before the search waits too
+BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
+SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
 
 class Record(Protocol):
@@ -169,7 +170,7 @@ class Delivery(threading.Thread):
 
     def show(self, progress: Progress) -> None:
         """Put epochs of a running trial in the queue; they may be left out."""
-        if self._queue.qsize() < BACKLOG and not self._away:
+        if self._queue.qsize() < SHOWN and not self._away:
             self._queue.put(progress)
 
     def abandon(self, lost: Lost) -> None:
