@@ -505,7 +505,7 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def wait(condition: Callable[[], bool], said: Callable[[], str], seconds: float = 60) -> None:
+def wait(condition: Callable[[], bool], said: Callable[[], str], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds:g} s\n{said()}"
