@@ -23,14 +23,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import figures, predictor
+from hpo import confirmation, figures, predictor
 from hpo.data import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.predictor import Predictor, Preprocessing
 from hpo.study import Study
 from hpo.tracking import Look, Recorded, Tracking
-from hpo.trial import Trial, TrialResult, is_finite, rank
+from hpo.trial import Trial, TrialResult, is_finite
 from hpo.workers import limit_threads
 
 Z = 1.959963984540054  # of the normal distribution, for intervals of 95 %
@@ -114,7 +114,7 @@ class Member:
     """A trial that was trained once more: for how many epochs, and its own score."""
 
     trial: Trial
-    value: float  # what it was chosen by: the searched metric on the validation rows
+    value: float  # what it was chosen by: the searched metric on validation rows, or its mean
     epochs: int
     score: Score
 
@@ -255,8 +255,11 @@ def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
 
 
 def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
-    """Return the best `top` trials; raise InputError where there are not so many."""
-    ranked = rank(recorded.results, study.direction)
+    """Return the best `top` trials, by the mean of their repeats where they were confirmed.
+
+    Raises InputError where there are not so many.
+    """
+    ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
     if len(ranked) < top:
         raise InputError(
             f"{study.name} has {len(ranked)} complete trials, fewer than {top}; "

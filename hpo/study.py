@@ -107,6 +107,15 @@ class Resources(BaseModel):
     cpus: int = Field(default=1, ge=1)
 
 
+class ConfirmSettings(BaseModel):
+    """The table [confirm]: how many of the best trials are trained again, and how often."""
+
+    model_config = _STRICT
+    top: int = Field(default=5, ge=1)
+    repeats: int = Field(default=3, ge=1)
+    resplit: bool = False  # on training and validation rows that are drawn anew each time
+
+
 class _Range(BaseModel):
     """A range in [search_space], before it is known what kind of number it holds."""
 
@@ -173,6 +182,7 @@ class Study(BaseModel):
     start: tuple[dict[str, Any], ...] = ()
     budget: Budget = Budget()
     resources: Resources = Resources()
+    confirm: ConfirmSettings | None = None
 
     @field_validator("name")
     @classmethod
@@ -389,6 +399,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("round",): list(RoundSettings.model_fields),
     ("budget",): list(Budget.model_fields),
     ("resources",): list(Resources.model_fields),
+    ("confirm",): list(ConfirmSettings.model_fields),
 }
 
 

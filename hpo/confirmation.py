@@ -1,0 +1,199 @@
+"""Confirmation ranks the best trials by their repeats: the best of many values is mostly luck.
+
+A value that was selected for being high does not enter the mean of the repeats. Of a study that
+was confirmed both on its own validation rows and on fresh ones, the fresh ones count: the luck
+of the split is in them as well.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from hpo import narrowing
+from hpo.trial import Direction, State, Trial, TrialResult, rank, trial_seed
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A trial as it was found, and its repeats."""
+
+    found: TrialResult
+    repeats: tuple[TrialResult, ...]
+
+    @cached_property
+    def values(self) -> list[float]:
+        """The values of the repeats that are complete."""
+        return [r.value for r in self.repeats if r.state is State.COMPLETE and r.value is not None]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values; NaN where there is none."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the mean; NaN where there are fewer than two values."""
+        count = len(self.values)
+        return float(np.std(self.values, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+
+    def count(self, state: State) -> int:
+        """Return how many repeats ended so."""
+        return sum(r.state is state for r in self.repeats)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every repeat led to a value."""
+        return len(self.values) == len(self.repeats)
+
+
+def repeats_of(
+    best: Sequence[TrialResult], study_seed: int, repeats: int, resplit: bool
+) -> list[Trial]:
+    """Return the repeats of trials, all first repeats before the second ones."""
+    return [
+        replace(
+            r.trial, seed=trial_seed(study_seed, r.trial.round, r.trial.number, repeat),
+            cut_offs=None, repeat=repeat, resplit=resplit,
+        )
+        for repeat in range(1, repeats + 1)
+        for r in best
+    ]
+
+
+def confirmed(
+    results: Sequence[TrialResult], repeats: Sequence[TrialResult], resplit: bool | None = None
+) -> dict[tuple[int, int], Confirmation]:
+    """Return the trials that were repeated, by round and number.
+
+    `resplit` says which repeats count; None: those on fresh splits where there are any.
+    """
+    if resplit is None:
+        resplit = any(r.trial.resplit for r in repeats)
+    groups: dict[tuple[int, int], list[TrialResult]] = {}
+    for repeat in repeats:
+        if repeat.trial.resplit == resplit:
+            groups.setdefault((repeat.trial.round, repeat.trial.number), []).append(repeat)
+    found = {(r.trial.round, r.trial.number): r for r in results if r.state is State.COMPLETE}
+    return {
+        identity: Confirmation(found[identity], tuple(group))
+        for identity, group in groups.items()
+        if identity in found
+    }
+
+
+def in_order(trials: Sequence[Confirmation], direction: Direction) -> list[Confirmation]:
+    """Return trials by their mean, best first, those with a diverged or failed repeat last."""
+    sign = -1.0 if direction == "maximize" else 1.0
+
+    def key(trial: Confirmation) -> tuple[bool, float, int, int]:
+        mean = sign * trial.mean if trial.values else math.inf
+        return not trial.is_sound, mean, trial.found.trial.round, trial.found.trial.number
+
+    return sorted(trials, key=key)
+
+
+def ranked(
+    results: Sequence[TrialResult], repeats: Sequence[TrialResult], direction: Direction
+) -> list[TrialResult]:
+    """Return the complete trials as `rank` does, those that were confirmed first, by their mean.
+
+    The mean then is their value. Trials with a diverged or failed repeat come last.
+    """
+    known = confirmed(results, repeats)
+    order = in_order(list(known.values()), direction)
+    sound = [replace(trial.found, value=trial.mean) for trial in order if trial.is_sound]
+    others = [
+        r for r in rank(results, direction) if (r.trial.round, r.trial.number) not in known
+    ]
+    return sound + others + [trial.found for trial in order if not trial.is_sound]
+
+
+def unconfirmed_best(
+    results: Sequence[TrialResult], repeats: Sequence[TrialResult], direction: Direction
+) -> str:
+    """Return a line where some trials are confirmed, but not that of the best value; or ""."""
+    known = confirmed(results, repeats)
+    best = next(iter(rank(results, direction)), None)
+    if not known or best is None or (best.trial.round, best.trial.number) in known:
+        return ""
+    return (
+        f"the best value, {best.value:.4f}, is that of {_name(best.trial)}, which is not "
+        "confirmed yet: `hpo confirm`"
+    )
+
+
+def means(
+    results: Sequence[TrialResult], repeats: Sequence[TrialResult]
+) -> narrowing.Confirmed:
+    """Return the means for narrowing; that of a trial of which a repeat diverged is NaN."""
+    return {
+        identity: (math.nan if trial.count(State.DIVERGED) else trial.mean, len(trial.repeats))
+        for identity, trial in confirmed(results, repeats).items()
+        if trial.values or trial.count(State.DIVERGED)
+    }
+
+
+def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
+    """Return a line for each trial whose place changed, and for each with a broken repeat.
+
+    `trials` are in the order of their means; the places are among them.
+    """
+    before = [r.trial for r in rank([trial.found for trial in trials], direction)]
+    lines = []
+    for place, trial in enumerate(trials, start=1):
+        name, old = _name(trial.found.trial), before.index(trial.found.trial) + 1
+        if old != place:
+            lines.append(f"{name} {'falls' if place > old else 'rises'} from {old} to {place}")
+        for state in (State.DIVERGED, State.FAILED):
+            if trial.count(state):
+                count = f"{trial.count(state)} of its {len(trial.repeats)} repeats {state.value}"
+                lines.append(f"{name} ranks last: {count}")
+    return lines
+
+
+def note(trials: Sequence[Confirmation], metric: str, direction: Direction) -> str:
+    """Return the ranking in Markdown, for the record."""
+    fresh = " on fresh splits" if any(r.trial.resplit for r in trials[0].repeats) else ""
+    lines = [
+        f"The best trials, trained again{fresh}: {metric} as found, and mean and standard error "
+        "of the repeats.\n",
+        "| place | round | trial | found | mean | standard error | repeats |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for place, trial in enumerate(trials, start=1):
+        found, mean, error = (
+            "" if number is None or math.isnan(number) else f"{number:.4f}"
+            for number in (trial.found.value, trial.mean, trial.standard_error)
+        )
+        lines.append(
+            f"| {place} | {trial.found.trial.round} | {trial.found.trial.number} | {found} | "
+            f"{mean} | {error} | {len(trial.values)} |"
+        )
+    return "\n".join([*lines, "", *(f"- {line}" for line in changes(trials, direction))])
+
+
+def to_table(trials: Sequence[Confirmation], direction: Direction) -> list[dict[str, object]]:
+    """Return plain values for JSON, in the order of the means."""
+    before = [r.trial for r in rank([trial.found for trial in trials], direction)]
+    return [
+        {
+            "round": trial.found.trial.round,
+            "number": trial.found.trial.number,
+            "value": trial.found.value,
+            "mean": None if math.isnan(trial.mean) else trial.mean,
+            "standard_error": None if math.isnan(trial.standard_error) else trial.standard_error,
+            "values": trial.values,
+            **{state.value: trial.count(state) for state in (State.DIVERGED, State.FAILED)},
+            "place": place,
+            "found_place": before.index(trial.found.trial) + 1,
+            "hyperparameters": dict(trial.found.trial.hyperparameters),
+        }
+        for place, trial in enumerate(trials, start=1)
+    ]
+
+
+def _name(trial: Trial) -> str:
+    return f"trial {trial.number} of round {trial.round}"
