@@ -11,10 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,11 +26,14 @@ from hpo.errors import HPOError, InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hpo.data import Split
     from hpo.narrowing import Move
     from hpo.objective import Data
+    from hpo.outbox import Delivery
     from hpo.study import Study
+    from hpo.terminal import Display
     from hpo.tracking import Recorded, Tracking
-    from hpo.trial import TrialResult
+    from hpo.trial import Direction, TrialResult
     from hpo.workers import Workers
 
 DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -43,6 +46,16 @@ tracking_uri = click.option(
 figures_folder = click.option(
     "--figures", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
     help="Write the figures to DIR as PNG files.",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]"
+)
+ray_address_option = click.option(
+    "--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
+    help="An existing Ray cluster to use.  [RAY_ADDRESS]",
+)
+inline_option = click.option(
+    "--inline", is_flag=True, help="Train in this process, without Ray."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 study_argument = click.argument("study")
@@ -85,14 +98,13 @@ def hpo() -> None:
 @file_argument
 @click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all.")
 @click.option("--trials", type=click.IntRange(1), help="Trials of each new round.")
-@click.option("--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]")
+@workers_option
 @click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
               help="Overrule a range of the next round; may be repeated.")
 @click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds.")
 @tracking_uri
-@click.option("--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
-              help="An existing Ray cluster to use.  [RAY_ADDRESS]")
-@click.option("--inline", is_flag=True, help="Train in this process, without Ray.")
+@ray_address_option
+@inline_option
 def run(
     file: Path,
     rounds: int | None,
@@ -109,9 +121,8 @@ def run(
     Run again, it finds all done and does nothing; interrupted, the same command goes on.
     """
     from hpo import service
-    from hpo.outbox import Delivery, Outbox
     from hpo.study import parse_ranges, read
-    from hpo.terminal import Display
+    from hpo.trial import State
 
     study = read(file)
     if trials is not None:
@@ -121,50 +132,84 @@ def run(
         parse_ranges(ranges, study),
         keep_ranges,
     )
-    uri = _absolute(tracking_uri)
-    outbox_path = _outbox_path(uri, study.name)
-    first_time = not outbox_path.exists()
-    _stop_on_termination()
-    with (
-        closing(Outbox(outbox_path)) as outbox,
-        Display(study) as display,
-        ThreadPoolExecutor(1) as beside,
-        ExitStack() as at_the_end,
-    ):
-        display.waiting("opening the record")
-        opening = beside.submit(_open_record, uri, study.name)  # MLflow takes a while to import
-        split = _load_data(study)
+    with _session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
+        record, dataset = session.record, asdict(session.split.description)
+        ran = service.run(
+            study, command, record, session.recorded, session.delivery, dataset,
+            session.start_workers, session.display, lambda *known: _illustrate(record, *known),
+        )
+        if study.confirm is not None:
+            recorded = record.read(study.name)
+            if recorded and any(r.state is State.COMPLETE for r in recorded.results):
+                ran |= service.confirm(
+                    study, study.confirm, record, recorded, session.delivery, dataset,
+                    session.start_workers, session.display,
+                )
+    _finish(session.display.console, study, record, ran, command.rounds)
 
-        def start_workers() -> "Workers":
-            display.waiting("starting workers")
-            return _start_workers(study, split.data, inline, ray_address, workers)
 
-        ready = None
-        if first_time and not inline:  # then there is something to run, and Ray takes a while too
-            ready = start_workers()
-            at_the_end.callback(ready.close)
-        try:
-            record, recorded = opening.result()
-            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
-            at_the_end.callback(_release, record, study.name)
-            at_the_end.callback(delivery.close)
-            delivery.start()
-            if outbox.waiting():
-                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
-                delivery.finish(service.PATIENCE_SECONDS)
-                recorded = record.read(study.name)
-            ran = service.run(
-                study, command, record, recorded, delivery, asdict(split.description),
-                lambda: ready or start_workers(), display,
-                lambda *known: _illustrate(record, *known),
-            )
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
-            display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
-            raise
-        at_the_end.close()
-        display.__exit__()
-        _finish(display.console, study, record, ran, command.rounds)
+@hpo.command()
+@study_argument
+@click.option("--top", type=click.IntRange(1), help="How many of the best trials.  [5]")
+@click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]")
+@click.option("--resplit", is_flag=True,
+              help="Draw the validation rows anew each time, too; never from the test set.")
+@workers_option
+@tracking_uri
+@ray_address_option
+@inline_option
+@as_json
+def confirm(
+    study: str,
+    top: int | None,
+    repeats: int | None,
+    resplit: bool,
+    workers: int | None,
+    tracking_uri: str,
+    ray_address: str | None,
+    inline: bool,
+    as_json: bool,
+) -> None:
+    """Train the best trials of STUDY, a file, again with fresh seeds; rank them by their mean.
+
+    The best of many noisy values is too good to be true: the mean of the repeats is not. Run
+    again, it finds all done and does nothing. The table [confirm] of the file has the defaults.
+    `show`, `evaluate` and `narrow` use the means from then on.
+    """
+    from hpo import confirmation, service
+    from hpo.study import ConfirmSettings
+    from hpo.terminal import confirmation_parts
+
+    parsed = _read_file(study, "confirm")
+    given = {"top": top, "repeats": repeats, "resplit": resplit or None}
+    settings = (parsed.confirm or ConfirmSettings()).model_copy(
+        update={key: value for key, value in given.items() if value is not None}
+    )
+    _require_file(_absolute(tracking_uri))
+    shown = sys.stderr if as_json else sys.stdout
+    with _session(parsed, tracking_uri, inline, ray_address, workers, shown) as session:
+        name, recorded = _found(session.record, study)
+        ran = service.confirm(
+            parsed, settings, session.record, recorded, session.delivery,
+            asdict(session.split.description), session.start_workers, session.display,
+        )
+        if not ran:
+            session.display.note("every repeat is on record already: nothing to run")
+        if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
+            session.display.note("show, evaluate and narrow go by the repeats with --resplit")
+        order = service.ranking(parsed, settings, _found(session.record, study)[1])
+    if as_json:
+        summary = {
+            "study": name, "metric": parsed.metric, "direction": parsed.direction,
+            **settings.model_dump(),
+            "trials": confirmation.to_table(order, parsed.direction),
+            "changes": confirmation.changes(order, parsed.direction),
+        }
+        click.echo(json.dumps(summary, indent=2))
+        return
+    console = _console()
+    for part in confirmation_parts(order, parsed.metric, parsed.direction):
+        console.print(part)
 
 
 @hpo.command()
@@ -220,7 +265,9 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     if not recorded.rounds:
         raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
     last = recorded.rounds[-1]
-    moves = service.propose(last, recorded.results, service.acceptance(last))
+    moves = service.propose(
+        last, recorded.results, recorded.repeats, service.acceptance(last)
+    )
     tables = [service.move_table(move) for move in moves]
     drawn = {}
     if figures is not None:
@@ -290,16 +337,10 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     They are trained on training plus validation rows, for the recorded number of epochs. That the
     test set is spent is recorded with the result; the model goes to MLflow.
     """
-    from hpo import evaluation, service
-    from hpo.study import read
+    from hpo import confirmation, evaluation, service
     from hpo.terminal import Retraining, evaluation_tables
 
-    if not study.endswith(".toml"):
-        raise InputError(
-            f"{study}: evaluate needs the study file (.toml), which says what the data is and how "
-            "it is split"
-        )
-    parsed = read(Path(study))
+    parsed = _read_file(study, "evaluate")
     record = _existing_record(tracking_uri)
     name, recorded = _found(record, study)
     if not recorded.rounds:
@@ -311,6 +352,11 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
         service.refuse_changes(parsed, last, asdict(split.description), listener.note)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
+        better = confirmation.unconfirmed_best(
+            recorded.results, recorded.repeats, parsed.direction
+        )
+        if better:
+            listener.note(better)
         result = evaluation.evaluate(
             parsed, split, recorded, record, listener, top=top, again=again
         )
@@ -379,7 +425,8 @@ def show(
     hyperparameters, the best value so far, and the ranges proposed for the next round. They
     also stand under Artifacts of each round's run in MLflow, as of its end.
     """
-    from hpo.trial import State, rank
+    from hpo import confirmation
+    from hpo.trial import State
 
     name, recorded = _recorded(study, tracking_uri)
     summary = _summary(name, recorded, round_number)
@@ -408,7 +455,12 @@ def show(
     console.print(f"[bold]{_escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
     console.print(rounds_table(summary["rounds"], spaces))
     console.print()
-    console.print(best_trials(rank(results, summary["direction"])[:top], summary["metric"]))
+    ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
+    known = confirmation.confirmed(results, recorded.repeats)
+    console.print(best_trials(ranked[:top], summary["metric"], known))
+    better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
+    if better:
+        console.print(f"\n{_escaped(better)}")
     if recorded.looks:
         console.print(f"\ntest set {_escaped(_spent(recorded))}")
     for r in results:
@@ -457,10 +509,15 @@ def ui(study: str | None, port: int, tracking_uri: str) -> None:
                    "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
               "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    _stop_on_termination()
+    process = subprocess.Popen(server, env=environment, start_new_session=True)
     try:
-        code = subprocess.run(server, env=environment, check=False).returncode
+        code = process.wait()
     except KeyboardInterrupt:
         return
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; is port {port} taken?")
 
@@ -608,6 +665,91 @@ def _require_file(uri: str) -> None:
         )
 
 
+@dataclass
+class _Session:
+    """What a command that trains works with: the record, the way to it, data and workers."""
+
+    record: "Tracking"
+    recorded: "Recorded | None"
+    delivery: "Delivery"
+    split: "Split"
+    display: "Display"
+    start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
+
+
+@contextlib.contextmanager
+def _session(
+    study: "Study",
+    tracking_uri: str,
+    inline: bool,
+    ray_address: str | None,
+    workers: int | None,
+    file: TextIO,
+) -> Iterator[_Session]:
+    """Open what a command that trains works with; close it in the end, however that comes."""
+    from hpo import service
+    from hpo.outbox import Delivery, Outbox
+    from hpo.terminal import Display
+
+    uri = _absolute(tracking_uri)
+    outbox_path = _outbox_path(uri, study.name)
+    first_time = not outbox_path.exists()
+    _stop_on_termination()
+    with (
+        closing(Outbox(outbox_path)) as outbox,
+        Display(study, file) as display,
+        ThreadPoolExecutor(1) as beside,
+        ExitStack() as at_the_end,
+    ):
+        display.waiting("opening the record")
+        opening = beside.submit(_open_record, uri, study.name)  # MLflow takes a while to import
+        split = _load_data(study)
+        ready: list[Workers] = []
+
+        def close_idle() -> None:
+            while ready:
+                ready.pop().close()
+
+        def start_workers(repeat: int = 0) -> "Workers":
+            if ready and not repeat:
+                return ready.pop()
+            close_idle()  # of two Rays in one process the second would be refused
+            display.waiting("starting workers")
+            data = _load_data(study, repeat).data if repeat else split.data
+            return _start_workers(study, data, inline, ray_address, workers)
+
+        if first_time and not inline:  # then there is something to run, and Ray takes a while too
+            ready.append(start_workers())
+            at_the_end.callback(close_idle)
+        try:
+            record, recorded = opening.result()
+            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
+            at_the_end.callback(_release, record, study.name)
+            at_the_end.callback(delivery.close)
+            delivery.start()
+            if outbox.waiting():
+                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
+                delivery.finish(service.PATIENCE_SECONDS)
+                recorded = record.read(study.name)
+            yield _Session(record, recorded, delivery, split, display, start_workers)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
+            display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
+            raise
+
+
+def _read_file(study: str, command: str) -> "Study":
+    """Read a study file; raise InputError where a name was given."""
+    from hpo.study import read
+
+    if not study.endswith(".toml"):
+        raise InputError(
+            f"{study}: {command} needs the study file (.toml), which says what the data is and "
+            "how it is split"
+        )
+    return read(Path(study))
+
+
 def _open_record(uri: str, study: str) -> "tuple[Tracking, Recorded | None]":
     from hpo.tracking import Tracking
 
@@ -652,7 +794,7 @@ def _draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
 
     last = recorded.rounds[-1]
     known = [r for r in recorded.results if r.trial.round <= last.number]
-    moves = service.propose(last, known, service.acceptance(last))
+    moves = service.propose(last, known, recorded.repeats, service.acceptance(last))
     return figures.write(recorded, moves, record.history, folder)
 
 
@@ -708,11 +850,12 @@ def _release(record: "Tracking", study: str) -> None:
         record.release(study)
 
 
-def _load_data(study: "Study") -> Any:
+def _load_data(study: "Study", repeat: int = 0) -> "Split":
     from hpo.data import load
 
+    folder = study.path.absolute().parent
     try:
-        split = load(study.data, seed=study.seed, folder=study.path.absolute().parent)
+        split = load(study.data, seed=study.seed, folder=folder, repeat=repeat)
     except InputError as error:
         raise InputError(f"{study.path}: {error}") from error
     yielded = study.objective.metrics[split.data.task]
@@ -728,11 +871,12 @@ def _summary(
     name: str, recorded: "Recorded", only: int | None = None
 ) -> dict[str, Any]:
     """Return a study as plain values, as `hpo show --json` prints it."""
+    from hpo import confirmation
     from hpo.search_space import to_table
-    from hpo.trial import State
+    from hpo.trial import State, rank
 
     settings = recorded.rounds[0].settings if recorded.rounds else {}
-    direction = settings.get("direction")
+    direction: Direction = settings.get("direction", "maximize")
     rounds = []
     for round_ in recorded.rounds:
         if only not in (None, round_.number):
@@ -748,23 +892,20 @@ def _summary(
                 },
                 "trials": len(results),
                 **{s.value: sum(r.state is s for r in results) for s in State},
-                "best": _best(results, direction),
+                "best": _best(rank(results, direction)),
             }
         )
     shown = [r for r in recorded.results if only in (None, r.trial.round)]
     return {
         "study": name,
         "metric": settings.get("metric"),
-        "direction": direction,
+        "direction": settings.get("direction"),
         "rounds": rounds,
-        "best": _best(shown, direction),
+        "best": _best(confirmation.ranked(shown, recorded.repeats, direction)),
     }
 
 
-def _best(results: "Sequence[TrialResult]", direction: Any) -> dict[str, Any] | None:
-    from hpo.trial import rank
-
-    ranked = rank(results, direction)
+def _best(ranked: "Sequence[TrialResult]") -> dict[str, Any] | None:
     if not ranked:
         return None
     best = ranked[0]
@@ -780,18 +921,20 @@ def _finish(
     console: "Console", study: "Study", record: "Tracking", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
+    from hpo import confirmation
     from hpo.terminal import best_trials
-    from hpo.trial import rank
 
     recorded = record.read(study.name)
     assert recorded is not None
+    done = max(r.number for r in recorded.rounds if r.ended)
+    rounds = max(rounds, done)
     if not ran:
-        done = max(r.number for r in recorded.rounds if r.ended)
         console.print(f"{_escaped(study.name)} has {done} rounds already: nothing to run")
         rounds = done
     console.print("\n[bold]best trials[/bold]")
-    ranked = rank(recorded.results, study.direction)
-    console.print(best_trials(ranked[:5], study.metric))
+    ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
+    known = confirmation.confirmed(recorded.results, recorded.repeats)
+    console.print(best_trials(ranked[:5], study.metric, known))
     file = shlex.quote(str(study.path))
     console.print(_escaped(
         f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from hpo import confirmation
 from hpo import objective as objectives
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.narrowing import Move, narrow
@@ -25,10 +26,10 @@ from hpo.search_space import (
     to_table,
     with_range,
 )
-from hpo.study import Study, refused
+from hpo.study import ConfirmSettings, Study, refused
 from hpo.tracking import Recorded, Round
-from hpo.trial import CutOffs, State, Trial, TrialResult, trial_seed, worse
-from hpo.workers import Event, Job, Lost, Progress, Workers, one_thread
+from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, rank, trial_seed, worse
+from hpo.workers import Job, Lost, Progress, Workers, one_thread
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -84,12 +85,24 @@ class Record(Protocol):
         """Delete the run of an attempt without a result."""
         ...
 
+    def start_confirmation(self, study: str) -> None:
+        """Record that trials are about to be repeated."""
+        ...
+
+    def end_confirmation(self, study: str, note: str) -> None:
+        """Record what came of the repeats."""
+        ...
+
 
 class Listener(Protocol):
     """Is told what happens, for those who watch."""
 
     def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
         """Take note that a round begins or goes on."""
+        ...
+
+    def confirmation_started(self, best: int, repeats: int) -> None:
+        """Take note that so many repeats of the best trials are missing."""
         ...
 
     def trial_started(self, trial: Trial) -> None:
@@ -134,14 +147,18 @@ def open_rounds(recorded: Recorded | None, rounds: int) -> range:
 
 
 def propose(
-    round_: Round, results: Sequence[TrialResult], accepts: Callable[[str, Value], bool]
+    round_: Round,
+    results: Sequence[TrialResult],
+    repeats: Sequence[TrialResult],
+    accepts: Callable[[str, Value], bool],
 ) -> tuple[Move, ...]:
-    """Return the moves of the ranges after `round_`, a pure function of the results.
+    """Return the moves of the ranges after `round_`, a pure function of results and repeats.
 
     An edge that was to move where the objective `accepts` no value stays.
     """
+    confirmed = confirmation.means(results, repeats)
     with one_thread():
-        moves = narrow(round_.search_space, results, round_.settings["direction"])
+        moves = narrow(round_.search_space, results, round_.settings["direction"], confirmed)
     return tuple(_accepted(move, accepts) for move in moves)
 
 
@@ -223,6 +240,68 @@ def run(
     return True
 
 
+def confirm(
+    study: Study,
+    settings: ConfirmSettings,
+    record: Record,
+    recorded: Recorded,
+    delivery: Delivery,
+    dataset: Mapping[str, Any],
+    start_workers: Callable[[int], Workers],
+    listener: Listener,
+) -> bool:
+    """Train the best trials again, as often as the settings say; False where they were already.
+
+    The best are those of the searched values, so that what is confirmed does not depend on what
+    came of it. `start_workers` is given a repeat, whose split the workers shall hold, or 0 for
+    that of the study. Raises InputError where there is no trial to confirm.
+    """
+    if not recorded.rounds:
+        raise InputError(f"the study {study.name!r} has no round yet; start one with `hpo run`")
+    last = recorded.rounds[-1]
+    refuse_changes(study, last, dataset, listener.note)
+    if not last.ended:
+        listener.note(f"round {last.number} has not ended: these are the best trials so far")
+    best = rank(recorded.results, study.direction)[: settings.top]
+    if not best:
+        raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
+    known = {r.trial.identity for r in recorded.repeats}
+    wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
+    missing = [trial for trial in wanted if trial.identity not in known]
+    if not missing:
+        return False
+    record.claim(study.name, listener.note)
+    _discard_attempts(record, recorded)
+    _patiently(lambda again: record.start_confirmation(study.name), listener)
+    listener.confirmation_started(len(best), len(missing))
+    for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
+        workers = start_workers(split)
+        try:
+            attempts = _Attempts(recorded.repeat_attempts, delivery, workers, listener)
+            trials = [trial for trial in missing if not split or trial.repeat == split]
+            for trial in trials:
+                attempts.submit(trial)
+            while attempts.running:
+                attempts.next_result()
+        finally:
+            workers.close()
+    _wait_for(delivery)
+    order = ranking(study, settings, _patiently(lambda again: _read(study, record), listener))
+    note = confirmation.note(order, study.metric, study.direction)
+    _patiently(lambda again: record.end_confirmation(study.name, note), listener)
+    return True
+
+
+def ranking(
+    study: Study, settings: ConfirmSettings, recorded: Recorded
+) -> list[confirmation.Confirmation]:
+    """Return the best trials by the means of their repeats."""
+    known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
+    best = rank(recorded.results, study.direction)[: settings.top]
+    trials = [known[r.trial.round, r.trial.number] for r in best]
+    return confirmation.in_order(trials, study.direction)
+
+
 def _create(study: Study, record: Record) -> Recorded:
     columns = [
         f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
@@ -241,7 +320,7 @@ def _read(study: Study, record: Record) -> Recorded:
 
 def _discard_attempts(record: Record, recorded: Recorded) -> None:
     """Delete the runs of attempts that a process which died left without a result."""
-    for _, run_id in recorded.attempts.values():
+    for _, run_id in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
         record.discard(run_id)
 
 
@@ -306,11 +385,7 @@ def _run_round(
         study, current, trials, command.ends, recorded, delivery, workers, listener
     )
     results = loop.run()
-    if not delivery.finish(PATIENCE_SECONDS):
-        raise RecordUnavailable(
-            "the record is still away; every result is on disk: "
-            "the same command delivers them and goes on"
-        )
+    _wait_for(delivery)
     tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
     if loop.stopped:
         tags["stopped"] = loop.stopped
@@ -318,6 +393,68 @@ def _run_round(
     run_id = current.run_id
     _patiently(lambda again: record.end_round(run_id, best, tags), listener)
     return loop.stopped
+
+
+def _wait_for(delivery: Delivery) -> None:
+    """Return when every result is on record."""
+    if not delivery.finish(PATIENCE_SECONDS):
+        raise RecordUnavailable(
+            "the record is still away; every result is on disk: "
+            "the same command delivers them and goes on"
+        )
+
+
+class _Attempts:
+    """Trials at the workers, sent out again where a worker dies; results go to the outbox.
+
+    `begun` holds the last attempt at a trial that an earlier process made.
+    """
+
+    def __init__(
+        self,
+        begun: Mapping[Identity, tuple[int, str]],
+        delivery: Delivery,
+        workers: Workers,
+        listener: Listener,
+    ) -> None:
+        self._latest = {identity: attempt for identity, (attempt, _) in begun.items()}
+        self._delivery, self._workers, self._listener = delivery, workers, listener
+        self.running = 0
+
+    def submit(self, trial: Trial) -> None:
+        """Hand a trial to the workers."""
+        self.running += 1
+        self._send(trial)
+
+    def next_result(self) -> TrialResult | None:
+        """Wait for the next event; return it where it is a result, which then is on disk."""
+        event = self._workers.next_event(POLL_SECONDS)
+        if event is None:
+            return None
+        if isinstance(event, Progress):
+            self._delivery.show(event)
+            self._listener.trial_progressed(event)
+            return None
+        if isinstance(event, Lost):
+            self._delivery.abandon(event)
+            if event.attempt < ATTEMPTS:
+                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
+                self._send(event.trial)
+                return None
+            event = TrialResult(
+                event.trial, State.FAILED, attempt=event.attempt,
+                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
+            )
+        self.running -= 1
+        self._delivery.add(event)
+        self._listener.trial_ended(event)
+        return event
+
+    def _send(self, trial: Trial) -> None:
+        attempt = self._latest.get(trial.identity, 0) + 1
+        self._latest[trial.identity] = attempt
+        self._workers.submit(trial, attempt)
+        self._listener.trial_started(trial)
 
 
 class _RoundLoop:
@@ -340,7 +477,7 @@ class _RoundLoop:
     ) -> None:
         settings = round_.settings
         self._study, self._round, self._trials = study, round_, trials
-        self._delivery, self._workers, self._listener = delivery, workers, listener
+        self._listener = listener
         self._parallel: int = settings["parallel"]
         earlier = [r for r in recorded.results if r.trial.round < round_.number]
         plan = RoundPlan(
@@ -362,10 +499,8 @@ class _RoundLoop:
             for r in (*recorded.results, *recorded.spent)
             if r.trial.round == round_.number
         }
-        self._attempts = {
-            n: attempt for (r, n), (attempt, _) in recorded.attempts.items() if r == round_.number
-        }
-        self._running: dict[int, Trial] = {}
+        begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
+        self._attempts = _Attempts(begun, delivery, workers, listener)
         self._proposed = 0
         self._told = 0
 
@@ -380,14 +515,15 @@ class _RoundLoop:
                     self._trials = self._proposed
                     break
                 self._send(self._proposed + 1)
-            if not self._running:
+            if not self._attempts.running:
                 return [self._results[n] for n in sorted(self._results) if n <= self._trials]
-            event = self._workers.next_event(POLL_SECONDS)
-            if event is not None:
-                self._take(event)
+            result = self._attempts.next_result()
+            if result is not None:
+                self._results[result.trial.number] = result
+                self._stop_if_hopeless(result)
 
     def _may_propose(self) -> bool:
-        if len(self._running) >= self._parallel:
+        if self._attempts.running >= self._parallel:
             return False
         if not self._waits:
             return True
@@ -411,15 +547,9 @@ class _RoundLoop:
             self._sampler.replay(number, hyperparameters)
         else:
             hyperparameters = self._sampler.propose(number, seed)
-        trial = Trial(self._round.number, number, hyperparameters, seed, self._cut_offs())
-        self._running[number] = trial
-        self._submit(trial)
-
-    def _submit(self, trial: Trial) -> None:
-        attempt = self._attempts.get(trial.number, 0) + 1
-        self._attempts[trial.number] = attempt
-        self._workers.submit(trial, attempt)
-        self._listener.trial_started(trial)
+        self._attempts.submit(
+            Trial(self._round.number, number, hyperparameters, seed, self._cut_offs())
+        )
 
     def _budget_reached(self) -> str:
         """Return why no further trial is sent out, or "", from the results in order."""
@@ -436,27 +566,6 @@ class _RoundLoop:
             return None
         visible = [self._results[n] for n in range(1, self._told + 1)]
         return self._pruner.cut_offs(visible, self._study.metric, self._study.direction)
-
-    def _take(self, event: Event) -> None:
-        if isinstance(event, Progress):
-            self._delivery.show(event)
-            self._listener.trial_progressed(event)
-            return
-        if isinstance(event, Lost):
-            self._delivery.abandon(event)
-            if event.attempt < ATTEMPTS:
-                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
-                self._submit(event.trial)
-                return
-            event = TrialResult(
-                event.trial, State.FAILED, attempt=event.attempt,
-                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
-            )
-        del self._running[event.trial.number]
-        self._delivery.add(event)
-        self._results[event.trial.number] = event
-        self._listener.trial_ended(event)
-        self._stop_if_hopeless(event)
 
     def _stop_if_hopeless(self, latest: TrialResult) -> None:
         if latest.state is not State.FAILED:
@@ -510,7 +619,7 @@ def _warn(study: Study, workers: Workers, listener: Listener) -> None:
 
 def _moves(recorded: Recorded) -> tuple[Move, ...]:
     last = recorded.rounds[-1]
-    return propose(last, recorded.results, acceptance(last))
+    return propose(last, recorded.results, recorded.repeats, acceptance(last))
 
 
 def _next_ranges(

@@ -1,6 +1,6 @@
 """What a person sees in the terminal: progress while it runs, and tables."""
 
-import sys
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from hpo.confirmation import Confirmation, changes
 from hpo.search_space import describe as describe_range
 from hpo.search_space import from_table
 from hpo.study import Study
 from hpo.tracking import Round
-from hpo.trial import State, Trial, TrialResult, rank
+from hpo.trial import Direction, Identity, State, Trial, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
 
 if TYPE_CHECKING:  # it draws, which takes a while to import
@@ -27,10 +28,10 @@ PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
 class Display:
     """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, file: TextIO) -> None:
         self._direction = study.direction
         # The file as it is now: trials run inline send their own output elsewhere meanwhile.
-        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.console = Console(file=file, highlight=False, soft_wrap=not file.isatty())
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -44,11 +45,11 @@ class Display:
             disable=not self.console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, status="")
-        self._round = self._trials = 0
+        self._title, self._trials = "", 0
         self._done = 0
         self._counts: Counter[State] = Counter()
         self._best: TrialResult | None = None
-        self._running: dict[int, int] = {}
+        self._running: set[Identity] = set()
         self._new = 0  # results that came in while this display watched
         self._started = self._shown = time.monotonic()
 
@@ -69,10 +70,7 @@ class Display:
 
     def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
         """Show the ranges of a round, and why they are so."""
-        self._round, self._trials = round_.number, trials
-        self._done, self._running, self._new = 0, {}, 0
-        self._counts, self._best = Counter(), None
-        self._started = time.monotonic()
+        self._begin(f"round {round_.number}", trials)
         self.console.print(f"[bold]round {round_.number}[/bold]: {trials} trials")
         reasons = {move["name"]: move for move in moves}
         for name, distribution in round_.search_space.items():
@@ -85,34 +83,49 @@ class Display:
             self.console.print(escape(line))
         self._update()
 
+    def confirmation_started(self, best: int, repeats: int) -> None:
+        """Say that the best trials are trained again, and how many repeats are missing."""
+        self._begin("confirmation", repeats)
+        again = "1 repeat" if repeats == 1 else f"{repeats} repeats"
+        trials = "trial" if best == 1 else f"{best} trials"
+        self.console.print(f"[bold]confirmation[/bold]: {again} of the best {trials}")
+        self._update()
+
+    def _begin(self, title: str, trials: int) -> None:
+        self._title, self._trials = title, trials
+        self._done, self._running, self._new = 0, set(), 0
+        self._counts, self._best = Counter(), None
+        self._started = time.monotonic()
+
     def trial_started(self, trial: Trial) -> None:
         """Count a trial as running."""
-        self._running[trial.number] = 0
+        self._running.add(trial.identity)
         self._update()
 
     def trial_progressed(self, progress: TrialProgress) -> None:
-        """Take note of how far a trial is."""
-        self._running[progress.trial.number] = len(progress.metrics)
+        """Show that time passes."""
         self._update()
 
     def trial_ended(self, result: TrialResult) -> None:
         """Count a result."""
         self._done += 1
         self._counts[result.state] += 1
-        self._best = next(iter(rank([r for r in (self._best, result) if r], self._direction)), None)
-        self._new += result.trial.number in self._running
-        self._running.pop(result.trial.number, None)
+        if not result.trial.repeat:  # the best of repeats would be luck once more
+            both = [r for r in (self._best, result) if r]
+            self._best = next(iter(rank(both, self._direction)), None)
+        self._new += result.trial.identity in self._running
+        self._running.discard(result.trial.identity)
         self._update()
         now, last = time.monotonic(), self._done == self._trials
         if not self.console.is_terminal and (last or now - self._shown > PLAIN_SECONDS):
             self._shown = now
-            done = f"round {self._round}: {self._done} of {self._trials} trials"
-            self.console.print(escape(f"{done}, {self._status()}"))
+            done = f"{self._title}: {self._done} of {self._trials} trials"
+            self.console.print(escape(", ".join(part for part in (done, self._status()) if part)))
 
     def _update(self) -> None:
         self._progress.update(
             self._task,
-            description=f"round {self._round}",
+            description=self._title,
             total=self._trials,
             completed=self._done,
             status=escape(self._status()),
@@ -173,19 +186,53 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def best_trials(results: Sequence[TrialResult], metric: str) -> Table:
-    """Return a table of trials, in the order given."""
+def best_trials(
+    results: Sequence[TrialResult],
+    metric: str,
+    known: Mapping[tuple[int, int], Confirmation] | None = None,
+) -> Table:
+    """Return a table of trials, in the order given, with the means of those that are `known`."""
     names = list(dict.fromkeys(name for r in results for name in r.trial.hyperparameters))
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("round", "trial", metric, "epoch", *names):
+    for heading in ("round", "trial", metric, *(("mean", "±") if known else ()), "epoch", *names):
         grid.add_column(escape(heading), justify="right")
     for r in results:
         values = (r.trial.hyperparameters.get(name, "") for name in names)
+        means: tuple[str, ...] = ()
+        value = r.value
+        if known:
+            confirmed = known.get((r.trial.round, r.trial.number))
+            means = _mean(confirmed) if confirmed else ("", "")
+            value = confirmed.found.value if confirmed else value
         grid.add_row(
-            str(r.trial.round), str(r.trial.number), f"{r.value:.4f}", str(r.epoch),
+            str(r.trial.round), str(r.trial.number), f"{value:.4f}", *means, str(r.epoch),
             *(escape(shown(value)) for value in values),
         )
     return grid
+
+
+def confirmation_parts(
+    trials: Sequence[Confirmation], metric: str, direction: Direction
+) -> list[Table | str]:
+    """Return what came of the repeats, part by part."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("round", "trial", f"{metric} found", "mean", "±", "repeats"):
+        grid.add_column(escape(heading), justify="right")
+    for trial in trials:
+        count = str(len(trial.values))
+        grid.add_row(
+            str(trial.found.trial.round), str(trial.found.trial.number),
+            f"{trial.found.value:.4f}", *_mean(trial),
+            count if trial.is_sound else f"{count} of {len(trial.repeats)}",
+        )
+    lines = changes(trials, direction) or ["the order stays as it was found"]
+    return [grid, "", *map(escape, lines)]
+
+
+def _mean(trial: Confirmation) -> tuple[str, str]:
+    """Return the mean of the repeats and its standard error, empty where there is none."""
+    numbers = (trial.mean, trial.standard_error)
+    return tuple("" if math.isnan(n) else f"{n:.4f}" for n in numbers)  # type: ignore[return-value]
 
 
 def moves_table(moves: Sequence[Mapping[str, Any]]) -> Table:
