@@ -178,6 +178,19 @@ def test_terminated_it_stops_cleanly_and_goes_on(make_study: Make, folder: Path)
     assert sum(trainings(folder).values()) == 13
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_ui_ends_with_its_command(folder: Path, ending: signal.Signals) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = start("ui", "--port", port)
+    wait_for(lambda: listens(port))
+    process.send_signal(ending)
+    output, _ = process.communicate(timeout=30)
+    assert f"http://127.0.0.1:{port}/#/experiments" in output
+    wait_for(lambda: not listens(port), seconds=20)
+
+
 def test_a_second_service_is_refused(make_study: Make, folder: Path, tmp_path: Path) -> None:
     file = make_study(fixed={"sleep": 1.0, "steady": True, "folder": str(folder)})
     process = start("run", file, "--inline")
