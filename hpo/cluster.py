@@ -124,7 +124,7 @@ class Cluster:
                 raise self._runs_already(study, _job_id(study, attempt))
         attempt = max(attempts, default=0) + 1
         job_id = _job_id(study, attempt)
-        command = ["hpo", "run", parcel.study_file, *options, "--ray-address", "auto"]
+        command = ["hpo", "run", *options, "--ray-address", "auto", "--", parcel.study_file]
         with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
             for inside, file in parcel.files.items():
                 copy = Path(folder, inside)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from hpo import cluster
+from hpo import cli, cluster
 from hpo.cluster import Cluster, connect, pack
 from hpo.errors import InputError
 from hpo.study import read
@@ -172,13 +172,19 @@ def test_the_command_line_is_quoted(folder: Path, make_study: Make, jobs: Jobs) 
     Cluster("http://there").submit(study.name, pack(study), ["--range", "learning_rate=1e-3:1 x"])
     entry_point = jobs.sent[0]["entrypoint"]
     assert shlex.split(entry_point) == [
-        "exec", "hpo", "run", f"{name}.toml", "--range", "learning_rate=1e-3:1 x",
-        "--ray-address", "auto",
+        "exec", "hpo", "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto",
+        "--", f"{name}.toml",
     ]  # fmt: skip
     assert jobs.sent[0]["files"] == [f"{name}.toml", "toy.py"]
     assert set(jobs.sent[0]["submission_id"]) <= set(
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
     )
+
+
+def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
+    options = {name: {o.name for o in cli.hpo.commands[name].params} for name in ("run", "submit")}
+    place = {"workers", "tracking_uri", "ray_address", "inline"}
+    assert options["run"] - place == options["submit"] - {"also", "address", "env_file"}
 
 
 def test_a_running_study_is_refused_and_an_ended_one_goes_on(
