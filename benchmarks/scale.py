@@ -1,0 +1,169 @@
+"""How far one service reaches: 64 logical workers on one machine, 2,000 trials that only wait.
+
+A trial sleeps 0.5 to 1.5 s, as its seed says, and yields ten epochs. The ideal is all this sleep,
+shared by 64 workers that never wait. The workers are warm before the clock starts.
+
+    python benchmarks/scale.py [--trials 2000] [--workers 64] [--json]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-6
+
+
+def waiting(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[Any]:
+    for epoch in range(1, EPOCHS + 1):
+        time.sleep(length(seed) / EPOCHS)
+        value = 1 / (1 + abs(hyperparameters.learning_rate - 1e-3)) * epoch / EPOCHS
+        yield {"accuracy": value, "loss": 1 - value}
+
+
+def length(seed: int) -> float:
+    """Return the seconds a trial takes."""
+    return 0.5 + seed % 1000 / 999
+
+
+waiting.metrics = ("accuracy", "loss")  # type: ignore[attr-defined]
+
+
+class Watch:
+    """Notes when trials begin and end, and what the process then has used."""
+
+    def __init__(self, trials: int) -> None:
+        self._left = trials
+        self.began = self.ended = 0.0
+        self.seconds = 0.0  # of sleep, all in all
+        self.processor: list[float] = []
+        self.memory: list[float] = []
+
+    def trial_started(self, trial: Any) -> None:
+        self.seconds += length(trial.seed)
+        if not self.began:
+            self.began = time.perf_counter()
+            self._look()
+
+    def trial_ended(self, result: Any) -> None:
+        self._left -= 1
+        if self._left in (0, 1000):
+            self._look()
+        if not self._left:
+            self.ended = time.perf_counter()
+
+    def _look(self) -> None:
+        self.processor.append(time.process_time())
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        self.memory.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+
+    def round_started(self, *_: object) -> None: ...
+    def trial_progressed(self, progress: object) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
+    """Run one study in this process and return what it took."""
+    import numpy as np
+
+    from hpo import service
+    from hpo.objective import Data, Part
+    from hpo.outbox import Delivery, Outbox
+    from hpo.ray_workers import RayWorkers
+    from hpo.study import read
+    from hpo.tracking import Tracking
+    from hpo.trial import Trial
+    from hpo.workers import Progress
+
+    file = Path("scale.toml")
+    file.write_text(
+        'objective = "scale:waiting"\nmetric = "accuracy"\ndirection = "maximize"\n'
+        "[search_space]\nlearning_rate = { low = 1e-6, high = 1e-2, log = true }\n"
+        "weight_decay = { low = 1e-8, high = 1e-4, log = true }\n"
+        f'[round]\ntrials = {trials}\nsampler = "{sampler}"\nparallel = {workers}\n'
+    )
+    study = read(file)
+    record = Tracking(f"sqlite:///{os.getcwd()}/mlflow.db")
+    delivery = Delivery(Outbox(Path("outbox.jsonl")), record, study.name, "accuracy", print)
+    delivery.start()
+    part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
+    pool = RayWorkers(service.job_of(study), Data(part, part, "classification"), workers=workers)
+    space = {"learning_rate": 1e-3, "weight_decay": 1e-6}
+    running = 2 * workers  # so many that every process of Ray has had one
+    for number in range(running):
+        pool.submit(Trial(1, number + 1, space, 0), 1)
+    while running:
+        event = pool.next_event(1.0)
+        running -= event is not None and not isinstance(event, Progress)
+    watch = Watch(trials)
+    service.run(
+        study, service.Command(1), record, None, delivery, {"source": "none", "digest": "0"},
+        lambda: pool, watch,
+    )
+    complete = time.perf_counter()
+    delivery.close()
+    wall = watch.ended - watch.began
+    return {
+        "sampler": sampler,
+        "trials": trials,
+        "workers": workers,
+        "trials_per_second": trials / wall,
+        "share_of_ideal": watch.seconds / workers / wall,
+        "service_cpu_milliseconds_per_trial":
+            1000 * (watch.processor[-1] - watch.processor[0]) / trials,
+        "memory_megabytes": [round(megabytes) for megabytes in watch.memory],
+        "seconds_until_record_complete": complete - watch.ended,
+    }
+
+
+def measure(sampler: str, trials: int, workers: int) -> dict[str, Any]:
+    """Run one study in a process and a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--only", sampler, "--trials", str(trials),
+                   "--workers", str(workers)]
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": path})
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(run(options.only, options.trials, options.workers)))
+        return
+    results = [measure(name, options.trials, options.workers) for name in ("random", "tpe")]
+    if options.json:
+        print(json.dumps(results, indent=2))
+        return
+    print(f"{options.trials} trials of 0.5 to 1.5 s, parallel = {options.workers} workers\n")
+    print("sampler  share of ideal  trials/s  service CPU ms/trial  memory MB (start, later, end)"
+          "  record complete after s")
+    for r in results:
+        memory = ", ".join(map(str, r["memory_megabytes"]))
+        print(f"{r['sampler']:<7}  {r['share_of_ideal']:>14.2f}  {r['trials_per_second']:>8.1f}"
+              f"  {r['service_cpu_milliseconds_per_trial']:>20.1f}  {memory:>29}"
+              f"  {r['seconds_until_record_complete']:>23.1f}")
+
+
+if __name__ == "__main__":
+    main()
