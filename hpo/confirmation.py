@@ -128,12 +128,14 @@ def unconfirmed_best(
 def means(
     results: Sequence[TrialResult], repeats: Sequence[TrialResult]
 ) -> narrowing.Confirmed:
-    """Return the means for narrowing; that of a trial of which a repeat diverged is NaN."""
-    return {
-        identity: (math.nan if trial.count(State.DIVERGED) else trial.mean, len(trial.repeats))
-        for identity, trial in confirmed(results, repeats).items()
-        if trial.values or trial.count(State.DIVERGED)
-    }
+    """Return means and counts for narrowing; a trial of which a repeat diverged has NaN."""
+    known = {}
+    for identity, trial in confirmed(results, repeats).items():
+        if trial.count(State.DIVERGED):
+            known[identity] = (math.nan, len(trial.repeats))
+        elif trial.values:
+            known[identity] = (trial.mean, len(trial.values))
+    return known
 
 
 def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
