@@ -31,7 +31,7 @@ class PercentilePruner:
 
     percentile: float = 25.0  # of the trials that go on, in percent
     startup_trials: int = 5
-    warmup_epochs: int = 0
+    warmup_epochs: int = 5
     interval: int = 1
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class MedianPruner:
     """
 
     startup_trials: int = 5
-    warmup_epochs: int = 0
+    warmup_epochs: int = 5
     interval: int = 1
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class SuccessiveHalvingPruner:
     2020 (ASHA); decides as Optuna's SuccessiveHalvingPruner.
     """
 
-    min_resource: int = 1
+    min_resource: int = 7  # epochs: earlier ones say too little of learning curves
     reduction_factor: int = 4
 
     def __post_init__(self) -> None:

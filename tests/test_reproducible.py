@@ -13,9 +13,12 @@ CASES = {
     "qmc": {"sampler": "qmc"},
     "grid": {"sampler": "grid"},
     "tpe": {"sampler": "tpe"},
-    "median": {"sampler": "tpe", "pruner": {"name": "median", "startup_trials": 3}},
-    "percentile": {"sampler": "random", "pruner": {"name": "percentile", "startup_trials": 3}},
-    "halving": {"sampler": "tpe", "pruner": "successive_halving"},
+    "median": {"sampler": "tpe", "pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0}},
+    "percentile": {
+        "sampler": "random",
+        "pruner": {"name": "percentile", "startup_trials": 3, "warmup_epochs": 0},
+    },
+    "halving": {"sampler": "tpe", "pruner": {"name": "successive_halving", "min_resource": 1}},
 }
 
 

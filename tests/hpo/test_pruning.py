@@ -176,14 +176,16 @@ def results_of(curves: Sequence[Curve], state: State = State.COMPLETE) -> list[T
 
 def test_median_of_three_by_hand() -> None:
     results = results_of([[3.0, 1.0], [2.0, 2.0], [1.0, 3.0, 0.5]])
-    cut_offs = MedianPruner(startup_trials=3).cut_offs(results, "loss", "minimize")
+    pruner = MedianPruner(startup_trials=3, warmup_epochs=0)
+    cut_offs = pruner.cut_offs(results, "loss", "minimize")
     assert cut_offs == CutOffs("best", (2.0, 2.0, 0.5))
 
 
 def test_halving_of_five_by_hand() -> None:
     """With the sixth trial, the best three of six stay at each rung of two."""
     results = results_of([[5.0, 1.0], [4.0, 2.0], [3.0], [2.0, 4.0], [1.0, 5.0]])
-    cut_offs = SuccessiveHalvingPruner(reduction_factor=2).cut_offs(results, "loss", "minimize")
+    pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+    cut_offs = pruner.cut_offs(results, "loss", "minimize")
     assert cut_offs == CutOffs("current", (3.0, 2.0))
 
 

@@ -1,0 +1,51 @@
+"""Write docs/reliability.md from a run of the tests that kill things.
+
+python -m pytest tests/test_crashes.py --junitxml=crashes.xml
+python tests/reliability.py crashes.xml > docs/reliability.md
+"""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+HEAD = """# What dies, and what then
+
+Each row is a test of `tests/test_crashes.py` with real processes: a real SIGKILL, a real MLflow
+server on this machine, a real Ray. After the fault the same command is given again, and its table
+of trials, but for times, places and attempts, is compared byte for byte with that of an
+undisturbed run. *Lost*: finished trials that are missing. *Trained twice*: trials whose training
+began more than once, which is right for those that ran when their process died, and for no
+others. *Differences*: rows that are not the same.
+
+Written by `tests/reliability.py` from a run of these tests.
+
+| fault | times | trials | lost | trained twice | differences |
+|---|---|---|---|---|---|"""
+
+FOOT = """
+Tested beside these, with no table to compare: Ctrl-C with trials that hang in C code (exit code
+130, how to go on is said); a second service on the same study (refused, with the process that
+runs it); a trial that hangs in C code (stopped after `trial_timeout`), raises, or eats memory
+(failed at once, by Ray's memory monitor); an objective that always fails (the study stops and
+says why); a full disk (no half-written line in the outbox); runs, rounds and experiments deleted
+in MLflow.
+
+Not covered: two processes that begin the same new study at the same moment on two machines may
+both be refused, and have to be started again; a machine that loses power may lose the last writes
+of its SQLite file.
+"""
+
+
+def main() -> None:
+    """Print the page."""
+    print(HEAD)
+    for case in ElementTree.parse(Path(sys.argv[1])).iter("testcase"):
+        row = {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
+        if row and case.find("failure") is None:
+            keys = ("fault", "times", "trials", "lost", "twice", "differences")
+            print("| " + " | ".join(row[key] for key in keys) + " |")
+    print(FOOT, end="")
+
+
+if __name__ == "__main__":
+    main()
