@@ -13,7 +13,10 @@ CASES = {
     "qmc": {"sampler": "qmc"},
     "grid": {"sampler": "grid"},
     "tpe": {"sampler": "tpe"},
-    "median": {"sampler": "tpe", "pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0}},
+    "median": {
+        "sampler": "tpe",
+        "pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0},
+    },
     "percentile": {
         "sampler": "random",
         "pruner": {"name": "percentile", "startup_trials": 3, "warmup_epochs": 0},
