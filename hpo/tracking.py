@@ -602,6 +602,7 @@ class Tracking:
         name, own = f"trial {trial.number}", {"kind": "trial"}
         if trial.repeat:
             name += f" of round {trial.round}, repeat {trial.repeat}"
+            name += ", fresh split" if trial.resplit else ""
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
             }

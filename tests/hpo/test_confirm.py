@@ -2,6 +2,9 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +22,7 @@ from hpo.objective import Data, Part
 from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult, rank, trial_seed
 from hpo.workers import Job, attempt_trial
-from tests.test_crashes import start, trainings, wait_for
+from tests.test_crashes import SUICIDE, start, trainings, wait_for
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
@@ -150,6 +153,29 @@ def test_killed_it_goes_on_with_what_is_missing(
     assert again[1] >= 13  # only the one that ran can be trained twice
     assert sum(trainings(folder).values()) <= 15
     assert len(runs(folder, "repeat")) == 9
+
+
+@pytest.mark.parametrize(
+    ("method", "left", "moment"),
+    [("create_run", 1, "after"), ("create_run", 3, "after"), ("log_batch", 2, "before"),
+     ("set_terminated", 2, "after")],
+)
+def test_killed_inside_a_write_it_loses_and_repeats_nothing(
+    make_study: Make, folder: Path, capsys: Capture, method: str, left: int, moment: str
+) -> None:
+    file = make_study(fixed={"folder": str(folder)}, round={"trials": 3})
+    hpo("run", file, "--inline")
+    options = ["confirm", str(file), "--inline", "--top", "2", "--repeats", "2"]
+    died = subprocess.run(
+        [sys.executable, "-c", SUICIDE, method, str(left), moment, *options],
+        capture_output=True, text=True, check=False,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    report = confirm(capsys, file, "--top", 2, "--repeats", 2)
+    assert [len(trial["values"]) for trial in report["trials"]] == [2, 2]
+    assert len(runs(folder, "repeat")) == 4
+    assert len(runs(folder, "confirmation")) == 1
+    assert 7 <= sum(trainings(folder).values()) <= 8
 
 
 def test_it_claims_the_study(make_study: Make, folder: Path) -> None:
