@@ -75,7 +75,12 @@ def pack(study: Study, also: Sequence[Path] = ()) -> Parcel:
 
 
 def connect(address: str | None, env_file: Path) -> "Cluster":
-    """Return the cluster at `address`; that and the token may stand in a file of NAME=VALUE lines.
+    """Return the cluster that `find_address` names."""
+    return Cluster(find_address(address, env_file))
+
+
+def find_address(address: str | None, env_file: Path) -> str:
+    """Return the address; that and the token may stand in a file of NAME=VALUE lines.
 
     Of its lines only these two are read, and what the environment says goes before.
     """
@@ -88,7 +93,13 @@ def connect(address: str | None, env_file: Path) -> "Cluster":
         )
     if "RAY_AUTH_TOKEN" in found and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", found["RAY_AUTH_TOKEN"])
-    return Cluster(address)
+    return address
+
+
+def entry_point(study_file: str, options: Sequence[str]) -> str:
+    """Return the line of a shell that runs the study; with `exec` it hands its place on."""
+    command = ["hpo", "run", *options, "--ray-address", "auto", "--", study_file]
+    return f"exec {shlex.join(command)}"
 
 
 class Cluster:
@@ -124,7 +135,6 @@ class Cluster:
                 raise self._runs_already(study, _job_id(study, attempt))
         attempt = max(attempts, default=0) + 1
         job_id = _job_id(study, attempt)
-        command = ["hpo", "run", *options, "--ray-address", "auto", "--", parcel.study_file]
         with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
             for inside, file in parcel.files.items():
                 copy = Path(folder, inside)
@@ -132,8 +142,7 @@ class Cluster:
                 shutil.copyfile(file, copy)
             try:
                 self._client.submit_job(
-                    # A shell reads this line; with `exec` it hands its place and signals on.
-                    entrypoint=f"exec {shlex.join(command)}",
+                    entrypoint=entry_point(parcel.study_file, options),
                     submission_id=job_id,
                     runtime_env={"working_dir": folder},
                     metadata={"study": study},

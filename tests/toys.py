@@ -19,12 +19,17 @@ from hpo.results import CIRCUMSTANCES
 TOY = Path(__file__).with_name("toy.py")
 
 
-@pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
-    """Start a Ray with four CPUs, shared by all tests of a session."""
+@pytest.fixture(scope="session", autouse=True)
+def ray_environment() -> None:
+    """Set what Ray reads when it is first imported, and not again."""
     os.environ.update(RAY_SETTINGS)
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def ray_address(ray_environment: None) -> Iterator[str]:
+    """Start a Ray with four CPUs, shared by all tests of a session."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import re
 import secrets
-import shlex
 import shutil
 import signal
 import socket
@@ -15,13 +15,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hpo import cli, cluster
-from hpo.cluster import Cluster, connect, pack
+from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
 from tests.toys import hpo, table, write_study
@@ -131,54 +130,20 @@ def test_too_much_is_refused_with_a_remedy(
 # where to, and as which job
 
 
-class Jobs:
-    """Stands in for Ray's client: remembers what was sent."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, SimpleNamespace] = {}
-        self.sent: list[dict[str, Any]] = []
-        self.hidden: set[str] = set()  # jobs that others submitted since we looked
-
-    def list_jobs(self) -> list[SimpleNamespace]:
-        return [job for job in self.jobs.values() if job.submission_id not in self.hidden]
-
-    def submit_job(self, **job: Any) -> None:
-        name = job["submission_id"]
-        if name in self.jobs:
-            raise RuntimeError(f"Job with submission_id {name} already exists.")
-        work = Path(job["runtime_env"]["working_dir"])
-        self.sent.append(
-            job | {"files": sorted(str(f.relative_to(work)) for f in work.rglob("*.*"))}
-        )
-        self.put(name, ended=False)
-
-    def put(self, name: str, *, ended: bool) -> None:
-        status = SimpleNamespace(is_terminal=lambda: ended)
-        self.jobs[name] = SimpleNamespace(submission_id=name, status=status)
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    import ray.job_submission
-
-    fake = Jobs()
-    monkeypatch.setattr(ray.job_submission, "JobSubmissionClient", lambda address: fake)
-    return fake
-
-
-def test_the_command_line_is_quoted(folder: Path, make_study: Make, jobs: Jobs) -> None:
-    name = "it's a; touch x && $(study)"
-    study = read(make_study(name))
-    Cluster("http://there").submit(study.name, pack(study), ["--range", "learning_rate=1e-3:1 x"])
-    entry_point = jobs.sent[0]["entrypoint"]
-    assert shlex.split(entry_point) == [
-        "exec", "hpo", "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto",
-        "--", f"{name}.toml",
-    ]  # fmt: skip
-    assert jobs.sent[0]["files"] == [f"{name}.toml", "toy.py"]
-    assert set(jobs.sent[0]["submission_id"]) <= set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-    )
+def test_a_shell_reads_the_entry_point_as_it_was_meant(tmp_path: Path) -> None:
+    printing = tmp_path / "hpo"
+    printing.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    printing.chmod(0o755)
+    name = "it's a; touch x && $(study).toml"
+    line = cluster.entry_point(name, ["--range", "learning_rate=1e-3:1 x"])
+    printed = subprocess.run(
+        ["sh", "-c", line], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    ).stdout
+    assert printed.splitlines() == [
+        "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto", "--", name
+    ]
+    assert list(tmp_path.iterdir()) == [printing]
 
 
 def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
@@ -187,47 +152,32 @@ def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
     assert options["run"] - place == options["submit"] - {"also", "address", "env_file"}
 
 
-def test_a_running_study_is_refused_and_an_ended_one_goes_on(
-    folder: Path, make_study: Make, jobs: Jobs
-) -> None:
-    parcel, there = pack(read(make_study())), Cluster("http://there")
-    first = there.submit("toy", parcel)
-    with pytest.raises(InputError, match=f"runs already, as the job {first}.*hpo cancel toy"):
-        there.submit("toy", parcel)
-    other = there.submit("toy-1", parcel)  # another study, if of a similar name
-    jobs.put(first, ended=True)
-    second = there.submit("toy", parcel)
-    assert len({first, second, other}) == 3
-    jobs.put(second, ended=True)
-    jobs.put(third := second[:-1] + "3", ended=False)
-    jobs.hidden.add(third)  # two at the same moment: one wins
-    with pytest.raises(InputError, match="runs already"):
-        there.submit("toy", parcel)
-
-
 def test_studies_of_similar_names_have_jobs_of_their_own() -> None:
     names = ["a b", "a-b", "a/b", "ä b", "a" * 60, "a" * 61, "a", "a-1"]
-    assert len({cluster._job_id(name, 1) for name in names}) == len(names)
+    ids = {cluster._job_id(name, 1) for name in names}
+    assert len(ids) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9-]+", job) for job in ids)
 
 
 def test_only_address_and_token_are_read_from_the_file(
-    folder: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    monkeypatch.delenv("POSTGRES_PASSWORD", raising=False)
+    for name in ("RAY_AUTH_TOKEN", "POSTGRES_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that what is read here is taken back afterwards
+        monkeypatch.delenv(name)
     file = folder / ".env"
     with pytest.raises(InputError, match=r"--cluster URL.*RAY_API_SERVER_ADDRESS.*\.env"):
-        connect(None, file)
+        find_address(None, file)
     file.write_text(
         "# of the cluster\nPOSTGRES_PASSWORD=p\nRAY_AUTH_TOKEN=t\n"
         "RAY_API_SERVER_ADDRESS=http://there:1\n"
     )
-    assert connect(None, file).address == "http://there:1"
+    assert find_address(None, file) == "http://there:1"
     assert os.environ["RAY_AUTH_TOKEN"] == "t"
     assert "POSTGRES_PASSWORD" not in os.environ
-    assert connect("http://here", file).address == "http://here"
+    assert find_address("http://here", file) == "http://here"
     monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
-    connect(None, file)
+    find_address(None, file)
     assert os.environ["RAY_AUTH_TOKEN"] == "mine"
 
 
