@@ -531,7 +531,7 @@ def test_a_range_takes_the_type_of_its_hyperparameter(
         ("'none'", None),
         ("{ name = 'none' }", None),
         ("'median'", MedianPruner()),
-        ("{ name = 'median', startup_trials = 0, interval = 3 }", MedianPruner(startup_trials=0, interval=3)),
+        ("{ name = 'median', startup_trials = 0, interval = 3 }", MedianPruner(0, 5, 3)),
         ("'successive_halving'", SuccessiveHalvingPruner()),
         ("{ name = 'successive_halving', min_resource = 2 }", SuccessiveHalvingPruner(2)),
     ],
