@@ -272,6 +272,8 @@ class Topology:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         } | {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
+        # The one token that this process has, since Ray keeps the first that it has read.
+        self.secrets["RAY_AUTH_TOKEN"] = os.environ["RAY_AUTH_TOKEN"]
         self.laptop = {
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.mlflow}",
             "MLFLOW_TRACKING_USERNAME": "hpo",
@@ -293,8 +295,6 @@ class Topology:
                      f"--ray-client-server-port={free_ports(1)[0]}"],
             {**self.laptop, "HPO_OUTBOX": str(self.folder / "outbox")},
         )  # fmt: skip
-        health = f"http://127.0.0.1:{self.dashboard}/api/gcs_healthz"
-        wait(lambda: status(health) == 200, lambda: self.log("head"))
         self.workers = [
             self._start_node(
                 f"worker {n}", [f"--address=127.0.0.1:{self.gcs}", "--num-cpus=2"],
@@ -408,18 +408,21 @@ class Topology:
     def _start_node(
         self, name: str, arguments: list[str], environment: dict[str, str]
     ) -> subprocess.Popen[bytes]:
+        """Start a node, and wait until it is there: two at a moment get into each other's way."""
         ray = str(Path(sys.executable).with_name("ray"))
-        ports = zip(
-            ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port",
-             "runtime-env-agent-port", "node-manager-port", "object-manager-port"),
-            free_ports(6), strict=True,
-        )  # fmt: skip
-        return self._run(
+        names = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port",
+                 "runtime-env-agent-port", "node-manager-port", "object-manager-port")  # fmt: skip
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        node = self._run(
             name,
             [ray, "start", "--block", *arguments, "--object-store-memory=100000000",
-             *(f"--{option}={port}" for option, port in ports)],
+             *(f"--{option}={port}" for option, port in ports.items())],
             environment,
         )  # fmt: skip
+        health = f"http://127.0.0.1:{ports['dashboard-agent-listen-port']}/api/local_raylet_healthz"
+        wait(lambda: status(health) == 200 or node.poll() is not None, lambda: self.log(name))
+        assert node.poll() is None, self.log(name)
+        return node
 
 
 def free_ports(count: int) -> list[int]:
