@@ -19,7 +19,7 @@ demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in 
 	@echo "open the UI:  cd demo && ../$(BIN)/hpo ui digits"
 
 test: $(VENV)/installed-test   ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed-test   ## style and types
 	$(BIN)/ruff check .
