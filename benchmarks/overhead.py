@@ -58,8 +58,8 @@ def run_study(
     from hpo.objective import Data, Part
     from hpo.outbox import Delivery, Outbox
     from hpo.ray_workers import RayWorkers
+    from hpo.record_process import RecordProcess
     from hpo.study import read
-    from hpo.tracking import Tracking
 
     edges = "\n".join(
         f"{name} = {{ low = {low}, high = {high}, log = true }}"
@@ -73,7 +73,8 @@ def run_study(
     )
     study = read(file)
     dataset = {"source": "none", "digest": "0"}
-    record = Tracking(f"sqlite:///{os.getcwd()}/mlflow.db")
+    process = RecordProcess(f"sqlite:///{os.getcwd()}/mlflow.db")
+    record = process.as_tracking()
     if earlier:
         fill(record, study, dataset, earlier)
     opened = time.perf_counter()
@@ -89,8 +90,17 @@ def run_study(
     )
     ended = time.perf_counter()
     delivery.close()
+    # The search and the process of the record, each at its highest.
+    memory = sum(map(highest_megabytes, (os.getpid(), process.number)))
+    process.close()
     return {"began": watch.began, "ended": ended, "read_seconds": read_seconds,
-            "results": watch.results[earlier:]}
+            "memory_megabytes": memory, "results": watch.results[earlier:]}
+
+
+def highest_megabytes(process: int) -> float:
+    """Return the most resident memory a process had so far."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1000
 
 
 def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
@@ -100,7 +110,7 @@ def time_hpo(trials: int, workers: int, earlier: int = 0) -> dict[str, float]:
     return {
         "milliseconds": (run["ended"] - run["began"]) / trials * 1000,
         "startup_seconds": run["began"] - began,
-        "memory_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "memory_megabytes": run["memory_megabytes"],
         "read_seconds": run["read_seconds"],
     }
 

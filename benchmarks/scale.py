@@ -83,8 +83,8 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     from hpo.objective import Data, Part
     from hpo.outbox import Delivery, Outbox
     from hpo.ray_workers import RayWorkers
+    from hpo.record_process import RecordProcess
     from hpo.study import read
-    from hpo.tracking import Tracking
     from hpo.trial import Trial
     from hpo.workers import Progress
 
@@ -96,7 +96,8 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
         f'[round]\ntrials = {trials}\nsampler = "{sampler}"\nparallel = {workers}\n'
     )
     study = read(file)
-    record = Tracking(f"sqlite:///{os.getcwd()}/mlflow.db")
+    process = RecordProcess(f"sqlite:///{os.getcwd()}/mlflow.db")
+    record = process.as_tracking()
     delivery = Delivery(Outbox(Path("outbox.jsonl")), record, study.name, "accuracy", print)
     delivery.start()
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
@@ -115,6 +116,7 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     )
     complete = time.perf_counter()
     delivery.close()
+    process.close()
     wall = watch.ended - watch.began
     return {
         "sampler": sampler,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hpo.data import Split
     from hpo.narrowing import Move
     from hpo.objective import Data
-    from hpo.outbox import Delivery
+    from hpo.outbox import Delivery, Outbox
     from hpo.study import Study
     from hpo.terminal import Display
     from hpo.tracking import Recorded, Tracking
@@ -145,7 +145,9 @@ def run(
                     study, study.confirm, record, recorded, session.delivery, dataset,
                     session.start_workers, session.display,
                 )
-    _finish(session.display.console, study, record, ran, command.rounds)
+        recorded = record.read(study.name)
+    assert recorded is not None
+    _finish(session.display.console, study, recorded, ran, command.rounds)
 
 
 @hpo.command()
@@ -702,7 +704,8 @@ def _session(
         ExitStack() as at_the_end,
     ):
         display.waiting("opening the record")
-        opening = beside.submit(_open_record, uri, study.name)  # MLflow takes a while to import
+        record = _open_record(uri, outbox, inline, at_the_end)
+        opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
         split = _load_data(study)
         ready: list[Workers] = []
 
@@ -722,7 +725,7 @@ def _session(
             ready.append(start_workers())
             at_the_end.callback(close_idle)
         try:
-            record, recorded = opening.result()
+            recorded = opening.result()
             delivery = Delivery(outbox, record, study.name, study.metric, display.note)
             at_the_end.callback(_release, record, study.name)
             at_the_end.callback(delivery.close)
@@ -750,11 +753,17 @@ def _read_file(study: str, command: str) -> "Study":
     return read(Path(study))
 
 
-def _open_record(uri: str, study: str) -> "tuple[Tracking, Recorded | None]":
-    from hpo.tracking import Tracking
+def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack) -> "Tracking":
+    """Return the record; but for `inline` in a process of its own, which ends at the end."""
+    if inline:
+        from hpo.tracking import Tracking
 
-    record = Tracking(uri)
-    return record, record.read(study)
+        return Tracking(uri)
+    from hpo.record_process import RecordProcess
+
+    process = RecordProcess(uri, [outbox.fileno()])
+    at_the_end.callback(process.close)
+    return process.as_tracking()
 
 
 def _existing_record(tracking_uri: str) -> "Tracking":
@@ -918,14 +927,12 @@ def _best(ranked: "Sequence[TrialResult]") -> dict[str, Any] | None:
 
 
 def _finish(
-    console: "Console", study: "Study", record: "Tracking", ran: bool, rounds: int
+    console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
     from hpo import confirmation
     from hpo.terminal import best_trials
 
-    recorded = record.read(study.name)
-    assert recorded is not None
     done = max(r.number for r in recorded.rounds if r.ended)
     rounds = max(rounds, done)
     if not ran:

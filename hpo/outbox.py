@@ -70,6 +70,10 @@ class Outbox:
         self._lock = threading.Lock()
         self._load()
 
+    def fileno(self) -> int:
+        """Return the open file, whose lock is held by every process that has it."""
+        return self._file.fileno()
+
     def waiting(self) -> list[TrialResult]:
         """Return the results that were not delivered, in order."""
         with self._lock:

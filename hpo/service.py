@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,17 @@ from hpo.search_space import (
 )
 from hpo.study import ConfirmSettings, Study, refused
 from hpo.tracking import Recorded, Round
-from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, rank, trial_seed, worse
+from hpo.trial import (
+    CutOffs,
+    Identity,
+    State,
+    Trial,
+    TrialResult,
+    compact,
+    rank,
+    trial_seed,
+    worse,
+)
 from hpo.workers import Job, Lost, Progress, Workers, one_thread
 
 ATTEMPTS = 3  # at a trial whose worker dies
@@ -199,7 +210,8 @@ def run(
 
     `recorded` is what the record holds of the study, with the outbox delivered; `dataset`
     describes the data that the workers, started only where trials will run, hold. `illustrate`
-    is called after each round with the record and the next moves; where it fails, a note says so.
+    is called after each round with the record and the next moves, in a thread beside the next
+    round; where it fails, a note says so.
     """
     to_run = open_rounds(recorded, command.rounds)
     if not to_run:
@@ -213,6 +225,7 @@ def run(
     if study.budget.hours is not None:
         command = replace(command, ends=time.monotonic() + study.budget.hours * 3600)
     workers = start_workers()
+    drawing = _Drawing(illustrate, listener)
     try:
         _warn(study, workers, listener)
         known = recorded
@@ -224,19 +237,17 @@ def run(
                 study, command, number, record, known, moves, delivery, dataset, workers, listener
             )
             known = _patiently(lambda again: _read(study, record), listener)
-            moves = None
-            if illustrate is not None:
-                try:
-                    moves = _moves(known)  # which the next round takes, too: they cost a while
-                    illustrate(known, moves)
-                except Exception as error:
-                    listener.note(f"round {number} has no figures: {type(error).__name__}: {error}")
+            moves = drawing.begin(known)
             if stopped:
                 listener.note(f"{stopped}: the study ends")
                 break
             command = replace(command, ranges={})
+    except BaseException:
+        drawing.abandon()
+        raise
     finally:
         workers.close()
+    drawing.finish()
     return True
 
 
@@ -300,6 +311,47 @@ def ranking(
     best = rank(recorded.results, study.direction)[: settings.top]
     trials = [known[r.trial.round, r.trial.number] for r in best]
     return confirmation.in_order(trials, study.direction)
+
+
+class _Drawing:
+    """Draws what is known after each round in a thread, while the study goes on."""
+
+    def __init__(
+        self, illustrate: Callable[[Recorded, Sequence[Move]], None] | None, listener: Listener
+    ) -> None:
+        self._illustrate, self._listener = illustrate, listener
+        self._thread: threading.Thread | None = None
+        self._abandoned = False
+
+    def begin(self, known: Recorded) -> Sequence[Move] | None:
+        """Begin to draw; return the next moves, where they are in the picture."""
+        self.finish()
+        if self._illustrate is None:
+            return None
+        moves = _moves(known)
+        self._thread = threading.Thread(target=self._draw, args=(known, moves), daemon=True)
+        self._thread.start()
+        return moves
+
+    def finish(self) -> None:
+        """Wait until the picture is done."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def abandon(self) -> None:
+        """Let the picture be: nobody waits for it."""
+        self._abandoned = True
+
+    def _draw(self, known: Recorded, moves: Sequence[Move]) -> None:
+        assert self._illustrate is not None
+        try:
+            self._illustrate(known, moves)
+        except Exception as error:
+            if not self._abandoned:
+                number = known.rounds[-1].number
+                self._listener.note(
+                    f"round {number} has no figures: {type(error).__name__}: {error}"
+                )
 
 
 def _create(study: Study, record: Record) -> Recorded:
@@ -519,7 +571,7 @@ class _RoundLoop:
                 return [self._results[n] for n in sorted(self._results) if n <= self._trials]
             result = self._attempts.next_result()
             if result is not None:
-                self._results[result.trial.number] = result
+                self._results[result.trial.number] = compact(result, self._study.metric)
                 self._stop_if_hopeless(result)
 
     def _may_propose(self) -> bool:

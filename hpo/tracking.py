@@ -1,6 +1,7 @@
 """The record: studies, rounds and trials as MLflow runs, written and read by this module only."""
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import re
 import sqlite3
 import time
 import urllib.request
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,13 +27,13 @@ from hpo.search_space import (
     from_table,
     to_table,
 )
-from hpo.trial import EpochMetrics, Identity, State, Trial, TrialResult
+from hpo.trial import Curve, EpochMetrics, Identity, State, Trial, TrialResult
 from hpo.workers import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
-PAGE = 1000  # runs read by one request
+PAGE = 500  # runs read by one request
 VIEW = "trials"  # the key of the saved view
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
@@ -99,10 +101,14 @@ class Recorded:
 
 
 class Tracking:
-    """A connection to an MLflow store or server; every call may raise RecordUnavailable."""
+    """A connection to an MLflow store or server; every call may raise RecordUnavailable.
 
-    def __init__(self, uri: str) -> None:
+    Claims are made for `owner`, by default this process.
+    """
+
+    def __init__(self, uri: str, owner: Owner | None = None) -> None:
         self.uri = uri
+        self._owner = owner or Owner.this_process()
         _check_reachable(uri)
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -256,8 +262,7 @@ class Tracking:
         metrics = [
             Metric(name, value, now, step)
             for name, values in best_so_far.items()
-            for step, value in enumerate(values, start=1)
-            if value == value  # not NaN: nothing was complete yet
+            for step, value in _corners(values)
         ]
 
         def write() -> None:
@@ -300,7 +305,7 @@ class Tracking:
         number, owner = max(_claims(first).items(), default=(0, None))
         if owner is not None and first.data.tags.get("released") != str(number):
             self._wait_until_gone(first.info.run_id, owner, note)
-        me = Owner.this_process().to_text()
+        me = self._owner.to_text()
         try:
             self._client.log_param(first.info.run_id, f"owner {number + 1}", me)
         except MlflowException as error:
@@ -335,7 +340,7 @@ class Tracking:
         if owner.is_gone():
             return
         refusal = f"{owner} runs this study; wait for it, or stop it"
-        if owner.host == Owner.this_process().host:
+        if owner.host == self._owner.host:
             raise InputError(refusal)
         note(f"{owner} ran this study; waiting {HEARTBEAT_STANDS:.0f} s for a sign of life")
         before = self._client.get_run(run_id).data.tags.get("heartbeat")
@@ -416,6 +421,10 @@ class Tracking:
         experiment_id = self.experiment(study)
         if experiment_id is None:
             return None
+        with _uncollected():
+            return self._read(study, experiment_id)
+
+    def _read(self, study: str, experiment_id: str) -> Recorded:
         rounds: dict[str, Round] = {}
         looks: dict[int, Look] = {}
         for run in self._runs(experiment_id, "tags.kind = 'round'"):
@@ -535,7 +544,7 @@ class Tracking:
         from mlflow.exceptions import MlflowException
 
         _, first = min((n, run_id) for (name, n), run_id in self._rounds.items() if name == study)
-        value = f"{look.when} {Owner.this_process().to_text()}"
+        value = f"{look.when} {self._owner.to_text()}"
         try:
             self._client.log_param(first, f"{_LOOK}{look.number}", value)
         except MlflowException as error:
@@ -731,6 +740,18 @@ def _write_ahead(uri: str) -> None:
         database.execute("PRAGMA journal_mode = WAL")
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Stop the collector of cycles, which would go over thousands of runs again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _translated(call: Callable[[], T]) -> T:
     """Run `call`; whatever MLflow or its database raise becomes an error of ours."""
     try:
@@ -766,6 +787,17 @@ def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
             return
 
 
+def _corners(values: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """Yield what a line through `values`, by number from 1, needs: where it bends, and its ends.
+
+    Values are NaN before the first one.
+    """
+    for step, value in enumerate(values, start=1):
+        around = values[max(step - 2, 0) : step + 1]
+        if value == value and (step in (1, len(values)) or any(v != value for v in around)):
+            yield step, value
+
+
 def _chunks(name: str, text: str) -> dict[str, str]:
     """Return `text` as tags name, name.2, … that are short enough for MLflow."""
     parts = [text[i : i + TAG_CHARACTERS] for i in range(0, len(text), TAG_CHARACTERS)]
@@ -798,10 +830,10 @@ def _result_tags(result: TrialResult, metric: str) -> dict[str, str]:
 def _result(run: "Run", metric: str) -> TrialResult:
     """Read back what `_result_tags` and the params of a trial's run say."""
     tags = run.data.tags
-    curve: list[float] = json.loads(_joined("curve", tags) or "[]")
-    metrics: list[EpochMetrics] = [{metric: value} for value in curve]
-    if metrics:
-        metrics[-1] = {**run.data.metrics, metric: curve[-1]}
+    curve = array("d", json.loads(_joined("curve", tags) or "[]"))
+    metrics: Sequence[EpochMetrics] = ()
+    if curve:
+        metrics = Curve(metric, curve, {**run.data.metrics, metric: curve[-1]})
     return TrialResult(
         _trial(run),
         State(tags["state"]),

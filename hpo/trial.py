@@ -1,10 +1,11 @@
 """A trial is one set of hyperparameters to train with, and its result what came of it."""
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -59,6 +60,32 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Curve(Sequence[EpochMetrics]):
+    """The epochs of a trial, of which but the last one only `metric` is kept: a tenth of the room.
+
+    `values` are doubles, one for each epoch.
+    """
+
+    metric: str
+    values: "array[float]"
+    last: EpochMetrics
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, index: int) -> EpochMetrics: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[EpochMetrics]: ...
+    def __getitem__(self, index: int | slice) -> EpochMetrics | Sequence[EpochMetrics]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if range(len(self))[index] == len(self) - 1:
+            return self.last
+        return {self.metric: self.values[index]}
+
+
+@dataclass(frozen=True)
 class TrialResult:
     """What came of one attempt at a trial.
 
@@ -84,7 +111,17 @@ class TrialResult:
 
     def curve(self, metric: str) -> list[float]:
         """Return `metric` by epoch."""
+        if isinstance(self.metrics, Curve) and self.metrics.metric == metric:
+            return self.metrics.values.tolist()
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
+
+
+def compact(result: TrialResult, metric: str) -> TrialResult:
+    """Return the result with no more of its epochs than a study needs while it goes on."""
+    values = result.curve(metric)
+    if not values or len(values) < len(result.metrics):
+        return result
+    return replace(result, metrics=Curve(metric, array("d", values), result.metrics[-1]))
 
 
 def trial_seed(study_seed: int, round_number: int, number: int, repeat: int = 0) -> int:

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import none of its own.
 ORDER = {
     "hpo": """errors search_space trial objective predictor sources data samplers pruning study
-        workers outbox narrowing confirmation ray_workers cluster ownership tracking results figures
-        evaluation service terminal cli""",
+        workers outbox narrowing confirmation ray_workers cluster ownership tracking record_process
+        results figures evaluation service terminal cli""",
     "trainer": """initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }

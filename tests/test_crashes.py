@@ -178,6 +178,23 @@ def test_ray_workers_and_service_killed(
     assert max(trainings(folder).values()) <= 2
 
 
+def test_the_process_of_the_record_killed(
+    make_study: Make, folder: Path, tally: Tally, ray_address: str
+) -> None:
+    expected = undisturbed(make_study)
+    file = make_study(fixed={"sleep": 0.3, "folder": str(folder)})
+    process = start("run", file, "--ray-address", ray_address)
+    wait_for(lambda: sum(trainings(folder).values()) >= 5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    [record] = [c for c in children if b"record_process" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    os.kill(int(record), signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "the same command goes on" in output
+    hpo("run", file, "--inline")
+    tally("process that writes the record killed", 1, expected, table())
+
+
 def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
     make_study: Make, folder: Path
 ) -> None:

@@ -1,0 +1,181 @@
+"""The record in another process: the same answers, and nothing left behind."""
+
+import _thread
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.ownership import Owner
+from hpo.record_process import RecordProcess
+from hpo.search_space import FloatDistribution
+from hpo.tracking import Tracking
+from hpo.trial import State, Trial, TrialResult
+
+SPACE = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True)}
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[RecordProcess]:
+    process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
+    yield process
+    process.close()
+
+
+def begin(record: Tracking, study: str = "toy") -> None:
+    record.create(study, "a study", {}, [])
+    record.start_round(
+        study, 1, SPACE, {"metric": "loss"}, proposal=[], params={},
+        dataset={"source": "none", "digest": "0"}, files={"note.txt": "text"},
+    )
+
+
+def result(number: int) -> TrialResult:
+    trial = Trial(1, number, {"learning_rate": 0.1 * number}, number)
+    metrics = [{"loss": 1.0 / epoch, "error": 0.5} for epoch in range(1, 4)]
+    return TrialResult(trial, State.COMPLETE, 1 / 3, 3, metrics, 1, 1000.0, 2.0, "here")
+
+
+def is_gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until_gone(process: int) -> None:
+    end = time.monotonic() + 10
+    while not is_gone(process):
+        assert time.monotonic() < end, "the process of the record outlived its study"
+        time.sleep(0.02)
+
+
+def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
+    process: RecordProcess, folder: Path
+) -> None:
+    there, here = process.as_tracking(), Tracking(f"sqlite:///{folder}/mlflow.db")
+    assert there.read("toy") is None
+    begin(there)
+    for number in (1, 2):
+        there.deliver("toy", "loss", result(number), again=False)
+    assert there.read("toy") == here.read("toy")
+    recorded = there.read("toy")
+    assert recorded is not None
+    assert [r.trial.number for r in recorded.results] == [1, 2]
+    assert recorded.results[0].curve("loss") == result(1).curve("loss")
+
+
+def test_errors_come_back_as_they_are(process: RecordProcess, folder: Path) -> None:
+    record = process.as_tracking()
+    begin(record)
+    with pytest.raises(RecordRefused, match="round 7"):
+        record.deliver("toy", "loss", TrialResult(Trial(7, 1, {}, 0), State.FAILED), again=False)
+    with pytest.raises(InputError, match="no model yet"):
+        record.model("toy")
+    record.deliver("toy", "loss", result(1), again=False)
+
+
+def test_an_address_without_a_server_is_said_at_the_first_call(folder: Path) -> None:
+    process = RecordProcess("http://127.0.0.1:9")
+    try:
+        with pytest.raises(RecordUnavailable, match=r"127\.0\.0\.1:9"):
+            process.as_tracking().read("toy")
+    finally:
+        process.close()
+
+
+def test_functions_are_called_here(process: RecordProcess, folder: Path) -> None:
+    elsewhere = Owner("another host", 1, "0", time.time())
+    before = Tracking(f"sqlite:///{folder}/mlflow.db", elsewhere)
+    begin(before)
+    before.claim("toy", print)
+    notes: list[str] = []
+    record = process.as_tracking()
+    record.read("toy")
+
+    def claim() -> None:
+        with contextlib.suppress(HPOError):  # closed while it waits
+            record.claim("toy", notes.append)
+
+    threading.Thread(target=claim, daemon=True).start()
+    end = time.monotonic() + 20
+    while not notes:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert "another host" in notes[0]
+
+
+def test_the_claim_is_that_of_the_service(process: RecordProcess, folder: Path) -> None:
+    record = process.as_tracking()
+    begin(record)
+    record.claim("toy", print)
+    other = Tracking(f"sqlite:///{folder}/mlflow.db")
+    other.read("toy")
+    with pytest.raises(InputError, match=f"process {os.getpid()} "):
+        other.claim("toy", print)
+
+
+def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(
+    process: RecordProcess, folder: Path
+) -> None:
+    record = process.as_tracking()
+    begin(record)
+    for number in range(1, 30):
+        timer = threading.Timer(0.001 * number, _thread.interrupt_main)
+        timer.start()
+        try:
+            record.deliver("toy", "loss", result(number), again=False)
+            timer.join()
+            time.sleep(0.1)  # the interrupt, if it is still to come
+        except KeyboardInterrupt:
+            pass
+        assert record.experiment("toy") == "1"
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert len(recorded.results) == 29
+
+
+def test_killed_it_is_said_to_be_gone(process: RecordProcess, folder: Path) -> None:
+    record = process.as_tracking()
+    begin(record)
+    os.kill(process.number, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(HPOError, match="the same command goes on"):
+            record.read("toy")
+
+
+def test_it_ends_with_its_service_and_holds_the_lock_until_then(folder: Path) -> None:
+    code = f"""
+import fcntl, sys, time
+from hpo.record_process import RecordProcess
+file = open("lock", "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+process = RecordProcess("sqlite:///{folder}/mlflow.db", [file.fileno()])
+process.as_tracking().read("toy")
+print(process.number, flush=True)
+time.sleep(60)
+"""
+    service = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    number = int(service.stdout.readline())
+    service.kill()
+    service.wait()
+    with open("lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits for both
+    wait_until_gone(number)
+
+
+def test_closed_it_is_gone(folder: Path) -> None:
+    process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
+    begin(process.as_tracking())
+    process.close()
+    assert is_gone(process.number)
