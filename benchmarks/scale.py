@@ -85,8 +85,6 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     from hpo.ray_workers import RayWorkers
     from hpo.record_process import RecordProcess
     from hpo.study import read
-    from hpo.trial import Trial
-    from hpo.workers import Progress
 
     file = Path("scale.toml")
     file.write_text(
@@ -102,13 +100,7 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     delivery.start()
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
     pool = RayWorkers(service.job_of(study), Data(part, part, "classification"), workers=workers)
-    space = {"learning_rate": 1e-3, "weight_decay": 1e-6}
-    running = 2 * workers  # so many that every process of Ray has had one
-    for number in range(running):
-        pool.submit(Trial(1, number + 1, space, 0), 1)
-    while running:
-        event = pool.next_event(1.0)
-        running -= event is not None and not isinstance(event, Progress)
+    warm_up(pool, workers)
     watch = Watch(trials)
     service.run(
         study, service.Command(1), record, None, delivery, {"source": "none", "digest": "0"},
@@ -129,6 +121,24 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
         "memory_megabytes": [round(megabytes) for megabytes in watch.memory],
         "seconds_until_record_complete": complete - watch.ended,
     }
+
+
+def warm_up(pool: Any, workers: int) -> None:
+    """Run trials until each worker has had one: starting a process takes Ray up to a second."""
+    from hpo.trial import Trial, TrialResult
+
+    places: set[str] = set()
+    number = 0
+    while len(places) < workers:
+        for _ in range(workers):
+            number += 1
+            pool.submit(Trial(1, number, {"learning_rate": 1e-3, "weight_decay": 1e-6}, 0), 1)
+        waiting = workers
+        while waiting:
+            event = pool.next_event(1.0)
+            if isinstance(event, TrialResult):
+                places.add(event.place)
+                waiting -= 1
 
 
 def measure(sampler: str, trials: int, workers: int) -> dict[str, Any]:
