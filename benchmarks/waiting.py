@@ -2,10 +2,11 @@
 
 Trials sleep for lengths that are equal, vary by a factor of 3 or 10 (uniform in the logarithm), or
 have a heavy tail (log-normal, sigma 1); TPE proposes, everything is recorded. `parallel` is equal
-to the workers or twice that. Idle is what is left of workers x seconds from the first trial to the
-last when all training is taken away.
+to the workers or twice that. Idle is what is left of workers x seconds when all training is taken
+away, from the moment that each worker has a trial to the moment that the last trial begins: at the
+end of a round workers have nothing to do in whatever order results count.
 
-    python benchmarks/waiting.py [--trials 80] [--workers 4] [--seconds 0.5] [--json]
+    python benchmarks/waiting.py [--trials 160] [--workers 4] [--seconds 0.5] [--json]
 """
 
 import argparse
@@ -44,16 +45,20 @@ sleeping.metrics = ("accuracy", "loss", "training_loss")  # type: ignore[attr-de
 def idle_share(trials: int, workers: int, parallel: int) -> float:
     """Run a study; return the share of worker time without training."""
     results = run_study("waiting:sleeping", trials, workers, parallel)["results"]
-    began = min(r.started for r in results)
-    ended = max(r.started + r.seconds for r in results)
-    busy = sum(r.seconds for r in results)
+    first: dict[str, float] = {}
+    for r in sorted(results, key=lambda r: r.started):
+        first.setdefault(r.place, r.started)
+    began, ended = max(first.values()), max(r.started for r in results)
+    busy = sum(
+        max(0.0, min(r.started + r.seconds, ended) - max(r.started, began)) for r in results
+    )
     return float(1 - busy / (workers * (ended - began)))
 
 
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=80)
+    parser.add_argument("--trials", type=int, default=160)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a trial of length 1")
     parser.add_argument("--json", action="store_true")
