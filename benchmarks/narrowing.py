@@ -11,12 +11,17 @@ trial with the best observed value: (best mean - true mean at the pick) / (best 
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,16 +272,39 @@ def row(sampler: str, start: str, ranges: str, tasks: Sequence[Task], regrets: A
                float(low), float(high), tasks[int(more.argmax())].name, float(more.max()))
 
 
-def measure(tasks: Sequence[Task], samplers: Sequence[str], repetitions: int) -> list[Row]:
+@dataclass(frozen=True)
+class Way:
+    """How to search: by name, so that other processes can be told."""
+
+    sampler: str
+    start: str
+    ranges: str
+    trials: int = TRIALS
+    confirm: bool = False
+
+    def regrets(self, tasks: Sequence[Task], repetition: int) -> list[float]:
+        """Return the regret of each task's pick in one repetition."""
+        space, make = starts(tasks)[self.start], movers()[self.ranges]
+        return [
+            regret(task, space, self.sampler, make, (repetition, t), self.trials, self.confirm)
+            for t, task in enumerate(tasks)
+        ]
+
+
+def repeated(way: Way, tasks: Sequence[Task], pool: Executor, repetitions: int) -> Array:
+    """Return the regrets (repetition, task)."""
+    return np.array(list(pool.map(partial(way.regrets, tasks), range(repetitions), chunksize=5)))
+
+
+def measure(
+    tasks: Sequence[Task], samplers: Sequence[str], repetitions: int, pool: Executor
+) -> list[Row]:
     rows = []
     for sampler in samplers:
-        for start, space in starts(tasks).items():
+        for start in starts(tasks):
             flat: Array | None = None
-            for ranges, make in movers().items():
-                regrets = np.array([
-                    [regret(task, space, sampler, make, (r, t)) for t, task in enumerate(tasks)]
-                    for r in range(repetitions)
-                ])
+            for ranges in movers():
+                regrets = repeated(Way(sampler, start, ranges), tasks, pool, repetitions)
                 rows.append(row(sampler, start, ranges, tasks, regrets, flat))
                 flat = regrets if flat is None else flat
                 print(".", end="", file=sys.stderr, flush=True)
@@ -297,23 +325,20 @@ def regret(
     return task.regret(points[pick])
 
 
-def measure_confirmation(tasks: Sequence[Task], repetitions: int) -> list[Row]:
+def measure_confirmation(
+    tasks: Sequence[Task], repetitions: int, pool: Executor
+) -> list[Row]:
     """Return what 15 evaluations more buy: none, 15 more trials, or repeats of the best 5."""
-    space, extra = starts(tasks)["full"], CONFIRMED * REPEATS
+    extra = CONFIRMED * REPEATS
+    first_way = Way("random", "full", "narrowed")
     kinds = {
-        f"{TRIALS} trials": (TRIALS, False),
-        f"{TRIALS + extra} trials": (TRIALS + extra, False),
-        f"{TRIALS} trials + {CONFIRMED} x {REPEATS} repeats": (TRIALS, True),
+        f"{TRIALS} trials": first_way,
+        f"{TRIALS + extra} trials": replace(first_way, trials=TRIALS + extra),
+        f"{TRIALS} trials + {CONFIRMED} x {REPEATS} repeats": replace(first_way, confirm=True),
     }
     rows, first = [], None
-    for kind, (trials, confirm) in kinds.items():
-        regrets = np.array([
-            [
-                regret(task, space, "random", lambda: this_project, (r, t), trials, confirm)
-                for t, task in enumerate(tasks)
-            ]
-            for r in range(repetitions)
-        ])
+    for kind, way in kinds.items():
+        regrets = repeated(way, tasks, pool, repetitions)
         rows.append(row("random", "full", kind, tasks, regrets, first))
         first = regrets if first is None else first
     return rows
@@ -336,6 +361,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
+    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not (options.data / "grid.json").exists():
@@ -343,8 +369,9 @@ def main() -> None:
         return
     started = time.monotonic()
     tasks = read_tasks(options.data)
-    rows = measure(tasks, options.samplers, options.repetitions)
-    confirmation = measure_confirmation(tasks, options.repetitions)
+    with ProcessPoolExecutor(options.processes) as pool:
+        rows = measure(tasks, options.samplers, options.repetitions, pool)
+        confirmation = measure_confirmation(tasks, options.repetitions, pool)
     seconds = time.monotonic() - started
     if options.json:
         print(json.dumps({

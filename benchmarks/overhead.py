@@ -138,11 +138,11 @@ def fill(record: Any, study: Any, dataset: dict[str, str], count: int) -> None:
     """Put `count` finished trials on record, through the same door but for one transaction."""
     import random
 
-    from hpo import service
+    from hpo.comparability import round_settings
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
     record.create(study.name, "", {}, [])
-    settings = service._settings(study, dataset)
+    settings = round_settings(study, dataset)
     record.start_round(study.name, 1, study.search_space, settings, proposal=[], params={},
                        dataset=dataset, files={})
     generator = random.Random(0)

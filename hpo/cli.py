@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from hpo.narrowing import Move
     from hpo.objective import Data
     from hpo.outbox import Delivery, Outbox
+    from hpo.recorded import Recorded
     from hpo.study import Study
     from hpo.terminal import Display
-    from hpo.tracking import Recorded, Tracking
+    from hpo.tracking import Tracking
     from hpo.trial import Direction, TrialResult
     from hpo.workers import Workers
 
@@ -261,16 +262,16 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
     round's run in MLflow; with --json to DIR only.
     """
-    from hpo import service
+    from hpo import proposals
 
     name, recorded = _recorded(study, tracking_uri)
     if not recorded.rounds:
         raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
     last = recorded.rounds[-1]
-    moves = service.propose(
-        last, recorded.results, recorded.repeats, service.acceptance(last)
+    moves = proposals.propose(
+        last, recorded.results, recorded.repeats, proposals.acceptance(last)
     )
-    tables = [service.move_table(move) for move in moves]
+    tables = [proposals.move_table(move) for move in moves]
     drawn = {}
     if figures is not None:
         drawn = {"figure": str(_draw_proposal(recorded, moves, figures))}
@@ -282,7 +283,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 
     console = _console()
     console.print(moves_table(tables))
-    if not service.is_found(last):
+    if not proposals.is_found(last):
         console.print(
             f"{_escaped(last.settings['objective'])} is not found here, so its limits are not "
             "known: name the study file instead"
@@ -339,7 +340,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     They are trained on training plus validation rows, for the recorded number of epochs. That the
     test set is spent is recorded with the result; the model goes to MLflow.
     """
-    from hpo import confirmation, evaluation, service
+    from hpo import comparability, confirmation, evaluation
     from hpo.terminal import Retraining, evaluation_tables
 
     parsed = _read_file(study, "evaluate")
@@ -351,7 +352,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     split = _load_data(parsed)
     last = recorded.rounds[-1]
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
-        service.refuse_changes(parsed, last, asdict(split.description), listener.note)
+        comparability.refuse_changes(parsed, last, asdict(split.description), listener.note)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
         better = confirmation.unconfirmed_best(
@@ -799,11 +800,11 @@ def _study_name(study: str) -> str:
 
 def _draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
     """Write all figures of the rounds of `recorded` to a folder; return the files."""
-    from hpo import figures, service
+    from hpo import figures, proposals
 
     last = recorded.rounds[-1]
     known = [r for r in recorded.results if r.trial.round <= last.number]
-    moves = service.propose(last, known, recorded.repeats, service.acceptance(last))
+    moves = proposals.propose(last, known, recorded.repeats, proposals.acceptance(last))
     return figures.write(recorded, moves, record.history, folder)
 
 

@@ -28,8 +28,9 @@ from hpo.data import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.predictor import Predictor, Preprocessing
+from hpo.recorded import Look, Recorded
 from hpo.study import Study
-from hpo.tracking import Look, Recorded, Tracking
+from hpo.tracking import Tracking
 from hpo.trial import Trial, TrialResult, is_finite
 from hpo.workers import limit_threads
 
@@ -185,8 +186,8 @@ def evaluate(
 ) -> Evaluation:
     """Train the best `top` trials once more, and judge them, or their mean, on the test set.
 
-    The study must be unchanged since it was recorded (`service.refuse_changes`). The test set is
-    touched when all else is done: training, and keeping the model.
+    The study must be unchanged since it was recorded (`comparability.refuse_changes`). The test
+    set is touched when all else is done: training, and keeping the model.
 
     Raises InputError where the test set is spent and not `again`, where there are too few trials,
     or where the objective gives no model that can be kept; HPOError where training fails.

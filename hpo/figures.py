@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hpo.errors import InputError
 from hpo.narrowing import Move
+from hpo.recorded import Recorded
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -23,7 +24,6 @@ from hpo.search_space import (
     Value,
     describe,
 )
-from hpo.tracking import Recorded
 from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import

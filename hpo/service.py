@@ -1,49 +1,25 @@
-"""The loop: propose trials, send them out, keep what comes back; and between rounds move ranges."""
+"""The service: rounds of trials with ranges that move in between, and repeats of the best."""
 
-import json
 import math
-import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from hpo import confirmation
-from hpo import objective as objectives
+from hpo.comparability import plain, refuse_changes, round_settings
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.narrowing import Move, narrow
+from hpo.narrowing import Move
 from hpo.outbox import Delivery
-from hpo.pruning import Pruner
-from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    SearchSpace,
-    Value,
-    as_tuples,
-    to_table,
-    with_range,
-)
-from hpo.study import ConfirmSettings, Study, refused
-from hpo.tracking import Recorded, Round
-from hpo.trial import (
-    CutOffs,
-    Identity,
-    State,
-    Trial,
-    TrialResult,
-    compact,
-    rank,
-    trial_seed,
-    worse,
-)
-from hpo.workers import Job, Lost, Progress, Workers, one_thread
+from hpo.proposals import moves_after, next_ranges
+from hpo.recorded import Recorded, Round
+from hpo.round_loop import Attempts, Listener, RoundLoop, budget_reached
+from hpo.search_space import Distribution, SearchSpace
+from hpo.study import ConfirmSettings, Study
+from hpo.trial import State, TrialResult, rank, worse
+from hpo.workers import Job, Workers
 
-ATTEMPTS = 3  # at a trial whose worker dies
-FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
 POLL_SECONDS = 0.5
 T = TypeVar("T")
 PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
@@ -53,9 +29,14 @@ class Record(Protocol):
     """What the service asks of the record; `tracking.Tracking` is one."""
 
     def create(
-        self, study: str, description: str, tags: Mapping[str, str], columns: Sequence[str]
+        self,
+        study: str,
+        description: str,
+        tags: Mapping[str, str],
+        columns: Sequence[str],
+        again: bool = False,
     ) -> str:
-        """Make the study known, if it is not."""
+        """Make the study known; with `again` take what an earlier try left."""
         ...
 
     def read(self, study: str) -> Recorded | None:
@@ -105,34 +86,6 @@ class Record(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Is told what happens, for those who watch."""
-
-    def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
-        """Take note that a round begins or goes on."""
-        ...
-
-    def confirmation_started(self, best: int, repeats: int) -> None:
-        """Take note that so many repeats of the best trials are missing."""
-        ...
-
-    def trial_started(self, trial: Trial) -> None:
-        """Take note that a trial was handed to the workers."""
-        ...
-
-    def trial_progressed(self, progress: Progress) -> None:
-        """Take note of the epochs of a running trial."""
-        ...
-
-    def trial_ended(self, result: TrialResult) -> None:
-        """Take note of a result."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show a line to the user."""
-        ...
-
-
 @dataclass(frozen=True)
 class Command:
     """What shall be true in the end: so many rounds, the next one with these ranges."""
@@ -155,44 +108,6 @@ def open_rounds(recorded: Recorded | None, rounds: int) -> range:
     """Return the numbers of the rounds that are still to run, so that there are `rounds`."""
     ended = [r.number for r in recorded.rounds if r.ended] if recorded else []
     return range(max(ended, default=0) + 1, rounds + 1)
-
-
-def propose(
-    round_: Round,
-    results: Sequence[TrialResult],
-    repeats: Sequence[TrialResult],
-    accepts: Callable[[str, Value], bool],
-) -> tuple[Move, ...]:
-    """Return the moves of the ranges after `round_`, a pure function of results and repeats.
-
-    An edge that was to move where the objective `accepts` no value stays.
-    """
-    confirmed = confirmation.means(results, repeats)
-    with one_thread():
-        moves = narrow(round_.search_space, results, round_.settings["direction"], confirmed)
-    return tuple(_accepted(move, accepts) for move in moves)
-
-
-def is_found(round_: Round) -> bool:
-    """Say whether the objective of a round can be imported here."""
-    try:
-        objectives.find(round_.settings["objective"])
-    except InputError:
-        return False
-    return True
-
-
-def acceptance(round_: Round) -> Callable[[str, Value], bool]:
-    """Return a function that says whether the objective of a round accepts a value.
-
-    It accepts all where the objective cannot be found here.
-    """
-    if not is_found(round_):
-        return lambda name, value: True
-    objective = objectives.find(round_.settings["objective"])
-    values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
-    fixed = {name: as_tuples(value) for name, value in round_.settings["fixed"].items()}
-    return lambda name, value: refused(objective, {**fixed, **values, name: value}) is None
 
 
 def run(
@@ -218,7 +133,7 @@ def run(
         return False
     if recorded is not None and recorded.rounds:
         refuse_changes(study, recorded.rounds[-1], dataset, listener.note)
-        if _reached(study, recorded.results):
+        if budget_reached(study, recorded.results):
             return False
         record.claim(study.name, listener.note)
         _discard_attempts(record, recorded)
@@ -230,7 +145,7 @@ def run(
         _warn(study, workers, listener)
         known = recorded
         if known is None:
-            known = _patiently(lambda again: _create(study, record), listener)
+            known = _patiently(lambda again: _create(study, record, again), listener)
         moves: Sequence[Move] | None = None
         for number in to_run:
             stopped = _run_round(
@@ -288,7 +203,7 @@ def confirm(
     for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
         workers = start_workers(split)
         try:
-            attempts = _Attempts(recorded.repeat_attempts, delivery, workers, listener)
+            attempts = Attempts(recorded.repeat_attempts, delivery, workers, listener)
             trials = [trial for trial in missing if not split or trial.repeat == split]
             for trial in trials:
                 attempts.submit(trial)
@@ -328,7 +243,7 @@ class _Drawing:
         self.finish()
         if self._illustrate is None:
             return None
-        moves = _moves(known)
+        moves = moves_after(known)
         self._thread = threading.Thread(target=self._draw, args=(known, moves), daemon=True)
         self._thread.start()
         return moves
@@ -354,12 +269,13 @@ class _Drawing:
                 )
 
 
-def _create(study: Study, record: Record) -> Recorded:
+def _create(study: Study, record: Record, again: bool) -> Recorded:
     columns = [
         f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
         *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
     ]
-    record.create(study.name, _description(study), {"objective": study.objective.name}, columns)
+    tags = {"objective": study.objective.name}
+    record.create(study.name, _description(study), tags, columns, again)
     return _read(study, record)
 
 
@@ -411,12 +327,14 @@ def _run_round(
     """
     current = next((r for r in recorded.rounds if r.number == number), None)
     if current is None:
-        search_space, proposal = _next_ranges(study, command, recorded, moves)
-        params = {name: str(_plain(value)) for name, value in study.fixed.items()}
+        search_space, proposal = next_ranges(
+            study, recorded, moves, command.ranges, command.keep_ranges
+        )
+        params = {name: str(plain(value)) for name, value in study.fixed.items()}
         params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
         current = _patiently(
             lambda again: record.start_round(
-                study.name, number, search_space, _settings(study, dataset), proposal=proposal,
+                study.name, number, search_space, round_settings(study, dataset), proposal=proposal,
                 params=params, dataset=dataset, again=again,
                 files={f"study/{study.path.name}": study.text},
             ),
@@ -433,7 +351,7 @@ def _run_round(
     if current.settings["sampler"] == "grid":
         trials = current.settings["trials"]  # the points follow from how many they are
     listener.round_started(current, trials, current.proposal)
-    loop = _RoundLoop(
+    loop = RoundLoop(
         study, current, trials, command.ends, recorded, delivery, workers, listener
     )
     results = loop.run()
@@ -456,204 +374,6 @@ def _wait_for(delivery: Delivery) -> None:
         )
 
 
-class _Attempts:
-    """Trials at the workers, sent out again where a worker dies; results go to the outbox.
-
-    `begun` holds the last attempt at a trial that an earlier process made.
-    """
-
-    def __init__(
-        self,
-        begun: Mapping[Identity, tuple[int, str]],
-        delivery: Delivery,
-        workers: Workers,
-        listener: Listener,
-    ) -> None:
-        self._latest = {identity: attempt for identity, (attempt, _) in begun.items()}
-        self._delivery, self._workers, self._listener = delivery, workers, listener
-        self.running = 0
-
-    def submit(self, trial: Trial) -> None:
-        """Hand a trial to the workers."""
-        self.running += 1
-        self._send(trial)
-
-    def next_result(self) -> TrialResult | None:
-        """Wait for the next event; return it where it is a result, which then is on disk."""
-        event = self._workers.next_event(POLL_SECONDS)
-        if event is None:
-            return None
-        if isinstance(event, Progress):
-            self._delivery.show(event)
-            self._listener.trial_progressed(event)
-            return None
-        if isinstance(event, Lost):
-            self._delivery.abandon(event)
-            if event.attempt < ATTEMPTS:
-                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
-                self._send(event.trial)
-                return None
-            event = TrialResult(
-                event.trial, State.FAILED, attempt=event.attempt,
-                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
-            )
-        self.running -= 1
-        self._delivery.add(event)
-        self._listener.trial_ended(event)
-        return event
-
-    def _send(self, trial: Trial) -> None:
-        attempt = self._latest.get(trial.identity, 0) + 1
-        self._latest[trial.identity] = attempt
-        self._workers.submit(trial, attempt)
-        self._listener.trial_started(trial)
-
-
-class _RoundLoop:
-    """The trials of one round: at most `parallel` at once, whose results count in order.
-
-    Trial n is proposed with the results of exactly the trials up to n - parallel (where sampler
-    or pruner learn from results), so that what is proposed never depends on timing.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        round_: Round,
-        trials: int,
-        ends: float,
-        recorded: Recorded,
-        delivery: Delivery,
-        workers: Workers,
-        listener: Listener,
-    ) -> None:
-        settings = round_.settings
-        self._study, self._round, self._trials = study, round_, trials
-        self._listener = listener
-        self._parallel: int = settings["parallel"]
-        earlier = [r for r in recorded.results if r.trial.round < round_.number]
-        plan = RoundPlan(
-            round_.search_space, study.direction, study.seed, round_.number, trials, earlier
-        )
-        self._sampler = SAMPLERS[settings["sampler"]](plan)
-        self._random = RandomSampler(plan)
-        self._pruner: Pruner | None = study.round.pruner
-        self._learns = self._sampler.learns or self._pruner is not None
-        budget = study.budget
-        # What ends a study by its results has to read them in order, as what learns from them.
-        self._ends_by_results = budget.target is not None or budget.patience is not None
-        self._waits = self._learns or self._ends_by_results
-        self._earlier = earlier
-        self._ends = ends
-        self.stopped = ""
-        self._results = {
-            r.trial.number: r
-            for r in (*recorded.results, *recorded.spent)
-            if r.trial.round == round_.number
-        }
-        begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
-        self._attempts = _Attempts(begun, delivery, workers, listener)
-        self._proposed = 0
-        self._told = 0
-
-    def run(self) -> list[TrialResult]:
-        """Run what is missing; return all results in order of number."""
-        for number in sorted(self._results):
-            self._listener.trial_ended(self._results[number])
-        while True:
-            while self._proposed < self._trials and self._may_propose():
-                self.stopped = self.stopped or self._budget_reached()
-                if self.stopped:
-                    self._trials = self._proposed
-                    break
-                self._send(self._proposed + 1)
-            if not self._attempts.running:
-                return [self._results[n] for n in sorted(self._results) if n <= self._trials]
-            result = self._attempts.next_result()
-            if result is not None:
-                self._results[result.trial.number] = compact(result, self._study.metric)
-                self._stop_if_hopeless(result)
-
-    def _may_propose(self) -> bool:
-        if self._attempts.running >= self._parallel:
-            return False
-        if not self._waits:
-            return True
-        last_needed = self._proposed + 1 - self._parallel
-        return all(n in self._results for n in range(self._told + 1, last_needed + 1))
-
-    def _send(self, number: int) -> None:
-        """Propose trial `number`, and hand it to the workers unless its result is known."""
-        self._proposed = number
-        if self._waits:
-            while self._told < number - self._parallel:
-                self._told += 1
-                self._sampler.tell(self._results[self._told])
-        seed = trial_seed(self._study.seed, self._round.number, number)
-        if number in self._results:
-            self._sampler.replay(number, self._results[number].trial.hyperparameters)
-            return
-        start = self._study.start[number - 1 : number] if self._round.number == 1 else ()
-        if start:
-            hyperparameters = {**self._random.propose(number, seed), **start[0]}
-            self._sampler.replay(number, hyperparameters)
-        else:
-            hyperparameters = self._sampler.propose(number, seed)
-        self._attempts.submit(
-            Trial(self._round.number, number, hyperparameters, seed, self._cut_offs())
-        )
-
-    def _budget_reached(self) -> str:
-        """Return why no further trial is sent out, or "", from the results in order."""
-        if time.monotonic() > self._ends:
-            return f"the {self._study.budget.hours:g} hours of its budget are over"
-        if not self._ends_by_results:
-            return ""
-        visible = max(self._proposed + 1 - self._parallel, 0)
-        in_order = [self._results[n] for n in range(1, visible + 1) if n in self._results]
-        return _reached(self._study, [*self._earlier, *in_order])
-
-    def _cut_offs(self) -> CutOffs | None:
-        if self._pruner is None:
-            return None
-        visible = [self._results[n] for n in range(1, self._told + 1)]
-        return self._pruner.cut_offs(visible, self._study.metric, self._study.direction)
-
-    def _stop_if_hopeless(self, latest: TrialResult) -> None:
-        if latest.state is not State.FAILED:
-            return
-        failed = sum(r.state is State.FAILED for r in self._results.values())
-        allowed = self._study.round.max_failures
-        if allowed is not None:
-            hopeless = failed > allowed
-        else:
-            all_failed = failed == len(self._results) >= min(FIRST_FAILURES, self._trials)
-            hopeless = all_failed or failed > self._trials / 2
-        if hopeless:
-            reason = latest.message.splitlines()[-1] if latest.message else "no reason known"
-            raise HPOError(
-                f"{failed} of {len(self._results)} trials failed, the last with: {reason}; "
-                "correct the objective and give the study another name, or raise max_failures"
-            )
-
-
-def _reached(study: Study, results: Sequence[TrialResult]) -> str:
-    """Return which budget these results, in order, have reached, or ""."""
-    target, patience = study.budget.target, study.budget.patience
-    best, since = math.nan, 0
-    for result in results:
-        since += 1
-        if result.state is not State.COMPLETE or result.value is None:
-            continue
-        if target is not None and not worse(result.value, target, study.direction):
-            return f"the target {target:g} is reached"
-        if math.isnan(best) or worse(best, result.value, study.direction):
-            best, since = result.value, 0
-        elif patience is not None and since >= patience:
-            return f"the last {patience} trials were no better"
-    return ""
-
-
 def _warn(study: Study, workers: Workers, listener: Listener) -> None:
     """Say what of the settings costs time or makes proposals worse."""
     parallel, slots, trials = study.round.parallel, workers.slots, study.round.trials
@@ -669,66 +389,6 @@ def _warn(study: Study, workers: Workers, listener: Listener) -> None:
         )
 
 
-def _moves(recorded: Recorded) -> tuple[Move, ...]:
-    last = recorded.rounds[-1]
-    return propose(last, recorded.results, recorded.repeats, acceptance(last))
-
-
-def _next_ranges(
-    study: Study, command: Command, recorded: Recorded, moves: Sequence[Move] | None
-) -> tuple[SearchSpace, list[dict[str, Any]]]:
-    """Return the ranges of the next round, and how each came about."""
-    if not recorded.rounds:
-        return {**study.search_space, **command.ranges}, []
-    last = recorded.rounds[-1]
-    in_file = {
-        name: d for name, d in study.search_space.items()
-        if to_table(d) != last.settings["search_space"][name]
-    }
-    moves = _moves(recorded) if moves is None else moves
-    search_space, proposal = {}, []
-    for move in moves:
-        used, decision = move.new, "taken"
-        if command.keep_ranges:
-            used, decision = move.old, "kept by --keep-ranges"
-        if move.name in in_file:
-            used, decision = in_file[move.name], "changed in the study file"
-        if move.name in command.ranges:
-            used, decision = command.ranges[move.name], "overruled by --range"
-        search_space[move.name] = used
-        proposal.append(move_table(move) | {"used": to_table(used), "decision": decision})
-    return search_space, proposal
-
-
-def move_table(move: Move) -> dict[str, Any]:
-    """Return a move as plain values, for the record and for JSON."""
-    return {
-        "name": move.name,
-        "old": to_table(move.old),
-        "new": to_table(move.new),
-        "direction": move.direction,
-        "factor": move.factor,
-        "reason": move.reason,
-        "evidence": None if math.isnan(move.evidence) else move.evidence,
-    }
-
-
-def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
-    """Return the move with the edges the objective does not accept back where they were."""
-    old, new = move.old, move.new
-    if isinstance(old, CategoricalDistribution) or isinstance(new, CategoricalDistribution):
-        return move
-    low = new.low if accepts(move.name, new.low) else old.low
-    high = new.high if accepts(move.name, new.high) else old.high
-    bounded = with_range(new, low, high)
-    if bounded == new:
-        return move
-    note = f"{move.reason}; the objective accepts no value beyond"
-    if bounded == move.old:
-        return replace(move, new=bounded, direction="kept", factor=1.0, reason=note)
-    return replace(move, new=bounded, reason=note)
-
-
 def _best_so_far(results: Sequence[TrialResult], study: Study) -> list[float]:
     """Return the best value among the first n trials, for each n; NaN while there is none."""
     best = [math.nan]
@@ -738,76 +398,6 @@ def _best_so_far(results: Sequence[TrialResult], study: Study) -> list[float]:
         )
         best.append(result.value if better and result.value is not None else best[-1])
     return best[1:]
-
-
-def _settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a round is started with; the part before "sampler" makes trials comparable."""
-    return {
-        "objective": study.objective.name,
-        "code": objectives.digest(study.objective),
-        "data": dataset["digest"],
-        "fixed": {name: _plain(value) for name, value in sorted(study.fixed.items())},
-        "metric": study.metric,
-        "direction": study.direction,
-        "value": study.value,
-        "seed": study.seed,
-        "sampler": study.round.sampler,
-        "pruner": repr(study.round.pruner),
-        "parallel": study.round.parallel,
-        "trials": study.round.trials,
-        "search_space": {name: to_table(d) for name, d in study.search_space.items()},
-        "environment": _environment(),
-    }
-
-
-_COMPARABLE = {
-    "objective": "the objective",
-    "code": "the code of the objective",
-    "data": "the data or its split",
-    "fixed": "[fixed]",
-    "metric": "metric",
-    "direction": "direction",
-    "value": "value",
-    "seed": "seed",
-}
-
-
-def refuse_changes(
-    study: Study, round_: Round, dataset: Mapping[str, Any], note: Callable[[str], None]
-) -> None:
-    """Raise InputError where what is trained now could not be compared with what is recorded.
-
-    What may change the last digits is only noted.
-    """
-    now = json.loads(json.dumps(_settings(study, dataset)))  # as the record gives it back
-    changed = [text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)]
-    if now["search_space"].keys() != round_.settings["search_space"].keys():
-        changed.append("what is searched")
-    if changed:
-        raise InputError(
-            f"{study.path}: {' and '.join(changed)} changed since round {round_.number}, "
-            "so its trials cannot be compared; change it back, or give the study another name"
-        )
-    for name, before in round_.settings["environment"].items():
-        if now["environment"][name] != before:
-            note(
-                f"{name} is {now['environment'][name]}, and was {before} in round "
-                f"{round_.number}: results may differ in the last digits"
-            )
-
-
-def _environment() -> dict[str, str]:
-    """Return what the last bits of a result depend on."""
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-    }
-
-
-def _plain(value: Value) -> Any:
-    """Return tuples as lists, as JSON reads them back."""
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
 def _description(study: Study) -> str:

@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from hpo.confirmation import Confirmation, changes
+from hpo.recorded import Round
 from hpo.search_space import describe as describe_range
 from hpo.search_space import from_table
 from hpo.study import Study
-from hpo.tracking import Round
 from hpo.trial import Direction, Identity, State, Trial, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
 

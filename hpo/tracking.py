@@ -9,25 +9,34 @@ import re
 import sqlite3
 import time
 import urllib.request
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.ownership import Owner
+from hpo.recorded import Look, Recorded, Round
+from hpo.run_format import (
+    LOOK,
+    chunks,
+    claims,
+    corners,
+    looks_taken,
+    read_result,
+    read_round,
+    read_trial,
+    result_tags,
+    round_note,
+    view,
+)
 from hpo.search_space import (
     CategoricalDistribution,
     SearchSpace,
-    Value,
-    as_tuples,
     describe,
-    from_table,
     to_table,
 )
-from hpo.trial import Curve, EpochMetrics, Identity, State, Trial, TrialResult
+from hpo.trial import Identity, State, Trial, TrialResult
 from hpo.workers import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
@@ -36,7 +45,6 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 PAGE = 500  # runs read by one request
 VIEW = "trials"  # the key of the saved view
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
-TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 _STATUS = {
     State.COMPLETE: "FINISHED",
     State.DIVERGED: "FINISHED",  # a result, if a bad one
@@ -51,53 +59,11 @@ _SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-_LOOK = "test set look "
+_AT_THE_SAME_MOMENT = (
+    "another process began this study at the same moment; run the same command again once it ended"
+)
 LOOKS_TOLD = 50  # at most, so that they fit into a tag
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round as the record has it; `settings` are those it was started with."""
-
-    number: int
-    run_id: str
-    search_space: SearchSpace
-    settings: Mapping[str, Any]
-    ended: bool
-    proposal: Sequence[Mapping[str, Any]] = ()  # how its ranges came from those before
-    stopped: str = ""  # why it ended before its last trial
-
-
-@dataclass(frozen=True)
-class Look:
-    """One use of the test set: the time in ISO 8601, UTC; no result where it broke off."""
-
-    number: int
-    when: str
-    result: str = ""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """All that the record knows of a study.
-
-    `results` are in order of round and number, with every epoch of the searched metric and the
-    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads from (round, number)
-    to the run of a result, `attempts` to the attempt and run of one that began without an end.
-    `repeats` are those of trials in `results`, in order of identity; they are no results, and
-    `repeat_attempts` those that began without an end, or whose trial is gone.
-    """
-
-    experiment_id: str
-    rounds: Sequence[Round] = ()
-    results: Sequence[TrialResult] = ()
-    spent: Sequence[TrialResult] = ()
-    runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
-    looks: Sequence[Look] = ()  # at the test set
-    repeats: Sequence[TrialResult] = ()
-    repeat_attempts: Mapping[Identity, tuple[int, str]] = field(default_factory=dict)
 
 
 class Tracking:
@@ -160,20 +126,28 @@ class Tracking:
         return self._experiments[study]
 
     def create(
-        self, study: str, description: str, tags: Mapping[str, str], columns: Sequence[str]
+        self,
+        study: str,
+        description: str,
+        tags: Mapping[str, str],
+        columns: Sequence[str],
+        again: bool = False,
     ) -> str:
-        """Return the id of the study's experiment, created where there is none.
+        """Create the study's experiment and return its id; with `again` take one that is there.
 
-        `columns` are what the UI shows of each run, such as "params.`momentum`".
+        `columns` are what the UI shows of each run, such as "params.`momentum`". A name is given
+        once: of several processes one wins. Raises InputError for the others.
         """
         from mlflow.exceptions import MlflowException
 
         experiment_id = self.experiment(study)
+        if experiment_id is not None and not again:
+            raise InputError(_AT_THE_SAME_MOMENT)
         if experiment_id is None:
             all_tags = {
                 "hpo": "study",
                 "mlflow.note.content": description,
-                f"mlflow.sharedViewState.{VIEW}": _view(columns),
+                f"mlflow.sharedViewState.{VIEW}": view(columns),
                 # The UI opens such an experiment on its runs, not on traces.
                 "mlflow.experimentKind": "custom_model_development",
                 **tags,
@@ -183,6 +157,8 @@ class Tracking:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise _translation(error) from error
+                if not again:
+                    raise InputError(_AT_THE_SAME_MOMENT) from error
             experiment_id = self.experiment(study)
         if experiment_id is None:
             raise RecordUnavailable(f"the experiment {study!r} was created and is gone")
@@ -216,8 +192,8 @@ class Tracking:
             "round": str(number),
             "search_space": json.dumps({n: to_table(d) for n, d in search_space.items()}),
             "settings": json.dumps(settings),
-            "mlflow.note.content": _round_note(search_space, proposal),
-            **_chunks("proposal", json.dumps(proposal) if proposal else ""),
+            "mlflow.note.content": round_note(search_space, proposal),
+            **chunks("proposal", json.dumps(proposal) if proposal else ""),
         }
         edges = {}
         for name, distribution in search_space.items():
@@ -262,7 +238,7 @@ class Tracking:
         metrics = [
             Metric(name, value, now, step)
             for name, values in best_so_far.items()
-            for step, value in _corners(values)
+            for step, value in corners(values)
         ]
 
         def write() -> None:
@@ -297,12 +273,10 @@ class Tracking:
         same = [r for r in rounds if r.data.tags["round"] == first.data.tags["round"]]
         if len(same) > 1:
             mine = self._rounds.get((study, int(first.data.tags["round"])), "")
-            if any(_claims(r) for r in same if r.info.run_id != mine) and mine:
+            if any(claims(r) for r in same if r.info.run_id != mine) and mine:
                 self.discard(mine)
-            raise InputError(
-                "another process began this study at the same moment; run the same command again"
-            )
-        number, owner = max(_claims(first).items(), default=(0, None))
+            raise InputError(_AT_THE_SAME_MOMENT)
+        number, owner = max(claims(first).items(), default=(0, None))
         if owner is not None and first.data.tags.get("released") != str(number):
             self._wait_until_gone(first.info.run_id, owner, note)
         me = self._owner.to_text()
@@ -324,7 +298,7 @@ class Tracking:
 
         def write() -> None:
             self._client.set_tag(run_id, "heartbeat", repr(time.time()))
-            latest, owner = max(_claims(self._client.get_run(run_id)).items())
+            latest, owner = max(claims(self._client.get_run(run_id)).items())
             if latest > number:
                 raise HPOError(f"{owner} took this study over; it goes on there")
 
@@ -364,7 +338,7 @@ class Tracking:
         key = (study, trial.identity, result.attempt)
         self._parent(study, trial)
         run_id, told = self._running.get(key, (None, 0))
-        tags = _result_tags(result, metric)
+        tags = result_tags(result, metric)
 
         def write() -> None:
             nonlocal run_id
@@ -428,8 +402,8 @@ class Tracking:
         rounds: dict[str, Round] = {}
         looks: dict[int, Look] = {}
         for run in self._runs(experiment_id, "tags.kind = 'round'"):
-            rounds[run.info.run_id] = _round(run)
-            looks |= _looks_taken(run)
+            rounds[run.info.run_id] = read_round(run)
+            looks |= looks_taken(run)
         looks |= self._looks_told(experiment_id)
         metric = next((r.settings["metric"] for r in rounds.values()), "")
         results: dict[tuple[int, int], TrialResult] = {}
@@ -441,7 +415,7 @@ class Tracking:
                 continue  # its round was deleted, and took it along
             identity = int(tags["round"]), int(tags["number"])
             if "state" in tags and run.info.status != "RUNNING":
-                results[identity] = _result(run, metric)
+                results[identity] = read_result(run, metric)
                 runs[identity] = run.info.run_id
             elif attempts.get(identity, (0, ""))[0] < int(tags["attempt"]):
                 attempts[identity] = int(tags["attempt"]), run.info.run_id
@@ -451,7 +425,7 @@ class Tracking:
             identity = int(tags["round"]), int(tags["number"])
             ours = tags.get("mlflow.parentRunId") in rounds and "superseded" not in tags
             if ours and identity not in results:
-                spent[identity] = TrialResult(_trial(run), State.FAILED, message="deleted")
+                spent[identity] = TrialResult(read_trial(run), State.FAILED, message="deleted")
         for round_ in rounds.values():
             self._rounds[study, round_.number] = round_.run_id
         repeats, repeat_attempts = self._repeats(study, metric, results)
@@ -510,13 +484,13 @@ class Tracking:
         repeats: dict[Identity, TrialResult] = {}
         attempts: dict[Identity, tuple[int, str]] = {}
         for run in self._runs(experiment_id, "tags.kind = 'repeat'"):
-            tags, trial = run.data.tags, _trial(run)
+            tags, trial = run.data.tags, read_trial(run)
             if tags.get("mlflow.parentRunId") not in parents:
                 continue  # its confirmation was deleted, and took it along
             found = results.get((trial.round, trial.number))
             same = found is not None and found.trial.hyperparameters == trial.hyperparameters
             if same and "state" in tags and run.info.status != "RUNNING":
-                repeats[trial.identity] = _result(run, metric)
+                repeats[trial.identity] = read_result(run, metric)
             elif attempts.get(trial.identity, (0, ""))[0] < int(tags["attempt"]):
                 attempts[trial.identity] = int(tags["attempt"]), run.info.run_id
         return tuple(repeats[identity] for identity in sorted(repeats)), attempts
@@ -546,7 +520,7 @@ class Tracking:
         _, first = min((n, run_id) for (name, n), run_id in self._rounds.items() if name == study)
         value = f"{look.when} {self._owner.to_text()}"
         try:
-            self._client.log_param(first, f"{_LOOK}{look.number}", value)
+            self._client.log_param(first, f"{LOOK}{look.number}", value)
         except MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise _translation(error) from error
@@ -674,7 +648,7 @@ class Tracking:
         parent = self._parent(study, trial)
         ours = [
             run for run in found
-            if _trial(run).identity == trial.identity and "superseded" not in run.data.tags
+            if read_trial(run).identity == trial.identity and "superseded" not in run.data.tags
             and run.data.tags.get("mlflow.parentRunId") == parent
         ]
         if any(run.info.lifecycle_stage == "deleted" for run in ours):
@@ -785,139 +759,3 @@ def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
         token = page.token
         if not token:
             return
-
-
-def _corners(values: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """Yield what a line through `values`, by number from 1, needs: where it bends, and its ends.
-
-    Values are NaN before the first one.
-    """
-    for step, value in enumerate(values, start=1):
-        around = values[max(step - 2, 0) : step + 1]
-        if value == value and (step in (1, len(values)) or any(v != value for v in around)):
-            yield step, value
-
-
-def _chunks(name: str, text: str) -> dict[str, str]:
-    """Return `text` as tags name, name.2, … that are short enough for MLflow."""
-    parts = [text[i : i + TAG_CHARACTERS] for i in range(0, len(text), TAG_CHARACTERS)]
-    return {name if i == 1 else f"{name}.{i}": part for i, part in enumerate(parts, start=1)}
-
-
-def _joined(name: str, tags: Mapping[str, str]) -> str:
-    text, part = tags.get(name, ""), 2
-    while f"{name}.{part}" in tags:
-        text += tags[f"{name}.{part}"]
-        part += 1
-    return text
-
-
-def _result_tags(result: TrialResult, metric: str) -> dict[str, str]:
-    tags = {
-        "state": result.state.value,
-        "seconds": repr(result.seconds),
-        "started": repr(result.started),
-        "place": result.place,
-    }
-    if result.value is not None:
-        tags |= {"value": repr(result.value), "epoch": str(result.epoch)}
-    if result.message:
-        tags["message"] = result.message
-        tags["mlflow.note.content"] = f"```\n{result.message}\n```"
-    return {**tags, **_chunks("curve", json.dumps(result.curve(metric)))}
-
-
-def _result(run: "Run", metric: str) -> TrialResult:
-    """Read back what `_result_tags` and the params of a trial's run say."""
-    tags = run.data.tags
-    curve = array("d", json.loads(_joined("curve", tags) or "[]"))
-    metrics: Sequence[EpochMetrics] = ()
-    if curve:
-        metrics = Curve(metric, curve, {**run.data.metrics, metric: curve[-1]})
-    return TrialResult(
-        _trial(run),
-        State(tags["state"]),
-        float(tags["value"]) if "value" in tags else None,
-        int(tags["epoch"]) if "epoch" in tags else None,
-        metrics,
-        int(tags["attempt"]),
-        float(tags["started"]),
-        float(tags["seconds"]),
-        tags.get("place", ""),
-        tags.get("message", ""),
-    )
-
-
-def _trial(run: "Run") -> Trial:
-    tags = run.data.tags
-    return Trial(
-        int(tags["round"]), int(tags["number"]), _hyperparameters(run), int(tags["seed"]),
-        repeat=int(tags.get("repeat", 0)), resplit=tags.get("resplit") == "true",
-    )
-
-
-def _looks_taken(run: "Run") -> dict[int, Look]:
-    """Return the looks at the test set that began, by number."""
-    numbers = {
-        int(name.removeprefix(_LOOK)): value.partition(" ")[0]
-        for name, value in run.data.params.items()
-        if name.startswith(_LOOK)
-    }
-    return {number: Look(number, when) for number, when in numbers.items()}
-
-
-def _claims(run: "Run") -> dict[int, Owner]:
-    """Return the processes that ran the study, by the number of their claim."""
-    return {
-        int(name.removeprefix("owner ")): Owner.from_text(value)
-        for name, value in run.data.params.items()
-        if name.startswith("owner ")
-    }
-
-
-def _hyperparameters(run: "Run") -> dict[str, Value]:
-    return {name: as_tuples(json.loads(text)) for name, text in run.data.params.items()}
-
-
-def _round(run: "Run") -> Round:
-    tags = run.data.tags
-    return Round(
-        int(tags["round"]),
-        run.info.run_id,
-        {name: from_table(t) for name, t in json.loads(tags["search_space"]).items()},
-        json.loads(tags["settings"]),
-        run.info.status == "FINISHED",
-        json.loads(_joined("proposal", tags) or "[]"),
-        tags.get("stopped", ""),
-    )
-
-
-def _view(columns: Sequence[str]) -> str:
-    """Return a saved view for the UI, which of itself shows neither params nor metrics."""
-    return json.dumps(
-        {
-            "searchFilter": "",
-            "orderByKey": "attributes.start_time",
-            "orderByAsc": False,
-            "startTime": "ALL",
-            "lifecycleFilter": "Active",
-            "datasetsFilter": [],
-            "selectedColumns": list(columns),
-            "runsExpanded": {},
-            "runsPinned": [],
-            "runsHidden": [],
-            "runsHiddenMode": "FIRST_20_RUNS",
-            "runListHidden": False,
-            "groupBy": None,
-            "groupsExpanded": {},
-        }
-    )
-
-
-def _round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]]) -> str:
-    """Return the description of a round in Markdown: its ranges, and why they are so."""
-    reasons = {move["name"]: move["reason"] for move in proposal}
-    lines = ["| hyperparameter | range | why |", "|---|---|---|"]
-    for name, distribution in search_space.items():
-        lines.append(f"| {name} | {describe(distribution)} | {reasons.get(name, 'as given')} |")
-    return "\n".join(lines)

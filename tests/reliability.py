@@ -30,9 +30,10 @@ runs it); a trial that hangs in C code (stopped after `trial_timeout`), raises, 
 says why); a full disk (no half-written line in the outbox); runs, rounds and experiments deleted
 in MLflow.
 
-Not covered: two processes that begin the same new study at the same moment on two machines may
-both be refused, and have to be started again; a machine that loses power may lose the last writes
-of its SQLite file.
+Of two processes that begin the same new study at the same moment, one goes on and the other is
+refused: MLflow gives a name once.
+
+Not covered: a machine that loses power may lose the last writes of its SQLite file.
 """
 
 

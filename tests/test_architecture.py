@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import none of its own.
 ORDER = {
     "hpo": """errors search_space trial objective predictor sources data samplers pruning study
-        workers outbox narrowing confirmation ray_workers cluster ownership tracking record_process
-        results figures evaluation service terminal cli""",
+        workers outbox narrowing confirmation ray_workers cluster ownership recorded run_format
+        tracking record_process
+        results comparability proposals round_loop figures evaluation service terminal cli""",
     "trainer": """initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }
@@ -20,8 +21,9 @@ LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "sources": {"pandas", "sklearn"}, "samplers": {"optuna", "scipy"}, "study": {"pydantic"},
     "workers": {"threadpoolctl"}, "narrowing": {"scipy"}, "ray_workers": {"ray"},
-    "cluster": {"ray"}, "tracking": {"mlflow"}, "results": {"pandas"}, "figures": {"matplotlib"},
-    "evaluation": {"mlflow"}, "terminal": {"rich"}, "cli": {"click", "rich"},
+    "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
+    "figures": {"matplotlib"}, "evaluation": {"mlflow"}, "terminal": {"rich"},
+    "cli": {"click", "rich"},
 }  # fmt: skip
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 

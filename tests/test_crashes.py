@@ -110,7 +110,7 @@ def test_a_service_killed_again_and_again_ends_with_the_same_table(
     for _ in range(40):
         before = sum(trainings(folder).values())
         process = start("run", file, "--inline")
-        more = generator.randrange(1, 7)
+        more = generator.randrange(1, 5)
         while process.poll() is None and sum(trainings(folder).values()) < before + more:
             time.sleep(0.005)
         time.sleep(generator.random() * 0.2)

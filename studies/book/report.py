@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpo.data import load
+from hpo.recorded import Recorded
 from hpo.search_space import describe
 from hpo.study import Study, read
-from hpo.tracking import Recorded, Tracking
+from hpo.tracking import Tracking
 from hpo.trial import TrialResult, rank
 from hpo.workers import limit_threads
 

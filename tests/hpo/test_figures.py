@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from hpo import figures
 from hpo.errors import InputError
 from hpo.narrowing import Move, narrow
+from hpo.recorded import Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
-from hpo.tracking import Recorded, Round, Tracking
+from hpo.tracking import Tracking
 from hpo.trial import Direction, State, Trial, TrialResult
 from tests.toys import hpo, write_study
 

@@ -31,7 +31,9 @@ def record(folder: Path) -> Tracking:
 
 def begin(record: Tracking, study: str = "toy", number: int = 1, **changes: Any) -> str:
     """Begin a study and a round; return the id of the round's run."""
-    record.create(study, "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"])
+    record.create(
+        study, "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"], again=True
+    )
     arguments: dict[str, Any] = {
         "proposal": [], "params": {"epochs": "5"}, "dataset": DATASET, "files": {"a.toml": "x"},
     }
@@ -210,6 +212,17 @@ def test_many_runs_are_read_page_by_page(
     recorded = record.read("toy")
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == list(range(1, 12))
+
+
+def test_of_two_that_begin_a_study_at_the_same_moment_one_goes_on(record: Tracking) -> None:
+    other = Tracking(record.uri)
+    assert record.read("toy") is None
+    assert other.read("toy") is None  # so both will create it
+    begin(record)
+    with pytest.raises(InputError, match="same moment"):
+        other.create("toy", "a study", {}, [])
+    record.claim("toy", print)
+    assert len(other.read("toy").rounds) == 1  # type: ignore[union-attr]
 
 
 def test_one_process_claims_a_study(record: Tracking) -> None:

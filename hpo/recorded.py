@@ -1,0 +1,52 @@
+"""What the record knows of a study, as values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.search_space import SearchSpace
+from hpo.trial import Identity, TrialResult
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round as the record has it; `settings` are those it was started with."""
+
+    number: int
+    run_id: str
+    search_space: SearchSpace
+    settings: Mapping[str, Any]
+    ended: bool
+    proposal: Sequence[Mapping[str, Any]] = ()  # how its ranges came from those before
+    stopped: str = ""  # why it ended before its last trial
+
+
+@dataclass(frozen=True)
+class Look:
+    """One use of the test set: the time in ISO 8601, UTC; no result where it broke off."""
+
+    number: int
+    when: str
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """All that the record knows of a study.
+
+    `results` are in order of round and number, with every epoch of the searched metric and the
+    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads from (round, number)
+    to the run of a result, `attempts` to the attempt and run of one that began without an end.
+    `repeats` are those of trials in `results`, in order of identity; they are no results, and
+    `repeat_attempts` those that began without an end, or whose trial is gone.
+    """
+
+    experiment_id: str
+    rounds: Sequence[Round] = ()
+    results: Sequence[TrialResult] = ()
+    spent: Sequence[TrialResult] = ()
+    runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
+    looks: Sequence[Look] = ()  # at the test set
+    repeats: Sequence[TrialResult] = ()
+    repeat_attempts: Mapping[Identity, tuple[int, str]] = field(default_factory=dict)

@@ -1,0 +1,245 @@
+"""The trials of one round: proposed, sent out and told in an order that timing cannot change."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from hpo.errors import HPOError
+from hpo.outbox import Delivery
+from hpo.pruning import Pruner
+from hpo.recorded import Recorded, Round
+from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
+from hpo.study import Study
+from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, compact, trial_seed, worse
+from hpo.workers import Lost, Progress, Workers
+
+ATTEMPTS = 3  # at a trial whose worker dies
+FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
+WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
+
+
+class Listener(Protocol):
+    """Is told what happens, for those who watch."""
+
+    def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
+        """Take note that a round begins or goes on."""
+        ...
+
+    def confirmation_started(self, best: int, repeats: int) -> None:
+        """Take note that so many repeats of the best trials are missing."""
+        ...
+
+    def trial_started(self, trial: Trial) -> None:
+        """Take note that a trial was handed to the workers."""
+        ...
+
+    def trial_progressed(self, progress: Progress) -> None:
+        """Take note of the epochs of a running trial."""
+        ...
+
+    def trial_ended(self, result: TrialResult) -> None:
+        """Take note of a result."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a line to the user."""
+        ...
+
+
+class Attempts:
+    """Trials at the workers, sent out again where a worker dies; results go to the outbox.
+
+    `begun` holds the last attempt at a trial that an earlier process made.
+    """
+
+    def __init__(
+        self,
+        begun: Mapping[Identity, tuple[int, str]],
+        delivery: Delivery,
+        workers: Workers,
+        listener: Listener,
+    ) -> None:
+        self._latest = {identity: attempt for identity, (attempt, _) in begun.items()}
+        self._delivery, self._workers, self._listener = delivery, workers, listener
+        self.running = 0
+
+    def submit(self, trial: Trial) -> None:
+        """Hand a trial to the workers."""
+        self.running += 1
+        self._send(trial)
+
+    def next_result(self) -> TrialResult | None:
+        """Wait for the next event; return it where it is a result, which then is on disk."""
+        event = self._workers.next_event(WAIT_SECONDS)
+        if event is None:
+            return None
+        if isinstance(event, Progress):
+            self._delivery.show(event)
+            self._listener.trial_progressed(event)
+            return None
+        if isinstance(event, Lost):
+            self._delivery.abandon(event)
+            if event.attempt < ATTEMPTS:
+                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
+                self._send(event.trial)
+                return None
+            event = TrialResult(
+                event.trial, State.FAILED, attempt=event.attempt,
+                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
+            )
+        self.running -= 1
+        self._delivery.add(event)
+        self._listener.trial_ended(event)
+        return event
+
+    def _send(self, trial: Trial) -> None:
+        attempt = self._latest.get(trial.identity, 0) + 1
+        self._latest[trial.identity] = attempt
+        self._workers.submit(trial, attempt)
+        self._listener.trial_started(trial)
+
+
+class RoundLoop:
+    """The trials of one round: at most `parallel` at once, whose results count in order.
+
+    Trial n is proposed with the results of exactly the trials up to n - parallel (where sampler
+    or pruner learn from results), so that what is proposed never depends on timing.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        round_: Round,
+        trials: int,
+        ends: float,
+        recorded: Recorded,
+        delivery: Delivery,
+        workers: Workers,
+        listener: Listener,
+    ) -> None:
+        settings = round_.settings
+        self._study, self._round, self._trials = study, round_, trials
+        self._listener = listener
+        self._parallel: int = settings["parallel"]
+        earlier = [r for r in recorded.results if r.trial.round < round_.number]
+        plan = RoundPlan(
+            round_.search_space, study.direction, study.seed, round_.number, trials, earlier
+        )
+        self._sampler = SAMPLERS[settings["sampler"]](plan)
+        self._random = RandomSampler(plan)
+        self._pruner: Pruner | None = study.round.pruner
+        self._learns = self._sampler.learns or self._pruner is not None
+        budget = study.budget
+        # What ends a study by its results has to read them in order, as what learns from them.
+        self._ends_by_results = budget.target is not None or budget.patience is not None
+        self._waits = self._learns or self._ends_by_results
+        self._earlier = earlier
+        self._ends = ends
+        self.stopped = ""
+        self._results = {
+            r.trial.number: r
+            for r in (*recorded.results, *recorded.spent)
+            if r.trial.round == round_.number
+        }
+        begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
+        self._attempts = Attempts(begun, delivery, workers, listener)
+        self._proposed = 0
+        self._told = 0
+
+    def run(self) -> list[TrialResult]:
+        """Run what is missing; return all results in order of number."""
+        for number in sorted(self._results):
+            self._listener.trial_ended(self._results[number])
+        while True:
+            while self._proposed < self._trials and self._may_propose():
+                self.stopped = self.stopped or self._budget_reached()
+                if self.stopped:
+                    self._trials = self._proposed
+                    break
+                self._send(self._proposed + 1)
+            if not self._attempts.running:
+                return [self._results[n] for n in sorted(self._results) if n <= self._trials]
+            result = self._attempts.next_result()
+            if result is not None:
+                self._results[result.trial.number] = compact(result, self._study.metric)
+                self._stop_if_hopeless(result)
+
+    def _may_propose(self) -> bool:
+        if self._attempts.running >= self._parallel:
+            return False
+        if not self._waits:
+            return True
+        last_needed = self._proposed + 1 - self._parallel
+        return all(n in self._results for n in range(self._told + 1, last_needed + 1))
+
+    def _send(self, number: int) -> None:
+        """Propose trial `number`, and hand it to the workers unless its result is known."""
+        self._proposed = number
+        if self._waits:
+            while self._told < number - self._parallel:
+                self._told += 1
+                self._sampler.tell(self._results[self._told])
+        seed = trial_seed(self._study.seed, self._round.number, number)
+        if number in self._results:
+            self._sampler.replay(number, self._results[number].trial.hyperparameters)
+            return
+        start = self._study.start[number - 1 : number] if self._round.number == 1 else ()
+        if start:
+            hyperparameters = {**self._random.propose(number, seed), **start[0]}
+            self._sampler.replay(number, hyperparameters)
+        else:
+            hyperparameters = self._sampler.propose(number, seed)
+        self._attempts.submit(
+            Trial(self._round.number, number, hyperparameters, seed, self._cut_offs())
+        )
+
+    def _budget_reached(self) -> str:
+        """Return why no further trial is sent out, or "", from the results in order."""
+        if time.monotonic() > self._ends:
+            return f"the {self._study.budget.hours:g} hours of its budget are over"
+        if not self._ends_by_results:
+            return ""
+        visible = max(self._proposed + 1 - self._parallel, 0)
+        in_order = [self._results[n] for n in range(1, visible + 1) if n in self._results]
+        return budget_reached(self._study, [*self._earlier, *in_order])
+
+    def _cut_offs(self) -> CutOffs | None:
+        if self._pruner is None:
+            return None
+        visible = [self._results[n] for n in range(1, self._told + 1)]
+        return self._pruner.cut_offs(visible, self._study.metric, self._study.direction)
+
+    def _stop_if_hopeless(self, latest: TrialResult) -> None:
+        if latest.state is not State.FAILED:
+            return
+        failed = sum(r.state is State.FAILED for r in self._results.values())
+        allowed = self._study.round.max_failures
+        if allowed is not None:
+            hopeless = failed > allowed
+        else:
+            all_failed = failed == len(self._results) >= min(FIRST_FAILURES, self._trials)
+            hopeless = all_failed or failed > self._trials / 2
+        if hopeless:
+            reason = latest.message.splitlines()[-1] if latest.message else "no reason known"
+            raise HPOError(
+                f"{failed} of {len(self._results)} trials failed, the last with: {reason}; "
+                "correct the objective and give the study another name, or raise max_failures"
+            )
+
+
+def budget_reached(study: Study, results: Sequence[TrialResult]) -> str:
+    """Return which budget these results, in order, have reached, or ""."""
+    target, patience = study.budget.target, study.budget.patience
+    best, since = math.nan, 0
+    for result in results:
+        since += 1
+        if result.state is not State.COMPLETE or result.value is None:
+            continue
+        if target is not None and not worse(result.value, target, study.direction):
+            return f"the target {target:g} is reached"
+        if math.isnan(best) or worse(best, result.value, study.direction):
+            best, since = result.value, 0
+        elif patience is not None and since >= patience:
+            return f"the last {patience} trials were no better"
+    return ""
