@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -279,7 +280,7 @@ class Tracking:
         number, owner = max(claims(first).items(), default=(0, None))
         if owner is not None and first.data.tags.get("released") != str(number):
             self._wait_until_gone(first.info.run_id, owner, note)
-        me = self._owner.to_text()
+        me = self._since_now()
         try:
             self._client.log_param(first.info.run_id, f"owner {number + 1}", me)
         except MlflowException as error:
@@ -309,6 +310,9 @@ class Tracking:
         if study in self._claims:
             run_id, number = self._claims.pop(study)
             _translated(lambda: self._client.set_tag(run_id, "released", str(number)))
+
+    def _since_now(self) -> str:
+        return replace(self._owner, since=time.time()).to_text()
 
     def _wait_until_gone(self, run_id: str, owner: Owner, note: Callable[[str], None]) -> None:
         if owner.is_gone():
@@ -518,7 +522,7 @@ class Tracking:
         from mlflow.exceptions import MlflowException
 
         _, first = min((n, run_id) for (name, n), run_id in self._rounds.items() if name == study)
-        value = f"{look.when} {self._owner.to_text()}"
+        value = f"{look.when} {self._since_now()}"
         try:
             self._client.log_param(first, f"{LOOK}{look.number}", value)
         except MlflowException as error:
