@@ -11,7 +11,16 @@ from typing import Any
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.trial import State, Trial, TrialResult
-from hpo.workers import Event, Job, Lost, Progress, attempt_trial, limit_threads, timed_out
+from hpo.workers import (
+    Event,
+    Job,
+    Lost,
+    Progress,
+    Stalled,
+    attempt_trial,
+    limit_threads,
+    timed_out,
+)
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
@@ -65,6 +74,7 @@ class RayWorkers:
         self._deadlines: dict[Any, float] = {}
         self._head: str = ray.get_runtime_context().gcs_address
         self._next_check = time.monotonic() + CHECK_SECONDS
+        self._threads, self._stalled = job.threads, False
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
@@ -81,8 +91,7 @@ class RayWorkers:
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
         if not ready:
-            self._check_cluster()
-            return None
+            return self._check_cluster()
         events = ready[0]
         trial, attempt = self._running[events]
         event: Event
@@ -102,10 +111,13 @@ class RayWorkers:
             self._deadlines[events] = time.monotonic() + self._timeout
         return event
 
-    def _check_cluster(self, now: bool = False) -> None:
-        """Raise HPOError where the head does not answer: Ray itself would wait for ever."""
+    def _check_cluster(self, now: bool = False) -> Stalled | None:
+        """Raise HPOError where the head does not answer: Ray itself would wait for ever.
+
+        Say so where there is a head but no worker, which Ray waits for as well.
+        """
         if not now and time.monotonic() < self._next_check:
-            return
+            return None
         self._next_check = time.monotonic() + CHECK_SECONDS
         host, _, port = self._head.rpartition(":")
         for last in (False, True):
@@ -119,7 +131,13 @@ class RayWorkers:
                     ) from error
                 time.sleep(1.0)
             else:
-                return
+                break
+        before, self._stalled = self._stalled, _cluster_cpus() < self._threads
+        if self._stalled and not before and not now:
+            return Stalled(
+                f"no node of the Ray cluster has {self._threads} CPUs: trials wait for one"
+            )
+        return None
 
     def _time_out(self, events: Any) -> TrialResult:
         """Stop a trial that takes too long: by force, since C code ignores the polite way."""
@@ -167,7 +185,7 @@ def _cluster_cpus() -> float:
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources.get("CPU", 1.0)
+    return resources.get("CPU", 0.0)
 
 
 def _start_local(workers: int, data_bytes: int) -> None:

@@ -12,7 +12,7 @@ from hpo.recorded import Recorded, Round
 from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.study import Study
 from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, compact, trial_seed, worse
-from hpo.workers import Lost, Progress, Workers
+from hpo.workers import Lost, Progress, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -77,6 +77,9 @@ class Attempts:
         if isinstance(event, Progress):
             self._delivery.show(event)
             self._listener.trial_progressed(event)
+            return None
+        if isinstance(event, Stalled):
+            self._listener.note(event.reason)
             return None
         if isinstance(event, Lost):
             self._delivery.abandon(event)

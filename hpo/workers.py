@@ -70,7 +70,14 @@ class Lost:
     reason: str
 
 
-Event: TypeAlias = Progress | Lost | TrialResult
+@dataclass(frozen=True)
+class Stalled:
+    """No trial can run now, and why; said once, until one can again."""
+
+    reason: str
+
+
+Event: TypeAlias = Progress | Lost | Stalled | TrialResult
 
 
 class Workers(Protocol):

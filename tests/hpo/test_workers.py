@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo import ray_workers
 from hpo.objective import Data, Part
 from hpo.ray_workers import RayWorkers
 from hpo.trial import CutOffs, State, Trial, TrialResult
-from hpo.workers import Event, InlineWorkers, Job, Lost, Progress, Workers
+from hpo.workers import Event, InlineWorkers, Job, Lost, Progress, Stalled, Workers
 
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
@@ -191,3 +192,26 @@ def test_closing_stops_c_code_within_two_seconds(ray_address: str, folder: Path)
     began = time.monotonic()
     workers.close()
     assert time.monotonic() - began < 4  # two for the trial, the rest for leaving Ray
+
+
+def test_a_cluster_without_workers_is_said_once_and_waited_for(
+    ray_environment: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr(ray_workers, "CHECK_SECONDS", 0.5)
+    store = {"object_store_memory": 100_000_000}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store}
+    )
+    job = Job("toy:quadratic", "accuracy", "maximize", "last", {}, (str(folder),))
+    try:
+        workers = RayWorkers(job, DATA, address=cluster.address)
+        workers.submit(trial(1), 1)
+        said = [event for _ in range(20) if (event := workers.next_event(0.2)) is not None]
+        assert [type(event) for event in said] == [Stalled]
+        cluster.add_node(num_cpus=1, **store)
+        assert results(workers, 1)[1].state is State.COMPLETE
+        workers.close()
+    finally:
+        cluster.shutdown()
