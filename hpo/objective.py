@@ -1,5 +1,6 @@
 """An objective trains with given hyperparameters and yields its metrics, epoch by epoch."""
 
+import ast
 import dataclasses
 import hashlib
 import importlib
@@ -139,7 +140,8 @@ def find(name: str) -> Objective:
 def digest(objective: Objective) -> str:
     """Return 16 hexadecimal digits that change with the code of the objective.
 
-    Covers every module of its package, or its one file where it stands alone.
+    Covers every module of its package, or where it is one file that file and those beside it
+    that it imports.
     """
     module = sys.modules[objective.name.partition(":")[0]]
     top = sys.modules[module.__name__.partition(".")[0]]
@@ -149,12 +151,33 @@ def digest(objective: Objective) -> str:
         folders = []
     files = sorted(f for folder in folders for f in folder.rglob("*.py"))
     if not files and module.__file__:
-        files = [Path(module.__file__)]
+        files = _with_imported(Path(module.__file__))
     sums = hashlib.sha256()
     for file in files:
         place = next((file.relative_to(f) for f in folders if file.is_relative_to(f)), file.name)
         sums.update(str(place).encode() + b"\0" + file.read_bytes() + b"\0")
     return sums.hexdigest()[:16]
+
+
+def _with_imported(file: Path) -> list[Path]:
+    """Return a file and those in its folder that it imports, or that those import."""
+    found, unread = {file}, [file]
+    while unread:
+        try:
+            tree = ast.parse(unread.pop().read_bytes())
+        except SyntaxError:
+            continue  # a file that is not Python cannot be imported
+        names = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+        beside = {file.with_name(f"{name}.py") for name in names}
+        new = {path for path in beside if path.is_file()} - found
+        found |= new
+        unread += sorted(new)
+    return sorted(found)
 
 
 def _hyperparameters(function: Any, name: str) -> Callable[..., Any]:

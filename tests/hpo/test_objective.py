@@ -283,6 +283,23 @@ def test_the_digest_of_one_file_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     assert digest(objective) != before
 
 
+def test_the_digest_of_a_file_covers_those_beside_it_that_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "far_of_it.py").write_text("step = 1\n")
+    (tmp_path / "near_to_it.py").write_text("import far_of_it\nimport leads_back\n")
+    (tmp_path / "unrelated.py").write_text("step = 1\n")
+    file = tmp_path / "leads_back.py"
+    file.write_text("from near_to_it import far_of_it\n" + HEAD + GOOD)
+    objective = find("leads_back:train")
+    before = digest(objective)
+    (tmp_path / "unrelated.py").write_text("step = 2\n")
+    assert digest(objective) == before
+    (tmp_path / "far_of_it.py").write_text("step = 2\n")
+    assert digest(objective) != before
+
+
 def test_the_digest_does_not_depend_on_where_the_package_lies(tmp_path: Path) -> None:
     script = "from hpo.objective import digest, find; print(digest(find('mine.own:train')))"
     digests = set()
