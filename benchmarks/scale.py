@@ -14,17 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EPOCHS = 10
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-6
+from overhead import EPOCHS, Hyperparameters
 
 
 def waiting(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[Any]:
