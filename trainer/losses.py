@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 LossGradient: TypeAlias = Callable[[Array, Array], Array]
 
+# The exponentials of numbers up to this size, and sums of them, are far from float32's limits.
+_HARMLESS = 64.0
+
 
 class Loss(ABC):
     """A mean over rows. Penalties on the weights are never part of it."""
@@ -23,8 +26,12 @@ class Loss(ABC):
         """Return what outputs (rows, n) say: probabilities, or values."""
 
     @abstractmethod
+    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
+        """Return what targets (n,) add to the gradients of batches of `rows`: (n, outputs)."""
+
+    @abstractmethod
     def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function from outputs (rows, outputs) and targets to the gradient.
+        """Return a function from outputs (rows, outputs) and shares of targets to the gradient.
 
         It overwrites the outputs with the gradient.
         """
@@ -45,23 +52,27 @@ class CrossEntropy(Loss):
         powers /= powers.sum(axis=1, keepdims=True)
         return powers
 
-    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function that turns outputs into (softmax(outputs) - one-hot) / rows."""
-        by_class, one_hot = np.empty((outputs, rows), dtype), np.empty((rows, outputs), dtype)
-        largest, total = np.empty((rows, 1), dtype), np.empty((rows, 1), dtype)
-        times_rows = np.full((outputs, 1), rows, dtype)
-        shares = np.eye(outputs, dtype=dtype) / rows
+    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
+        """Return the one-hot rows of the true classes, over `rows`."""
+        return (np.eye(outputs, dtype=dtype) / rows).take(targets, 0)
 
-        def gradient(outputs: Array, targets: Array) -> Array:
-            # NumPy finds a maximum far faster down columns than along short rows, and BLAS a sum.
-            by_class[...] = outputs.T
-            np.maximum.reduce(by_class, axis=0, out=largest[:, 0])
-            np.subtract(outputs, largest, out=outputs)
+    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
+        """Return a function that turns outputs into softmax(outputs) / rows - shares."""
+        total, totals = np.empty((rows, 1), dtype), np.empty((rows, outputs), dtype)
+        times_rows = np.full((outputs, 1), rows, dtype)
+
+        def gradient(outputs: Array, shares: Array) -> Array:
+            # Softmax stays the same when a row is moved, and most rows need not be.
+            if not (
+                outputs.item(outputs.argmax()) < _HARMLESS
+                and outputs.item(outputs.argmin()) > -_HARMLESS
+            ):
+                np.subtract(outputs, outputs.max(axis=1, keepdims=True), out=outputs)
             np.exp(outputs, out=outputs)
-            np.dot(outputs, times_rows, out=total)
-            np.divide(outputs, total, out=outputs)
-            shares.take(targets, 0, one_hot, "clip")
-            return np.subtract(outputs, one_hot, out=outputs)
+            np.dot(outputs, times_rows, out=total)  # a sum along short rows, by BLAS
+            totals[...] = total  # here and elsewhere: faster than to broadcast in a division
+            np.divide(outputs, totals, out=outputs)
+            return np.subtract(outputs, shares, out=outputs)
 
         return gradient
 
@@ -77,13 +88,17 @@ class SquaredError(Loss):
         """Return the outputs as they are."""
         return outputs
 
+    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
+        """Return 2 targets / rows, as a column."""
+        return np.multiply(targets[:, None], 2.0 / rows, dtype=dtype)
+
     def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function that turns outputs into 2 (outputs - targets) / rows."""
+        """Return a function that turns outputs into 2 outputs / rows - shares."""
         share = 2.0 / rows
 
-        def gradient(outputs: Array, targets: Array) -> Array:
-            np.subtract(outputs, targets[:, None], out=outputs)
-            return np.multiply(outputs, share, out=outputs)
+        def gradient(outputs: Array, shares: Array) -> Array:
+            np.multiply(outputs, share, out=outputs)
+            return np.subtract(outputs, shares, out=outputs)
 
         return gradient
 

@@ -1,7 +1,9 @@
 """Training goes over the rows in small batches, in a new order each epoch."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,34 +12,46 @@ from trainer.losses import Loss
 from trainer.networks import Network
 from trainer.regularizers import Step
 
+Train: TypeAlias = Callable[[Array, Sequence[Step], float], bool]
 
-def bind_batch(
+# Batches are gathered from the rows several at a time, as many as fit in this many bytes.
+_GATHERED = 2**18
+
+
+def bind_batches(
     network: Network,
     loss: Loss,
     inputs: Array,
     targets: Array,
     rows: int,
+    batches: int,
     disturbing: np.random.Generator,
-) -> Callable[[Array], float]:
-    """Return a function that fills the network's gradient from so many rows, at an index.
+) -> Train:
+    """Return a function that trains on the rows at an index: up to so many batches of one size.
 
-    It returns the squared length of the gradient of the loss by the outputs: that costs next to
-    nothing, and is non-finite when the outputs, and so the loss, are.
+    After the passes of each batch, which fill the network's gradient, it calls the steps with the
+    learning rate. It says in the end whether the loss is finite.
     """
-    batch_inputs = np.empty((rows, *inputs.shape[1:]), inputs.dtype)
-    batch_targets = np.empty(rows, targets.dtype)
+    gathered = np.empty((batches * rows, *inputs.shape[1:]), inputs.dtype)
+    parts = [slice(start, start + rows) for start in range(0, len(gathered), rows)]
+    batch_inputs = [gathered[part] for part in parts]
+    outputs, dtype = network.shapes[-1][0], network.values.dtype
     forward, backward = network.bind(rows, disturbing)
-    loss_gradient = loss.bind(rows, network.shapes[-1][0], network.values.dtype)
+    loss_gradient = loss.bind(rows, outputs, dtype)
 
-    def fill(index: Array) -> float:
-        inputs.take(index, 0, batch_inputs, "clip")  # other modes copy twice
-        targets.take(index, 0, batch_targets, "clip")
-        gradient = loss_gradient(forward(batch_inputs), batch_targets)
-        length = float(np.vdot(gradient, gradient))
-        backward(gradient)
-        return length
+    def train(index: Array, steps: Sequence[Step], learning_rate: float) -> bool:
+        inputs.take(index, 0, gathered[: len(index)], "clip")  # other modes copy twice
+        shares = loss.shares(targets.take(index), rows, outputs, dtype)
+        for batch, part in zip(batch_inputs[: len(index) // rows], parts, strict=False):
+            gradient = loss_gradient(forward(batch), shares[part])
+            backward(gradient)
+            for step in steps:
+                step(learning_rate)
+        # The gradient of the loss by the outputs is non-finite where these are, and what is
+        # learned from it once will not be finite again.
+        return math.isfinite(np.vdot(gradient, gradient))
 
-    return fill
+    return train
 
 
 class Training:
@@ -60,23 +74,25 @@ class Training:
         the rows, and dropout and noise are drawn from `disturbing`.
         """
         rows = len(inputs)
-        self._batch_size = min(batch_size, rows)
-        self._batches = {
-            size: bind_batch(network, loss, inputs, targets, size, disturbing)
-            for size in {self._batch_size, rows % self._batch_size} - {0}
-        }
+        batch_size = min(batch_size, rows)
+        batches = min(max(1, _GATHERED // (inputs[:batch_size].nbytes or 1)), rows // batch_size)
+
+        def bind(size: int, batches: int) -> Train:
+            return bind_batches(network, loss, inputs, targets, size, batches, disturbing)
+
+        train, whole = bind(batch_size, batches), rows - rows % batch_size
+        stops = [*range(0, whole, batches * batch_size), whole]
+        self._parts = [(train, slice(*ends)) for ends in itertools.pairwise(stops)]
+        if whole < rows:
+            self._parts.append((bind(rows - whole, 1), slice(whole, rows)))
         self._rows, self._steps, self._shuffling = rows, tuple(steps), shuffling
 
     def epoch(self, learning_rate: float) -> bool:
-        """Train on every row once; say False, at once, when the loss becomes non-finite."""
+        """Train on every row once; say False, without the rest, when the loss is non-finite."""
         order = self._shuffling.permutation(self._rows)
-        for start in range(0, self._rows, self._batch_size):
-            index = order[start : start + self._batch_size]
-            if not math.isfinite(self._batches[len(index)](index)):
-                return False
-            for step in self._steps:
-                step(learning_rate)
-        return True
+        return all(
+            train(order[part], self._steps, learning_rate) for train, part in self._parts
+        )
 
 
 class Diagnostics:
@@ -92,7 +108,7 @@ class Diagnostics:
     ) -> None:
         """Look at the network as it sees these inputs, in the network's shape."""
         self._network, self._inputs = network, inputs
-        self._fill = bind_batch(network, loss, inputs, targets, len(inputs), disturbing)
+        self._train = bind_batches(network, loss, inputs, targets, len(inputs), 1, disturbing)
         self._all = np.arange(len(inputs))
 
     def measure(self) -> dict[str, float]:
@@ -109,7 +125,7 @@ class Diagnostics:
             metrics[f"activation_std_{number}"] = float(outputs.std())
             metrics[f"dead_share_{number}"] = float(layer.dead(outputs).mean())
         statistics = self._network.statistics.copy()
-        self._fill(self._all)
+        self._train(self._all, (), 0.0)
         self._network.statistics[...] = statistics
         for number, gradient in enumerate(self._network.weights_gradients(), 1):
             metrics[f"gradient_norm_{number}"] = float(np.linalg.norm(gradient))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from gradients import numerical_gradient
+from gradients import loss_gradient, numerical_gradient
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -20,7 +20,7 @@ def test_analytic_gradients_are_the_numerical_ones(name):
     loss, targets = LOSSES[name], TARGETS[name]
     outputs = np.random.default_rng(0).normal(size=(len(targets), OUTPUTS[name]))
     expected = numerical_gradient(lambda: loss.value(outputs, targets), outputs)
-    gradient = loss.bind(*outputs.shape, outputs.dtype)(outputs, targets)
+    gradient = loss_gradient(loss, outputs, targets)
     assert gradient is outputs
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-9)
 
@@ -49,9 +49,19 @@ def test_cross_entropy_is_finite_for_all_finite_outputs(outputs, targets):
     value = loss.value(outputs, targets)
     assert np.isfinite(value)
     assert value >= 0
-    gradient = loss.bind(4, 3, outputs.dtype)(outputs, targets)
+    gradient = loss_gradient(loss, outputs, targets)
     np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-6)
     assert np.abs(gradient).max() <= 0.25 + 1e-6
+
+
+@given(
+    arrays.arrays(np.float32, (4, 3), elements=st.floats(-100, 100, width=32)),
+    arrays.arrays(np.int64, 4, elements=st.integers(0, 2)),
+)
+def test_the_gradient_of_cross_entropy_is_softmax_less_one_hot(outputs, targets):
+    loss = LOSSES["cross_entropy"]
+    expected = (loss.predictions(outputs.astype(np.float64)) - np.eye(3)[targets]) / 4
+    np.testing.assert_allclose(loss_gradient(loss, outputs, targets), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -62,5 +72,5 @@ def test_a_loss_and_its_gradient_are_non_finite_when_the_outputs_are(name, bad):
     outputs[3, 0] = bad
     with np.errstate(all="ignore"):
         assert not np.isfinite(loss.value(outputs, targets))
-        gradient = loss.bind(*outputs.shape, outputs.dtype)(outputs, targets)
+        gradient = loss_gradient(loss, outputs, targets)
     assert not np.isfinite(gradient).all()

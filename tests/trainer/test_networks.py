@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from gradients import numerical_gradient
+from gradients import loss_gradient, numerical_gradient
 
 from trainer.layers.activations import ReLU, Sigmoid, Tanh
 from trainer.layers.batch_normalization import BatchNormalization
@@ -53,7 +53,7 @@ def test_the_gradient_of_the_loss_is_the_numerical_one(name):
 
     expected = numerical_gradient(lambda: loss.value(run()[0], targets), network.parameters)
     outputs, backward = run()
-    backward(loss.bind(4, 3, outputs.dtype)(outputs, targets))
+    backward(loss_gradient(loss, outputs, targets))
     np.testing.assert_allclose(network.gradient, expected, rtol=1e-4, atol=1e-8)
 
 

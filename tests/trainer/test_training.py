@@ -68,15 +68,21 @@ def test_a_target_travels_with_its_row():
     np.testing.assert_allclose(network.parameters, [2.0, 0.0], atol=1e-3)
 
 
-def test_training_stops_at_the_first_non_finite_batch():
-    inputs, targets = rows(1000)
-    inputs[500] = np.nan
+@pytest.mark.parametrize("bad", [0, 57, 99])
+@pytest.mark.parametrize("features", [1, 10_000])  # gathered all at once, or batch by batch
+def test_training_stops_when_the_loss_is_non_finite(bad, features):
+    inputs, targets = np.full((100, features), 1e-3, np.float32), rows(100)[1]
+    inputs[bad] = np.nan
     calls = []
-    _, training = start([Dense(1)], inputs, targets, [calls.append])
+    network, training = start([Dense(1)], inputs, targets)
+    update = SGD().bind(network.parameters, network.gradient, network.weights)
+    training._steps = (update, calls.append)
+    order = RANDOM(1).permutation(100).tolist()
     with np.errstate(all="ignore"):
         assert not training.epoch(0.1)
-    assert 0 <= len(calls) < 100
-    assert set(calls) <= {0.1}
+    batch = order.index(bad) // 10
+    assert len(calls) == (10 if features == 1 else batch + 1)
+    assert set(calls) == {0.1}
 
 
 def test_diagnostics_name_what_happens_in_each_layer():
