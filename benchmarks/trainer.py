@@ -10,6 +10,8 @@ import os
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # read when numpy, torch and scikit-learn are imported
+# Each library is to pick its own code for this CPU; PyTorch does not heed this variable.
+os.environ.pop("OPENBLAS_CORETYPE", None)
 
 # ruff: noqa: E402
 import argparse
@@ -28,6 +30,7 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from trainer.layers.layer import Layer
@@ -260,7 +263,14 @@ def measure(rounds: int) -> dict[str, Any]:
         for case in TECHNIQUES
     ]
     memory = [{"net": case.name, "megabytes": megabytes(case)} for case in (PLAIN, NETS[-1])]
-    return {"nets": nets, "techniques": techniques, "memory": memory, "notes": notes}
+    return {
+        "blas": next(iter({blas["architecture"] for blas in threadpool_info()
+                           if blas["internal_api"] == "openblas"}), "unknown"),
+        "nets": nets,
+        "techniques": techniques,
+        "memory": memory,
+        "notes": notes,
+    }
 
 
 def megabytes(case: Case) -> int:
@@ -300,7 +310,8 @@ def train_mnist(case: Case) -> int:
 
 
 def show(results: dict[str, Any]) -> None:
-    print("One training step, one thread; ratios: their time / ours")
+    print(f"One training step, one thread, OpenBLAS for {results['blas']}")
+    print("Ratios: their time / ours")
     print(f"{'net':15}{'batch':>6}{'ours us':>10}{'torch':>8}{'sklearn':>9}{'of sgemm peak':>15}")
     for row in results["nets"]:
         ratio = {name: f"{value:.1f}x" for name, value in row["ratio"].items()}

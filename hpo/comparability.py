@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
 from hpo import objective as objectives
 from hpo.errors import InputError
@@ -76,7 +77,16 @@ def _environment() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         "numpy": np.__version__,
         "machine": platform.machine(),
+        "blas": _blas(),
     }
+
+
+def _blas() -> str:
+    """Return NumPy's BLAS and the kind of CPU that it picked its code for, or "unknown"."""
+    for library in threadpoolctl.threadpool_info():
+        if library["internal_api"] == "openblas" and "numpy" in library["filepath"]:
+            return f"OpenBLAS {library['version']} for {library['architecture']}"
+    return "unknown"
 
 
 def plain(value: Value) -> Any:

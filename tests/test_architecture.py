@@ -21,6 +21,7 @@ LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "sources": {"pandas", "sklearn"}, "samplers": {"optuna", "scipy"}, "study": {"pydantic"},
     "workers": {"threadpoolctl"}, "narrowing": {"scipy"}, "ray_workers": {"ray"},
+    "comparability": {"threadpoolctl"},
     "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
     "figures": {"matplotlib"}, "evaluation": {"mlflow"}, "terminal": {"rich"},
     "cli": {"click", "rich"},

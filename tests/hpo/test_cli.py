@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -327,3 +329,21 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     for name, command in cli.hpo.commands.items():
         assert f"  {name} " in printed
         assert command.help
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86 CPUs")
+def test_going_on_with_another_kind_of_cpu_is_said(make_study: Make, folder: Path) -> None:
+    file = make_study(round={"trials": 2})
+
+    def run(cpu: str, rounds: int) -> str:
+        return subprocess.run(
+            [Path(sys.executable).with_name("hpo"), "run", file, "--inline",
+             "--rounds", str(rounds)],
+            env={**os.environ, "OPENBLAS_CORETYPE": cpu}, check=True, capture_output=True,
+            text=True,
+        ).stdout
+
+    assert "last digits" not in run("Nehalem", 1)
+    printed = run("Sandybridge", 2)
+    assert " for Sandybridge, and was OpenBLAS " in printed
+    assert " for Nehalem in round 1: results may differ in the last digits" in printed
