@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gc
 import hashlib
 import json
 import os
@@ -83,6 +84,8 @@ def main() -> None:
     except HPOError as error:
         _complain(error)
         sys.exit(STOPPED)
+    finally:
+        gc.freeze()  # to search hundreds of thousands of objects for cycles delays the exit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -146,13 +147,13 @@ def run(
         known = recorded
         if known is None:
             known = _patiently(lambda again: _create(study, record, again), listener)
-        moves: Sequence[Move] | None = None
         for number in to_run:
             stopped = _run_round(
-                study, command, number, record, known, moves, delivery, dataset, workers, listener
+                study, command, number, record, known, drawing.moves(), delivery, dataset, workers,
+                listener,
             )
             known = _patiently(lambda again: _read(study, record), listener)
-            moves = drawing.begin(known)
+            drawing.begin(known)
             if stopped:
                 listener.note(f"{stopped}: the study ends")
                 break
@@ -229,24 +230,30 @@ def ranking(
 
 
 class _Drawing:
-    """Draws what is known after each round in a thread, while the study goes on."""
+    """Finds the next moves after each round and draws what is known, while the study goes on."""
 
     def __init__(
         self, illustrate: Callable[[Recorded, Sequence[Move]], None] | None, listener: Listener
     ) -> None:
         self._illustrate, self._listener = illustrate, listener
         self._thread: threading.Thread | None = None
+        self._moves: Future[Sequence[Move]] | None = None
         self._abandoned = False
 
-    def begin(self, known: Recorded) -> Sequence[Move] | None:
-        """Begin to draw; return the next moves, where they are in the picture."""
+    def begin(self, known: Recorded) -> None:
+        """Begin with what is known after a round, once the picture before is done."""
         self.finish()
         if self._illustrate is None:
-            return None
-        moves = moves_after(known)
-        self._thread = threading.Thread(target=self._draw, args=(known, moves), daemon=True)
+            return
+        self._moves = Future()
+        self._thread = threading.Thread(
+            target=self._draw, args=(known, self._illustrate, self._moves), daemon=True
+        )
         self._thread.start()
-        return moves
+
+    def moves(self) -> Sequence[Move] | None:
+        """Return the moves after the last round, None where it is not drawn."""
+        return self._moves.result() if self._moves else None
 
     def finish(self) -> None:
         """Wait until the picture is done."""
@@ -257,11 +264,19 @@ class _Drawing:
         """Let the picture be: nobody waits for it."""
         self._abandoned = True
 
-    def _draw(self, known: Recorded, moves: Sequence[Move]) -> None:
-        assert self._illustrate is not None
+    def _draw(
+        self,
+        known: Recorded,
+        illustrate: Callable[[Recorded, Sequence[Move]], None],
+        found: Future[Sequence[Move]],
+    ) -> None:
         try:
-            self._illustrate(known, moves)
+            moves = moves_after(known)
+            found.set_result(moves)
+            illustrate(known, moves)
         except Exception as error:
+            if not found.done():
+                found.set_exception(error)
             if not self._abandoned:
                 number = known.rounds[-1].number
                 self._listener.note(
