@@ -13,7 +13,8 @@ ORDER = {
     "hpo": """errors search_space trial objective predictor sources data samplers pruning study
         workers outbox narrowing confirmation ray_workers cluster ownership recorded run_format
         tracking record_process
-        results comparability proposals round_loop figures evaluation service terminal cli""",
+        results comparability proposals round_loop drawing figures evaluation service terminal
+        cli""",
     "trainer": """initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }
@@ -23,8 +24,8 @@ THIRD_PARTY = {
     "workers": {"threadpoolctl"}, "narrowing": {"scipy"}, "ray_workers": {"ray"},
     "comparability": {"threadpoolctl"},
     "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
-    "figures": {"matplotlib"}, "evaluation": {"mlflow"}, "terminal": {"rich"},
-    "cli": {"click", "rich"},
+    "drawing": {"matplotlib"}, "figures": {"matplotlib"}, "evaluation": {"mlflow"},
+    "terminal": {"rich"}, "cli": {"click", "rich"},
 }  # fmt: skip
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 
