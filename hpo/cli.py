@@ -3,42 +3,44 @@
 import contextlib
 import csv
 import gc
-import hashlib
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from hpo.errors import HPOError, InputError
+from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
+from hpo.session import (
+    absolute,
+    draw,
+    draw_proposal,
+    existing_record,
+    figures_of,
+    find,
+    illustrate,
+    load_data,
+    open_session,
+    read_recorded,
+    read_study_file,
+    require_file,
+    stop_on_termination,
+    study_name,
+)
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hpo.data import Split
-    from hpo.narrowing import Move
-    from hpo.objective import Data
-    from hpo.outbox import Delivery, Outbox
     from hpo.recorded import Recorded
     from hpo.study import Study
-    from hpo.terminal import Display
-    from hpo.tracking import Tracking
-    from hpo.trial import Direction, TrialResult
-    from hpo.workers import Workers
 
-DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEFAULT_RECORD = "sqlite:///mlflow.db"
 
 tracking_uri = click.option(
@@ -136,11 +138,11 @@ def run(
         parse_ranges(ranges, study),
         keep_ranges,
     )
-    with _session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
+    with open_session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
         record, dataset = session.record, asdict(session.split.description)
         ran = service.run(
             study, command, record, session.recorded, session.delivery, dataset,
-            session.start_workers, session.display, lambda *known: _illustrate(record, *known),
+            session.start_workers, session.display, lambda *known: illustrate(record, *known),
         )
         if study.confirm is not None:
             recorded = record.read(study.name)
@@ -186,15 +188,15 @@ def confirm(
     from hpo.study import ConfirmSettings
     from hpo.terminal import confirmation_parts
 
-    parsed = _read_file(study, "confirm")
+    parsed = read_study_file(study, "confirm")
     given = {"top": top, "repeats": repeats, "resplit": resplit or None}
     settings = (parsed.confirm or ConfirmSettings()).model_copy(
         update={key: value for key, value in given.items() if value is not None}
     )
-    _require_file(_absolute(tracking_uri))
+    require_file(absolute(tracking_uri))
     shown = sys.stderr if as_json else sys.stdout
-    with _session(parsed, tracking_uri, inline, ray_address, workers, shown) as session:
-        name, recorded = _found(session.record, study)
+    with open_session(parsed, tracking_uri, inline, ray_address, workers, shown) as session:
+        name, recorded = find(session.record, study)
         ran = service.confirm(
             parsed, settings, session.record, recorded, session.delivery,
             asdict(session.split.description), session.start_workers, session.display,
@@ -203,7 +205,7 @@ def confirm(
             session.display.note("every repeat is on record already: nothing to run")
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
             session.display.note("show, evaluate and narrow go by the repeats with --resplit")
-        order = service.ranking(parsed, settings, _found(session.record, study)[1])
+        order = service.ranking(parsed, settings, find(session.record, study)[1])
     if as_json:
         summary = {
             "study": name, "metric": parsed.metric, "direction": parsed.direction,
@@ -239,7 +241,7 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
         "search_space": ranges,
     }
     if with_data:
-        summary["data"] = asdict(_load_data(study).description)
+        summary["data"] = asdict(load_data(study).description)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -267,7 +269,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     """
     from hpo import proposals
 
-    name, recorded = _recorded(study, tracking_uri)
+    name, recorded = read_recorded(study, tracking_uri)
     if not recorded.rounds:
         raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
     last = recorded.rounds[-1]
@@ -277,7 +279,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     tables = [proposals.move_table(move) for move in moves]
     drawn = {}
     if figures is not None:
-        drawn = {"figure": str(_draw_proposal(recorded, moves, figures))}
+        drawn = {"figure": str(draw_proposal(recorded, moves, figures))}
     if as_json:
         summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
         click.echo(json.dumps(summary, indent=2))
@@ -296,8 +298,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     if figures is None:
         drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
         try:
-            with _figures_of(_existing_record(tracking_uri), last.run_id) as folder:
-                _draw_proposal(recorded, moves, folder)
+            with figures_of(existing_record(tracking_uri), last.run_id) as folder:
+                draw_proposal(recorded, moves, folder)
         except HPOError as error:
             drawn["figure"] = f"not kept: {error}"
     console.print(f"\nfigure:   {_escaped(drawn['figure'])}")
@@ -310,12 +312,14 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @as_json
 def list_studies(tracking_uri: str, as_json: bool) -> None:
     """List the studies on record."""
-    record = _existing_record(tracking_uri)
+    from hpo.results import summarize
+
+    record = existing_record(tracking_uri)
     studies = []
     for name, _ in record.studies():
         recorded = record.read(name)
         if recorded is not None:
-            studies.append(_summary(name, recorded))
+            studies.append(summarize(name, recorded))
     if as_json:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
@@ -346,13 +350,13 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     from hpo import comparability, confirmation, evaluation
     from hpo.terminal import Retraining, evaluation_tables
 
-    parsed = _read_file(study, "evaluate")
-    record = _existing_record(tracking_uri)
-    name, recorded = _found(record, study)
+    parsed = read_study_file(study, "evaluate")
+    record = existing_record(tracking_uri)
+    name, recorded = find(record, study)
     if not recorded.rounds:
         raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
     evaluation.refuse_repetition(parsed, recorded, again)
-    split = _load_data(parsed)
+    split = load_data(parsed)
     last = recorded.rounds[-1]
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         comparability.refuse_changes(parsed, last, asdict(split.description), listener.note)
@@ -372,7 +376,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     console = _console()
     for part in evaluation_tables(result):
         console.print(part)
-    uri = shlex.quote(_absolute(tracking_uri))
+    uri = shlex.quote(absolute(tracking_uri))
     click.echo(
         f"\nnext: hpo predict {shlex.quote(name)} rows.csv   predictions for rows of your own\n"
         f"      hpo ui   the run \"evaluation\" has confusion matrix and model\n"
@@ -397,8 +401,8 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     from hpo.evaluation import last_model
     from hpo.sources import read_table
 
-    record = _existing_record(tracking_uri)
-    name, _ = _found(record, study)
+    record = existing_record(tracking_uri)
+    name, _ = find(record, study)
     model = last_model(record, name)
     text = [column.name for column in model.preprocessing.columns if column.type == "text"]
     table = read_table(rows, text)
@@ -432,15 +436,16 @@ def show(
     also stand under Artifacts of each round's run in MLflow, as of its end.
     """
     from hpo import confirmation
+    from hpo.results import summarize
     from hpo.trial import State
 
-    name, recorded = _recorded(study, tracking_uri)
-    summary = _summary(name, recorded, round_number)
+    name, recorded = read_recorded(study, tracking_uri)
+    summary = summarize(name, recorded, round_number)
     files: list[Path] = []
     if figures is not None and summary["rounds"]:
         shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
-        record = _existing_record(tracking_uri)
-        files = _draw(record, replace(recorded, rounds=shown), figures)
+        record = existing_record(tracking_uri)
+        files = draw(record, replace(recorded, rounds=shown), figures)
     if as_json:
         drawn = {"figures": [str(file) for file in files]} if files else {}
         click.echo(json.dumps(summary | drawn, indent=2))
@@ -486,7 +491,7 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
     """Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial."""
     from hpo.results import write
 
-    _, recorded = _recorded(study, tracking_uri)
+    _, recorded = read_recorded(study, tracking_uri)
     write(recorded.results, file)
     click.echo(f"{file}: {len(recorded.results)} trials")
 
@@ -502,20 +507,20 @@ def ui(study: str | None, port: int, tracking_uri: str) -> None:
     """
     from hpo.tracking import page, without_password
 
-    uri = _absolute(tracking_uri)
+    uri = absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):
         click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
         return
-    _require_file(uri)
+    require_file(uri)
     click.echo(f"MLflow UI, Ctrl-C ends it:\n  {page(f'http://127.0.0.1:{port}')}")
     if study is not None:
-        name, recorded = _recorded(study, tracking_uri)
+        name, recorded = read_recorded(study, tracking_uri)
         click.echo(f"  {page(f'http://127.0.0.1:{port}', recorded.experiment_id)}  ({name})")
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                    "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
               "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    _stop_on_termination()
+    stop_on_termination()
     process = subprocess.Popen(server, env=environment, start_new_session=True)
     try:
         code = process.wait()
@@ -596,7 +601,7 @@ def cancel(study: str, address: str | None, env_file: Path) -> None:
     """Stop STUDY on the cluster; what is finished is kept, and `hpo submit` goes on with it."""
     from hpo.cluster import connect
 
-    name = _study_name(study)
+    name = study_name(study)
     job = connect(address, env_file).cancel(name)
     click.echo(f"{name}: stopped ({job}); what is finished is kept")
 
@@ -627,21 +632,8 @@ def _spent(recorded: "Recorded") -> str:
     return f"spent on {shown_time(last.when)}{times}: {last.result or 'that look broke off'}"
 
 
-def _stop_on_termination() -> None:
-    """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-
-
 def _complain(error: HPOError) -> None:
     click.echo(f"hpo: {' '.join(str(error).split())}", err=True)
-
-
-def _command_line() -> str:
-    return shlex.join(["hpo", *sys.argv[1:]])
 
 
 def _console() -> "Console":
@@ -655,279 +647,6 @@ def _escaped(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-def _absolute(uri: str) -> str:
-    """Return the address of the record, with an SQLite file by its whole path."""
-    match = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
-    return f"sqlite:///{Path(match[1]).absolute()}" if match else uri
-
-
-def _require_file(uri: str) -> None:
-    match = re.fullmatch(r"sqlite:///(.+)", uri)
-    if match and not Path(match[1]).exists():
-        raise InputError(
-            f"there is no record at {match[1]}; run a study first, or name it by --tracking-uri"
-        )
-
-
-@dataclass
-class _Session:
-    """What a command that trains works with: the record, the way to it, data and workers."""
-
-    record: "Tracking"
-    recorded: "Recorded | None"
-    delivery: "Delivery"
-    split: "Split"
-    display: "Display"
-    start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
-
-
-@contextlib.contextmanager
-def _session(
-    study: "Study",
-    tracking_uri: str,
-    inline: bool,
-    ray_address: str | None,
-    workers: int | None,
-    file: TextIO,
-) -> Iterator[_Session]:
-    """Open what a command that trains works with; close it in the end, however that comes."""
-    from hpo import service
-    from hpo.outbox import Delivery, Outbox
-    from hpo.terminal import Display
-
-    uri = _absolute(tracking_uri)
-    outbox_path = _outbox_path(uri, study.name)
-    first_time = not outbox_path.exists()
-    _stop_on_termination()
-    with (
-        closing(Outbox(outbox_path)) as outbox,
-        Display(study, file) as display,
-        ThreadPoolExecutor(1) as beside,
-        ExitStack() as at_the_end,
-    ):
-        display.waiting("opening the record")
-        record = _open_record(uri, outbox, inline, at_the_end)
-        opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
-        split = _load_data(study)
-        ready: list[Workers] = []
-
-        def close_idle() -> None:
-            while ready:
-                ready.pop().close()
-
-        def start_workers(repeat: int = 0) -> "Workers":
-            if ready and not repeat:
-                return ready.pop()
-            close_idle()  # of two Rays in one process the second would be refused
-            display.waiting("starting workers")
-            data = _load_data(study, repeat).data if repeat else split.data
-            return _start_workers(study, data, inline, ray_address, workers)
-
-        if first_time and not inline:  # then there is something to run, and Ray takes a while too
-            ready.append(start_workers())
-            at_the_end.callback(close_idle)
-        try:
-            recorded = opening.result()
-            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
-            at_the_end.callback(_release, record, study.name)
-            at_the_end.callback(delivery.close)
-            delivery.start()
-            if outbox.waiting():
-                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
-                delivery.finish(service.PATIENCE_SECONDS)
-                recorded = record.read(study.name)
-            yield _Session(record, recorded, delivery, split, display, start_workers)
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
-            display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
-            raise
-
-
-def _read_file(study: str, command: str) -> "Study":
-    """Read a study file; raise InputError where a name was given."""
-    from hpo.study import read
-
-    if not study.endswith(".toml"):
-        raise InputError(
-            f"{study}: {command} needs the study file (.toml), which says what the data is and "
-            "how it is split"
-        )
-    return read(Path(study))
-
-
-def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack) -> "Tracking":
-    """Return the record; but for `inline` in a process of its own, which ends at the end."""
-    if inline:
-        from hpo.tracking import Tracking
-
-        return Tracking(uri)
-    from hpo.record_process import RecordProcess
-
-    process = RecordProcess(uri, [outbox.fileno()])
-    at_the_end.callback(process.close)
-    return process.as_tracking()
-
-
-def _existing_record(tracking_uri: str) -> "Tracking":
-    from hpo.tracking import Tracking
-
-    uri = _absolute(tracking_uri)
-    _require_file(uri)
-    return Tracking(uri)
-
-
-def _recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
-    """Return the name of a study, given as that or as its file, and its record."""
-    return _found(_existing_record(tracking_uri), study)
-
-
-def _found(record: "Tracking", study: str) -> "tuple[str, Recorded]":
-    name = _study_name(study)
-    recorded = record.read(name)
-    if recorded is None:
-        known = ", ".join(known for known, _ in record.studies()) or "none yet"
-        raise InputError(f"no study {name!r} on record; there are: {known}")
-    return name, recorded
-
-
-def _study_name(study: str) -> str:
-    """Return the name of a study, given as that or as its file."""
-    if not study.endswith(".toml"):
-        return study
-    from hpo.study import read
-
-    return read(Path(study)).name
-
-
-def _draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
-    """Write all figures of the rounds of `recorded` to a folder; return the files."""
-    from hpo import figures, proposals
-
-    last = recorded.rounds[-1]
-    known = [r for r in recorded.results if r.trial.round <= last.number]
-    moves = proposals.propose(last, known, recorded.repeats, proposals.acceptance(last))
-    return figures.write(recorded, moves, record.history, folder)
-
-
-def _illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]") -> None:
-    """Add all figures, as of now, to the run of the last round."""
-    from hpo import figures
-
-    with _figures_of(record, recorded.rounds[-1].run_id) as folder:
-        figures.write(recorded, moves, record.history, folder)
-
-
-def _draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
-    from hpo import figures
-
-    return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
-
-
-@contextlib.contextmanager
-def _figures_of(record: "Tracking", run_id: str) -> Iterator[Path]:
-    """Give a folder whose files become the figures of a run."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "figures"
-        folder.mkdir()
-        yield folder
-        record.add_files(run_id, Path(name))
-
-
-def _outbox_path(uri: str, study: str) -> Path:
-    """Return the outbox of a study, a different one for each record."""
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
-    digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
-    return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
-
-
-def _start_workers(
-    study: "Study", data: "Data", inline: bool, ray_address: str | None, workers: int | None
-) -> "Workers":
-    from hpo.service import job_of
-
-    if inline:
-        from hpo.workers import InlineWorkers
-
-        return InlineWorkers(job_of(study), data)
-    from hpo.ray_workers import RayWorkers
-
-    started = RayWorkers(job_of(study), data, address=ray_address, workers=workers)
-    _stop_on_termination()  # once more: Ray sets a handler of its own
-    return started
-
-
-def _release(record: "Tracking", study: str) -> None:
-    with contextlib.suppress(HPOError):
-        record.release(study)
-
-
-def _load_data(study: "Study", repeat: int = 0) -> "Split":
-    from hpo.data import load
-
-    folder = study.path.absolute().parent
-    try:
-        split = load(study.data, seed=study.seed, folder=folder, repeat=repeat)
-    except InputError as error:
-        raise InputError(f"{study.path}: {error}") from error
-    yielded = study.objective.metrics[split.data.task]
-    if study.metric not in yielded:
-        raise InputError(
-            f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
-            f"{study.metric!r}, but {', '.join(yielded)}; name one of them"
-        )
-    return split
-
-
-def _summary(
-    name: str, recorded: "Recorded", only: int | None = None
-) -> dict[str, Any]:
-    """Return a study as plain values, as `hpo show --json` prints it."""
-    from hpo import confirmation
-    from hpo.search_space import to_table
-    from hpo.trial import State, rank
-
-    settings = recorded.rounds[0].settings if recorded.rounds else {}
-    direction: Direction = settings.get("direction", "maximize")
-    rounds = []
-    for round_ in recorded.rounds:
-        if only not in (None, round_.number):
-            continue
-        results = [r for r in recorded.results if r.trial.round == round_.number]
-        tables = {n: to_table(d) for n, d in round_.search_space.items()}
-        rounds.append(
-            {
-                "round": round_.number,
-                "ranges": {
-                    n: {k: t[k] for k in ("low", "high", "choices") if k in t}
-                    for n, t in tables.items()
-                },
-                "trials": len(results),
-                **{s.value: sum(r.state is s for r in results) for s in State},
-                "best": _best(rank(results, direction)),
-            }
-        )
-    shown = [r for r in recorded.results if only in (None, r.trial.round)]
-    return {
-        "study": name,
-        "metric": settings.get("metric"),
-        "direction": settings.get("direction"),
-        "rounds": rounds,
-        "best": _best(confirmation.ranked(shown, recorded.repeats, direction)),
-    }
-
-
-def _best(ranked: "Sequence[TrialResult]") -> dict[str, Any] | None:
-    if not ranked:
-        return None
-    best = ranked[0]
-    return {
-        "round": best.trial.round,
-        "number": best.trial.number,
-        "value": best.value,
-        "hyperparameters": dict(best.trial.hyperparameters),
-    }
 
 
 def _finish(

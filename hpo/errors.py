@@ -1,5 +1,7 @@
 """Everything that can go wrong on purpose, classed by what happens next."""
 
+DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
 
 class HPOError(Exception):
     """The study cannot go on; the message says why and what to do. Exit code 1."""

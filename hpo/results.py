@@ -1,13 +1,15 @@
-"""The trials of a study as a table, one row each."""
+"""The trials of a study as a table, one row each, and the study as a summary of its rounds."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hpo import confirmation
 from hpo.errors import InputError
-from hpo.search_space import Value
-from hpo.trial import TrialResult
+from hpo.recorded import Recorded
+from hpo.search_space import Value, to_table
+from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # pandas takes a third of a second to import
     import pandas as pd
@@ -74,3 +76,47 @@ def write(results: Sequence[TrialResult], path: Path) -> None:
 
 def _cell(value: Value | None) -> Value | None:
     return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[str, Any]:
+    """Return a study, or `only` one of its rounds, as plain values that JSON holds."""
+    settings = recorded.rounds[0].settings if recorded.rounds else {}
+    direction: Direction = settings.get("direction", "maximize")
+    rounds = []
+    for round_ in recorded.rounds:
+        if only not in (None, round_.number):
+            continue
+        results = [r for r in recorded.results if r.trial.round == round_.number]
+        tables = {n: to_table(d) for n, d in round_.search_space.items()}
+        rounds.append(
+            {
+                "round": round_.number,
+                "ranges": {
+                    n: {k: t[k] for k in ("low", "high", "choices") if k in t}
+                    for n, t in tables.items()
+                },
+                "trials": len(results),
+                **{s.value: sum(r.state is s for r in results) for s in State},
+                "best": _best(rank(results, direction)),
+            }
+        )
+    shown = [r for r in recorded.results if only in (None, r.trial.round)]
+    return {
+        "study": name,
+        "metric": settings.get("metric"),
+        "direction": settings.get("direction"),
+        "rounds": rounds,
+        "best": _best(confirmation.ranked(shown, recorded.repeats, direction)),
+    }
+
+
+def _best(ranked: Sequence[TrialResult]) -> dict[str, Any] | None:
+    if not ranked:
+        return None
+    best = ranked[0]
+    return {
+        "round": best.trial.round,
+        "number": best.trial.number,
+        "value": best.value,
+        "hyperparameters": dict(best.trial.hyperparameters),
+    }

@@ -14,7 +14,7 @@ ORDER = {
         workers outbox narrowing confirmation ray_workers cluster ownership recorded run_format
         tracking record_process
         results comparability proposals round_loop drawing figures evaluation service terminal
-        cli""",
+        session cli""",
     "trainer": """initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }

@@ -32,7 +32,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes longest in a round of toys."""
-    monkeypatch.setattr(cli, "_illustrate", lambda *_: None)
+    monkeypatch.setattr(cli, "illustrate", lambda *_: None)
 
 
 def confirm(capsys: Capture, file: Path, *options: object) -> dict[str, Any]:

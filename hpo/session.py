@@ -1,0 +1,278 @@
+"""What commands work with: a study on record, and where trials run, its data and its workers."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from hpo.errors import INTERRUPTED, HPOError, InputError
+
+# What takes long to import is imported where it is used: `hpo --help` is instant.
+if TYPE_CHECKING:
+    from hpo.data import Split
+    from hpo.narrowing import Move
+    from hpo.objective import Data
+    from hpo.outbox import Delivery, Outbox
+    from hpo.recorded import Recorded
+    from hpo.study import Study
+    from hpo.terminal import Display
+    from hpo.tracking import Tracking
+    from hpo.workers import Workers
+
+
+
+@dataclass
+class Session:
+    """What a command that trains works with: the record, the way to it, data and workers."""
+
+    record: "Tracking"
+    recorded: "Recorded | None"
+    delivery: "Delivery"
+    split: "Split"
+    display: "Display"
+    start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
+
+
+@contextlib.contextmanager
+def open_session(
+    study: "Study",
+    tracking_uri: str,
+    inline: bool,
+    ray_address: str | None,
+    workers: int | None,
+    file: TextIO,
+) -> Iterator[Session]:
+    """Open what a command that trains works with; close it in the end, however that comes."""
+    from hpo import service
+    from hpo.outbox import Delivery, Outbox
+    from hpo.terminal import Display
+
+    uri = absolute(tracking_uri)
+    outbox_path = _outbox_path(uri, study.name)
+    first_time = not outbox_path.exists()
+    stop_on_termination()
+    with (
+        closing(Outbox(outbox_path)) as outbox,
+        Display(study, file) as display,
+        ThreadPoolExecutor(1) as beside,
+        ExitStack() as at_the_end,
+    ):
+        display.waiting("opening the record")
+        record = _open_record(uri, outbox, inline, at_the_end)
+        opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
+        split = load_data(study)
+        ready: list[Workers] = []
+
+        def close_idle() -> None:
+            while ready:
+                ready.pop().close()
+
+        def start_workers(repeat: int = 0) -> "Workers":
+            if ready and not repeat:
+                return ready.pop()
+            close_idle()  # of two Rays in one process the second would be refused
+            display.waiting("starting workers")
+            data = load_data(study, repeat).data if repeat else split.data
+            return _start_workers(study, data, inline, ray_address, workers)
+
+        if first_time and not inline:  # then there is something to run, and Ray takes a while too
+            ready.append(start_workers())
+            at_the_end.callback(close_idle)
+        try:
+            recorded = opening.result()
+            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
+            at_the_end.callback(_release, record, study.name)
+            at_the_end.callback(delivery.close)
+            delivery.start()
+            if outbox.waiting():
+                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
+                delivery.finish(service.PATIENCE_SECONDS)
+                recorded = record.read(study.name)
+            yield Session(record, recorded, delivery, split, display, start_workers)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
+            display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
+            raise
+
+
+def existing_record(tracking_uri: str) -> "Tracking":
+    """Return the record; raise InputError where there is none yet."""
+    from hpo.tracking import Tracking
+
+    uri = absolute(tracking_uri)
+    require_file(uri)
+    return Tracking(uri)
+
+
+def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
+    """Return the name of a study, given as that or as its file, and its record."""
+    return find(existing_record(tracking_uri), study)
+
+
+def find(record: "Tracking", study: str) -> "tuple[str, Recorded]":
+    """Return the name of a study and what a record that is open holds of it.
+
+    Raises InputError where that is nothing.
+    """
+    name = study_name(study)
+    recorded = record.read(name)
+    if recorded is None:
+        known = ", ".join(known for known, _ in record.studies()) or "none yet"
+        raise InputError(f"no study {name!r} on record; there are: {known}")
+    return name, recorded
+
+
+def read_study_file(study: str, command: str) -> "Study":
+    """Read a study file; raise InputError where a name was given."""
+    from hpo.study import read
+
+    if not study.endswith(".toml"):
+        raise InputError(
+            f"{study}: {command} needs the study file (.toml), which says what the data is and "
+            "how it is split"
+        )
+    return read(Path(study))
+
+
+def study_name(study: str) -> str:
+    """Return the name of a study, given as that or as its file."""
+    if not study.endswith(".toml"):
+        return study
+    from hpo.study import read
+
+    return read(Path(study)).name
+
+
+def load_data(study: "Study", repeat: int = 0) -> "Split":
+    """Return the split data of a study, or another split of them for a repeat.
+
+    Raises InputError where the objective does not yield the study's metric for such data.
+    """
+    from hpo.data import load
+
+    folder = study.path.absolute().parent
+    try:
+        split = load(study.data, seed=study.seed, folder=folder, repeat=repeat)
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
+    yielded = study.objective.metrics[split.data.task]
+    if study.metric not in yielded:
+        raise InputError(
+            f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
+            f"{study.metric!r}, but {', '.join(yielded)}; name one of them"
+        )
+    return split
+
+
+def draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
+    """Write all figures of the rounds of `recorded` to a folder; return the files."""
+    from hpo import figures, proposals
+
+    last = recorded.rounds[-1]
+    known = [r for r in recorded.results if r.trial.round <= last.number]
+    moves = proposals.propose(last, known, recorded.repeats, proposals.acceptance(last))
+    return figures.write(recorded, moves, record.history, folder)
+
+
+def illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]") -> None:
+    """Add all figures, as of now, to the run of the last round."""
+    from hpo import figures
+
+    with figures_of(record, recorded.rounds[-1].run_id) as folder:
+        figures.write(recorded, moves, record.history, folder)
+
+
+def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
+    """Write the figure of the proposed ranges to a folder; return the file."""
+    from hpo import figures
+
+    return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
+
+
+@contextlib.contextmanager
+def figures_of(record: "Tracking", run_id: str) -> Iterator[Path]:
+    """Give a folder whose files become the figures of a run."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "figures"
+        folder.mkdir()
+        yield folder
+        record.add_files(run_id, Path(name))
+
+
+def absolute(uri: str) -> str:
+    """Return the address of the record, with an SQLite file by its whole path."""
+    match = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
+    return f"sqlite:///{Path(match[1]).absolute()}" if match else uri
+
+
+def require_file(uri: str) -> None:
+    """Raise InputError where the address is that of an SQLite file that is not there."""
+    match = re.fullmatch(r"sqlite:///(.+)", uri)
+    if match and not Path(match[1]).exists():
+        raise InputError(
+            f"there is no record at {match[1]}; run a study first, or name it by --tracking-uri"
+        )
+
+
+def stop_on_termination() -> None:
+    """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack) -> "Tracking":
+    """Return the record; but for `inline` in a process of its own, which ends at the end."""
+    if inline:
+        from hpo.tracking import Tracking
+
+        return Tracking(uri)
+    from hpo.record_process import RecordProcess
+
+    process = RecordProcess(uri, [outbox.fileno()])
+    at_the_end.callback(process.close)
+    return process.as_tracking()
+
+
+def _start_workers(
+    study: "Study", data: "Data", inline: bool, ray_address: str | None, workers: int | None
+) -> "Workers":
+    from hpo.service import job_of
+
+    if inline:
+        from hpo.workers import InlineWorkers
+
+        return InlineWorkers(job_of(study), data)
+    from hpo.ray_workers import RayWorkers
+
+    started = RayWorkers(job_of(study), data, address=ray_address, workers=workers)
+    stop_on_termination()  # once more: Ray sets a handler of its own
+    return started
+
+
+def _release(record: "Tracking", study: str) -> None:
+    with contextlib.suppress(HPOError):
+        record.release(study)
+
+
+def _outbox_path(uri: str, study: str) -> Path:
+    """Return the outbox of a study, a different one for each record."""
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
+    digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
+    return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
+
+
+def _command_line() -> str:
+    return shlex.join(["hpo", *sys.argv[1:]])
