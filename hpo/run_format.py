@@ -1,6 +1,10 @@
-"""How rounds and trials are written as tags and params of MLflow's runs, and read back."""
+"""How rounds and trials are written as tags and params of MLflow's runs, and read back.
+
+Names that all trials of a study share are kept once, not once a trial.
+"""
 
 import json
+import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -54,7 +58,8 @@ def read_result(run: "Run", metric: str) -> TrialResult:
     curve = array("d", json.loads(joined("curve", tags) or "[]"))
     metrics: Sequence[EpochMetrics] = ()
     if curve:
-        metrics = Curve(metric, curve, {**run.data.metrics, metric: curve[-1]})
+        last = {sys.intern(name): value for name, value in run.data.metrics.items()}
+        metrics = Curve(metric, curve, {**last, metric: curve[-1]})
     return TrialResult(
         read_trial(run),
         State(tags["state"]),
@@ -64,7 +69,7 @@ def read_result(run: "Run", metric: str) -> TrialResult:
         int(tags["attempt"]),
         float(tags["started"]),
         float(tags["seconds"]),
-        tags.get("place", ""),
+        sys.intern(tags.get("place", "")),
         tags.get("message", ""),
     )
 
@@ -99,7 +104,9 @@ def claims(run: "Run") -> dict[int, Owner]:
 
 def hyperparameters(run: "Run") -> dict[str, Value]:
     """Read back the hyperparameters of a trial's run."""
-    return {name: as_tuples(json.loads(text)) for name, text in run.data.params.items()}
+    return {
+        sys.intern(name): as_tuples(json.loads(text)) for name, text in run.data.params.items()
+    }
 
 
 def read_round(run: "Run") -> Round:

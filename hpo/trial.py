@@ -1,4 +1,7 @@
-"""A trial is one set of hyperparameters to train with, and its result what came of it."""
+"""A trial is one set of hyperparameters to train with, and its result what came of it.
+
+A study may hold tens of thousands of each, so they are classes with slots.
+"""
 
 import math
 from array import array
@@ -25,7 +28,7 @@ class State(StrEnum):
     FAILED = "failed"  # no result: an exception, a lost worker
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CutOffs:
     """The values below which a trial stops, fixed before it starts.
 
@@ -37,7 +40,7 @@ class CutOffs:
     by_epoch: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One set of hyperparameters: a value that says all there is to know to run it again.
 
@@ -59,7 +62,7 @@ class Trial:
         return self.round, self.number, self.repeat, self.resplit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Curve(Sequence[EpochMetrics]):
     """The epochs of a trial, of which but the last one only `metric` is kept: a tenth of the room.
 
@@ -85,7 +88,7 @@ class Curve(Sequence[EpochMetrics]):
         return {self.metric: self.values[index]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """What came of one attempt at a trial.
 
