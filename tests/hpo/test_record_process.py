@@ -131,8 +131,8 @@ def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(
     begin(record)
     for number in range(1, 30):
         timer = threading.Timer(0.001 * number, _thread.interrupt_main)
-        timer.start()
         try:
+            timer.start()
             record.deliver("toy", "loss", result(number), again=False)
             timer.join()
             time.sleep(0.1)  # the interrupt, if it is still to come
