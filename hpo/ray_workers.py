@@ -1,5 +1,6 @@
 """Workers of a Ray cluster, local or remote, behind the same events as the inline ones."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -192,14 +193,39 @@ def _start_local(workers: int, data_bytes: int) -> None:
     import ray
 
     os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a Ray of its own
-    ray.init(
-        "local",
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES + data_bytes,
-    )
+    with _fewer_processes():
+        ray.init(
+            "local",
+            num_cpus=workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES + data_bytes,
+        )
+
+
+@contextlib.contextmanager
+def _fewer_processes() -> Iterator[None]:
+    """Let a Ray that starts leave out what only large clusters and dashboards need.
+
+    Its autoscaler, the server of a dashboard (even where there shall be none) and the monitor of
+    log files are Python processes, whose start takes a second from the first trial on two CPUs.
+    Ray has no option for it; where it does not know these methods any more, they are started.
+    """
+    from ray._private.node import Node
+
+    left_out = {
+        name: getattr(Node, name)
+        for name in ("start_monitor", "start_api_server", "start_log_monitor")
+        if hasattr(Node, name)
+    }
+    for name in left_out:
+        setattr(Node, name, lambda self, *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in left_out.items():
+            setattr(Node, name, method)
 
 
 def _size(data: Data) -> int:
