@@ -4,7 +4,7 @@ A trial only yields ten epochs of three metrics. Wall milliseconds a trial, from
 to the last delivered record; start-up stands beside it. Each system runs in a process of its own,
 in turns, all in one run; peers that are not installed are left out with a note.
 
-    python benchmarks/overhead.py [--trials 300] [--workers 2] [--growth] [--json]
+    python benchmarks/overhead.py [--trials 300] [--systems NAME …] [--growth] [--json]
 """
 
 import argparse
@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--growth", action="store_true", help="hpo with 100 to 10,000 trials")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--measure", choices=SYSTEMS, help=argparse.SUPPRESS)
@@ -281,7 +282,7 @@ def main() -> None:
         return
     cases = (
         {f"hpo, {n:,} trials before": ("hpo", n) for n in (100, 1_000, 10_000)}
-        if options.growth else {name: (name, 0) for name in SYSTEMS}
+        if options.growth else {name: (name, 0) for name in options.systems}
     )
     found: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
     missing: dict[str, str] = {}
