@@ -35,6 +35,7 @@ MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly ma
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
 TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
+CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out, and does not come back
 KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
 MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
 GROWTH = 1.0  # one round moves an edge out by at most so many widths,
@@ -433,7 +434,7 @@ def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) 
     stay = [
         i
         for i in range(len(old.choices))
-        if shares[i] >= TAIL or float(i) in best or not np.any(trials == i)
+        if shares[i] >= CHANCE or float(i) in best or not np.any(trials == i)
     ]
     if len(stay) < 2 and not p_value < STRONG:
         return _kept(name, old, "the evidence is too weak to leave a single choice", p_value)

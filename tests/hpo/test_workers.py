@@ -1,5 +1,7 @@
 """Inline and Ray workers keep the same contract."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -215,3 +217,28 @@ def test_a_cluster_without_workers_is_said_once_and_waited_for(
         workers.close()
     finally:
         cluster.shutdown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_ray_of_its_own_has_no_process_that_it_has_no_use_for(folder: Path) -> None:
+    script = """
+import os, pathlib, ray
+from ray._private.node import Node
+from hpo import ray_workers
+before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
+ray_workers._start_local(1, 0)
+assert before == (Node.start_monitor, Node.start_api_server, Node.start_log_monitor)
+print(ray.get(ray.remote(lambda: 6 * 7).remote()))
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if f"PPid:\\t{os.getpid()}\\n" in (process / "status").read_text():
+        print((process / "cmdline").read_text().replace(chr(0), " "))
+ray.shutdown()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("42\n"), done.stderr
+    assert "raylet" in done.stdout
+    assert "gcs_server" in done.stdout
+    assert "monitor.py" not in done.stdout
+    assert "dashboard/dashboard.py" not in done.stdout
