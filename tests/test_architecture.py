@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A module imports none that stands after it. The leaves of the trainer import none of its own.
+# A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """errors search_space trial objective predictor sources data samplers pruning study
         workers outbox narrowing confirmation ray_workers cluster ownership recorded run_format
         tracking record_process
         results comparability proposals round_loop drawing figures evaluation service terminal
         session cli""",
-    "trainer": """initializers losses regularizers metrics optimizers schedules
+    "trainer": """arrays initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }
-LEAVES = ORDER["trainer"].split()[:6]
+FIRST, *LEAVES = ORDER["trainer"].split()[:7]
 THIRD_PARTY = {
     "sources": {"pandas", "sklearn"}, "samplers": {"optuna", "scipy"}, "study": {"pydantic"},
     "workers": {"threadpoolctl"}, "narrowing": {"scipy"}, "ray_workers": {"ray"},
@@ -50,7 +50,7 @@ def test_a_module_imports_only_what_stands_before_it(path: Path) -> None:
         other = rest.partition(".")[0]
         if top == package:
             assert other in order, f"{name} imports {module}, which is no module"
-            assert name not in LEAVES, f"{name} is a leaf, and imports {module}"
+            assert name not in LEAVES or other == FIRST, f"{name} is a leaf, and imports {module}"
             assert order.index(other) < order.index(name) or other == inside[0] == "layers"
         elif top not in sys.stdlib_module_names:
             allowed = {"numpy"} | (THIRD_PARTY.get(name, set()) if package == "hpo" else set())

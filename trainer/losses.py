@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy import divide, exp, multiply, subtract
 
-Array: TypeAlias = NDArray[Any]
-LossGradient: TypeAlias = Callable[[Array, Array], Array]
+from trainer.arrays import Array, scalar
 
-# The exponentials of numbers up to this size, and sums of them, are far from float32's limits.
-_HARMLESS = 64.0
+Shares: TypeAlias = Callable[[Array], Array]
+Gradient: TypeAlias = Callable[[Array, Array], Array]
+
+# Sums of exponentials between these are right in float32: none of them overflowed, and of what
+# vanished all together is nothing beside the sum.
+_LEAST, _MOST = 1e-20, 1e30
 
 
 class Loss(ABC):
@@ -26,14 +29,13 @@ class Loss(ABC):
         """Return what outputs (rows, n) say: probabilities, or values."""
 
     @abstractmethod
-    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
-        """Return what targets (n,) add to the gradients of batches of `rows`: (n, outputs)."""
+    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:
+        """Return both parts of the gradient by the outputs, for batches of `rows`.
 
-    @abstractmethod
-    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function from outputs (rows, outputs) and shares of targets to the gradient.
-
-        It overwrites the outputs with the gradient.
+        The first is what the targets have to do with it: a function from targets (n,), of one
+        batch or of many, to shares (n, outputs). The second is a function from outputs
+        (rows, outputs) and the shares of their targets to the gradient. It overwrites the outputs.
+        An overflow on the way is mended; NumPy's warning of it is the caller's to silence.
         """
 
 
@@ -44,37 +46,35 @@ class CrossEntropy(Loss):
         """Return the mean of -log p(true class), by log-sum-exp, so that no p is rounded to 0."""
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         true = shifted[np.arange(len(targets)), targets]
-        return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - true))
+        return float(np.mean(np.log(exp(shifted).sum(axis=1)) - true))
 
     def predictions(self, outputs: Array) -> Array:
         """Return the probabilities of the classes."""
-        powers: Array = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        powers: Array = exp(outputs - outputs.max(axis=1, keepdims=True))
         powers /= powers.sum(axis=1, keepdims=True)
         return powers
 
-    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
-        """Return the one-hot rows of the true classes, over `rows`."""
-        return (np.eye(outputs, dtype=dtype) / rows).take(targets, 0)
+    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:
+        """Return the functions: softmax(outputs) / rows less one-hot rows over `rows`."""
+        one_hot = np.eye(outputs, dtype=dtype) / rows
+        powers, totals = np.empty((2, rows, outputs), dtype)
+        total, times_rows = np.empty((rows, 1), dtype), np.full((outputs, 1), rows, dtype)
 
-    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function that turns outputs into softmax(outputs) / rows - shares."""
-        total, totals = np.empty((rows, 1), dtype), np.empty((rows, outputs), dtype)
-        times_rows = np.full((outputs, 1), rows, dtype)
+        def shares(targets: Array) -> Array:
+            return one_hot.take(targets, 0)
 
         def gradient(outputs: Array, shares: Array) -> Array:
-            # Softmax stays the same when a row is moved, and most rows need not be.
-            if not (
-                outputs.item(outputs.argmax()) < _HARMLESS
-                and outputs.item(outputs.argmin()) > -_HARMLESS
-            ):
-                np.subtract(outputs, outputs.max(axis=1, keepdims=True), out=outputs)
-            np.exp(outputs, out=outputs)
-            np.dot(outputs, times_rows, out=total)  # a sum along short rows, by BLAS
+            exp(outputs, powers)
+            powers.dot(times_rows, total)  # a sum along short rows, by BLAS
+            if not (total.item(total.argmax()) < _MOST and total.item(total.argmin()) > _LEAST):
+                # Softmax stays the same when a row is moved, and most rows need not be.
+                exp(outputs - outputs.max(axis=1, keepdims=True), powers)
+                powers.dot(times_rows, total)
             totals[...] = total  # here and elsewhere: faster than to broadcast in a division
-            np.divide(outputs, totals, out=outputs)
-            return np.subtract(outputs, shares, out=outputs)
+            divide(powers, totals, outputs)
+            return subtract(outputs, shares, outputs)
 
-        return gradient
+        return shares, gradient
 
 
 class SquaredError(Loss):
@@ -88,19 +88,18 @@ class SquaredError(Loss):
         """Return the outputs as they are."""
         return outputs
 
-    def shares(self, targets: Array, rows: int, outputs: int, dtype: np.dtype[Any]) -> Array:
-        """Return 2 targets / rows, as a column."""
-        return np.multiply(targets[:, None], 2.0 / rows, dtype=dtype)
+    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:
+        """Return the functions: 2 outputs / rows less 2 targets / rows."""
+        factor = scalar(2.0 / rows, dtype)
 
-    def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> LossGradient:
-        """Return a function that turns outputs into 2 outputs / rows - shares."""
-        share = 2.0 / rows
+        def shares(targets: Array) -> Array:
+            return multiply(targets[:, None], factor, dtype=dtype)
 
         def gradient(outputs: Array, shares: Array) -> Array:
-            np.multiply(outputs, share, out=outputs)
-            return np.subtract(outputs, shares, out=outputs)
+            multiply(outputs, factor, outputs)
+            return subtract(outputs, shares, outputs)
 
-        return gradient
+        return shares, gradient
 
 
 LOSSES: Mapping[str, Loss] = {

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.layers.layer import Array
+from trainer.arrays import Array
 from trainer.losses import LOSSES
 from trainer.networks import LAYERS, Network
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
+from trainer.arrays import Array
 from trainer.layers.activations import ACTIVATIONS, Activation
 from trainer.layers.batch_normalization import BatchNormalization
 from trainer.layers.convolution import Convolution
 from trainer.layers.dense import Dense
 from trainer.layers.dropout import Dropout
 from trainer.layers.flatten import Flatten
-from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+from trainer.layers.layer import Backward, Forward, Layer, Place, Shape
 from trainer.layers.noise import Noise
 from trainer.layers.pooling import AveragePooling, MaxPooling
 

@@ -25,13 +25,14 @@ from typing import (
 
 import numpy as np
 
+from trainer.arrays import Array
 from trainer.layers.activations import ACTIVATIONS, Activation
 from trainer.layers.batch_normalization import BatchNormalization
 from trainer.layers.convolution import Convolution
 from trainer.layers.dense import Dense
 from trainer.layers.dropout import Dropout
 from trainer.layers.flatten import Flatten
-from trainer.layers.layer import Array, Layer, Shape
+from trainer.layers.layer import Layer, Shape
 from trainer.layers.noise import Noise
 from trainer.layers.pooling import AveragePooling, MaxPooling
 from trainer.losses import LOSSES

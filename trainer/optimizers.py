@@ -9,12 +9,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy import add, divide, multiply, sqrt, subtract
 
-Array: TypeAlias = NDArray[Any]
+from trainer.arrays import Array, scalar
+
 Update: TypeAlias = Callable[[float], None]
 
 
@@ -33,10 +34,12 @@ class SGD(Optimizer):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update."""
+        rate = scalar(0.0, parameters.dtype)
 
         def update(learning_rate: float) -> None:
-            np.multiply(gradient, learning_rate, out=gradient)
-            np.subtract(parameters, gradient, out=parameters)
+            rate.fill(learning_rate)
+            multiply(gradient, rate, gradient)
+            subtract(parameters, gradient, parameters)
 
         return update
 
@@ -49,13 +52,15 @@ class Momentum(Optimizer):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update, with a velocity v of 0 to begin with."""
-        momentum, velocity = self.momentum, np.zeros_like(parameters)
+        momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
+        velocity = np.zeros_like(parameters)
 
         def update(learning_rate: float) -> None:
-            np.multiply(velocity, momentum, out=velocity)
-            np.multiply(gradient, learning_rate, out=gradient)
-            np.subtract(velocity, gradient, out=velocity)
-            np.add(parameters, velocity, out=parameters)
+            rate.fill(learning_rate)
+            multiply(velocity, momentum, velocity)
+            multiply(gradient, rate, gradient)
+            subtract(velocity, gradient, velocity)
+            add(parameters, velocity, parameters)
 
         return update
 
@@ -71,16 +76,17 @@ class Nesterov(Optimizer):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update, with a velocity v of 0 to begin with."""
-        momentum, velocity = self.momentum, np.zeros_like(parameters)
-        ahead = np.empty_like(parameters)
+        momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
+        velocity, ahead = np.zeros_like(parameters), np.empty_like(parameters)
 
         def update(learning_rate: float) -> None:
-            np.multiply(velocity, momentum, out=velocity)
-            np.multiply(gradient, learning_rate, out=gradient)
-            np.subtract(velocity, gradient, out=velocity)
-            np.multiply(velocity, momentum, out=ahead)
-            np.subtract(ahead, gradient, out=ahead)
-            np.add(parameters, ahead, out=parameters)
+            rate.fill(learning_rate)
+            multiply(velocity, momentum, velocity)
+            multiply(gradient, rate, gradient)
+            subtract(velocity, gradient, velocity)
+            multiply(velocity, momentum, ahead)
+            subtract(ahead, gradient, ahead)
+            add(parameters, ahead, parameters)
 
         return update
 
@@ -93,13 +99,13 @@ class AdaGrad(Optimizer):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update, with a sum of squares s of 0 to begin with."""
-        epsilon, squares = self.epsilon, np.zeros_like(parameters)
-        root = np.empty_like(parameters)
+        squares, root = np.zeros_like(parameters), np.empty_like(parameters)
+        step = _scaled_step(parameters, gradient, squares, root)
 
         def update(learning_rate: float) -> None:
-            np.multiply(gradient, gradient, out=root)
-            np.add(squares, root, out=squares)
-            _scaled_step(parameters, learning_rate, gradient, squares, epsilon, root)
+            multiply(gradient, gradient, root)
+            add(squares, root, squares)
+            step(learning_rate, self.epsilon)
 
         return update
 
@@ -113,15 +119,16 @@ class RMSProp(Optimizer):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update, with a mean of squares s of 0 to begin with."""
-        rho, epsilon, squares = self.rho, self.epsilon, np.zeros_like(parameters)
-        root = np.empty_like(parameters)
+        rho, share = scalar(self.rho, parameters.dtype), scalar(1.0 - self.rho, parameters.dtype)
+        squares, root = np.zeros_like(parameters), np.empty_like(parameters)
+        step = _scaled_step(parameters, gradient, squares, root)
 
         def update(learning_rate: float) -> None:
-            np.multiply(squares, rho, out=squares)
-            np.multiply(gradient, gradient, out=root)
-            np.multiply(root, 1.0 - rho, out=root)
-            np.add(squares, root, out=squares)
-            _scaled_step(parameters, learning_rate, gradient, squares, epsilon, root)
+            multiply(squares, rho, squares)
+            multiply(gradient, gradient, root)
+            multiply(root, share, root)
+            add(squares, root, squares)
+            step(learning_rate, self.epsilon)
 
         return update
 
@@ -141,22 +148,22 @@ class Adam(Optimizer):
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update, with means m and s of 0 to begin with."""
         beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
+        kept1, kept2 = scalar(beta1, parameters.dtype), scalar(beta2, parameters.dtype)
         # Kept as m / (1 - beta1) and s / (1 - beta2): the same, with two operations less.
         means, squares = np.zeros_like(parameters), np.zeros_like(parameters)
-        root, t = np.empty_like(parameters), 0
+        step, t = _scaled_step(parameters, means, squares, np.empty_like(parameters)), 0
 
         def update(learning_rate: float) -> None:
             nonlocal t
             t += 1
             m_factor = (1.0 - beta1) / (1.0 - beta1**t)
             s_factor = math.sqrt((1.0 - beta2) / (1.0 - beta2**t))
-            np.multiply(means, beta1, out=means)
-            np.add(means, gradient, out=means)
-            np.multiply(gradient, gradient, out=gradient)
-            np.multiply(squares, beta2, out=squares)
-            np.add(squares, gradient, out=squares)
-            rate = learning_rate * m_factor / s_factor
-            _scaled_step(parameters, rate, means, squares, epsilon / s_factor, root)
+            multiply(means, kept1, means)
+            add(means, gradient, means)
+            multiply(gradient, gradient, gradient)
+            multiply(squares, kept2, squares)
+            add(squares, gradient, squares)
+            step(learning_rate * m_factor / s_factor, epsilon / s_factor)
 
         return update
 
@@ -173,10 +180,11 @@ class AdamW(Adam):
 
     def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
         """Return the update."""
-        adam, weight_decay = super().bind(parameters, gradient, weights), self.weight_decay
+        adam, kept = super().bind(parameters, gradient, weights), scalar(0.0, parameters.dtype)
 
         def update(learning_rate: float) -> None:
-            np.multiply(weights, 1.0 - learning_rate * weight_decay, out=weights)
+            kept.fill(1.0 - learning_rate * self.weight_decay)
+            multiply(weights, kept, weights)
             adam(learning_rate)
 
         return update
@@ -194,14 +202,21 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 
 
 def _scaled_step(
-    parameters: Array, rate: float, direction: Array, squares: Array, epsilon: float, root: Array
-) -> None:
-    """Do w ← w - rate direction / (sqrt(squares) + epsilon), with `root` to work in."""
-    np.sqrt(squares, out=root)
-    np.add(root, epsilon, out=root)
-    np.divide(direction, root, out=root)
-    np.multiply(root, rate, out=root)
-    np.subtract(parameters, root, out=parameters)
+    parameters: Array, direction: Array, squares: Array, root: Array
+) -> Callable[[float, float], None]:
+    """Return w ← w - rate direction / (sqrt(squares) + epsilon), with `root` to work in."""
+    factor, small = scalar(0.0, parameters.dtype), scalar(0.0, parameters.dtype)
+
+    def step(rate: float, epsilon: float) -> None:
+        factor.fill(rate)
+        small.fill(epsilon)
+        sqrt(squares, root)
+        add(root, small, root)
+        divide(direction, root, root)
+        multiply(root, factor, root)
+        subtract(parameters, root, parameters)
+
+    return step
 
 
 def clip(gradient: Array, longest: float) -> Update:
@@ -209,10 +224,12 @@ def clip(gradient: Array, longest: float) -> Update:
 
     All of it by one factor, so that it keeps its direction (Pascanu et al., 2013).
     """
+    factor = scalar(1.0, gradient.dtype)
 
     def shorten(learning_rate: float) -> None:
         length = math.sqrt(gradient.dot(gradient))
         if length > longest:
-            np.multiply(gradient, longest / length, out=gradient)
+            factor.fill(longest / length)
+            multiply(gradient, factor, gradient)
 
     return shorten

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from trainer.layers.layer import Array
+from trainer.arrays import Array
 from trainer.losses import Loss
 from trainer.networks import Network
 from trainer.regularizers import Step
@@ -37,11 +37,11 @@ def bind_batches(
     batch_inputs = [gathered[part] for part in parts]
     outputs, dtype = network.shapes[-1][0], network.values.dtype
     forward, backward = network.bind(rows, disturbing)
-    loss_gradient = loss.bind(rows, outputs, dtype)
+    loss_shares, loss_gradient = loss.bind(rows, outputs, dtype)
 
     def train(index: Array, steps: Sequence[Step], learning_rate: float) -> bool:
         inputs.take(index, 0, gathered[: len(index)], "clip")  # other modes copy twice
-        shares = loss.shares(targets.take(index), rows, outputs, dtype)
+        shares = loss_shares(targets.take(index))
         for batch, part in zip(batch_inputs[: len(index) // rows], parts, strict=False):
             gradient = loss_gradient(forward(batch), shares[part])
             backward(gradient)
@@ -90,9 +90,7 @@ class Training:
     def epoch(self, learning_rate: float) -> bool:
         """Train on every row once; say False, without the rest, when the loss is non-finite."""
         order = self._shuffling.permutation(self._rows)
-        return all(
-            train(order[part], self._steps, learning_rate) for train, part in self._parts
-        )
+        return all(train(order[part], self._steps, learning_rate) for train, part in self._parts)
 
 
 class Diagnostics:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import add, divide, multiply, sqrt, subtract
 
-from trainer.layers.layer import Array, Backward, Forward, Layer, Parameter, Place, Shape
+from trainer.arrays import Array, scalar
+from trainer.layers.layer import Backward, Forward, Layer, Parameter, Place, Shape
 
 
 @dataclass(frozen=True)
@@ -42,51 +44,55 @@ class BatchNormalization(Layer):
         centered, product = np.empty_like(flat), np.empty_like(flat)
         ones, average = np.ones(count, place.dtype), np.full(count, 1.0 / count, place.dtype)
         mean, variance, deviation, factor = np.empty((4, units), place.dtype)
+        epsilon, share = scalar(self.epsilon, place.dtype), scalar(1.0 / count, place.dtype)
+        kept, replaced, grown = (scalar(0.0, place.dtype) for _ in range(3))
         unbiased = count / max(count - 1, 1)
 
         def infer(x: Array) -> Array:
-            np.divide(scale, np.sqrt(running_variance + self.epsilon), out=factor)
-            np.subtract(x, running_mean, out=outputs)
-            np.multiply(outputs, factor, out=outputs)
-            return np.add(outputs, shift, out=outputs)
+            divide(scale, sqrt(running_variance + self.epsilon), factor)
+            subtract(x, running_mean, outputs)
+            multiply(outputs, factor, outputs)
+            return add(outputs, shift, outputs)
 
         def forward(x: Array) -> Array:
             x = x.reshape(count, units)
-            np.dot(average, x, out=mean)
-            np.subtract(x, mean, out=centered)
-            np.multiply(centered, centered, out=product)
-            np.dot(average, product, out=variance)
-            np.add(variance, self.epsilon, out=deviation)
-            np.sqrt(deviation, out=deviation)
-            np.divide(scale, deviation, out=factor)
-            np.multiply(centered, factor, out=flat)
-            np.add(flat, shift, out=flat)
+            average.dot(x, mean)
+            subtract(x, mean, centered)
+            multiply(centered, centered, product)
+            average.dot(product, variance)
+            add(variance, epsilon, deviation)
+            sqrt(deviation, deviation)
+            divide(scale, deviation, factor)
+            multiply(centered, factor, flat)
+            add(flat, shift, flat)
             batches[0] += 1
-            replaced = max(1.0 - self.momentum, 1.0 / float(batches[0]))
-            kept = 1.0 - replaced
-            np.multiply(running_mean, kept, out=running_mean)
-            np.multiply(mean, replaced, out=mean)
-            np.add(running_mean, mean, out=running_mean)
-            np.multiply(running_variance, kept, out=running_variance)
-            np.multiply(variance, unbiased * replaced, out=variance)
-            np.add(running_variance, variance, out=running_variance)
+            newest = max(1.0 - self.momentum, 1.0 / batches.item())
+            kept.fill(1.0 - newest)
+            replaced.fill(newest)
+            grown.fill(newest * unbiased)
+            multiply(running_mean, kept, running_mean)
+            multiply(mean, replaced, mean)
+            add(running_mean, mean, running_mean)
+            multiply(running_variance, kept, running_variance)
+            multiply(variance, grown, variance)
+            add(running_variance, variance, running_variance)
             return outputs
 
         def backward(gradient: Array) -> Array:
             # With n = centered / deviation, the gradient of x is
             # scale / deviation * (g - mean(g) - n mean(g n)).
             g = gradient.reshape(count, units)
-            np.dot(ones, g, out=shift_gradient)
-            np.multiply(g, centered, out=product)
-            np.dot(ones, product, out=scale_gradient)
-            np.divide(scale_gradient, deviation, out=scale_gradient)
-            np.divide(scale_gradient, deviation, out=mean)
-            np.multiply(mean, 1.0 / count, out=mean)
-            np.multiply(centered, mean, out=centered)
-            np.subtract(g, centered, out=g)
-            np.multiply(shift_gradient, 1.0 / count, out=mean)
-            np.subtract(g, mean, out=g)
-            np.multiply(g, factor, out=g)
+            ones.dot(g, shift_gradient)
+            multiply(g, centered, product)
+            ones.dot(product, scale_gradient)
+            divide(scale_gradient, deviation, scale_gradient)
+            divide(scale_gradient, deviation, mean)
+            multiply(mean, share, mean)
+            multiply(centered, mean, centered)
+            subtract(g, centered, g)
+            multiply(shift_gradient, share, mean)
+            subtract(g, mean, g)
+            multiply(g, factor, g)
             return g.reshape(gradient.shape)
 
         return forward if place.training else infer, backward

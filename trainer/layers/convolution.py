@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import add
 
+from trainer.arrays import Array
 from trainer.initializers import INITIALIZERS
-from trainer.layers.layer import Array, Backward, Forward, Layer, Parameter, Place, Shape
+from trainer.layers.layer import Backward, Forward, Layer, Parameter, Place, Shape
 from trainer.layers.windows import pixels, stops
 
 # So many numbers of what the filters see are laid out at a time: two megabytes.
@@ -78,17 +80,17 @@ class Convolution(Layer):
                 padded[inside] = x
                 images = padded
             for block in blocks:
-                np.dot(look(block), weights, out=outputs[block].reshape(-1, filters))
+                look(block).dot(weights, outputs[block].reshape(-1, filters))
             repeated[...] = biases
-            np.add(rows, repeated.reshape(-1), out=rows)
+            add(rows, repeated.reshape(-1), rows)
             return outputs
 
         def learn(gradient: Array) -> Array:
-            np.dot(ones, gradient.reshape(-1, filters), out=biases_gradient)
+            ones.dot(gradient.reshape(-1, filters), biases_gradient)
             weights_gradient.fill(0)
             for block in blocks:
-                np.dot(look(block).T, gradient[block].reshape(-1, filters), out=share)
-                np.add(weights_gradient, share, out=weights_gradient)
+                look(block).T.dot(gradient[block].reshape(-1, filters), share)
+                add(weights_gradient, share, weights_gradient)
             return gradient
 
         inputs_gradient = np.empty_like(padded)
@@ -102,9 +104,9 @@ class Convolution(Layer):
                 flat = gradient[block].reshape(-1, filters)
                 through = pixel[: len(gradient[block])]
                 for window, its_weights in zip(windows, weights_by_pixel, strict=True):
-                    np.dot(flat, its_weights, out=through.reshape(-1, channels))
+                    flat.dot(its_weights, through.reshape(-1, channels))
                     part = inputs_gradient[block][window]
-                    np.add(part, through, out=part)
+                    add(part, through, part)
             return inputs_gradient[inside]
 
         return forward, learn if place.first else backward

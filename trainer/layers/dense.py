@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import add
 
+from trainer.arrays import Array
 from trainer.initializers import INITIALIZERS
-from trainer.layers.layer import Array, Backward, Forward, Layer, Parameter, Place, Shape
+from trainer.layers.layer import Backward, Forward, Layer, Parameter, Place, Shape
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,17 @@ class Dense(Layer):
         def forward(x: Array) -> Array:
             nonlocal inputs
             inputs = x
-            np.dot(x, weights, out=outputs)
+            x.dot(weights, outputs)
             offsets[...] = biases  # faster than to broadcast in the addition
-            return np.add(outputs, offsets, out=outputs)
+            return add(outputs, offsets, outputs)
 
         def learn(gradient: Array) -> Array:
-            np.dot(inputs.T, gradient, out=weights_gradient)
-            np.dot(ones, gradient, out=biases_gradient)  # a sum over rows, by BLAS
+            inputs.T.dot(gradient, weights_gradient)
+            ones.dot(gradient, biases_gradient)  # a sum over rows, by BLAS
             return gradient
 
         def backward(gradient: Array) -> Array:
             learn(gradient)
-            return np.dot(gradient, weights_turned, out=inputs_gradient)
+            return gradient.dot(weights_turned, inputs_gradient)
 
         return forward, learn if place.first else backward

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy import greater_equal, multiply
 
-from trainer.layers.layer import Array, Backward, Forward, Layer, Place
+from trainer.arrays import Array, scalar
+from trainer.layers.layer import Backward, Forward, Layer, Place
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,20 @@ class Dropout(Layer):
         """Return the passes."""
         outputs, mask = place.empty(*place.shape), place.empty(*place.shape)
         drawn, kept = np.empty(mask.shape, np.float32), np.empty(mask.shape, bool)
-        random, growth = place.random, 1.0 / (1.0 - self.rate)
+        random, rate = place.random, scalar(self.rate, np.float32)
+        growth = scalar(1.0 / (1.0 - self.rate), place.dtype)
 
         def infer(x: Array) -> Array:
             return x
 
         def forward(x: Array) -> Array:
             random.random(out=drawn, dtype=np.float32)
-            np.greater_equal(drawn, self.rate, out=kept)
-            np.multiply(kept, growth, out=mask)
-            return np.multiply(x, mask, out=outputs)
+            greater_equal(drawn, rate, kept)
+            mask[...] = kept
+            multiply(mask, growth, mask)
+            return multiply(x, mask, outputs)
 
         def backward(gradient: Array) -> Array:
-            return np.multiply(gradient, mask, out=gradient)
+            return multiply(gradient, mask, gradient)
 
         return forward if place.training else infer, backward

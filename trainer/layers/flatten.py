@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+from trainer.arrays import Array
+from trainer.layers.layer import Backward, Forward, Layer, Place, Shape
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[Any]
+from trainer.arrays import Array
+
 Shape: TypeAlias = tuple[int, ...]
 Forward: TypeAlias = Callable[[Array], Array]
 Backward: TypeAlias = Callable[[Array], Array]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
+from numpy import add, multiply
 
-from trainer.layers.layer import Array, Backward, Forward, Layer, Place
+from trainer.arrays import Array, scalar
+from trainer.layers.layer import Backward, Forward, Layer, Place
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,15 @@ class Noise(Layer):
         """Return the passes."""
         outputs = place.empty(*place.shape)
         random, dtype = place.random, place.dtype.type
+        std = scalar(self.std, dtype)
 
         def infer(x: Array) -> Array:
             return x
 
         def forward(x: Array) -> Array:
             random.standard_normal(out=outputs, dtype=dtype)
-            np.multiply(outputs, self.std, out=outputs)
-            return np.add(outputs, x, out=outputs)
+            multiply(outputs, std, outputs)
+            return add(outputs, x, outputs)
 
         def backward(gradient: Array) -> Array:
             return gradient

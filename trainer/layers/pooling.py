@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import add, greater, logical_and, logical_xor, maximum, multiply
 
-from trainer.layers.layer import Array, Backward, Forward, Layer, Place, Shape
+from trainer.arrays import Array, scalar
+from trainer.layers.layer import Backward, Forward, Layer, Place, Shape
 from trainer.layers.windows import pixels, stops
 
 
@@ -34,14 +36,14 @@ class MaxPooling(Pooling):
         def forward(x: Array) -> Array:
             outputs[...] = x[first]
             for window, larger in zip(others, are_others, strict=True):
-                np.greater(x[window], outputs, out=larger)
-                np.maximum(outputs, x[window], out=outputs)
+                greater(x[window], outputs, larger)
+                maximum(outputs, x[window], out=outputs)
             if place.training:
                 # The last that was larger than all before it is the largest.
                 is_first.fill(True)
                 for larger in reversed(are_others):
-                    np.logical_and(larger, is_first, out=larger)
-                    np.logical_xor(is_first, larger, out=is_first)
+                    logical_and(larger, is_first, larger)
+                    logical_xor(is_first, larger, is_first)
             return outputs
 
         def backward(gradient: Array) -> Array:
@@ -49,10 +51,10 @@ class MaxPooling(Pooling):
             for window, here in zip((first, *others), (is_first, *are_others), strict=True):
                 part = inputs_gradient[window]
                 if self.stride >= self.size:
-                    np.multiply(gradient, here, out=part)
+                    multiply(gradient, here, part)
                 else:
-                    np.multiply(gradient, here, out=share)
-                    np.add(part, share, out=part)
+                    multiply(gradient, here, share)
+                    add(part, share, part)
             return inputs_gradient
 
         return forward, backward
@@ -67,20 +69,20 @@ class AveragePooling(Pooling):
         windows = pixels(place.shape, self.size, self.stride)
         outputs = place.empty(*self.output_shape(place.shape))
         inputs_gradient = place.empty(*place.shape)
-        share = 1.0 / len(windows)
+        share = scalar(1.0 / len(windows), place.dtype)
 
         def forward(x: Array) -> Array:
             outputs.fill(0)
             for window in windows:
-                np.add(outputs, x[window], out=outputs)
-            return np.multiply(outputs, share, out=outputs)
+                add(outputs, x[window], outputs)
+            return multiply(outputs, share, outputs)
 
         def backward(gradient: Array) -> Array:
-            np.multiply(gradient, share, out=gradient)
+            multiply(gradient, share, gradient)
             inputs_gradient.fill(0)
             for window in windows:
                 part = inputs_gradient[window]
-                np.add(part, gradient, out=part)
+                add(part, gradient, part)
             return inputs_gradient
 
         return forward, backward
