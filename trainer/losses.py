@@ -9,7 +9,7 @@ from numpy import divide, exp, multiply, subtract
 
 from trainer.arrays import Array, scalar
 
-Shares: TypeAlias = Callable[[Array], Array]
+Shares: TypeAlias = Callable[[Array, Array], Array]
 Gradient: TypeAlias = Callable[[Array, Array], Array]
 
 # Sums of exponentials between these are right in float32: none of them overflowed, and of what
@@ -32,8 +32,8 @@ class Loss(ABC):
     def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:
         """Return both parts of the gradient by the outputs, for batches of `rows`.
 
-        The first is what the targets have to do with it: a function from targets (n,), of one
-        batch or of many, to shares (n, outputs). The second is a function from outputs
+        The first is what the targets have to do with it: a function of targets (n,), of one
+        batch or of many, that fills shares (n, outputs). The second is a function from outputs
         (rows, outputs) and the shares of their targets to the gradient. It overwrites the outputs.
         An overflow on the way is mended; NumPy's warning of it is the caller's to silence.
         """
@@ -60,8 +60,8 @@ class CrossEntropy(Loss):
         powers, totals = np.empty((2, rows, outputs), dtype)
         total, times_rows = np.empty((rows, 1), dtype), np.full((outputs, 1), rows, dtype)
 
-        def shares(targets: Array) -> Array:
-            return one_hot.take(targets, 0)
+        def fill(targets: Array, shares: Array) -> Array:
+            return one_hot.take(targets, 0, shares, "clip")
 
         def gradient(outputs: Array, shares: Array) -> Array:
             exp(outputs, powers)
@@ -74,7 +74,7 @@ class CrossEntropy(Loss):
             divide(powers, totals, outputs)
             return subtract(outputs, shares, outputs)
 
-        return shares, gradient
+        return fill, gradient
 
 
 class SquaredError(Loss):
@@ -92,14 +92,14 @@ class SquaredError(Loss):
         """Return the functions: 2 outputs / rows less 2 targets / rows."""
         factor = scalar(2.0 / rows, dtype)
 
-        def shares(targets: Array) -> Array:
-            return multiply(targets[:, None], factor, dtype=dtype)
+        def fill(targets: Array, shares: Array) -> Array:
+            return multiply(targets[:, None], factor, shares)
 
         def gradient(outputs: Array, shares: Array) -> Array:
             multiply(outputs, factor, outputs)
             return subtract(outputs, shares, outputs)
 
-        return shares, gradient
+        return fill, gradient
 
 
 LOSSES: Mapping[str, Loss] = {

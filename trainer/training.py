@@ -32,18 +32,19 @@ def bind_batches(
     After the passes of each batch, which fill the network's gradient, it calls the steps with the
     learning rate. It says in the end whether the loss is finite.
     """
-    gathered = np.empty((batches * rows, *inputs.shape[1:]), inputs.dtype)
-    parts = [slice(start, start + rows) for start in range(0, len(gathered), rows)]
-    batch_inputs = [gathered[part] for part in parts]
     outputs, dtype = network.shapes[-1][0], network.values.dtype
     forward, backward = network.bind(rows, disturbing)
-    loss_shares, loss_gradient = loss.bind(rows, outputs, dtype)
+    fill_shares, loss_gradient = loss.bind(rows, outputs, dtype)
+    gathered = np.empty((batches * rows, *inputs.shape[1:]), inputs.dtype)
+    shares = np.empty((batches * rows, outputs), dtype)
+    parts = [slice(start, start + rows) for start in range(0, len(gathered), rows)]
+    pairs = [(gathered[part], shares[part]) for part in parts]
 
     def train(index: Array, steps: Sequence[Step], learning_rate: float) -> bool:
         inputs.take(index, 0, gathered[: len(index)], "clip")  # other modes copy twice
-        shares = loss_shares(targets.take(index))
-        for batch, part in zip(batch_inputs[: len(index) // rows], parts, strict=False):
-            gradient = loss_gradient(forward(batch), shares[part])
+        fill_shares(targets.take(index), shares[: len(index)])
+        for batch, share in pairs[: len(index) // rows]:
+            gradient = loss_gradient(forward(batch), share)
             backward(gradient)
             for step in steps:
                 step(learning_rate)

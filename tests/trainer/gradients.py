@@ -22,4 +22,4 @@ def loss_gradient(loss, outputs, targets):
     """Return the gradient of the loss by outputs (rows, n), in the place of the outputs."""
     shares, gradient = loss.bind(*outputs.shape, outputs.dtype)
     with np.errstate(over="ignore"):  # of a first try, which is then mended
-        return gradient(outputs, shares(targets))
+        return gradient(outputs, shares(targets, np.empty_like(outputs)))
