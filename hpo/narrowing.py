@@ -4,8 +4,9 @@ The question it asks of each range is where the best value could lie. A smooth r
 Gaussian process) is fitted to the ranks of all trials, surfaces that agree with the trials are
 drawn from it, and the places of their maxima say how well the best value is known (the idea of
 Hennig and Schuler 2012, "Entropy search", JMLR 13): the new range holds nearly all of them. The
-more trials and the less noise, the narrower. Where the maxima crowd at an edge, the surfaces are
-followed beyond it. Before all that, a hyperparameter has to show that it matters in its range.
+more trials and the less noise, the narrower. The more maxima crowd at an edge, the further the
+surfaces are followed beyond it. Before all that, a hyperparameter has to show that it matters in
+its range.
 """
 
 import math
@@ -38,10 +39,10 @@ TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
 CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out, and does not come back
 KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
 MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
-GROWTH = 1.0  # one round moves an edge out by at most so many widths,
+GROWTH = 2.0  # one round moves an edge out by at most so many widths,
 LEAP = 100.0  # and on a logarithmic scale by at most this factor
-EDGE = 0.1  # share of a width that counts as at its edge,
-AT_EDGE = 0.5  # and share of the maxima that must lie there before the edge moves out
+EDGE = 0.1  # share of a width that counts as at its edge
+AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies there
 STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
 STEPS = 24  # places in one width along such a line
@@ -367,8 +368,9 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
 def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> tuple[float, float]:
     """Return where the drawn surfaces have their maxima, but for the tails.
 
-    Beyond an edge a surface is a guess, and counts only where at least half of the maxima within
-    the range lie at that edge: otherwise ignorance alone would widen every range.
+    Beyond an edge a surface is a guess, and ignorance alone would widen every range. How far it
+    counts there is `GROWTH` times the chance that `AGREEING` surfaces all have their highest place
+    within the range at that edge.
     """
     steps = np.arange(-GROWTH * STEPS, (1 + GROWTH) * STEPS + 1) / STEPS
     between = steps[(steps > end_low + 0.01) & (steps < end_high - 0.01)]
@@ -376,11 +378,9 @@ def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> 
     draws = evidence.draws(name, places)
     inside = (places >= 0) & (places <= 1)
     within = places[inside][draws[:, inside].argmax(axis=1)]
-    allowed = inside.copy()
-    if np.mean(within <= EDGE) >= AT_EDGE:
-        allowed |= places < 0
-    if np.mean(within >= 1 - EDGE) >= AT_EDGE:
-        allowed |= places > 1
+    below = -GROWTH * np.mean(within <= EDGE) ** AGREEING
+    above = 1 + GROWTH * np.mean(within >= 1 - EDGE) ** AGREEING
+    allowed = inside | ((places >= below) & (places <= above))
     maxima = places[allowed][draws[:, allowed].argmax(axis=1)]
     low, high = np.quantile(maxima, [TAIL, 1 - TAIL])
     cell = 0.5 / STEPS  # a place stands for all that is nearer to it than to another

@@ -328,6 +328,29 @@ def test_diverged_trials_bring_the_upper_edge_down() -> None:
     assert narrow(space, missing, "maximize")[0].direction == "kept"
 
 
+def test_an_edge_moves_out_further_on_a_slope_than_on_a_plateau() -> None:
+    """The best trials of a plateau that ends at the edge lie there by chance, too."""
+
+    def decades_beyond(height: Callable[[float], float]) -> float:
+        beyond = []
+        for seed in range(30):
+            generator = np.random.default_rng((8, seed))
+            space = {"rate": FloatDistribution(1e-4, 1.0, log=True)}
+            results = random_round(
+                space, 20,
+                lambda h, g=generator: height(math.log10(h["rate"])) + 0.3 * g.normal(),  # type: ignore[misc]
+                generator,
+            )
+            new = narrow(space, results, "maximize")[0].new
+            assert isinstance(new, FloatDistribution)
+            beyond.append(max(math.log10(new.high), 0.0))
+        return float(np.mean(beyond))
+
+    slope, plateau = decades_beyond(lambda x: x), decades_beyond(lambda x: min(x, -2.0))
+    assert slope > 1.8
+    assert plateau < slope / 2
+
+
 def test_an_edge_that_was_wrong_is_taken_back() -> None:
     """The first round misled: its good trials at the upper end do not repeat."""
     generator = np.random.default_rng(7)
