@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
+from tests.ports import free_ports, listens
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
@@ -230,9 +230,7 @@ def test_terminated_it_stops_cleanly_and_goes_on(
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_ui_ends_with_its_command(folder: Path, ending: signal.Signals) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     process = start("ui", "--port", port)
     wait_for(lambda: listens(port))
     process.send_signal(ending)
@@ -283,18 +281,11 @@ def test_a_locked_database_is_waited_for(
     assert sum(trainings(folder).values()) == 12
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 class Server:
     """An MLflow server on this machine, which can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = free_ports(1)
         self.uri = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

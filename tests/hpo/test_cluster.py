@@ -6,7 +6,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from hpo import cli, cluster
 from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
+from tests.ports import free_ports, listens
 from tests.toys import hpo, table, write_study
 
 ROOT = Path(__file__).parents[2]
@@ -423,21 +423,6 @@ class Topology:
         wait(lambda: status(health) == 200 or node.poll() is not None, lambda: self.log(name))
         assert node.poll() is None, self.log(name)
         return node
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def status(url: str) -> int:
