@@ -319,9 +319,11 @@ class Server:
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     server = Server(folder)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def test_the_search_goes_on_while_the_server_is_away(

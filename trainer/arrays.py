@@ -1,9 +1,9 @@
 """Arrays are what everything here works on, in place and with as little ado as NumPy allows.
 
-A step of a small network is some thirty calls of NumPy of a third of a microsecond each, so
-their form counts: products by the method `dot` (`np.dot` costs 0.17 µs more), numbers as arrays
-of no dimension (Python's own cost 0.3 µs more), the array to write to as last argument (by
-keyword 0.05 µs more), functions imported by name (looked up in numpy 0.03 µs more).
+A step of a small network is a few dozen short calls of NumPy, so their form counts. In order of
+what they save: numbers as arrays of no dimension, not Python's own; products by the method `dot`,
+not `np.dot`; the array to write to as last argument, not by keyword; functions imported by name,
+not looked up in numpy.
 """
 
 from typing import Any, TypeAlias

@@ -12,8 +12,8 @@ from trainer.arrays import Array, scalar
 Shares: TypeAlias = Callable[[Array, Array], Array]
 Gradient: TypeAlias = Callable[[Array, Array], Array]
 
-# Sums of exponentials between these are right in float32: none of them overflowed, and of what
-# vanished all together is nothing beside the sum.
+# Sums of exponentials between these are right in float32: no exponential overflowed, and all that
+# vanished together are nothing beside the sum.
 _LEAST, _MOST = 1e-20, 1e30
 
 

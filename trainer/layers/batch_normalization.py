@@ -45,7 +45,7 @@ class BatchNormalization(Layer):
         ones, average = np.ones(count, place.dtype), np.full(count, 1.0 / count, place.dtype)
         mean, variance, deviation, factor = np.empty((4, units), place.dtype)
         epsilon, share = scalar(self.epsilon, place.dtype), scalar(1.0 / count, place.dtype)
-        kept, replaced, grown = (scalar(0.0, place.dtype) for _ in range(3))
+        kept, replaced, unbiased_replaced = (scalar(0.0, place.dtype) for _ in range(3))
         unbiased = count / max(count - 1, 1)
 
         def infer(x: Array) -> Array:
@@ -69,12 +69,12 @@ class BatchNormalization(Layer):
             newest = max(1.0 - self.momentum, 1.0 / batches.item())
             kept.fill(1.0 - newest)
             replaced.fill(newest)
-            grown.fill(newest * unbiased)
+            unbiased_replaced.fill(newest * unbiased)
             multiply(running_mean, kept, running_mean)
             multiply(mean, replaced, mean)
             add(running_mean, mean, running_mean)
             multiply(running_variance, kept, running_variance)
-            multiply(variance, grown, variance)
+            multiply(variance, unbiased_replaced, variance)
             add(running_variance, variance, running_variance)
             return outputs
 
