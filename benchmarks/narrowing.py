@@ -5,7 +5,9 @@ pair measured with five seeds. A search has 60 trials: one round of 60 in the fi
 three rounds of 20 with the ranges moved in between. Its score is the regret of the pick, the
 trial with the best observed value: (best mean - true mean at the pick) / (best mean - median).
 
-    python -m benchmarks.narrowing [--data DIR] [--repetitions N] [--json]
+With --exact a trial's value is the mean of the seeds: what remains without noise.
+
+    python -m benchmarks.narrowing [--data DIR] [--repetitions N] [--exact] [--json]
 """
 
 import argparse
@@ -66,6 +68,11 @@ class Task:
         above = table[i + 1, j] * (1 - t) + table[i + 1, j + 1] * t
         result: Array = below * (1 - s) + above * s
         return result
+
+    def exact(self) -> "Task":
+        """Return this task without noise: every seed has the mean of all."""
+        means = self.table.mean(axis=2, keepdims=True)
+        return replace(self, table=np.broadcast_to(means, self.table.shape))
 
     def regret(self, point: Array) -> float:
         means = self.table.mean(axis=2)
@@ -362,6 +369,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
     parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
+    parser.add_argument("--exact", action="store_true", help="the mean of the seeds, no noise")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not (options.data / "grid.json").exists():
@@ -369,6 +377,7 @@ def main() -> None:
         return
     started = time.monotonic()
     tasks = read_tasks(options.data)
+    tasks = [task.exact() for task in tasks] if options.exact else tasks
     with ProcessPoolExecutor(options.processes) as pool:
         rows = measure(tasks, options.samplers, options.repetitions, pool)
         confirmation = measure_confirmation(tasks, options.repetitions, pool)
@@ -377,6 +386,7 @@ def main() -> None:
         print(json.dumps({
             "tasks": [task.name for task in tasks],
             "repetitions": options.repetitions,
+            "exact": options.exact,
             "seconds": seconds,
             "ranges": [asdict(r) for r in rows],
             "confirmation": [asdict(r) for r in confirmation],

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hpo import narrowing
+from hpo.surface import Confirmed
 from hpo.trial import Direction, State, Trial, TrialResult, rank, trial_seed
 
 
@@ -125,9 +125,7 @@ def unconfirmed_best(
     )
 
 
-def means(
-    results: Sequence[TrialResult], repeats: Sequence[TrialResult]
-) -> narrowing.Confirmed:
+def means(results: Sequence[TrialResult], repeats: Sequence[TrialResult]) -> Confirmed:
     """Return means and counts for narrowing; a trial of which a repeat diverged has NaN."""
     known = {}
     for identity, trial in confirmed(results, repeats).items():

@@ -1,6 +1,7 @@
 """Samplers propose the next hyperparameters, from the results so far and a seed."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from hpo.search_space import (
     contains,
     point,
 )
+from hpo.surface import noise_share
 from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # Optuna and SciPy take half a second to import: only where they are used
@@ -25,7 +27,10 @@ if TYPE_CHECKING:  # Optuna and SciPy take half a second to import: only where t
 
 
 MOST_SHOWN = 1000  # results that TPE weighs: its time for a proposal grows with them
-BEST_SHOWN = 100  # of them: Optuna's TPE models the best 25 at most
+MOST_GOOD = 25  # of them, modeled as good ones: Optuna's own most
+BEST_SHOWN = 100  # are never left out
+GOOD = (0.1, 0.5)  # least (Optuna's own) and largest share of the trials modeled as good ones
+
 
 @dataclass(frozen=True)
 class RoundPlan:
@@ -183,6 +188,10 @@ class TPESampler:
 
     One Optuna study in memory for each round, since a range that changes inside a study makes
     Optuna's TPE sample each hyperparameter by itself from then on.
+
+    TPE models the good trials apart from the others. Optuna's good ones are the best tenth, of 20
+    trials the best two: where values are noisy, those are the lucky ones. After the first round
+    the share follows the noise.
     """
 
     learns = True
@@ -199,16 +208,24 @@ class TPESampler:
             r for r in plan.earlier
             if r.state is not State.FAILED and contains(self._space, r.trial.hyperparameters)
         ]
+        noise = noise_share(self._space, plan.earlier, self._direction)
+        self._good = GOOD[0] if math.isnan(noise) else min(max(noise, GOOD[0]), GOOD[1])
         self._build()
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
         """Return a proposal that depends on `seed`, the results told and the trials pending."""
         from optuna.samplers import TPESampler as OptunaTPE
 
-        self._study.sampler = OptunaTPE(seed=seed)
+        gamma = None if self._good == GOOD[0] else self._good_trials
+        with warnings.catch_warnings():  # Optuna 6 will have no `gamma`; until then it tells so
+            warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
+            self._study.sampler = OptunaTPE(seed=seed, gamma=gamma)
         trial = self._study.ask(self._distributions)
         self._pending[number] = trial
         return {name: _ours(d, trial.params[name]) for name, d in self._space.items()}
+
+    def _good_trials(self, trials: int) -> int:
+        return min(math.ceil(self._good * trials), MOST_GOOD)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
         """Add the trial as one that runs."""

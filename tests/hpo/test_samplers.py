@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from scipy import stats
 from scipy.stats import qmc
@@ -400,11 +401,13 @@ def far_from(name: str, value: float, proposals: Sequence[dict[str, Value]]) -> 
     return float(np.median([abs(math.log10(p[name] / value)) for p in proposals]))
 
 
-def proposals_after(earlier: Sequence[TrialResult], space: SearchSpace) -> list[dict[str, Value]]:
+def proposals_after(
+    earlier: Sequence[TrialResult], space: SearchSpace, count: int = 40
+) -> list[dict[str, Value]]:
     """Return first proposals of rounds that know these results, for many seeds."""
     return [
         SAMPLERS["tpe"](plan(space, earlier=earlier)).propose(1, trial_seed(seed, 1, 1))
-        for seed in range(40)
+        for seed in range(count)
     ]
 
 
@@ -419,8 +422,8 @@ def crowd(value: float, state: State = State.COMPLETE) -> list[TrialResult]:
         for n, e in enumerate(spread, start=1)
     ]
     bad = [
-        result(n, {"learning_rate": 10 ** (-6 + n % 9 * 0.5)}, State.COMPLETE, -float(n % 9))
-        for n in range(13, 40)
+        result(n, {"learning_rate": value * 10**e}, State.COMPLETE, -float(n % 8))
+        for n, e in zip(range(13, 37), itertools.cycle([-3, -2.5, -2, -1.5, -1, -0.5, 0.5, 1]))
     ]
     return good + bad
 
@@ -520,3 +523,59 @@ def test_tpe_goes_where_the_direction_says(direction: Any) -> None:
         late += [math.log10(rate)] if number > 40 else []
     middle = np.median(late)
     assert middle > -2.5 if direction == "maximize" else middle < -5.5
+
+
+# TPE: after the first round it knows the noise.
+
+
+def hill(noise: float, seed: int, trials: int = 30) -> list[TrialResult]:
+    """Return an earlier round about a hill at 1e-4, whose values are noisy or exact."""
+    generator = np.random.default_rng(seed)
+    rates = 10 ** generator.uniform(-6, -2, trials)
+    values = -((np.log10(rates) + 4) ** 2) + noise * generator.normal(size=trials)
+    return [
+        result(n, {"learning_rate": float(rate)}, value=float(value))
+        for n, (rate, value) in enumerate(zip(rates, values, strict=True), start=1)
+    ]
+
+
+def proposals_of_optuna(earlier: Sequence[TrialResult], count: int) -> list[dict[str, Value]]:
+    """Return Optuna's own proposals for the seeds of `proposals_after`."""
+    log_range = optuna.distributions.FloatDistribution(1e-6, 1e-2, log=True)
+    proposals = []
+    for seed in range(count):
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.TPESampler(seed=trial_seed(seed, 1, 1))
+        )
+        for r in earlier:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=dict(r.trial.hyperparameters),
+                    value=r.value,
+                    distributions={"learning_rate": log_range},
+                )
+            )
+        proposals.append(dict(study.ask({"learning_rate": log_range}).params))
+    return proposals
+
+
+def test_where_values_are_exact_tpe_is_optunas_own() -> None:
+    earlier = hill(0.0, seed=0, trials=60)
+    assert proposals_after(earlier, SPACE, 5) == proposals_of_optuna(earlier, 5)
+
+
+def test_where_values_are_noisy_tpe_comes_nearer_to_the_best_than_optunas_own() -> None:
+    def depth(proposals: Sequence[dict[str, Value]]) -> float:
+        return float(np.mean([(math.log10(p["learning_rate"]) + 4) ** 2 for p in proposals]))
+
+    earlier = [hill(0.6, seed) for seed in range(60)]
+    ours = np.mean([depth(proposals_after(results, SPACE, 5)) for results in earlier])
+    optunas = np.mean([depth(proposals_of_optuna(results, 5)) for results in earlier])
+    assert ours < 0.6 * optunas
+
+
+def test_the_share_of_good_trials_is_chosen_without_a_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    proposals_after(hill(1.2, 0), SPACE, 1)
+    assert not recwarn.list

@@ -1,0 +1,221 @@
+"""A smooth random surface over the search space: what the ranks of the trials say of every place.
+
+A Gaussian process is fitted to the normal scores of the ranks, so that only the order of the
+trials counts, and its noise is what of that order neighbors contradict. Narrowing draws surfaces
+from it; TPE asks it how much of the order is noise.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
+from hpo.trial import Direction, State, TrialResult
+
+Array: TypeAlias = NDArray[np.float64]
+Confirmed: TypeAlias = Mapping[tuple[int, int], tuple[float, int]]
+
+MINIMUM_TRIALS = 10  # fewer say too little
+MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
+SURFACES = 500  # that are drawn
+JITTER = 1e-4  # a variance, against rounding in nearly singular matrices
+ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measurement
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A trial with a result; of two trials the one with the smaller `rank` is better."""
+
+    rank: tuple[float, ...]
+    hyperparameters: Mapping[str, Value]
+    count: int  # values that were averaged
+    diverged: bool
+
+
+def ranked(
+    search_space: SearchSpace,
+    results: Sequence[TrialResult],
+    direction: Direction,
+    confirmed: Confirmed,
+) -> list[Ranked]:
+    """Return the trials that say something, best first, in an order that is theirs alone.
+
+    Complete trials come first, then pruned ones, those that went on longer before the others;
+    diverged ones are last, failed ones left out. `confirmed` maps (round, number) of trials that
+    were repeated to the mean of their values and how many there are; the mean replaces the value.
+    """
+    sign = -1.0 if direction == "maximize" else 1.0
+    trials = []
+    for result in results:
+        hyperparameters = result.trial.hyperparameters
+        if result.state is State.FAILED or not all(
+            _usable(d, hyperparameters.get(name)) for name, d in search_space.items()
+        ):
+            continue
+        identity = (result.trial.round, result.trial.number)
+        value, count = confirmed.get(identity, (result.value, 1))
+        rank: tuple[float, ...] = (2.0,)
+        if value is not None and math.isfinite(value):
+            if result.state is State.COMPLETE:
+                rank = (0.0, sign * value)
+            elif result.state is State.PRUNED:
+                rank = (1.0, -float(result.epochs), sign * value)
+        trials.append(Ranked(rank, hyperparameters, count, rank == (2.0,)))
+    trials.sort(
+        key=lambda t: (t.rank, [_place(d, t.hyperparameters[n]) for n, d in search_space.items()])
+    )
+    return trials
+
+
+def _place(distribution: Distribution, value: Value) -> float | str:
+    """Return what stands for a value when trials are compared: the same in any unit."""
+    if isinstance(distribution, CategoricalDistribution):
+        return repr(value)
+    return round(distribution.to_unit(float(value)) / ROUNDING) * ROUNDING  # type: ignore[arg-type]
+
+
+def _usable(distribution: Distribution, value: Value | None) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value is not None
+    return isinstance(value, int | float) and (value > 0 or not distribution.log)
+
+
+def noise_share(
+    search_space: SearchSpace, results: Sequence[TrialResult], direction: Direction
+) -> float:
+    """Return the share of the variance of the scores that is noise, 0 to 1; NaN of too few trials.
+
+    `results` may lie outside the ranges of `search_space`.
+    """
+    trials = ranked(search_space, results, direction, {})
+    if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
+        return math.nan
+    evidence = Evidence(search_space, trials)
+    return min(evidence.surface.noise / float(np.var(evidence.scores)), 1.0)
+
+
+class Evidence:
+    """The trials as numbers: positions on the unit intervals, and scores that follow the ranks."""
+
+    def __init__(self, search_space: SearchSpace, trials: Sequence[Ranked]) -> None:
+        self.trials = trials
+        self.names = list(search_space)
+        self.is_choice = np.array(
+            [isinstance(d, CategoricalDistribution) for d in search_space.values()]
+        )
+        self.positions = np.column_stack(
+            [_positions(name, d, trials) for name, d in search_space.items()]
+        )
+        self.scores = _scores(trials)
+
+    @cached_property
+    def surface(self) -> "Surface":
+        """The fitted surface; of very many trials evenly many of each rank are used."""
+        count = len(self.trials)
+        even = np.linspace(0, count - 1, min(count, MAXIMUM_TRIALS))
+        chosen = np.unique(even.round().astype(int))
+        counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
+        return Surface(self.positions[chosen], self.scores[chosen], counts[chosen], self.is_choice)
+
+
+def _positions(name: str, distribution: Distribution, trials: Sequence[Ranked]) -> Array:
+    """Return units, or for choices their index; those of earlier rounds come after today's."""
+    places = [_place(distribution, trial.hyperparameters[name]) for trial in trials]
+    if isinstance(distribution, CategoricalDistribution):
+        known: list[float | str] = [repr(choice) for choice in distribution.choices]
+        known += sorted(set(places) - set(known), key=str)
+        places = [known.index(place) for place in places]
+    return np.array(places, dtype=np.float64)
+
+
+def _scores(trials: Sequence[Ranked]) -> Array:
+    """Return normal scores of the ranks, high for good trials, equal for equal ones."""
+    from scipy.special import ndtri
+
+    place = {rank: i for i, rank in enumerate(sorted({t.rank for t in trials}, reverse=True))}
+    _, inverse, counts = np.unique(
+        [place[trial.rank] for trial in trials], return_inverse=True, return_counts=True
+    )
+    shares = (np.cumsum(counts) - counts / 2) / len(trials)
+    return np.asarray(ndtri(shares)[inverse], dtype=np.float64)
+
+
+class Surface:
+    """A Gaussian process over the trials (Rasmussen and Williams 2006, chapters 2 and 5).
+
+    Squared exponential, one length for each hyperparameter. Lengths, height and noise maximize
+    the posterior under log-normal priors: lengths about 0.7 of a range, height about the spread
+    of the scores, noise about a fifth of its square, each within a factor of e or so.
+    """
+
+    def __init__(self, positions: Array, scores: Array, counts: Array, is_choice: Array) -> None:
+        self._positions, self._is_choice = positions, is_choice
+        self._scores, self._counts = scores, counts
+        self._centers = np.log([*[0.7] * positions.shape[1], 1.0, 0.2])
+        self._settings = self._fitted()
+        covariance = self._covariance(positions, positions) + self._noise()
+        self._inverse = np.linalg.inv(covariance)
+
+    def draws(self, places: Array) -> Array:
+        """Return the heights at `places` of surfaces drawn from the posterior (draw, place)."""
+        across = self._covariance(places, self._positions)
+        mean = across @ self._inverse @ self._scores
+        covariance = self._covariance(places, places) - across @ self._inverse @ across.T
+        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(places)))
+        normal = np.random.default_rng(0).standard_normal((SURFACES, len(places)))
+        return np.asarray(mean + normal @ root.T)
+
+    @property
+    def noise(self) -> float:
+        """The variance of the noise of one trial's score."""
+        return float(np.exp(self._settings[-1]))
+
+    def _distances(self, a: Array, b: Array) -> Array:
+        """Return squared distances (hyperparameter, a, b); two choices are one apart."""
+        difference = a.T[:, :, None] - b.T[:, None, :]
+        return np.where(self._is_choice[:, None, None], difference != 0, difference**2)
+
+    def _covariance(self, a: Array, b: Array) -> Array:
+        inverse_lengths = np.exp(-2 * self._settings[:-2])
+        exponent = np.tensordot(inverse_lengths, self._distances(a, b), axes=1)
+        return np.asarray(np.exp(self._settings[-2] - exponent / 2) + 1.0)  # 1: an unknown mean
+
+    def _noise(self) -> Array:
+        return np.diag(self.noise / self._counts + JITTER)
+
+    def _fitted(self) -> Array:
+        """Return the logarithms of the lengths, the height and the noise (variances)."""
+        from scipy.optimize import minimize
+
+        bounds = [(-3.0, 3.0)] * (len(self._centers) - 2) + [(-4.0, 4.0), (-6.0, 2.0)]
+        distances = self._distances(self._positions, self._positions)
+        fits = []
+        for length in (0.3, 1.5):  # wiggly and smooth: the better of two local optima
+            start = self._centers.copy()
+            start[:-2] = math.log(length)
+            fits.append(
+                minimize(
+                    self._loss, start, (distances,), jac=True, method="L-BFGS-B", bounds=bounds
+                )
+            )
+        return np.asarray(min(fits, key=lambda fit: float(fit.fun)).x)
+
+    def _loss(self, settings: Array, distances: Array) -> tuple[float, Array]:
+        """Return the negative log posterior of the settings and its gradient (R&W 5.8, 5.9)."""
+        inverse_lengths = np.exp(-2 * settings[:-2])
+        smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
+        noise = np.exp(settings[-1]) / self._counts
+        covariance = smooth + np.diag(noise + JITTER) + 1.0
+        inverse = np.linalg.inv(covariance)
+        weights = inverse @ self._scores
+        away = settings - self._centers
+        loss = (self._scores @ weights + np.linalg.slogdet(covariance)[1] + away @ away) / 2
+        slope = (inverse - np.outer(weights, weights)) * smooth
+        by_length = np.tensordot(distances, slope, axes=2) * inverse_lengths / 2
+        by_noise = np.sum((np.diag(inverse) - weights**2) * noise) / 2
+        return float(loss), np.array([*by_length, slope.sum() / 2, by_noise]) + away
