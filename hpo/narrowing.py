@@ -29,7 +29,7 @@ from hpo.surface import (
     SURFACES,
     Array,
     Confirmed,
-    Evidence,
+    Observations,
     ranked,
 )
 from hpo.trial import Direction, TrialResult
@@ -97,7 +97,7 @@ def narrow(
     )
 
 
-class _Evidence(Evidence):
+class _Evidence(Observations):
     """What the trials say of each hyperparameter."""
 
     @cached_property

@@ -216,10 +216,9 @@ class TPESampler:
         """Return a proposal that depends on `seed`, the results told and the trials pending."""
         from optuna.samplers import TPESampler as OptunaTPE
 
-        gamma = None if self._good == GOOD[0] else self._good_trials
         with warnings.catch_warnings():  # Optuna 6 will have no `gamma`; until then it tells so
             warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
-            self._study.sampler = OptunaTPE(seed=seed, gamma=gamma)
+            self._study.sampler = OptunaTPE(seed=seed, gamma=self._good_trials)
         trial = self._study.ask(self._distributions)
         self._pending[number] = trial
         return {name: _ours(d, trial.params[name]) for name, d in self._space.items()}

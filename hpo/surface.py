@@ -95,11 +95,11 @@ def noise_share(
     trials = ranked(search_space, results, direction, {})
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
         return math.nan
-    evidence = Evidence(search_space, trials)
-    return min(evidence.surface.noise / float(np.var(evidence.scores)), 1.0)
+    observations = Observations(search_space, trials)
+    return min(observations.surface.noise / float(np.var(observations.scores)), 1.0)
 
 
-class Evidence:
+class Observations:
     """The trials as numbers: positions on the unit intervals, and scores that follow the ranks."""
 
     def __init__(self, search_space: SearchSpace, trials: Sequence[Ranked]) -> None:

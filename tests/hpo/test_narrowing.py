@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.narrowing import KEPT_BEST, MINIMUM_FACTOR, MINIMUM_TRIALS, Move, narrow
+from hpo.narrowing import KEPT_BEST, MINIMUM_FACTOR, Move, narrow
 from hpo.search_space import (
     CategoricalDistribution,
     FloatDistribution,
@@ -20,6 +20,7 @@ from hpo.search_space import (
     contains,
     point,
 )
+from hpo.surface import MINIMUM_TRIALS
 from hpo.trial import State, Trial, TrialResult, rank
 
 RATE = FloatDistribution(1e-6, 1e-2, log=True)
