@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)  # not this folder, whose trainer.py is another one
 
-from hpo import data, study, workers  # noqa: E402
+from hpo import data, study, threads, workers  # noqa: E402
 from hpo.pruning import (  # noqa: E402
     MedianPruner,
     PercentilePruner,
@@ -90,7 +90,7 @@ def main() -> None:
     if not options.data.is_dir():
         print(f"skipped: no folder {options.data} with the files of MNIST; name it by --data")
         return
-    workers.limit_threads(1)
+    threads.limit_threads(1)
     perceptron = "trainer.objectives:perceptron"
     job = workers.Job(perceptron, "validation_accuracy", "maximize", "last", {})
     epochs: dict[str, list[float]] = {pruner: [] for pruner in PRUNERS}

@@ -20,7 +20,7 @@ from typing import Any
 from overhead import EPOCHS, Hyperparameters
 
 
-def waiting(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[Any]:
+def waiting(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[Any]:
     for epoch in range(1, EPOCHS + 1):
         time.sleep(length(seed) / EPOCHS)
         value = 1 / (1 + abs(hyperparameters.learning_rate - 1e-3)) * epoch / EPOCHS

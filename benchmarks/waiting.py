@@ -31,7 +31,7 @@ LENGTHS: dict[str, Callable[[np.random.Generator], float]] = {
 }
 
 
-def sleeping(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[Any]:
+def sleeping(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[Any]:
     """Sleep for a length that follows from the seed and the environment."""
     length = LENGTHS[os.environ["LENGTHS"]](np.random.default_rng(seed))
     for epoch in range(1, EPOCHS + 1):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hpo.study import Study
 
 DEFAULT_RECORD = "sqlite:///mlflow.db"
+TRAIN_HERE = {"--inline", "evaluate"}  # what trains in this process
 
 tracking_uri = click.option(
     "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
@@ -68,6 +69,10 @@ file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 def main() -> None:
     """Run a command, and exit with 0, or 1: stopped, 2: bad input, 130: interrupted."""
+    if TRAIN_HERE & set(sys.argv[1:]):
+        from hpo.process_state import fix_hash_seed
+
+        fix_hash_seed()
     try:
         hpo.main(prog_name="hpo", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -139,7 +144,7 @@ def run(
         keep_ranges,
     )
     with open_session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
-        record, dataset = session.record, asdict(session.split.description)
+        record, dataset = session.record, session.dataset
         ran = service.run(
             study, command, record, session.recorded, session.delivery, dataset,
             session.start_workers, session.display, lambda *known: illustrate(record, *known),
@@ -199,7 +204,7 @@ def confirm(
         name, recorded = find(session.record, study)
         ran = service.confirm(
             parsed, settings, session.record, recorded, session.delivery,
-            asdict(session.split.description), session.start_workers, session.display,
+            session.dataset, session.start_workers, session.display,
         )
         if not ran:
             session.display.note("every repeat is on record already: nothing to run")
@@ -241,7 +246,10 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
         "search_space": ranges,
     }
     if with_data:
-        summary["data"] = asdict(load_data(study).description)
+        split = load_data(study)
+        if split is None:
+            raise InputError(f"{file}: data: there is no table [data]; leave --data out")
+        summary["data"] = asdict(split.description)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
@@ -357,6 +365,10 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
         raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
     evaluation.refuse_repetition(parsed, recorded, again)
     split = load_data(parsed)
+    if split is None:
+        raise InputError(
+            f"{study}: evaluate needs a table [data]: without one hpo keeps no test set back"
+        )
     last = recorded.rounds[-1]
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         comparability.refuse_changes(parsed, last, asdict(split.description), listener.note)

@@ -214,6 +214,8 @@ def _job_id(study: str, attempt: int | str) -> str:
 
 def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
     """Return the files of a relative source, each with the place where the study looks for it."""
+    if study.data is None:
+        return []
     source = study.data.source
     path = folder / source
     if source == "digits" or source.startswith("openml:") or Path(source).is_absolute():

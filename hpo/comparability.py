@@ -2,35 +2,36 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
-from hpo import objective as objectives
+from hpo import pruning
 from hpo.errors import InputError
 from hpo.recorded import Round
-from hpo.search_space import Value, to_table
+from hpo.search_space import Value, describe, from_table, to_table
 from hpo.study import Study
+from hpo.threads import blas
 
 
 def round_settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a round is started with; the part before "sampler" makes trials comparable."""
     return {
         "objective": study.objective.name,
-        "code": objectives.digest(study.objective),
-        "data": dataset["digest"],
+        "code": study.objective.code.digest,
+        "data": dataset.get("digest", ""),
         "fixed": {name: plain(value) for name, value in sorted(study.fixed.items())},
         "metric": study.metric,
         "direction": study.direction,
         "value": study.value,
         "seed": study.seed,
         "sampler": study.round.sampler,
-        "pruner": repr(study.round.pruner),
+        "pruner": pruning.to_table(study.round.pruner),
         "parallel": study.round.parallel,
         "trials": study.round.trials,
         "search_space": {name: to_table(d) for name, d in study.search_space.items()},
+        "start": [{name: plain(v) for name, v in point.items()} for point in study.start],
         "environment": _environment(),
     }
 
@@ -54,21 +55,73 @@ def refuse_changes(
 
     What may change the last digits is only noted.
     """
+    changed = incomparable(study, round_, dataset)
+    if changed:
+        raise InputError(
+            f"{study.path}: {changed} changed since round {round_.number}, so its trials cannot "
+            "be compared; change it back, or give the study another name"
+        )
+    now = _environment()
+    for name, before in round_.settings["environment"].items():
+        if now[name] != before:
+            note(
+                f"{name} is {now[name]}, and was {before} in round {round_.number}: results may "
+                "differ in the last digits"
+            )
+
+
+def incomparable(study: Study, round_: Round, dataset: Mapping[str, Any]) -> str:
+    """Return what of the study is not as it was in a round and makes its trials others, or ""."""
     now = json.loads(json.dumps(round_settings(study, dataset)))  # as the record gives it back
     changed = [text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)]
     if now["search_space"].keys() != round_.settings["search_space"].keys():
         changed.append("what is searched")
-    if changed:
-        raise InputError(
-            f"{study.path}: {' and '.join(changed)} changed since round {round_.number}, "
-            "so its trials cannot be compared; change it back, or give the study another name"
+    return " and ".join(changed)
+
+
+def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
+    """Return what becomes of edits of a study file that has these rounds, a line for each.
+
+    A round goes on with what it began with, but for the number of its trials. `goal` is how many
+    rounds there shall be.
+    """
+    last, began = rounds[-1], rounds[-1].settings
+    number = last.number + 1
+
+    def said(what: str, now: object, before: object) -> str:
+        if not last.ended:
+            return (f"{what} = {now}: round {last.number} began with {before} and keeps it; "
+                    f"{now} is for the rounds after it")
+        if goal < number:
+            return f"{what} = {now}: for the next round, --rounds {number}"
+        return f"{what} = {now} from round {number} on; round {last.number} had {before}"
+
+    lines = []
+    for key in ("sampler", "parallel", "trials"):
+        now, before = getattr(study.round, key), began[key]
+        if now == before:
+            continue
+        grows = key == "trials" and not last.ended and began["sampler"] != "grid"
+        lines.append(
+            f"[round] trials = {now}: round {last.number} goes on to {now}; it began with {before}"
+            if grows else said(f"[round] {key}", now, before)
         )
-    for name, before in round_.settings["environment"].items():
-        if now["environment"][name] != before:
-            note(
-                f"{name} is {now['environment'][name]}, and was {before} in round "
-                f"{round_.number}: results may differ in the last digits"
-            )
+    pruners = study.round.pruner, pruning.from_table(began["pruner"])
+    if pruners[0] != pruners[1]:
+        lines.append(said("[round] pruner", *map(pruning.describe, pruners)))
+    for name, distribution in study.search_space.items():
+        if distribution == from_table(began["search_space"][name]):
+            continue
+        if not last.ended or goal < number:
+            ranges = describe(distribution), describe(last.search_space[name])
+            lines.append(said(f"[search_space] {name}", *ranges))
+    start = [{n: plain(v) for n, v in point.items()} for point in study.start]
+    if start != rounds[0].settings.get("start", start):
+        lines.append(
+            "[[start]]: its points are the first trials of round 1, which began before this "
+            "edit, so it is not taken; give the study another name to try them"
+        )
+    return lines
 
 
 def _environment() -> dict[str, str]:
@@ -77,16 +130,8 @@ def _environment() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         "numpy": np.__version__,
         "machine": platform.machine(),
-        "blas": _blas(),
+        "blas": blas(),
     }
-
-
-def _blas() -> str:
-    """Return NumPy's BLAS and the kind of CPU that it picked its code for, or "unknown"."""
-    for library in threadpoolctl.threadpool_info():
-        if library["internal_api"] == "openblas" and "numpy" in library["filepath"]:
-            return f"OpenBLAS {library['version']} for {library['architecture']}"
-    return "unknown"
 
 
 def plain(value: Value) -> Any:

@@ -28,11 +28,12 @@ from hpo.data import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.predictor import Predictor, Preprocessing
+from hpo.process_state import TrialProcess
 from hpo.recorded import Look, Recorded
 from hpo.study import Study
+from hpo.threads import limit_threads
 from hpo.tracking import Tracking
 from hpo.trial import Trial, TrialResult, is_finite
-from hpo.workers import limit_threads
 
 Z = 1.959963984540054  # of the normal distribution, for intervals of 95 %
 RESAMPLES = 1000  # of the test rows
@@ -308,25 +309,25 @@ def retrain(
             "objective has no hyperparameter epochs"
         )
     count = 0
+    folder = str(study.path.absolute().parent)
     try:
-        generator = _quiet(
-            lambda: study.objective.function(
-                study.objective.hyperparameters(**hyperparameters), data, seed=trial.seed
+        with TrialProcess(trial.seed, folder, study.resources.cpus):
+            generator = _quiet(
+                lambda: study.objective.start(hyperparameters, data, trial.seed)
             )
-        )
-        while True:
-            try:
-                metrics = _quiet(lambda: next(generator))
-            except StopIteration as stop:
-                model: Model | None = stop.value
-                break
-            count += 1
-            if not is_finite(metrics):
-                generator.close()
-                listener.note(f"{who} diverged in epoch {count} and is left out")
-                return None, count
-            listener.trained(trial, count, epochs)
-    except Exception as error:  # whatever an objective raises
+            while True:
+                try:
+                    metrics = _quiet(lambda: next(generator))
+                except StopIteration as stop:
+                    model: Model | None = stop.value
+                    break
+                count += 1
+                if not is_finite(metrics):
+                    generator.close()
+                    listener.note(f"{who} diverged in epoch {count} and is left out")
+                    return None, count
+                listener.trained(trial, count, epochs)
+    except (Exception, SystemExit) as error:  # whatever an objective raises
         raise HPOError(
             f"{who} failed when trained on all training rows: {type(error).__name__}: {error}; "
             "with data.validation = None the objective has to train, too"

@@ -4,13 +4,16 @@ import ast
 import dataclasses
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,13 +74,29 @@ class Model(Protocol):
 
 
 class ObjectiveFunction(Protocol):
-    """The form of an objective: a generator of metrics, one mapping for each epoch."""
+    """The form of an objective: a generator of metrics, one mapping for each epoch.
+
+    `arguments` hold the `Data`, where the study has some. One that needs none leaves them out.
+    """
 
     def __call__(
-        self, hyperparameters: Any, data: Data, *, seed: int
+        self, hyperparameters: Any, /, *arguments: Any, seed: int
     ) -> Generator[EpochMetrics, None, Model | None]:
         """Train; equal arguments give equal metrics."""
         ...
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of an objective as it was imported: the digest of each file, and of all."""
+
+    digest: str
+    files: Mapping[str, str]
+
+    def differing(self, other: "Code") -> tuple[str, ...]:
+        """Return the names of the files that are not the same in both."""
+        names = sorted(self.files.keys() | other.files.keys())
+        return tuple(n for n in names if self.files.get(n) != other.files.get(n))
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,33 @@ class Objective:
     function: ObjectiveFunction
     hyperparameters: Callable[..., Any]
     metrics: Mapping[str, tuple[str, ...]]
+    code: Code
+
+    def start(
+        self, hyperparameters: Mapping[str, Any], data: Data | None, seed: int
+    ) -> Generator[EpochMetrics, None, "Model | None"]:
+        """Return the epochs of a training that begins with the first of them."""
+        checked = self.hyperparameters(**hyperparameters)
+        if data is None:
+            return self.function(checked, seed=seed)
+        return self.function(checked, data, seed=seed)
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether the function has a parameter for data."""
+        return self._data_parameter() is not None
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the function cannot be called without data."""
+        parameter = self._data_parameter()
+        return parameter is not None and parameter.default is parameter.empty
+
+    def _data_parameter(self) -> inspect.Parameter | None:
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(self.function).parameters.values()
+        second = [p for p in parameters if p.kind in positional][1:2]
+        return second[0] if second and second[0].name != "seed" else None
 
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""
@@ -115,12 +161,14 @@ def find(name: str) -> Objective:
         raise InputError(f'{name!r} is no objective; write it as "package.module:name"')
     module_name, _, attribute = name.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        module, code = _import(module_name)
     except ModuleNotFoundError as error:
         raise InputError(
             f"no module {error.name or str(error)!r} for the objective {name!r}; "
             "put it beside the study file or install it"
         ) from error
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:  # a script may end the process when imported
         raise InputError(
             f"importing {module_name!r} failed: {type(error).__name__}: {error}; correct it"
@@ -134,29 +182,52 @@ def find(name: str) -> Objective:
         hint = f"; it has {', '.join(known)}" if known else "; write one there"
         raise InputError(f"{module_name} has no generator function {attribute!r}{hint}")
     hyperparameters = _hyperparameters(function, name)
-    return Objective(name, function, hyperparameters, _metrics(function, name))
+    return Objective(name, function, hyperparameters, _metrics(function, name), code)
 
 
-def digest(objective: Objective) -> str:
-    """Return 16 hexadecimal digits that change with the code of the objective.
+_imported_code: "WeakKeyDictionary[ModuleType, Code]" = WeakKeyDictionary()
+
+
+def _import(module_name: str) -> tuple[ModuleType, Code]:
+    """Import a module; return it with its code as it was when this process imported it.
+
+    Raises InputError where the code changed in between.
+    """
+    module = sys.modules.get(module_name)
+    before = read_code(module_name) if module is None else None
+    module = importlib.import_module(module_name)
+    code = _imported_code.get(module)
+    if code is None:
+        code = _imported_code[module] = read_code(module_name)
+        if before is not None and before.digest != code.digest:
+            del sys.modules[module_name], _imported_code[module]
+            raise InputError(
+                f"{', '.join(code.differing(before))} changed while it was imported; "
+                "run the same command again"
+            )
+    return module, code
+
+
+def read_code(module_name: str) -> Code:
+    """Return the code of an objective's module as its files are now.
 
     Covers every module of its package, or where it is one file that file and those beside it
-    that it imports.
+    that it imports. The digest has 16 hexadecimal digits.
     """
-    module = sys.modules[objective.name.partition(":")[0]]
-    top = sys.modules[module.__name__.partition(".")[0]]
-    if top is not module or hasattr(top, "__path__"):
-        folders = [Path(folder) for folder in top.__path__]
-    else:
-        folders = []
+    spec = importlib.util.find_spec(module_name.partition(".")[0])
+    if spec is None:
+        return Code("", {})  # importing it says what is wrong
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = sorted(f for folder in folders for f in folder.rglob("*.py"))
-    if not files and module.__file__:
-        files = _with_imported(Path(module.__file__))
-    sums = hashlib.sha256()
+    if not files and spec.has_location and spec.origin is not None:
+        files = _with_imported(Path(spec.origin))
+    sums, by_name = hashlib.sha256(), {}
     for file in files:
         place = next((file.relative_to(f) for f in folders if file.is_relative_to(f)), file.name)
-        sums.update(str(place).encode() + b"\0" + file.read_bytes() + b"\0")
-    return sums.hexdigest()[:16]
+        text = file.read_bytes()
+        sums.update(str(place).encode() + b"\0" + text + b"\0")
+        by_name[str(place)] = hashlib.sha256(text).hexdigest()[:16]
+    return Code(sums.hexdigest()[:16], by_name)
 
 
 def _with_imported(file: Path) -> list[Path]:

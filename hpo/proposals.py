@@ -16,12 +16,13 @@ from hpo.search_space import (
     SearchSpace,
     Value,
     as_tuples,
+    from_table,
     to_table,
     with_range,
 )
 from hpo.study import Study, refused
+from hpo.threads import one_thread
 from hpo.trial import TrialResult
-from hpo.workers import one_thread
 
 
 def propose(
@@ -63,7 +64,7 @@ def next_ranges(
     last = recorded.rounds[-1]
     in_file = {
         name: d for name, d in study.search_space.items()
-        if to_table(d) != last.settings["search_space"][name]
+        if d != from_table(last.settings["search_space"][name])
     }
     moves = moves_after(recorded) if moves is None else moves
     search_space, proposal = {}, []

@@ -1,9 +1,10 @@
 """Pruners turn the curves seen so far into cut-offs, which then travel with a trial."""
 
+import ast
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +134,40 @@ PRUNERS: dict[str, type[Pruner]] = {
     "percentile": PercentilePruner,
     "successive_halving": SuccessiveHalvingPruner,
 }
+
+
+def to_table(pruner: Pruner | None) -> dict[str, Any] | None:
+    """Return a pruner as a study file writes it; None for none."""
+    if pruner is None:
+        return None
+    name = next(name for name, kind in PRUNERS.items() if type(pruner) is kind)
+    return {"name": name, **vars(pruner)}
+
+
+def from_table(table: Mapping[str, Any] | str | None) -> Pruner | None:
+    """Return the pruner that `to_table` wrote.
+
+    Earlier records hold its representation, such as "MedianPruner(startup_trials=5)".
+    """
+    if isinstance(table, str):
+        call = ast.parse(table, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            return None  # "None"
+        kinds = {kind.__name__: kind for kind in PRUNERS.values()}
+        settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return kinds[call.func.id](**settings)
+    if table is None:
+        return None
+    return PRUNERS[table["name"]](**{key: v for key, v in table.items() if key != "name"})
+
+
+def describe(pruner: Pruner | None) -> str:
+    """Return a pruner as a person writes it: "median(startup_trials=5, …)"."""
+    if pruner is None:
+        return "none"
+    table = to_table(pruner) or {}
+    settings = ", ".join(f"{key}={value}" for key, value in table.items() if key != "name")
+    return f"{table['name']}({settings})"
 
 
 def _check_schedule(startup_trials: int, warmup_epochs: int, interval: int) -> None:

@@ -6,11 +6,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
+from hpo.process_state import HASH_SEED
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import (
     Event,
@@ -19,7 +19,6 @@ from hpo.workers import (
     Progress,
     Stalled,
     attempt_trial,
-    limit_threads,
     timed_out,
 )
 
@@ -43,7 +42,7 @@ class RayWorkers:
     def __init__(
         self,
         job: Job,
-        data: Data,
+        data: Data | None,
         *,
         address: str | None = None,
         workers: int | None = None,
@@ -51,6 +50,7 @@ class RayWorkers:
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
+        os.environ["PYTHONHASHSEED"] = HASH_SEED  # of the workers of a Ray that starts here
         import ray
 
         self._ray = ray
@@ -58,7 +58,10 @@ class RayWorkers:
             if address is None:
                 _start_local(workers or max(os.cpu_count() or 1, job.threads), _size(data))
             else:
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(
+                    address, log_to_driver=False, logging_level=logging.ERROR,
+                    runtime_env={"env_vars": {"PYTHONHASHSEED": HASH_SEED}},
+                )
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = address or "this machine"
             raise InputError(
@@ -69,7 +72,10 @@ class RayWorkers:
         self._job = ray.put(job)
         self._data = ray.put(data)
         # Attempts are repeated by the service, under a new number: never silently by Ray.
-        self._task = ray.remote(num_cpus=job.threads, max_retries=0)(_attempt)
+        # Where each trial has a process of its own, it ends with the task.
+        self._task = ray.remote(
+            num_cpus=job.threads, max_retries=0, max_calls=1 if job.fresh_process else 0
+        )(attempt_trial)
         self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
         self._timeout = job.trial_timeout
         self._deadlines: dict[Any, float] = {}
@@ -171,17 +177,6 @@ class RayWorkers:
         self._ray.shutdown()
 
 
-def _attempt(job: Job, data: Data, trial: Trial, attempt: int) -> Iterator[Event]:
-    """Run in a worker process."""
-    _limit_once(job.threads)
-    yield from attempt_trial(job, data, trial, attempt)
-
-
-@cache
-def _limit_once(threads: int) -> None:
-    limit_threads(threads)
-
-
 def _cluster_cpus() -> float:
     import ray
 
@@ -228,8 +223,8 @@ def _fewer_processes() -> Iterator[None]:
             setattr(Node, name, method)
 
 
-def _size(data: Data) -> int:
-    parts = [data.training, data.validation]
+def _size(data: Data | None) -> int:
+    parts = [data.training, data.validation] if data is not None else []
     return sum(p.inputs.nbytes + p.targets.nbytes for p in parts if p is not None)
 
 

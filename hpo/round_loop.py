@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 from hpo.errors import HPOError
 from hpo.outbox import Delivery
-from hpo.pruning import Pruner
+from hpo.pruning import from_table as pruner_from
 from hpo.recorded import Recorded, Round
 from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
+from hpo.search_space import Value, as_tuples
 from hpo.study import Study
 from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, compact, trial_seed, worse
-from hpo.workers import Lost, Progress, Stalled, Workers
+from hpo.workers import CodeChanged, Lost, Progress, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -81,6 +82,12 @@ class Attempts:
         if isinstance(event, Stalled):
             self._listener.note(event.reason)
             return None
+        if isinstance(event, CodeChanged):
+            raise HPOError(
+                f"{' and '.join(event.files)} changed while the study runs: the worker at "
+                f"{event.place} imported other code than its trials began with; change it back, "
+                "or give the study another name"
+            )
         if isinstance(event, Lost):
             self._delivery.abandon(event)
             if event.attempt < ATTEMPTS:
@@ -131,7 +138,11 @@ class RoundLoop:
         )
         self._sampler = SAMPLERS[settings["sampler"]](plan)
         self._random = RandomSampler(plan)
-        self._pruner: Pruner | None = study.round.pruner
+        self._start: Sequence[Mapping[str, Value]] = ()
+        if round_.number == 1:
+            points = settings.get("start", study.start)  # older records do not say
+            self._start = [{n: as_tuples(v) for n, v in point.items()} for point in points]
+        self._pruner = pruner_from(settings["pruner"])
         self._learns = self._sampler.learns or self._pruner is not None
         budget = study.budget
         # What ends a study by its results has to read them in order, as what learns from them.
@@ -145,6 +156,7 @@ class RoundLoop:
             for r in (*recorded.results, *recorded.spent)
             if r.trial.round == round_.number
         }
+        self._spent = {r.trial.number for r in recorded.spent if r.trial.round == round_.number}
         begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
         self._attempts = Attempts(begun, delivery, workers, listener)
         self._proposed = 0
@@ -154,6 +166,7 @@ class RoundLoop:
         """Run what is missing; return all results in order of number."""
         for number in sorted(self._results):
             self._listener.trial_ended(self._results[number])
+        self._stop_if_hopeless()  # which going on with the round would not change
         while True:
             while self._proposed < self._trials and self._may_propose():
                 self.stopped = self.stopped or self._budget_reached()
@@ -166,7 +179,7 @@ class RoundLoop:
             result = self._attempts.next_result()
             if result is not None:
                 self._results[result.trial.number] = compact(result, self._study.metric)
-                self._stop_if_hopeless(result)
+                self._stop_if_hopeless()
 
     def _may_propose(self) -> bool:
         if self._attempts.running >= self._parallel:
@@ -187,9 +200,8 @@ class RoundLoop:
         if number in self._results:
             self._sampler.replay(number, self._results[number].trial.hyperparameters)
             return
-        start = self._study.start[number - 1 : number] if self._round.number == 1 else ()
-        if start:
-            hyperparameters = {**self._random.propose(number, seed), **start[0]}
+        if number <= len(self._start):
+            hyperparameters = {**self._random.propose(number, seed), **self._start[number - 1]}
             self._sampler.replay(number, hyperparameters)
         else:
             hyperparameters = self._sampler.propose(number, seed)
@@ -213,20 +225,23 @@ class RoundLoop:
         visible = [self._results[n] for n in range(1, self._told + 1)]
         return self._pruner.cut_offs(visible, self._study.metric, self._study.direction)
 
-    def _stop_if_hopeless(self, latest: TrialResult) -> None:
-        if latest.state is not State.FAILED:
+    def _stop_if_hopeless(self) -> None:
+        """Raise HPOError where too many trials failed; those deleted in MLflow do not count."""
+        ended = [r for n, r in self._results.items() if n not in self._spent]
+        failed = [r for r in ended if r.state is State.FAILED]
+        if not failed:
             return
-        failed = sum(r.state is State.FAILED for r in self._results.values())
         allowed = self._study.round.max_failures
         if allowed is not None:
-            hopeless = failed > allowed
+            hopeless = len(failed) > allowed
         else:
-            all_failed = failed == len(self._results) >= min(FIRST_FAILURES, self._trials)
-            hopeless = all_failed or failed > self._trials / 2
+            all_failed = len(failed) == len(ended) >= min(FIRST_FAILURES, self._trials)
+            hopeless = all_failed or len(failed) > self._trials / 2
         if hopeless:
-            reason = latest.message.splitlines()[-1] if latest.message else "no reason known"
+            message = failed[-1].message
+            reason = message.splitlines()[-1] if message else "no reason known"
             raise HPOError(
-                f"{failed} of {len(self._results)} trials failed, the last with: {reason}; "
+                f"{len(failed)} of {len(ended)} trials failed, the last with: {reason}; "
                 "correct the objective and give the study another name, or raise max_failures"
             )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from hpo import confirmation
-from hpo.comparability import plain, refuse_changes, round_settings
+from hpo.comparability import edits, incomparable, plain, refuse_changes, round_settings
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.narrowing import Move
 from hpo.outbox import Delivery
@@ -100,8 +100,16 @@ class Command:
 def job_of(study: Study) -> Job:
     """Return what workers have to know of a study."""
     return Job(
-        study.objective.name, study.metric, study.direction, study.value, study.fixed,
-        (str(study.path.absolute().parent),), study.resources.cpus, study.round.trial_timeout,
+        objective=study.objective.name,
+        metric=study.metric,
+        direction=study.direction,
+        value=study.value,
+        fixed=study.fixed,
+        search_path=(str(study.path.absolute().parent),),
+        threads=study.resources.cpus,
+        trial_timeout=study.round.trial_timeout,
+        fresh_process=study.round.fresh_process,
+        code=study.objective.code,
     )
 
 
@@ -130,14 +138,22 @@ def run(
     round; where it fails, a note says so.
     """
     to_run = open_rounds(recorded, command.rounds)
-    if not to_run:
-        return False
     if recorded is not None and recorded.rounds:
-        refuse_changes(study, recorded.rounds[-1], dataset, listener.note)
+        last = recorded.rounds[-1]
+        for line in edits(study, recorded.rounds, command.rounds):
+            listener.note(line)
+        if not to_run:
+            changed = incomparable(study, last, dataset)
+            if changed:
+                listener.note(f"{changed} changed since round {last.number}; nothing runs with it")
+            return False
+        refuse_changes(study, last, dataset, listener.note)
         if budget_reached(study, recorded.results):
             return False
         record.claim(study.name, listener.note)
         _discard_attempts(record, recorded)
+    if not to_run:
+        return False
     if study.budget.hours is not None:
         command = replace(command, ends=time.monotonic() + study.budget.hours * 3600)
     workers = start_workers()
@@ -185,6 +201,11 @@ def confirm(
     """
     if not recorded.rounds:
         raise InputError(f"the study {study.name!r} has no round yet; start one with `hpo run`")
+    if settings.resplit and study.data is None:
+        raise InputError(
+            f"{study.path}: confirm.resplit: without a table [data] there are no rows to split; "
+            "leave it out"
+        )
     last = recorded.rounds[-1]
     refuse_changes(study, last, dataset, listener.note)
     if not last.ended:

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.errors import INTERRUPTED, HPOError, InputError
 
@@ -38,9 +38,14 @@ class Session:
     record: "Tracking"
     recorded: "Recorded | None"
     delivery: "Delivery"
-    split: "Split"
+    split: "Split | None"  # None where the study has no data
     display: "Display"
     start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """The description of the data; empty where there are none."""
+        return asdict(self.split.description) if self.split is not None else {}
 
 
 @contextlib.contextmanager
@@ -82,7 +87,8 @@ def open_session(
                 return ready.pop()
             close_idle()  # of two Rays in one process the second would be refused
             display.waiting("starting workers")
-            data = load_data(study, repeat).data if repeat else split.data
+            held = load_data(study, repeat) if repeat else split
+            data = held.data if held is not None else None
             return _start_workers(study, data, inline, ray_address, workers)
 
         if first_time and not inline:  # then there is something to run, and Ray takes a while too
@@ -153,11 +159,13 @@ def study_name(study: str) -> str:
     return read(Path(study)).name
 
 
-def load_data(study: "Study", repeat: int = 0) -> "Split":
-    """Return the split data of a study, or another split of them for a repeat.
+def load_data(study: "Study", repeat: int = 0) -> "Split | None":
+    """Return the split data of a study, or another split of them for a repeat; None without [data].
 
     Raises InputError where the objective does not yield the study's metric for such data.
     """
+    if study.data is None:
+        return None
     from hpo.data import load
 
     folder = study.path.absolute().parent
@@ -247,13 +255,18 @@ def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
 
 
 def _start_workers(
-    study: "Study", data: "Data", inline: bool, ray_address: str | None, workers: int | None
+    study: "Study", data: "Data | None", inline: bool, ray_address: str | None, workers: int | None
 ) -> "Workers":
     from hpo.service import job_of
 
     if inline:
         from hpo.workers import InlineWorkers
 
+        if study.round.fresh_process:
+            raise InputError(
+                f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
+                "drop one of the two"
+            )
         return InlineWorkers(job_of(study), data)
     from hpo.ray_workers import RayWorkers
 

@@ -70,6 +70,7 @@ class RoundSettings(BaseModel):
     parallel: int = Field(default=4, ge=1)
     trial_timeout: float | None = Field(default=None, gt=0)  # seconds
     max_failures: int | None = Field(default=None, ge=1)
+    fresh_process: bool = False  # for each trial, by Ray
 
     @field_validator("sampler")
     @classmethod
@@ -175,7 +176,7 @@ class Study(BaseModel):
     value: Literal["last", "best"] = "last"
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1)
-    data: SkipValidation[DataSettings] = DataSettings()
+    data: SkipValidation[DataSettings | None] = None
     fixed: dict[str, Any] = Field(default_factory=dict)
     search_space: dict[str, Any]
     round: RoundSettings = RoundSettings()
@@ -267,9 +268,20 @@ class Study(BaseModel):
         return tuple(points)
 
     @model_validator(mode="after")
+    def _data_for_who_takes_them(self) -> "Study":
+        """Refuse an objective without the data it needs, and data that no objective would see."""
+        if self.data is None and self.objective.needs_data:
+            raise _WrongKeyError("data", f"{self.objective.name} takes data, and there is no table "
+                                 '[data]; add one, such as source = "digits"')
+        if self.data is not None and not self.objective.takes_data:
+            raise _WrongKeyError("data", f"{self.objective.name} takes no data; take the table "
+                                 "out, or give the function a second parameter for them")
+        return self
+
+    @model_validator(mode="after")
     def _yielded_for_task(self) -> "Study":
         """Refuse a metric of classification where the file says regression, and vice versa."""
-        task = self.data.task
+        task = self.data.task if self.data is not None else None
         yielded = self.objective.metrics.get(task, ()) if task else (self.metric,)
         if self.metric not in yielded:
             raise _WrongKeyError("metric", f"{self.objective.name} yields no {self.metric!r} for "

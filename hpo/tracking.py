@@ -214,13 +214,15 @@ class Tracking:
             run_id: str = run.info.run_id
             all_params = [Param(k, v) for k, v in {**params, **edges}.items()]
             self._client.log_batch(run_id, params=all_params)
-            entity = MlflowDataset(
-                name=Path(str(dataset["source"])).name[-500:], digest=str(dataset["digest"])[:36],
-                source_type="local", source=json.dumps({"source": dataset["source"]}),
-                profile=json.dumps(dataset, default=list)[:16_000],
-            )
-            context = [InputTag("mlflow.data.context", "training and validation")]
-            self._client.log_inputs(run_id, [DatasetInput(entity, context)])
+            if dataset:
+                entity = MlflowDataset(
+                    name=Path(str(dataset["source"])).name[-500:],
+                    digest=str(dataset["digest"])[:36],
+                    source_type="local", source=json.dumps({"source": dataset["source"]}),
+                    profile=json.dumps(dataset, default=list)[:16_000],
+                )
+                context = [InputTag("mlflow.data.context", "training and validation")]
+                self._client.log_inputs(run_id, [DatasetInput(entity, context)])
             for path, text in files.items():
                 self._client.log_text(run_id, text, path)
             return run_id

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import objective as objectives
-from hpo.objective import Data, Model
+from hpo.objective import Code, Data, Model
+from hpo.process_state import TrialProcess
 from hpo.search_space import Value
 from hpo.trial import (
     CutOffs,
@@ -37,7 +38,9 @@ MESSAGE_LINES, MESSAGE_CHARACTERS = 15, 3000
 class Job:
     """What all trials of a study have in common: names and numbers, no live objects.
 
-    `search_path` holds the folders, besides Python's own, where the objective's module may lie.
+    `search_path` holds the folders, besides Python's own, where the objective's module may lie;
+    trials start in the first of them. `code` is that of the process which asks for the trials:
+    where a worker has imported another one, none is trained.
     """
 
     objective: str
@@ -48,6 +51,13 @@ class Job:
     search_path: tuple[str, ...] = ()
     threads: int = 1  # of the linear algebra libraries
     trial_timeout: float | None = None  # seconds
+    fresh_process: bool = False  # for each trial
+    code: Code | None = None
+
+    @property
+    def folder(self) -> str | None:
+        """The folder that trials start in."""
+        return self.search_path[0] if self.search_path else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,16 @@ class Stalled:
     reason: str
 
 
-Event: TypeAlias = Progress | Lost | Stalled | TrialResult
+@dataclass(frozen=True)
+class CodeChanged:
+    """A worker at `place` has other code of the objective; `files` are those that differ."""
+
+    trial: Trial
+    files: tuple[str, ...]
+    place: str
+
+
+Event: TypeAlias = Progress | Lost | Stalled | CodeChanged | TrialResult
 
 
 class Workers(Protocol):
@@ -107,11 +126,10 @@ class InlineWorkers:
 
     slots = 1
 
-    def __init__(self, job: Job, data: Data) -> None:
+    def __init__(self, job: Job, data: Data | None) -> None:
         self._job, self._data = job, data
         self._waiting: deque[tuple[Trial, int]] = deque()
         self._events: Iterator[Event] = iter(())
-        limit_threads(job.threads)
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Put the trial at the end of the queue."""
@@ -151,11 +169,12 @@ class InlineWorkers:
 
 
 def attempt_trial(
-    job: Job, data: Data, trial: Trial, attempt: int
-) -> Iterator[Progress | TrialResult]:
+    job: Job, data: Data | None, trial: Trial, attempt: int
+) -> Iterator[Progress | CodeChanged | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
-    Never raises an Exception: whatever goes wrong is a failed result that says why.
+    Whatever goes wrong, even a call of sys.exit, is a failed result that says why. A worker that
+    has other code than the job trains nothing and yields that.
     """
     started, clock, place = time.time(), time.perf_counter(), _place()
     metrics: list[EpochMetrics] = []
@@ -163,34 +182,48 @@ def attempt_trial(
     output = _Tail()
     if job.trial_timeout is not None:
         yield Progress(trial, attempt, started, place, ())  # the time counts from here
-    try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            epochs = _epochs(job, data, trial)
-        state = State.COMPLETE
-        while True:
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                yielded = next(epochs, None)
-            if yielded is None:
-                break
-            metrics.append({name: float(value) for name, value in yielded.items()})
-            if job.metric not in metrics[-1]:
-                raise KeyError(f"the objective yields no {job.metric!r}, but {', '.join(yielded)}")
-            if not is_finite(metrics[-1]):
-                state = State.DIVERGED
-                break
-            if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
-                state = State.PRUNED
-                break
-            if time.perf_counter() - told > FLUSH_SECONDS:
-                told = time.perf_counter()
-                yield Progress(trial, attempt, started, place, tuple(metrics))
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            epochs.close()
-        if not metrics:
-            raise ValueError("the objective yielded no epoch")
-        message = ""
-    except Exception as error:  # whatever an objective raises is this trial's result
-        state, message = State.FAILED, _last_lines(output.text() + _traceback(error))
+    changed: CodeChanged | None = None
+    state, message = State.COMPLETE, ""
+    _search(job.search_path)
+    with TrialProcess(trial.seed, job.folder, job.threads) as process:
+        try:
+            with _captured(output):
+                epochs = _epochs(job, data, trial)
+            while True:
+                with _captured(output):
+                    yielded = next(epochs, None)
+                if yielded is None:
+                    break
+                metrics.append({name: float(value) for name, value in yielded.items()})
+                if job.metric not in metrics[-1]:
+                    raise KeyError(
+                        f"the objective yields no {job.metric!r}, but {', '.join(yielded)}"
+                    )
+                if not is_finite(metrics[-1]):
+                    state = State.DIVERGED
+                    break
+                if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
+                    state = State.PRUNED
+                    break
+                if time.perf_counter() - told > FLUSH_SECONDS:
+                    told = time.perf_counter()
+                    with process.suspended():
+                        yield Progress(trial, attempt, started, place, tuple(metrics))
+            with _captured(output):
+                epochs.close()
+            if not metrics:
+                raise ValueError("the objective yielded no epoch")
+        except _OtherCodeError as other:
+            changed = CodeChanged(trial, other.files, place)
+        except (KeyboardInterrupt, GeneratorExit):  # of whoever runs the trial
+            raise
+        except BaseException as error:  # whatever else an objective raises is this trial's result
+            if hasattr(error, "ray_terminate_msg"):  # Ray ends this worker
+                raise
+            state, message = State.FAILED, _last_lines(output.text() + _traceback(error))
+    if changed is not None:
+        yield changed
+        return
     value = epoch = None
     if state in (State.COMPLETE, State.PRUNED):
         curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
@@ -218,51 +251,47 @@ def timed_out(seconds: float) -> str:
     return f"took longer than trial_timeout = {seconds:g} s"
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Give the linear algebra libraries one thread meanwhile, so that the bits do not depend on it.
+class _OtherCodeError(Exception):
+    """The process imported other code of the objective than the job is about."""
 
-    What runs on many machines has to come out the same on each.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        yield
+    def __init__(self, files: tuple[str, ...]) -> None:
+        super().__init__(f"{', '.join(files)} changed")
+        self.files = files
 
 
-_limits: object = None
-
-
-def limit_threads(threads: int) -> None:
-    """Give the linear algebra libraries of this process so many threads from now on.
-
-    More threads than the trial's share of the CPUs slow the others down, and change the bits.
-    """
-    global _limits
-    import numpy  # noqa: F401  # only a library that is loaded can be limited
-    from threadpoolctl import threadpool_limits
-
-    _limits = threadpool_limits(threads)
-
-
-def _epochs(job: Job, data: Data, trial: Trial) -> Generator[EpochMetrics, None, Model | None]:
-    for folder in job.search_path:
+def _search(folders: Sequence[str]) -> None:
+    for folder in folders:
         if folder not in sys.path:
             sys.path.insert(0, folder)
+
+
+def _epochs(
+    job: Job, data: Data | None, trial: Trial
+) -> Generator[EpochMetrics, None, Model | None]:
     objective = objectives.find(job.objective)
-    hyperparameters = objective.hyperparameters(**{**job.fixed, **trial.hyperparameters})
-    return objective.function(hyperparameters, data, seed=trial.seed)
+    if job.code is not None and objective.code.digest != job.code.digest:
+        raise _OtherCodeError(objective.code.differing(job.code))
+    return objective.start({**job.fixed, **trial.hyperparameters}, data, trial.seed)
+
+
+@contextlib.contextmanager
+def _captured(output: "_Tail") -> Iterator[None]:
+    """Keep what an objective prints off the terminal."""
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        yield
 
 
 def _place() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _traceback(error: Exception) -> str:
-    """Return the traceback without the frames of this module, which say nothing to a user."""
+def _traceback(error: BaseException) -> str:
+    """Return the traceback without the frames of this package, which say nothing to a user."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename != __file__]
+    theirs = [frame for frame in frames if frame.filename not in (__file__, objectives.__file__)]
     lines = traceback.format_list(theirs) + traceback.format_exception_only(error)
+    if isinstance(error, SystemExit):
+        lines[-1] = f"SystemExit: sys.exit({error.code!r}) was called; return or raise instead\n"
     return "".join(lines)
 
 

@@ -10,18 +10,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
-    "hpo": """errors search_space trial surface objective predictor sources data samplers pruning
-        study workers outbox narrowing confirmation ray_workers cluster ownership recorded
-        run_format tracking record_process results comparability proposals round_loop drawing
-        figures evaluation service terminal session cli""",
+    "hpo": """errors search_space trial surface threads process_state objective predictor
+        sources data samplers pruning study workers outbox narrowing confirmation ray_workers
+        cluster ownership recorded run_format tracking record_process results comparability
+        proposals round_loop drawing figures evaluation service terminal session cli""",
     "trainer": """arrays initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }
 FIRST, *LEAVES = ORDER["trainer"].split()[:7]
 THIRD_PARTY = {
     "sources": {"pandas", "sklearn"}, "surface": {"scipy"}, "samplers": {"optuna", "scipy"},
-    "study": {"pydantic"}, "workers": {"threadpoolctl"}, "narrowing": {"scipy"},
-    "ray_workers": {"ray"}, "comparability": {"threadpoolctl"},
+    "study": {"pydantic"}, "threads": {"threadpoolctl"}, "narrowing": {"scipy"},
+    "ray_workers": {"ray"},
     "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
     "drawing": {"matplotlib"}, "figures": {"matplotlib"}, "evaluation": {"mlflow"},
     "terminal": {"rich"}, "cli": {"click", "rich"},

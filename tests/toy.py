@@ -2,13 +2,17 @@
 
 import ctypes
 import os
+import random
 import signal
+import sys
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+Epochs = Generator[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Toy:
             raise ValueError(f"learning_rate must lie in (0, 1000), not {self.learning_rate}")
 
 
-def quadratic(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def quadratic(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Be best at learning_rate 0.1; a little noise from the seed; weight_decay does nothing."""
     generator = np.random.default_rng(seed)
     noise = generator.normal(0, 0.02)
@@ -42,7 +46,7 @@ def quadratic(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dic
         }
 
 
-def cliff(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def cliff(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Do as quadratic, but diverge above learning_rate 0.5 and fail below 1e-5."""
     if hyperparameters.learning_rate < 1e-5:
         print("about to fail")
@@ -53,13 +57,13 @@ def cliff(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[st
         yield metrics
 
 
-def failing(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def failing(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Fail always."""
     raise RuntimeError("broken on purpose")
     yield {}
 
 
-def hanging(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def hanging(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Hang in C code, deaf to signals, where the learning rate is above 0.01."""
     yield {"accuracy": 0.5, "loss": 1.0}
     _mark(hyperparameters, seed)
@@ -68,7 +72,7 @@ def hanging(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[
     yield {"accuracy": 0.6, "loss": 0.9}
 
 
-def killed(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def killed(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Kill its own process on the first attempt at every third trial."""
     mark = Path(hyperparameters.folder) / f"killed-{seed}"
     if seed % 3 == 0 and not mark.exists():
@@ -78,7 +82,7 @@ def killed(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[s
     yield from quadratic(hyperparameters, data, seed=seed)
 
 
-def hungry(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[str, float]]:
+def hungry(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Take more and more memory where the learning rate is above 0.01."""
     yield {"accuracy": 0.5, "loss": 1.0}
     hoard = []
@@ -88,6 +92,43 @@ def hungry(hyperparameters: Toy, data: object, *, seed: int) -> Generator[dict[s
     yield {"accuracy": 0.6, "loss": float(len(hoard))}
 
 
+def leaking(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
+    """Yield what a trial finds in its process, and leave all of it changed."""
+    found = {
+        "accuracy": random.random(),
+        "loss": float(np.random.rand()),  # noqa: NPY002
+        "at_home": float(Path("toy.py").exists()),
+        "leaks": float(os.environ.pop("PATH", None) is None) + float("LEAK" in os.environ),
+    }
+    os.chdir("/")
+    os.environ["LEAK"] = "1"
+    sys.path.insert(0, "/nowhere")
+    yield found
+    yield {**found, "accuracy": random.random(), "at_home": float(os.getcwd() != "/")}
+
+
+def quitting(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
+    """End the process as a script does, where the learning rate is above 0.01."""
+    if hyperparameters.learning_rate > 0.01:
+        print("usage: script [-h]")
+        sys.exit(2 if hyperparameters.learning_rate > 0.1 else 0)
+    yield {"accuracy": 0.5, "loss": 1.0}
+
+
+def stopping(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
+    """Interrupt the eighth trial, until a file says to go on; else do as quadratic."""
+    folder = Path(hyperparameters.folder)
+    _mark(hyperparameters, seed)
+    if len((folder / "trained").read_text().splitlines()) == 8 and not (folder / "go").exists():
+        raise KeyboardInterrupt
+    yield from quadratic(replace(hyperparameters, folder=""), data, seed=seed)
+
+
+def placed(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
+    """Yield the number of the process, and the hash of a text."""
+    yield {"accuracy": float(os.getpid()), "loss": float(hash("text"))}
+
+
 def _mark(hyperparameters: Toy, seed: int) -> None:
     """Leave a line for each time a trial is trained."""
     if hyperparameters.folder:
@@ -95,5 +136,7 @@ def _mark(hyperparameters: Toy, seed: int) -> None:
             file.write(f"{seed}\n")
 
 
-for _objective in (quadratic, cliff, failing, hanging, killed, hungry):
+for _objective in (
+    quadratic, cliff, failing, hanging, killed, hungry, leaking, quitting, stopping, placed,
+):
     _objective.metrics = ("accuracy", "loss")  # type: ignore[attr-defined]

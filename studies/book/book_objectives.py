@@ -45,7 +45,7 @@ class BowlHyperparameters:
 
 @_yields("height", "x", "y")
 def bowl(
-    hyperparameters: BowlHyperparameters, data: object, *, seed: int
+    hyperparameters: BowlHyperparameters, *, seed: int
 ) -> Generator[Mapping[str, float], None, None]:
     """Walk down x² / 20 + y² from (-7, 2), and yield after each step where that led."""
     place, slope = np.array(START), np.zeros(2)

@@ -30,9 +30,9 @@ from hpo.data import load
 from hpo.recorded import Recorded
 from hpo.search_space import describe
 from hpo.study import Study, read
+from hpo.threads import limit_threads
 from hpo.tracking import Tracking
 from hpo.trial import TrialResult, rank
-from hpo.workers import limit_threads
 
 if TYPE_CHECKING:
     from hpo.objective import Model
@@ -418,6 +418,7 @@ def _train_again(study: Study, results: Sequence[TrialResult]) -> Iterator[tuple
     Raises ValueError where a trial does not come out as recorded, to the last bit.
     """
     limit_threads(study.resources.cpus)
+    assert study.data is not None
     data = load(study.data, seed=study.seed, folder=study.path.parent).data
     assert data.validation is not None
     for result in results:

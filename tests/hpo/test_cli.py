@@ -247,6 +247,7 @@ def test_changed_code_is_refused(make_study: Make, folder: Path) -> None:
     hpo("run", file, "--inline")
     toy = folder / "toy.py"
     toy.write_text(toy.read_text() + "\n")
+    sys.modules.pop("toy")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed"):
         hpo("run", file, "--inline", "--rounds", 2)
 

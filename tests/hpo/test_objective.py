@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from hpo.errors import InputError
-from hpo.objective import Objective, digest, find
+from hpo.objective import Objective, find, read_code
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.study import read
 
@@ -29,7 +29,7 @@ class Hyperparameters:
 
 """
 GOOD = """
-def train(hyperparameters: Hyperparameters, data: Any, *, seed: int) -> Generator[dict]:
+def train(hyperparameters: Hyperparameters, data: Any = None, *, seed: int) -> Generator[dict]:
     yield {"loss": 1.0}
 
 
@@ -153,7 +153,7 @@ class Everything(Base):
     label: str = field(default_factory=str)
 
 
-def train(hyperparameters: Everything, data: Any, *, seed: int) -> Generator[dict]:
+def train(hyperparameters: Everything, data: Any = None, *, seed: int) -> Generator[dict]:
     yield {"loss": 1.0}
 
 
@@ -222,6 +222,11 @@ def test_what_is_not_given_from_outside_is_no_hyperparameter(
 
 
 # Its digest.
+
+
+def digest(objective: Objective) -> str:
+    """Return the digest of the code of an objective as its files are now."""
+    return read_code(objective.name.partition(":")[0]).digest
 
 
 def found(write: Write) -> Objective:
@@ -301,7 +306,7 @@ def test_the_digest_of_a_file_covers_those_beside_it_that_it_imports(
 
 
 def test_the_digest_does_not_depend_on_where_the_package_lies(tmp_path: Path) -> None:
-    script = "from hpo.objective import digest, find; print(digest(find('mine.own:train')))"
+    script = "from hpo.objective import find; print(find('mine.own:train').code.digest)"
     digests = set()
     for place in ("here", "there/deeper"):
         folder = tmp_path / place / "mine"
@@ -354,3 +359,38 @@ def test_a_module_beside_the_study_file_is_found(tmp_path: Path) -> None:
     assert [(o.returncode, o.stderr) for o in outputs] == [(0, ""), (0, "")]
     assert "own:train" in outputs[0].stdout
     assert outputs[1].stdout.strip() == "complete 1.0"
+
+
+def test_the_code_of_an_objective_is_that_which_was_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "edited_later.py"
+    file.write_text(HEAD + GOOD)
+    (tmp_path / "near_the_edited.py").touch()
+    before = find("edited_later:train").code
+    file.write_text("import near_the_edited\n" + HEAD + GOOD)
+    assert find("edited_later:train").code == before  # this process runs no other
+    now = read_code("edited_later")
+    assert now.differing(before) == ("edited_later.py", "near_the_edited.py")
+    assert before.differing(before) == ()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "takes", "needs"),
+    [
+        ("hyperparameters: Hyperparameters, data, *, seed", True, True),
+        ("hyperparameters: Hyperparameters, arrays=None, *, seed", True, False),
+        ("hyperparameters: Hyperparameters, *, seed", False, False),
+        ("hyperparameters: Hyperparameters, seed", False, False),
+    ],
+)
+def test_what_an_objective_takes(
+    write: Write, parameters: str, takes: bool, needs: bool
+) -> None:
+    signature = "def train(hyperparameters: Hyperparameters, data: Any = None, *, seed: int)"
+    assert signature in GOOD
+    objective = find(write(GOOD.replace(signature, f"def train({parameters})")))
+    assert (objective.takes_data, objective.needs_data) == (takes, needs)
+    if not needs:
+        assert next(objective.start({}, None, seed=0)) == {"loss": 1.0}

@@ -61,19 +61,19 @@ class Needy:
     odd: Odd | None = None
 
 
-def train(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[dict]:
+def train(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
     yield {"validation_loss": hyperparameters.rate, "validation_accuracy": 0.5}
 
 
-def needy(hyperparameters: Needy, data: object, *, seed: int) -> Generator[dict]:
+def needy(hyperparameters: Needy, data: object = None, *, seed: int) -> Generator[dict]:
     yield {"validation_loss": hyperparameters.rate}
 
 
-def silent(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[dict]:
+def silent(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
     yield {}
 
 
-def plain(hyperparameters: Hyperparameters, data: object, *, seed: int) -> dict:
+def plain(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> dict:
     return {}
 
 
@@ -472,7 +472,7 @@ def test_what_a_short_file_leaves_out(tmp_path: Path) -> None:
     study = parse(tmp_path, GOOD, "my study.toml")
     assert study.name == "my study"
     assert (study.seed, study.rounds, study.value) == (0, 1, "last")
-    assert (study.data.source, study.fixed, study.start) == ("digits", {}, ())
+    assert (study.data, study.fixed, study.start) == (None, {}, ())
     assert (study.round.trials, study.round.sampler) == (40, "tpe")
     assert study.round.pruner is None
 

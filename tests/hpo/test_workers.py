@@ -1,5 +1,7 @@
 """Inline and Ray workers keep the same contract."""
 
+import os
+import random
 import subprocess
 import sys
 import time
@@ -12,10 +14,11 @@ import numpy as np
 import pytest
 
 from hpo import ray_workers
-from hpo.objective import Data, Part
+from hpo.objective import Data, Part, read_code
+from hpo.process_state import HASH_SEED
 from hpo.ray_workers import RayWorkers
 from hpo.trial import CutOffs, State, Trial, TrialResult
-from hpo.workers import Event, InlineWorkers, Job, Lost, Progress, Stalled, Workers
+from hpo.workers import CodeChanged, Event, InlineWorkers, Job, Lost, Progress, Stalled, Workers
 
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
@@ -106,6 +109,114 @@ def test_an_exception_is_a_failed_trial_with_its_last_lines(make: Make) -> None:
     assert result.message.endswith("RuntimeError: too small a learning rate")
     assert "toy.py" in result.message
     assert "workers.py" not in result.message
+
+
+def test_a_call_of_sys_exit_is_a_failed_trial(make: Make) -> None:
+    workers = make("quitting")
+    for number, learning_rate in enumerate((1.0, 0.05, 0.001), start=1):
+        workers.submit(trial(number, learning_rate), 1)
+    done = results(workers, 3)
+    assert [done[n].state for n in (1, 2, 3)] == [State.FAILED, State.FAILED, State.COMPLETE]
+    assert "usage: script" in done[1].message
+    assert done[1].message.endswith("SystemExit: sys.exit(2) was called; return or raise instead")
+    assert "sys.exit(0) was called" in done[2].message
+
+
+def test_a_trial_finds_its_process_as_if_it_were_the_first(make: Make, folder: Path) -> None:
+    workers = make("leaking")
+    for number in (1, 2, 3):  # more than one of them in one process
+        workers.submit(trial(number, seed=7), 1)
+        workers.submit(trial(number + 3, seed=8), 1)
+    done = results(workers, 6)
+    for result in done.values():
+        assert result.state is State.COMPLETE, result.message
+        first, second = result.metrics
+        assert (first["at_home"], first["leaks"]) == (1.0, 0.0)
+        assert second["at_home"] == 0.0  # within a trial its changes stay
+        assert result.metrics == done[1 if result.trial.seed == 7 else 4].metrics
+    assert done[1].metrics != done[4].metrics
+
+
+def process_state() -> tuple[object, ...]:
+    numbers = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), numbers[1].tolist(), dict(os.environ), Path.cwd()
+
+
+def test_trials_inline_give_back_what_the_service_had(folder: Path) -> None:
+    before = process_state()
+    job = Job("toy:leaking", "accuracy", "maximize", "last", {}, (str(folder),))
+    workers = InlineWorkers(job, DATA)
+    workers.submit(trial(), 1)
+    (result,) = results(workers, 1).values()
+    assert result.state is State.COMPLETE
+    assert process_state() == before
+
+
+def test_a_trial_may_have_a_process_of_its_own(folder: Path, ray_address: str) -> None:
+    job = Job("toy:placed", "accuracy", "maximize", "last", {}, (str(folder),))
+    counts = {}
+    for fresh in (False, True):
+        workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=ray_address)
+        for number in range(1, 7):
+            workers.submit(trial(number), 1)
+        done = results(workers, 6)
+        workers.close()
+        counts[fresh] = len({result.value for result in done.values()})
+        # The same hashes everywhere: the order of a set depends on them.
+        fixed = subprocess.run(
+            [sys.executable, "-c", "print(float(hash('text')))"], text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": HASH_SEED}, stdout=subprocess.PIPE,
+        )
+        assert {r.metrics[0]["loss"] for r in done.values()} == {float(fixed.stdout)}
+    assert counts[True] == 6
+    assert counts[False] < 6
+
+
+def test_a_worker_with_other_code_trains_nothing_and_says_which_file(
+    make: Make, folder: Path
+) -> None:
+    (folder / "toy.py").open("a").write("# as it is now\n")
+    code = read_code("toy")
+    (folder / "toy.py").open("a").write("# edited\n")
+    workers = make("quadratic", code=code)
+    workers.submit(trial(), 1)
+    (event,) = drain(workers, 1)
+    assert isinstance(event, CodeChanged)
+    assert event.files == ("toy.py",)
+    assert workers.next_event(0.0) is None
+
+
+def test_pytorch_is_prepared_also_where_a_trial_is_the_first_to_import_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in that says what it was told: PyTorch itself is several gigabytes."""
+    (folder / "torch.py").write_text(
+        "seed = threads = 0\n"
+        "def manual_seed(n):\n    global seed\n    seed = n\n"
+        "def set_num_threads(n):\n    global threads\n    threads = n\n"
+        "def get_rng_state():\n    return seed\n"
+        "set_rng_state = manual_seed\n"
+    )
+    (folder / "lazy.py").write_text(
+        "from toy import Toy\n"
+        "def train(hyperparameters: Toy, *, seed):\n"
+        "    import torch\n"
+        "    yield {'accuracy': float(torch.seed), 'loss': float(torch.threads)}\n"
+        "    torch.manual_seed(1000)\n"
+        "train.metrics = ('accuracy', 'loss')\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    job = Job("lazy:train", "accuracy", "maximize", "last", {}, (str(folder),), threads=3)
+    workers = InlineWorkers(job, None)
+    for number in (1, 2, 3):
+        workers.submit(trial(number), 1)
+    try:
+        done = results(workers, 3)
+        assert [done[n].metrics[0]["accuracy"] for n in (1, 2, 3)] == [1, 2, 3]
+        assert {result.metrics[0]["loss"] for result in done.values()} == {3}
+    finally:
+        for name in ("torch", "lazy"):
+            sys.modules.pop(name, None)
 
 
 def test_hyperparameters_that_the_objective_refuses_fail_the_trial(make: Make) -> None:

@@ -1,0 +1,148 @@
+"""A trial finds its process as the first one did, and leaves nothing in it for the next."""
+
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hpo.threads import limit_threads
+
+HASH_SEED = "0"  # PYTHONHASHSEED: the order of a set of texts depends on it
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def fix_hash_seed() -> None:
+    """Start this program once more, unless its hashes are those that trials have everywhere."""
+    if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
+        os.environ["PYTHONHASHSEED"] = HASH_SEED  # Python reads it once, when it starts
+        os.execv(sys.executable, sys.orig_argv)
+
+
+class TrialProcess:
+    """The process while a trial runs in it: a context for the code of its objective.
+
+    On first entry the process is in `folder`, where there is one, with its environment as it
+    was, `threads` for linear algebra, and the global generators of `random`, NumPy and PyTorch
+    seeded, PyTorch's also where the trial is what imports it. On exit whoever had the process
+    before gets all of that back.
+    """
+
+    _current: "TrialProcess | None" = None
+
+    def __init__(self, seed: int, folder: str | None, threads: int) -> None:
+        self._seed, self._folder, self._threads = seed, folder, threads
+        self._outside: _State | None = None
+        self._inside: _State | None = None
+
+    def __enter__(self) -> "TrialProcess":
+        self._outside = _State.now()
+        TrialProcess._current = self
+        if self._inside is not None:
+            self._inside.restore()
+        else:
+            self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._outside is not None
+        TrialProcess._current = None
+        self._inside = _State.now()
+        self._outside.restore()
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Give the process back meanwhile."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def _begin(self) -> None:
+        if self._folder is not None:
+            with contextlib.suppress(OSError):  # of another machine: there is none here
+                os.chdir(self._folder)
+        os.environ.update(dict.fromkeys(_THREADS, str(self._threads)))
+        limit_threads(self._threads)
+        random.seed(self._seed)
+        np.random.seed(self._seed)  # noqa: NPY002  # the global state that objectives use
+        if "torch" in sys.modules:
+            self._prepare(sys.modules["torch"])
+        elif not any(isinstance(finder, _WatchForTorch) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _WatchForTorch())
+
+    def _prepare(self, torch: ModuleType) -> None:
+        torch.manual_seed(self._seed)
+        torch.set_num_threads(self._threads)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What of a process an objective may change, at one moment."""
+
+    folder: str | None  # None where it was deleted
+    environment: dict[str, str]
+    path: list[str]
+    arguments: list[str]
+    random: Any
+    numpy: Any
+    torch: Any
+
+    @classmethod
+    def now(cls) -> "_State":
+        try:
+            folder = os.getcwd()
+        except FileNotFoundError:
+            folder = None
+        torch = sys.modules.get("torch")
+        return cls(
+            folder, dict(os.environ), [*sys.path], [*sys.argv], random.getstate(),
+            np.random.get_state(),  # noqa: NPY002
+            torch and torch.get_rng_state(),
+        )
+
+    def restore(self) -> None:
+        if self.folder is not None:
+            with contextlib.suppress(OSError):
+                os.chdir(self.folder)
+        for name in os.environ.keys() - self.environment.keys():
+            del os.environ[name]
+        for name, value in self.environment.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+        sys.path[:], sys.argv[:] = self.path, self.arguments
+        random.setstate(self.random)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        if self.torch is not None:
+            sys.modules["torch"].set_rng_state(self.torch)
+
+
+class _WatchForTorch(importlib.abc.MetaPathFinder):
+    """Has PyTorch prepared for the trial that is running when it is imported."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_prepare(module: ModuleType) -> None:
+                execute(module)
+                if TrialProcess._current is not None:
+                    TrialProcess._current._prepare(module)
+
+            spec.loader.exec_module = execute_and_prepare  # type: ignore[method-assign]
+        return spec

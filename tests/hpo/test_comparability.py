@@ -1,0 +1,176 @@
+"""What becomes of an edit of a study file whose rounds have begun: taken, kept for later, said."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from hpo.comparability import edits, round_settings
+from hpo.errors import HPOError, InputError
+from hpo.recorded import Round
+from hpo.study import Study, read
+from hpo.tracking import Tracking
+from tests.toys import hpo, table
+
+Make = Callable[..., Path]
+
+
+def begun(study: Study, ended: bool) -> Round:
+    return Round(1, "run", study.search_space, round_settings(study, {}), ended)
+
+
+@pytest.mark.parametrize(
+    ("changes", "while_open", "for_later", "at_the_next"),
+    [
+        ({"round": {"sampler": "qmc"}},
+         "[round] sampler = qmc: round 1 began with random and keeps it",
+         "[round] sampler = qmc: for the next round, --rounds 2",
+         "[round] sampler = qmc from round 2 on; round 1 had random"),
+        ({"round": {"pruner": "median"}},
+         "[round] pruner = median(startup_trials=5, warmup_epochs=5, interval=1): round 1 began "
+         "with none and keeps it",
+         "interval=1): for the next round, --rounds 2",
+         "interval=1) from round 2 on; round 1 had none"),
+        ({"round": {"parallel": 2}},
+         "[round] parallel = 2: round 1 began with 4 and keeps it",
+         "[round] parallel = 2: for the next round", "[round] parallel = 2 from round 2 on"),
+        ({"round": {"trials": 20}},
+         "[round] trials = 20: round 1 goes on to 20; it began with 12",
+         "[round] trials = 20: for the next round, --rounds 2",
+         "[round] trials = 20 from round 2 on; round 1 had 12"),
+        ({"search_space": {"learning_rate": {"low": 0.01, "high": 1.0, "log": True},
+                           "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True}}},
+         "[search_space] learning_rate = 0.01 to 1: round 1 began with 0.0001 to 10 and keeps it",
+         "[search_space] learning_rate = 0.01 to 1: for the next round, --rounds 2", None),
+    ],
+)
+def test_an_edit_is_taken_or_kept_for_later_and_said(
+    make_study: Make, changes: dict[str, Any], while_open: str, for_later: str,
+    at_the_next: str | None,
+) -> None:
+    before, now = read(make_study()), read(make_study(**changes))
+    for ended, goal, expected in (
+        (False, 1, while_open), (True, 1, for_later), (True, 2, at_the_next),
+    ):
+        lines = edits(now, [begun(before, ended)], goal)
+        assert len(lines) == (expected is not None)
+        assert all(expected in line for line in lines if expected is not None)
+        assert edits(before, [begun(before, ended)], goal) == []
+
+
+def test_points_to_start_with_come_too_late_once_round_1_began(make_study: Make) -> None:
+    file = make_study()
+    before = read(file)
+    file.write_text(file.read_text() + "[[start]]\nlearning_rate = 0.1\n")
+    (line,) = edits(read(file), [begun(before, False)], 1)
+    assert line.startswith("[[start]]: ")
+    older = begun(before, False)
+    settings = {k: v for k, v in older.settings.items() if k != "start"}
+    assert edits(read(file), [replace(older, settings=settings)], 1) == []  # it does not say
+
+
+@pytest.mark.parametrize("edit", ["pruner", "sampler", "parallel", "start"])
+def test_a_round_goes_on_as_it_began_whatever_is_edited(
+    edit: str, make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"trials": 20, "sampler": "tpe", "parallel": 2}
+    hpo("run", make_study("whole", round=settings), "--inline")
+    with pytest.raises(click.Abort):
+        hpo("run", make_study("toy", objective="toy:stopping", round=settings,
+                              fixed={"folder": str(folder)}), "--inline")
+    (folder / "go").touch()
+    changed: dict[str, Any] = {
+        "pruner": {"pruner": {"name": "median", "startup_trials": 1, "warmup_epochs": 0}},
+        "sampler": {"sampler": "random"}, "parallel": {"parallel": 7}, "start": {},
+    }[edit]
+    file = make_study("toy", objective="toy:stopping", round={**settings, **changed},
+                      fixed={"folder": str(folder)})
+    if edit == "start":
+        file.write_text(file.read_text() + 20 * "[[start]]\nlearning_rate = 0.1\n")
+    capsys.readouterr()
+    hpo("run", file, "--inline")
+    assert "round 1" in capsys.readouterr().out.splitlines()[0]
+    rows = table()
+    assert len(rows) == 20
+    assert {row["state"] for row in rows} == {"complete"}
+    for row, expected in zip(rows, table("whole"), strict=True):
+        assert row == expected
+
+
+def test_limits_and_choices_move_from_round_to_round(make_study: Make, folder: Path) -> None:
+    """A range with limits came back from the record with a list where the file has a tuple."""
+    (folder / "colors.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import math\n"
+        "@dataclass(frozen=True)\n"
+        "class Hyperparameters:\n"
+        "    rate: float = 0.1\n"
+        "    color: str = 'red'\n"
+        "    shape: tuple[int, ...] = (1,)\n"
+        "def train(hyperparameters: Hyperparameters, *, seed):\n"
+        "    far = abs(math.log10(hyperparameters.rate) + 1)\n"
+        "    yield {'loss': far + 3.0 * (hyperparameters.color == 'red')}\n"
+        "train.metrics = ('loss',)\n"
+    )
+    file = make_study(
+        objective="colors:train", metric="loss", direction="minimize", rounds=2,
+        round={"trials": 40, "sampler": "random"},
+        search_space={
+            "rate": {"low": 1e-4, "high": 1e1, "log": True, "limits": [1e-6, 1e2]},
+            "color": {"choices": ["red", "blue", "green"]},
+            "shape": {"choices": [[1], [2, 3]]},
+        },
+    )
+    hpo("run", file, "--inline")
+    recorded = Tracking(f"sqlite:///{folder}/mlflow.db").read("toy")
+    assert recorded is not None
+    decisions = {move["name"]: move["decision"] for move in recorded.rounds[1].proposal}
+    assert decisions == {"rate": "taken", "color": "taken", "shape": "taken"}
+    space = recorded.rounds[1].search_space
+    assert "red" not in space["color"].choices  # type: ignore[union-attr]
+    assert 1e-4 < space["rate"].low < 0.1 < space["rate"].high < 1e1  # type: ignore[union-attr]
+
+
+def test_too_many_failures_are_too_many_the_second_time_as_well(
+    make_study: Make, folder: Path
+) -> None:
+    file = make_study(objective="toy:failing", fixed={"folder": str(folder)})
+    for _ in range(2):
+        with pytest.raises(HPOError, match="5 of 5 trials failed, the last with: RuntimeError"):
+            hpo("run", file, "--inline")
+    assert len(table()) == 5
+    file = make_study(objective="toy:failing", round={"max_failures": 12},
+                      fixed={"folder": str(folder)})
+    hpo("run", file, "--inline")
+    assert len(table()) == 12
+
+
+def test_what_changed_is_said_where_nothing_is_left_to_run(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hpo("run", make_study(), "--inline")
+    capsys.readouterr()
+    hpo("run", make_study(fixed={"epochs": 3}), "--inline")
+    assert "[fixed] changed since round 1; nothing runs with it" in capsys.readouterr().out
+
+
+def test_a_study_without_data_has_none(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study()
+    hpo("run", file, "--inline")
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    recorded = record.read("toy")
+    assert recorded is not None
+    assert recorded.rounds[0].settings["data"] == ""
+    run = record._client.get_run(recorded.rounds[0].run_id)
+    assert run.inputs.dataset_inputs == []
+    with pytest.raises(InputError, match="evaluate needs a table \\[data\\]"):
+        hpo("evaluate", file)
+    with pytest.raises(InputError, match="no rows to split"):
+        hpo("confirm", file, "--resplit", "--inline")
+    with pytest.raises(InputError, match="there is no table \\[data\\]"):
+        hpo("check", file, "--data")
