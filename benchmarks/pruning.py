@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)  # not this folder, whose trainer.py is another one
 
 from hpo import data, study, threads, workers  # noqa: E402
+from hpo.order import ResultsInOrder  # noqa: E402
 from hpo.pruning import (  # noqa: E402
     MedianPruner,
     PercentilePruner,
@@ -62,10 +63,11 @@ def pruned(
     results: list[TrialResult], pruner: Pruner | None, job: workers.Job
 ) -> list[TrialResult]:
     """Return the results as they are where `pruner` stops trials, decided in order of number."""
-    decided: list[TrialResult] = []
-    for result in results:
-        visible = decided[: max(len(decided) + 1 - PARALLEL, 0)]
-        cut = pruner.cut_offs(visible, job.metric, job.direction) if pruner else None
+    decided = ResultsInOrder(PARALLEL)
+    for number, result in enumerate(results, start=1):
+        assert decided.are_ready_for(number)
+        known = decided.known_to(number)
+        cut = pruner.cut_offs(known, job.metric, job.direction) if pruner else None
         kept = result
         for epoch in range(1, result.epochs + 1):
             so_far = result.metrics[:epoch]
@@ -74,8 +76,8 @@ def pruned(
                 value, at = read_value([m[job.metric] for m in so_far], "last", job.direction)
                 kept = TrialResult(result.trial, State.PRUNED, value, at, so_far)
                 break
-        decided.append(kept)
-    return decided
+        decided.add(kept)
+    return decided.all()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hpo.errors import HPOError
+from hpo.order import ResultsInOrder
 from hpo.outbox import Delivery
 from hpo.pruning import from_table as pruner_from
 from hpo.recorded import Recorded, Round
@@ -113,8 +114,7 @@ class Attempts:
 class RoundLoop:
     """The trials of one round: at most `parallel` at once, whose results count in order.
 
-    Trial n is proposed with the results of exactly the trials up to n - parallel (where sampler
-    or pruner learn from results), so that what is proposed never depends on timing.
+    Where sampler or pruner learn from results, a trial waits for those it knows (see `order`).
     """
 
     def __init__(
@@ -151,11 +151,9 @@ class RoundLoop:
         self._earlier = earlier
         self._ends = ends
         self.stopped = ""
-        self._results = {
-            r.trial.number: r
-            for r in (*recorded.results, *recorded.spent)
-            if r.trial.round == round_.number
-        }
+        self._results = ResultsInOrder(self._parallel, (
+            r for r in (*recorded.results, *recorded.spent) if r.trial.round == round_.number
+        ))
         self._spent = {r.trial.number for r in recorded.spent if r.trial.round == round_.number}
         begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
         self._attempts = Attempts(begun, delivery, workers, listener)
@@ -164,8 +162,8 @@ class RoundLoop:
 
     def run(self) -> list[TrialResult]:
         """Run what is missing; return all results in order of number."""
-        for number in sorted(self._results):
-            self._listener.trial_ended(self._results[number])
+        for result in self._results.all():
+            self._listener.trial_ended(result)
         self._stop_if_hopeless()  # which going on with the round would not change
         while True:
             while self._proposed < self._trials and self._may_propose():
@@ -175,30 +173,28 @@ class RoundLoop:
                     break
                 self._send(self._proposed + 1)
             if not self._attempts.running:
-                return [self._results[n] for n in sorted(self._results) if n <= self._trials]
-            result = self._attempts.next_result()
-            if result is not None:
-                self._results[result.trial.number] = compact(result, self._study.metric)
+                return [r for r in self._results.all() if r.trial.number <= self._trials]
+            ended = self._attempts.next_result()
+            if ended is not None:
+                self._results.add(compact(ended, self._study.metric))
                 self._stop_if_hopeless()
 
     def _may_propose(self) -> bool:
         if self._attempts.running >= self._parallel:
             return False
-        if not self._waits:
-            return True
-        last_needed = self._proposed + 1 - self._parallel
-        return all(n in self._results for n in range(self._told + 1, last_needed + 1))
+        return not self._waits or self._results.are_ready_for(self._proposed + 1)
 
     def _send(self, number: int) -> None:
         """Propose trial `number`, and hand it to the workers unless its result is known."""
         self._proposed = number
         if self._waits:
-            while self._told < number - self._parallel:
+            for result in self._results.known_to(number, after=self._told):
                 self._told += 1
-                self._sampler.tell(self._results[self._told])
+                self._sampler.tell(result)
         seed = trial_seed(self._study.seed, self._round.number, number)
-        if number in self._results:
-            self._sampler.replay(number, self._results[number].trial.hyperparameters)
+        known = self._results.get(number)
+        if known is not None:
+            self._sampler.replay(number, known.trial.hyperparameters)
             return
         if number <= len(self._start):
             hyperparameters = {**self._random.propose(number, seed), **self._start[number - 1]}
@@ -215,19 +211,18 @@ class RoundLoop:
             return f"the {self._study.budget.hours:g} hours of its budget are over"
         if not self._ends_by_results:
             return ""
-        visible = max(self._proposed + 1 - self._parallel, 0)
-        in_order = [self._results[n] for n in range(1, visible + 1) if n in self._results]
-        return budget_reached(self._study, [*self._earlier, *in_order])
+        known = self._results.known_to(self._proposed + 1)
+        return budget_reached(self._study, [*self._earlier, *known])
 
     def _cut_offs(self) -> CutOffs | None:
         if self._pruner is None:
             return None
-        visible = [self._results[n] for n in range(1, self._told + 1)]
-        return self._pruner.cut_offs(visible, self._study.metric, self._study.direction)
+        known = self._results.known_to(self._proposed)
+        return self._pruner.cut_offs(known, self._study.metric, self._study.direction)
 
     def _stop_if_hopeless(self) -> None:
         """Raise HPOError where too many trials failed; those deleted in MLflow do not count."""
-        ended = [r for n, r in self._results.items() if n not in self._spent]
+        ended = [r for r in self._results.all() if r.trial.number not in self._spent]
         failed = [r for r in ended if r.state is State.FAILED]
         if not failed:
             return

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
-    "hpo": """errors search_space trial surface threads process_state objective predictor
+    "hpo": """errors search_space trial order surface threads process_state objective predictor
         sources data samplers pruning study workers outbox narrowing confirmation ray_workers
         cluster ownership recorded run_format tracking record_process results comparability
         proposals round_loop drawing figures evaluation service terminal session cli""",

@@ -14,6 +14,7 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
+from hpo.order import ResultsInOrder
 from hpo.samplers import SAMPLERS, RoundPlan, Sampler
 from hpo.search_space import (
     CategoricalDistribution,
@@ -295,12 +296,13 @@ def window(
 ) -> tuple[dict[int, dict[str, Value]], list[TrialResult]]:
     """Run a round in simulated time, as the service does; return its proposals and results.
 
-    At most `parallel` trials run at once; the next one is proposed when the results of all up to
-    its number minus `parallel` are there, whatever else is. What is `known` does not run again;
-    at `stop_at` everything running is lost.
+    At most `parallel` trials run at once; the next one is proposed when the results it may know
+    are there, whatever else is. What is `known` does not run again; at `stop_at` everything
+    running is lost.
     """
     sampler: Sampler = SAMPLERS["tpe"](round_plan)
-    results = {r.trial.number: r for r in known}
+    ended = [*known]
+    results = ResultsInOrder(parallel, ended)
     proposals: dict[int, dict[str, Value]] = {}
     running: list[tuple[float, int]] = []
     proposed = told = 0
@@ -308,14 +310,15 @@ def window(
     while True:
         while proposed < round_plan.trials and len(running) < parallel:
             number = proposed + 1
-            if not all(n in results for n in range(1, number - parallel + 1)):
+            if not results.are_ready_for(number):
                 break
             proposed = number
-            while told < number - parallel:
+            for known_result in results.known_to(number, after=told):
                 told += 1
-                sampler.tell(results[told])
-            if number in results:
-                proposals[number] = dict(results[number].trial.hyperparameters)
+                sampler.tell(known_result)
+            earlier = results.get(number)
+            if earlier is not None:
+                proposals[number] = dict(earlier.trial.hyperparameters)
                 sampler.replay(number, proposals[number])
                 continue
             proposals[number] = sampler.propose(number, trial_seed(0, 1, number))
@@ -325,8 +328,9 @@ def window(
         now, number = heapq.heappop(running)
         if now > stop_at:
             break
-        results[number] = judged(number, proposals[number])
-    return proposals, list(results.values())
+        ended.append(judged(number, proposals[number]))
+        results.add(ended[-1])
+    return proposals, ended
 
 
 def lengths(seed: int) -> Callable[[int], float]:

@@ -1,0 +1,44 @@
+"""Which results a trial may know, so that what is proposed never depends on timing."""
+
+from collections.abc import Iterable
+
+from hpo.trial import TrialResult
+
+
+class ResultsInOrder:
+    """The results of a round, as its trials come to know them.
+
+    Trial n knows exactly the results of the trials numbered up to n - `parallel`. The others may
+    have ended as well: for trial n they are still running. So trial n has to wait for the results
+    it knows, and for none besides.
+    """
+
+    def __init__(self, parallel: int, results: Iterable[TrialResult] = ()) -> None:
+        self._parallel = parallel
+        self._by_number = {result.trial.number: result for result in results}
+        self._in_order: list[TrialResult] = []
+
+    def add(self, result: TrialResult) -> None:
+        """Take a result, in whatever order they come."""
+        self._by_number[result.trial.number] = result
+
+    def get(self, number: int) -> TrialResult | None:
+        """Return the result of a trial; None where it has not ended."""
+        return self._by_number.get(number)
+
+    def all(self) -> list[TrialResult]:
+        """Return every result there is, in order of number."""
+        return [self._by_number[number] for number in sorted(self._by_number)]
+
+    def are_ready_for(self, number: int) -> bool:
+        """Say whether the results that trial `number` knows are all there."""
+        while (following := self._by_number.get(len(self._in_order) + 1)) is not None:
+            self._in_order.append(following)
+        return len(self._in_order) >= number - self._parallel
+
+    def known_to(self, number: int, after: int = 0) -> list[TrialResult]:
+        """Return the results that trial `number` knows, but for the first `after` of them.
+
+        They have to be ready.
+        """
+        return self._in_order[after : max(number - self._parallel, 0)]
