@@ -579,8 +579,8 @@ def submit(
 ) -> None:
     """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
 
-    Returns at once. The study file travels, the data it names by a relative path and the module
-    of its objective; nothing else does.
+    Returns at once. The study file travels, the data it names by a relative path, the module of
+    its objective and what that imports from beside it; nothing else does.
     """
     from hpo.cluster import connect, pack
     from hpo.study import parse_range, read

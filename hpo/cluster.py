@@ -1,13 +1,11 @@
 """Sends a study to a Ray cluster as a job: exactly the files it needs, and nothing else."""
 
 import hashlib
-import importlib
 import logging
 import os
 import re
 import shlex
 import shutil
-import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo import objective_code
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
 
 MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
 STOP_SECONDS = 60.0  # that a cancelled study may take
-_INSTALLED = ("hpo", "trainer")  # top-level packages of the image that are not in site-packages
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -44,17 +42,24 @@ class Parcel:
 
 
 def pack(study: Study, also: Sequence[Path] = ()) -> Parcel:
-    """Return what a study needs: its file, the data it names, the module of its objective.
+    """Return what a study needs: its file, the data it names, the code of its objective.
 
     Data that is named by its whole path is taken to be on the cluster already, and so is a module
     that is installed. `also` are more files. Paths keep their relation to the study file.
 
-    Raises InputError where something is missing or all of it is too much.
+    Raises InputError where something is missing, where a symbolic link leads out of its place and
+    is not one of `also`, or where all of it is too much.
     """
     folder = study.path.absolute().parent
     chosen = {_lexical(study.path.absolute()): study.path}
+    named = {_lexical(given.absolute()) for given in also}
     for inside, file in (*_data_files(study, folder), *_code_files(study, folder)):
         chosen[_lexical(inside)] = file
+        if _leads_away(file, folder) and _lexical(file.absolute()) not in named:
+            raise InputError(
+                f"{study.path}: {file} is a symbolic link that leads to {file.resolve()}, and such "
+                f"a file is sent only where it is named: --with {shlex.quote(str(file))}"
+            )
     for given in also:
         if not given.is_file():
             raise InputError(f"--with {given}: no such file; name each file by itself")
@@ -228,21 +233,13 @@ def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
-    """Return the module of the objective, or its whole package, unless it is installed there."""
-    top = study.objective.name.partition(":")[0].partition(".")[0]
-    module = importlib.import_module(top)
-    if top in _INSTALLED:
+    """Return the files of the objective, unless they are installed there."""
+    if study.objective.name.partition(":")[0].partition(".")[0] in objective_code.OURS:
         return []
-    packages = [Path(package) for package in getattr(module, "__path__", ())]
-    if packages:
-        files = [(folder / top / f.relative_to(p), f) for p in packages
-                 for f in sorted(p.rglob("*.py"))]
-    else:
-        files = [(folder / f"{top}.py", Path(module.__file__ or ""))]
-    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
     return [
-        (inside, file) for inside, file in files
-        if not any(file.is_relative_to(library) for library in libraries)
+        (folder / place, file)
+        for place, file in objective_code.files(study.objective.name).items()
+        if not objective_code.is_installed(file)
     ]
 
 
@@ -255,6 +252,12 @@ def _variables(file: Path) -> dict[str, str]:
         raise InputError(f"{file}: cannot be read: {error}") from error
     pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def _leads_away(file: Path, folder: Path) -> bool:
+    """Say whether links lead from a file in or near the study's folder to somewhere else."""
+    near = os.path.commonpath([_lexical(folder), _lexical(file.absolute())])
+    return not file.resolve().is_relative_to(Path(near).resolve())
 
 
 def _lexical(path: Path) -> str:

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import confirmation, figures, predictor
+from hpo import confirmation, figures, objective_code, predictor
 from hpo.data import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
@@ -535,24 +535,20 @@ def _model_name(study: str) -> str:
 def _code(names: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
     """Copy the Python files that objective and loaders come from; return paths and requirements.
 
-    Of a package all modules are copied, and what is installed from elsewhere is required instead.
+    What is installed from elsewhere is required instead.
     """
-    paths, requirements = {}, {}
-    for top in {name.partition(":")[0].partition(".")[0] for name in names}:
-        module = sys.modules[top]
-        file = Path(module.__file__ or "")
+    paths, requirements = set(), {}
+    for name in names:
+        top = name.partition(":")[0].partition(".")[0]
+        file = Path(sys.modules[top].__file__ or "")
         distribution = next(iter(importlib.metadata.packages_distributions().get(top, ())), "hpo")
-        if {"site-packages", "dist-packages"} & set(file.parts) and distribution != "hpo":
+        if objective_code.is_installed(file) and distribution != "hpo":
             requirements[top] = _pinned(distribution)
-        elif hasattr(module, "__path__"):
-            for root in map(Path, module.__path__):
-                for source in root.rglob("*.py"):
-                    _copy(source, folder / top / source.relative_to(root))
-            paths[top] = str(folder / top)
-        else:
-            _copy(file, folder / file.name)
-            paths[top] = str(folder / file.name)
-    return sorted(paths.values()), sorted(requirements.values())
+            continue
+        for place, source in objective_code.files(name).items():
+            _copy(source, folder / place)
+            paths.add(str(folder / place.partition("/")[0]))
+    return sorted(paths), sorted(requirements.values())
 
 
 def _copy(source: Path, target: Path) -> None:

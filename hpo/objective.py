@@ -1,10 +1,7 @@
 """An objective trains with given hyperparameters and yields its metrics, epoch by epoch."""
 
-import ast
 import dataclasses
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -19,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import InputError
+from hpo.objective_code import Code, read_code
 from hpo.trial import EpochMetrics
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -84,19 +82,6 @@ class ObjectiveFunction(Protocol):
     ) -> Generator[EpochMetrics, None, Model | None]:
         """Train; equal arguments give equal metrics."""
         ...
-
-
-@dataclass(frozen=True)
-class Code:
-    """The code of an objective as it was imported: the digest of each file, and of all."""
-
-    digest: str
-    files: Mapping[str, str]
-
-    def differing(self, other: "Code") -> tuple[str, ...]:
-        """Return the names of the files that are not the same in both."""
-        names = sorted(self.files.keys() | other.files.keys())
-        return tuple(n for n in names if self.files.get(n) != other.files.get(n))
 
 
 @dataclass(frozen=True)
@@ -206,49 +191,6 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
                 "run the same command again"
             )
     return module, code
-
-
-def read_code(module_name: str) -> Code:
-    """Return the code of an objective's module as its files are now.
-
-    Covers every module of its package, or where it is one file that file and those beside it
-    that it imports. The digest has 16 hexadecimal digits.
-    """
-    spec = importlib.util.find_spec(module_name.partition(".")[0])
-    if spec is None:
-        return Code("", {})  # importing it says what is wrong
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = sorted(f for folder in folders for f in folder.rglob("*.py"))
-    if not files and spec.has_location and spec.origin is not None:
-        files = _with_imported(Path(spec.origin))
-    sums, by_name = hashlib.sha256(), {}
-    for file in files:
-        place = next((file.relative_to(f) for f in folders if file.is_relative_to(f)), file.name)
-        text = file.read_bytes()
-        sums.update(str(place).encode() + b"\0" + text + b"\0")
-        by_name[str(place)] = hashlib.sha256(text).hexdigest()[:16]
-    return Code(sums.hexdigest()[:16], by_name)
-
-
-def _with_imported(file: Path) -> list[Path]:
-    """Return a file and those in its folder that it imports, or that those import."""
-    found, unread = {file}, [file]
-    while unread:
-        try:
-            tree = ast.parse(unread.pop().read_bytes())
-        except SyntaxError:
-            continue  # a file that is not Python cannot be imported
-        names = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names.add(node.module.partition(".")[0])
-        beside = {file.with_name(f"{name}.py") for name in names}
-        new = {path for path in beside if path.is_file()} - found
-        found |= new
-        unread += sorted(new)
-    return sorted(found)
 
 
 def _hyperparameters(function: Any, name: str) -> Callable[..., Any]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import objective as objectives
-from hpo.objective import Code, Data, Model
+from hpo.objective import Data, Model
+from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
 from hpo.search_space import Value
 from hpo.trial import (

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from hpo.errors import InputError
-from hpo.objective import Objective, find, read_code
+from hpo.objective import Objective, find
+from hpo.objective_code import read_code
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.study import read
 
@@ -226,7 +227,7 @@ def test_what_is_not_given_from_outside_is_no_hyperparameter(
 
 def digest(objective: Objective) -> str:
     """Return the digest of the code of an objective as its files are now."""
-    return read_code(objective.name.partition(":")[0]).digest
+    return read_code(objective.name).digest
 
 
 def found(write: Write) -> Objective:

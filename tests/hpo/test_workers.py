@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from hpo import ray_workers
-from hpo.objective import Data, Part, read_code
+from hpo.objective import Data, Part
+from hpo.objective_code import read_code
 from hpo.process_state import HASH_SEED
 from hpo.ray_workers import RayWorkers
 from hpo.trial import CutOffs, State, Trial, TrialResult

@@ -1,0 +1,141 @@
+"""Which files make an objective, and their digest: for the record, the cluster and models alike."""
+
+import ast
+import hashlib
+import importlib.util
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+OURS = ("hpo", "trainer")  # wherever hpo is they are, too
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_IMPORTERS = ("import_module", "__import__")  # functions that take the name of a module
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of an objective: the digest of each file, by its place, and of all of them.
+
+    Each digest has 16 hexadecimal digits.
+    """
+
+    digest: str
+    files: Mapping[str, str]
+
+    def differing(self, other: "Code") -> tuple[str, ...]:
+        """Return the places of the files that are not the same in both."""
+        places = sorted(self.files.keys() | other.files.keys())
+        return tuple(p for p in places if self.files.get(p) != other.files.get(p))
+
+
+def read_code(name: str) -> Code:
+    """Return the code of an objective, "package.module:name", as its `files` are now."""
+    package = _folders(_top(name))
+    sums, by_place = hashlib.sha256(), {}
+    for place, file in sorted(files(name).items(), key=lambda item: item[1]):
+        inside = next((file.relative_to(f) for f in package if file.is_relative_to(f)), place)
+        text = file.read_bytes()
+        sums.update(str(inside).encode() + b"\0" + text + b"\0")
+        by_place[place] = hashlib.sha256(text).hexdigest()[:16]
+    return Code(sums.hexdigest()[:16], by_place)
+
+
+def files(name: str) -> dict[str, Path]:
+    """Return the Python files that make an objective or a loader, "package.module:name".
+
+    They are by their place below the folder they are imported from, such as "mine.py" or
+    "parts/layers.py": the module, or all modules of its package, and likewise whatever these
+    import from beside it, anywhere in them. What is installed brings no others along, and
+    nothing brings hpo or trainer. Nothing is imported.
+    """
+    top = _top(name)
+    folders = _folders(top)
+    spec = _spec(top)
+    module_file = Path(spec.origin if spec and spec.has_location and spec.origin else "")
+    roots = [folder.parent for folder in folders] or [module_file.parent]
+    if folders:
+        found = {file: _place(file, root) for root, folder in zip(roots, folders, strict=True)
+                 for file in _modules(folder)}
+    else:
+        found = {module_file: module_file.name} if module_file.is_file() else {}
+    unread = list(found)
+    if top in OURS or any(is_installed(root) for root in roots):
+        unread = []
+    known = {top, *OURS}
+    while unread:
+        for imported in sorted(set(_imported(unread.pop())) - known):
+            known.add(imported)
+            for root in roots:
+                beside = _beside(root, imported)
+                found |= {file: _place(file, root) for file in beside}
+                unread += beside
+    return {place: file for file, place in found.items()}
+
+
+def is_installed(path: Path) -> bool:
+    """Say whether a file or folder is one of Python's library, or of packages installed there."""
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(
+        path.is_relative_to(library) for library in _LIBRARIES
+    )
+
+
+def _top(name: str) -> str:
+    return name.partition(":")[0].partition(".")[0]
+
+
+def _folders(top: str) -> list[Path]:
+    """Return the folders of a package, of which one without __init__ may have many."""
+    return [Path(folder) for folder in _search_locations(top)]
+
+
+def _place(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _modules(folder: Path) -> list[Path]:
+    """Return all modules of a package, but not what a broken link names."""
+    return sorted(file for file in folder.rglob("*.py") if file.is_file())
+
+
+def _beside(root: Path, name: str) -> list[Path]:
+    """Return the files of the module or package `name` in a folder, as Python would find it."""
+    package, module = root / name, root / f"{name}.py"
+    if (package / "__init__.py").is_file():
+        return _modules(package)
+    if module.is_file():
+        return [module]
+    if package.is_dir() and str(package) in _search_locations(name):
+        return _modules(package)
+    return []
+
+
+def _search_locations(name: str) -> Sequence[str]:
+    """Return where a package without __init__ lies: anything else of its name goes before it."""
+    spec = _spec(name)
+    return list(spec.submodule_search_locations or ()) if spec else ()
+
+
+def _spec(top: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield the top-level name of everything that a file imports, in functions as well."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # a file that is not Python cannot be imported
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name.partition(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module.partition(".")[0]
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called),
+                          args=[ast.Constant(value=str(module)), *_]) if called in _IMPORTERS:
+                yield module.partition(".")[0]
