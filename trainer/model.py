@@ -2,15 +2,19 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.arrays import Array
+from trainer.layers.layer import Layer
 from trainer.losses import LOSSES
 from trainer.networks import LAYERS, Network
+
+_ARRAYS = ("architecture", "values")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +36,16 @@ class Model:
             return LOSSES[self.loss].predictions(outputs).astype(np.float32, copy=False)
 
     def save(self, path: Path) -> None:
-        """Write the model to one .npz file: no pickle, the architecture as JSON."""
-        layers = [
-            {"layer": name, **dataclasses.asdict(layer)}
-            for layer in self.network.layers
-            for name, kind in LAYERS.items()
-            if type(layer) is kind
-        ]
+        """Write the model to one .npz file: no pickle, the architecture as JSON.
+
+        Raises ValueError for a layer that is none of LAYERS, since `load` would not know it.
+        """
         architecture = {
             "input_shape": self.network.shapes[0],
-            "layers": layers,
+            "layers": [
+                {"layer": _name(layer, path), **dataclasses.asdict(layer)}
+                for layer in self.network.layers
+            ],
             "loss": self.loss,
         }
         with Path(path).open("wb") as file:
@@ -51,13 +55,78 @@ class Model:
 def load(path: Path) -> Model:
     """Return the model that `save` wrote; it predicts the same, bit for bit.
 
-    Raises ValueError where the file holds no model.
+    Raises ValueError, one line with the file and what is wrong in it, where it holds no model.
     """
-    with np.load(path, allow_pickle=False) as file:
-        if set(file.files) != {"architecture", "values"}:
-            raise ValueError(f"{path} holds no model")
-        architecture, values = json.loads(str(file["architecture"])), file["values"]
-    layers = [LAYERS[layer.pop("layer")](**layer) for layer in architecture["layers"]]
-    network = Network(layers, tuple(architecture["input_shape"]), values.dtype)
+    arrays = _arrays(path)
+    if missing := [name for name in _ARRAYS if name not in arrays]:
+        raise ValueError(f"{path} holds no model: no array {_listed(missing)}")
+    if unknown := [name for name in arrays if name not in _ARRAYS]:
+        raise ValueError(f"{path} holds no model: an unknown array {_listed(unknown)}")
+    values = arrays["values"]
+    if values.dtype not in (np.float32, np.float64):
+        raise ValueError(f"{path} holds no model: its values are {values.dtype}, not float32")
+    try:
+        architecture = json.loads(str(arrays["architecture"]))
+        described, shape = architecture["layers"], tuple(architecture["input_shape"])
+        loss = architecture["loss"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path} holds no model: its architecture cannot be read ({_reason(error)})"
+        ) from error
+    if loss not in LOSSES:
+        raise ValueError(f"{path}: unknown loss {loss!r}; there are: {_listed(LOSSES)}")
+    layers = [_layer(layer, f"{path}: layer {i}") for i, layer in enumerate(described, start=1)]
+    try:
+        network = Network(layers, shape, values.dtype)
+    except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"{path}: its layers make no network ({_reason(error)})") from error
+    if values.shape != network.values.shape:
+        raise ValueError(
+            f"{path}: its layers have {network.values.size} values, and the file has an array of "
+            f"the shape {values.shape}"
+        )
     network.values[...] = values
-    return Model(network, architecture["loss"])
+    return Model(network, loss)
+
+
+def _name(layer: Layer, path: Path) -> str:
+    """Return the name that `load` knows a layer by."""
+    for name, kind in LAYERS.items():
+        if type(layer) is kind:
+            return name
+    raise ValueError(
+        f"{path}: the layer {type(layer).__name__} cannot be kept in a file; those that can are: "
+        f"{_listed(LAYERS)}"
+    )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except OSError:
+        raise  # it says which file, and why it cannot be read
+    except Exception as error:  # of NumPy and zipfile, which raise many for a file that is none
+        raise ValueError(f"{path} holds no model ({_reason(error)})") from error
+
+
+def _layer(described: Any, where: str) -> Layer:
+    """Return a layer from what `save` wrote of it."""
+    if not isinstance(described, dict) or "layer" not in described:
+        raise ValueError(f"{where} has no name")
+    fields = dict(described)
+    name = fields.pop("layer")
+    if name not in LAYERS:
+        raise ValueError(f"{where}: unknown layer {name!r}; there are: {_listed(LAYERS)}")
+    try:
+        return LAYERS[name](**fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}, {name}: {_reason(error)}") from error
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,3 +1,6 @@
+import json
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -72,3 +75,72 @@ def test_a_model_file_with_a_pickle_is_refused(tmp_path):
     np.savez(tmp_path / "bad.npz", architecture="{}", values=np.array([object()]))
     with pytest.raises(ValueError, match="allow_pickle"):
         load(tmp_path / "bad.npz")
+
+
+@dataclass(frozen=True)
+class Doubling(Dense):
+    """A layer that is not one of the trainer's."""
+
+
+def test_a_layer_that_cannot_come_back_is_not_dropped_in_silence(tmp_path):
+    network = Network([Dense(3), ReLU(), Doubling(3)], (2,))
+    with pytest.raises(ValueError, match=r"model\.npz: the layer Doubling cannot be kept"):
+        Model(network, "squared_error").save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def changed(architecture, **changes):
+    return json.dumps({**architecture, **changes})
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda a, v: {"values": v}, "holds no model: no array 'architecture'"),
+    (lambda a, v: {"architecture": json.dumps(a), "values": v, "more": v}, "unknown array 'more'"),
+    (lambda a, v: {"architecture": "{", "values": v}, "its architecture cannot be read"),
+    (lambda a, v: {"architecture": "3", "values": v}, "its architecture cannot be read"),
+    (lambda a, v: {"architecture": "{}", "values": v}, "cannot be read .*'layers'"),
+    (lambda a, v: {"architecture": changed(a, loss="x"), "values": v}, "unknown loss 'x'"),
+    (lambda a, v: {"architecture": changed(a, layers=[*a["layers"], {"layer": "gelu"}]),
+                   "values": v}, "layer 3: unknown layer 'gelu'; there are: 'dense', "),
+    (lambda a, v: {"architecture": changed(a, layers=[{"units": 3}]), "values": v},
+     "layer 1 has no name"),
+    (lambda a, v: {"architecture": changed(a, layers=["dense"]), "values": v},
+     "layer 1 has no name"),
+    (lambda a, v: {"architecture": changed(a, layers=[{"layer": "dense", "width": 3}]),
+                   "values": v}, "layer 1, dense: TypeError: .*width"),
+    (lambda a, v: {"architecture": changed(a, layers=[
+        {"layer": "dense", "units": 1, "initializer": "x"}]), "values": v}, "make no network"),
+    (lambda a, v: {"architecture": changed(a, input_shape=[2, 2]), "values": v},
+     "make no network .*a dense layer takes flat rows"),
+    (lambda a, v: {"architecture": json.dumps(a), "values": v[:-1]},
+     r"its layers have 5 values, and the file has an array of the shape \(4,\)"),
+    (lambda a, v: {"architecture": json.dumps(a), "values": v[:1]}, "shape"),
+    (lambda a, v: {"architecture": json.dumps(a), "values": np.float32(1)}, "shape"),
+    (lambda a, v: {"architecture": json.dumps(a), "values": np.ones(5, int)}, "are int64, not"),
+])  # fmt: skip
+def test_a_file_that_holds_no_whole_model_is_told_in_one_line(tmp_path, change, message):
+    layers = [{"layer": "dense", "units": 1}, {"layer": "dense", "units": 1}]
+    architecture = {"input_shape": [2], "loss": "squared_error", "layers": layers}
+    path = tmp_path / "model.npz"
+    np.savez(path, architecture=json.dumps(architecture), values=np.ones(5, np.float32))
+    assert load(path).predict(np.ones((1, 2), np.float32)).tolist() == [[4.0]]
+    np.savez(path, **change(architecture, np.ones(5, np.float32)))
+    with pytest.raises(ValueError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_bytes_that_are_no_arrays_hold_no_model(model, tmp_path):
+    path = tmp_path / "model.npz"
+    model.save(path)
+    whole = path.read_bytes()
+    np.save(tmp_path / "one.npy", np.ones(3))
+    one = (tmp_path / "one.npy").read_bytes()
+    for broken in (b"", b"text", one, whole[:100], whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match="holds no model") as caught:
+            load(path)
+        assert str(path) in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.npz")
