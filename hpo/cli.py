@@ -7,16 +7,20 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
 from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
+from hpo.passwords import without_password, without_passwords_of
 from hpo.session import (
     absolute,
     draw,
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECORD = "sqlite:///mlflow.db"
 TRAIN_HERE = {"--inline", "evaluate"}  # what trains in this process
+FIRST_PORT = 5000  # of the UI
 
 tracking_uri = click.option(
     "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
@@ -388,7 +393,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     console = _console()
     for part in evaluation_tables(result):
         console.print(part)
-    uri = shlex.quote(absolute(tracking_uri))
+    uri = shlex.quote(without_password(absolute(tracking_uri)))
     click.echo(
         f"\nnext: hpo predict {shlex.quote(name)} rows.csv   predictions for rows of your own\n"
         f"      hpo ui   the run \"evaluation\" has confusion matrix and model\n"
@@ -510,39 +515,92 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
 
 @hpo.command()
 @click.argument("study", required=False)
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535),
+              help=f"Where it listens.  [the first free one from {FIRST_PORT} on]")
 @tracking_uri
-def ui(study: str | None, port: int, tracking_uri: str) -> None:
+def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     """Serve the MLflow UI on the record, to this machine only, until Ctrl-C.
 
-    With STUDY also print the address of its trials.
+    Its address is printed once it answers, and with STUDY also that of its trials.
     """
-    from hpo.tracking import page, without_password
+    from hpo.tracking import page
 
     uri = absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):
         click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
         return
     require_file(uri)
-    click.echo(f"MLflow UI, Ctrl-C ends it:\n  {page(f'http://127.0.0.1:{port}')}")
+    addresses: list[tuple[str | None, str]] = [(None, "")]
     if study is not None:
         name, recorded = read_recorded(study, tracking_uri)
-        click.echo(f"  {page(f'http://127.0.0.1:{port}', recorded.experiment_id)}  ({name})")
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-                   "MLFLOW_DISABLE_TELEMETRY": "true"}
-    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
-              "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        addresses.append((recorded.experiment_id, f"  ({name})"))
+    port = _free_port(port)
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # on its command line everybody could read a password
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }
+    server = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1",
+              "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     stop_on_termination()
-    process = subprocess.Popen(server, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        server, env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    up = threading.Event()
+    errors = threading.Thread(target=_pass_on, args=(process.stderr, up), daemon=True)
+    errors.start()
     try:
+        if _answers(port, process):
+            up.set()
+            click.echo("MLflow UI, Ctrl-C ends it:")
+            for experiment, about in addresses:
+                click.echo(f"  {page(f'http://127.0.0.1:{port}', experiment)}{about}")
         code = process.wait()
+        errors.join()
     except KeyboardInterrupt:
         return
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
     if code:
-        raise HPOError(f"the MLflow server ended with code {code}; is port {port} taken?")
+        raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
+
+
+def _pass_on(lines: IO[bytes], up: threading.Event) -> None:
+    """Pass on what a server complains of; what it says as it starts only where it does not."""
+    held = []
+    for line in lines:
+        if up.is_set():
+            click.echo(line, err=True, nl=False)
+        else:
+            held.append(line)
+    if not up.is_set():
+        click.echo(b"".join(held), err=True, nl=False)
+
+
+def _free_port(port: int | None) -> int:
+    """Return the port to listen at: the one that was asked for, or the first one that is free."""
+    asked = range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]
+    for number in asked:
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", number)).close()
+            return number
+    if port is None:
+        raise InputError(f"the ports {asked[0]} to {asked[-1]} are taken; name another by --port")
+    raise InputError(f"the port {port} is taken; name another, or none for the first free one")
+
+
+def _answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until a server listens; return False where it ended instead."""
+    while server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.1)
+    return False
 
 
 def _cluster_options(command: Any) -> Any:
@@ -645,7 +703,8 @@ def _spent(recorded: "Recorded") -> str:
 
 
 def _complain(error: HPOError) -> None:
-    click.echo(f"hpo: {' '.join(str(error).split())}", err=True)
+    given = [*sys.argv, os.environ.get("MLFLOW_TRACKING_URI", "")]
+    click.echo(f"hpo: {without_passwords_of(given, ' '.join(str(error).split()))}", err=True)
 
 
 def _console() -> "Console":
@@ -681,5 +740,5 @@ def _finish(
     console.print(_escaped(
         f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
         f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
-        f"      hpo ui {file}   browse the trials on http://127.0.0.1:5000"
+        f"      hpo ui {file}   browse the trials in MLflow's UI"
     ))

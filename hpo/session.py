@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.errors import INTERRUPTED, HPOError, InputError
+from hpo.passwords import without_password
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -288,4 +289,4 @@ def _outbox_path(uri: str, study: str) -> Path:
 
 
 def _command_line() -> str:
-    return shlex.join(["hpo", *sys.argv[1:]])
+    return shlex.join(["hpo", *map(without_password, sys.argv[1:])])

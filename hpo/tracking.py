@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.ownership import Owner
+from hpo.passwords import without_password
 from hpo.recorded import Look, Recorded, Round
 from hpo.run_format import (
     LOOK,
@@ -687,11 +688,6 @@ def page(server: str, experiment_id: str | None = None) -> str:
         f"{server}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
     )
-
-
-def without_password(address: str) -> str:
-    """Return an address without the password in it."""
-    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", address)
 
 
 def _check_reachable(uri: str) -> None:

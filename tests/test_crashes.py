@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
 from tests.ports import free_ports, listens
@@ -232,11 +234,44 @@ def test_terminated_it_stops_cleanly_and_goes_on(
 def test_the_ui_ends_with_its_command(folder: Path, ending: signal.Signals) -> None:
     (port,) = free_ports(1)
     process = start("ui", "--port", port)
-    wait_for(lambda: listens(port))
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    assert lines[0] == "MLflow UI, Ctrl-C ends it:\n"
+    assert f"http://127.0.0.1:{port}/#/experiments" in lines[1]
     process.send_signal(ending)
-    output, _ = process.communicate(timeout=30)
-    assert f"http://127.0.0.1:{port}/#/experiments" in output
+    rest, _ = process.communicate(timeout=30)
+    assert rest == ""  # the address is the last that it said
     wait_for(lambda: not listens(port), seconds=20)
+
+
+def test_the_ui_takes_the_first_free_port_and_serves_the_record_that_was_named(
+    folder: Path,
+) -> None:
+    (folder / "mlflow.db").rename(folder / "other.db")
+    MlflowClient("sqlite:///other.db").create_experiment("seen")
+    with contextlib.ExitStack() as stack:
+        for port in range(5000, 5003):
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        asked = start("ui", "--port", 5001, "--tracking-uri", "sqlite:///other.db")
+        output, _ = asked.communicate(timeout=60)
+        assert (asked.returncode, output) == (
+            2, "hpo: the port 5001 is taken; name another, or none for the first free one\n"
+        )
+        process = start("ui", "--tracking-uri", "sqlite:///other.db")
+        assert process.stdout is not None
+        process.stdout.readline()
+        found = re.search(r"(http://127\.0\.0\.1:(\d+))/#/experiments", process.stdout.readline())
+        assert found
+        assert int(found[2]) > 5002
+        asking = f"{found[1]}/api/2.0/mlflow/experiments/search?max_results=9"
+        with urllib.request.urlopen(asking, timeout=30) as answer:
+            names = {e["name"] for e in json.load(answer)["experiments"]}
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    assert names == {"Default", "seen"}
+    assert rest == ""
+    assert not (folder / "mlflow.db").exists()
 
 
 def test_a_second_service_is_refused(make_study: Make, folder: Path, tmp_path: Path) -> None:
