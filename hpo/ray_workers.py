@@ -3,7 +3,10 @@
 import contextlib
 import logging
 import os
+import secrets
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
+from hpo.ray_folder import RayFolder
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import (
     Event,
@@ -23,6 +27,7 @@ from hpo.workers import (
 )
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
+REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
@@ -30,6 +35,30 @@ _SETTINGS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+
+# Says "ok", or why no cluster answers. In a process of its own, since Ray's client ends the one
+# that it is in where there is no token, goes on trying for minutes, and writes to the terminal.
+_REACH = """
+import signal, socket, sys
+address, seconds = sys.argv[1:]
+try:
+    from ray._private import services
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+    from ray._raylet import GcsClient
+    signal.alarm(int(seconds))
+    client = address.startswith("ray://")
+    found = address[6:] if client else services.canonicalize_bootstrap_address(address)
+    host, _, port = found.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    if not client:
+        ensure_token_if_auth_enabled(None, create_token_if_missing=False)
+        GcsClient(address=found)
+    print("ok")
+except Exception as error:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    print(text.strip().splitlines()[0].split(". ")[0])
+"""
 
 
 class RayWorkers:
@@ -51,23 +80,20 @@ class RayWorkers:
             os.environ.setdefault(name, value)
         os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
         os.environ["PYTHONHASHSEED"] = HASH_SEED  # of the workers of a Ray that starts here
+        local = address is None or address == "local"
+        self._folder = RayFolder() if local else None
+        try:
+            if self._folder is None:
+                _connect(str(address))
+            else:
+                cpus = workers or max(os.cpu_count() or 1, job.threads)
+                _start_local(cpus, _size(data), self._folder)
+        except BaseException:
+            self._remove_folder()
+            raise
         import ray
 
         self._ray = ray
-        try:
-            if address is None:
-                _start_local(workers or max(os.cpu_count() or 1, job.threads), _size(data))
-            else:
-                ray.init(
-                    address, log_to_driver=False, logging_level=logging.ERROR,
-                    runtime_env={"env_vars": {"PYTHONHASHSEED": HASH_SEED}},
-                )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = address or "this machine"
-            raise InputError(
-                f"no Ray cluster answers at {where} ({_one_line(error)}); "
-                "check --ray-address and RAY_AUTH_TOKEN, or use --inline"
-            ) from error
         self.slots = max(1, int(_cluster_cpus()) // job.threads)
         self._job = ray.put(job)
         self._data = ray.put(data)
@@ -175,6 +201,12 @@ class RayWorkers:
             logging.getLogger(__name__).debug("cancelling: %s", error)
         self._running.clear()
         self._ray.shutdown()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
 
 def _cluster_cpus() -> float:
@@ -184,19 +216,59 @@ def _cluster_cpus() -> float:
     return resources.get("CPU", 0.0)
 
 
-def _start_local(workers: int, data_bytes: int) -> None:
+def _connect(address: str) -> None:
+    """Join a cluster; raise InputError where none answers soon, or where it refuses."""
+    command = [sys.executable, "-P", "-c", _REACH, address, str(REACH_SECONDS)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, encoding="utf-8", errors="replace",
+    ) as reaching:
+        import ray  # which takes as long over there
+
+        try:
+            answer = reaching.communicate()[0].strip()
+        finally:
+            reaching.kill()
+    try:
+        if answer != "ok":
+            raise ConnectionError(answer or f"no answer within {REACH_SECONDS} s")
+        ray.init(
+            address, log_to_driver=False, logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONHASHSEED": HASH_SEED}},
+        )
+    except Exception as error:  # of many kinds, whatever Ray meets
+        given = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") == address else "--ray-address"
+        raise InputError(
+            f"no Ray cluster answers at {address}, which {given} names ({_one_line(error)}); "
+            f"check {given} and RAY_AUTH_TOKEN, or use --inline"
+        ) from error
+
+
+def _start_local(workers: int, data_bytes: int, folder: RayFolder) -> None:
+    """Start a Ray on this machine; raise HPOError where it does not come up."""
+    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a Ray of its own
+    if not (os.environ.get(_TOKEN) or os.environ.get(_TOKEN_PATH)):
+        # One that is nowhere but in the environment of this process and its children: Ray would
+        # write one to the home directory, for all to read and for every Ray to come.
+        os.environ[_TOKEN] = secrets.token_hex(32)
     import ray
 
-    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a Ray of its own
-    with _fewer_processes():
-        ray.init(
-            "local",
-            num_cpus=workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES + data_bytes,
-        )
+    try:
+        with _fewer_processes():
+            ray.init(
+                "local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES + data_bytes,
+                _temp_dir=str(folder.path),
+            )
+    except Exception as error:  # of many kinds, whatever Ray meets
+        raise HPOError(
+            f"Ray cannot be started on this machine ({_one_line(error)}); make room for it, or "
+            "use --inline"
+        ) from error
 
 
 @contextlib.contextmanager

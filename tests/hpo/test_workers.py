@@ -338,7 +338,7 @@ import os, pathlib, ray
 from ray._private.node import Node
 from hpo import ray_workers
 before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
-ray_workers._start_local(1, 0)
+ray_workers._start_local(1, 0, ray_workers.RayFolder())
 assert before == (Node.start_monitor, Node.start_api_server, Node.start_log_monitor)
 print(ray.get(ray.remote(lambda: 6 * 7).remote()))
 for process in pathlib.Path("/proc").glob("[0-9]*"):
