@@ -265,8 +265,12 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
     if with_data:
         data = summary["data"]
         rows = ", ".join(f"{count} {part}" for part, count in data["rows"].items())
+        if data["left_out"]:
+            rows += f", {data['left_out']} left out"
         click.echo(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
                    f"inputs {'x'.join(map(str, data['shape']))}")
+        for note in data["notes"]:
+            click.echo(f"    {note}")
 
 
 @hpo.command()
@@ -376,6 +380,8 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
         )
     last = recorded.rounds[-1]
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
+        for note in split.description.notes:
+            listener.note(note)
         comparability.refuse_changes(parsed, last, asdict(split.description), listener.note)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
@@ -409,24 +415,27 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
               help="Write the predictions to this .csv file.  [printed]")
 @tracking_uri
 def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> None:
-    """Predict ROWS, a .csv or .parquet file, with the model that STUDY was evaluated with.
+    """Predict ROWS, a .csv, .tsv or .parquet file, with the model that STUDY was evaluated with.
 
     ROWS has the columns of the study's table, as they are there; others are left aside. Of images
     it has one column for each pixel. The result is a label and the probability of each class, or
     a value, for each row.
     """
     from hpo.evaluation import last_model
-    from hpo.sources import read_table
+    from hpo.tables import read_rows
 
     record = existing_record(tracking_uri)
     name, _ = find(record, study)
     model = last_model(record, name)
-    text = [column.name for column in model.preprocessing.columns if column.type == "text"]
-    table = read_table(rows, text)
+    table = read_rows(rows, model.preprocessing)
     try:
         predictions = model.predict(table)
+        filled = model.preprocessing.filled(table)
     except ValueError as error:
         raise InputError(f"{rows}: {error}") from error
+    for column, count in filled.items():
+        where = f"of column {column!r} " if column else ""
+        click.echo(f"{rows}: {count} missing values {where}filled as in training", err=True)
     _write_columns(predictions, output)
 
 

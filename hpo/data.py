@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import sources
+from hpo.files import fault
 from hpo.objective import Data, Part, Task
-from hpo.predictor import Preprocessing
-from hpo.sources import Source, fault, listed, quoted
+from hpo.predictor import Notation, Preprocessing, category, listed, quoted
+from hpo.sources import ColumnSettings, Impute, Source
 
 _CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs is needed
+_GROUPING = ("", ",", ".", " ", "'")  # what may separate groups of three digits
 _FEW = 20  # integers of at most so many distinct values can be classes
 
 
@@ -26,6 +28,11 @@ class DataSettings:
     `validation` is a share of the training rows; `test` of all rows, where the source brings
     no test set of its own; `rows` how many training rows to use, validation included. `scale`
     is "range" for images and "standard" for tables where it is None.
+
+    `missing` are marks of a missing value beside blank cells and "NA", "NaN", "null" and the like;
+    numbers are written with `decimal`, `thousands` and `units`; `categories` are columns of names,
+    whatever they look like. `impute` fills missing inputs with the median of the training part, or
+    leaves out the rows that have any; "median" takes the most frequent of what is no number.
     """
 
     source: str = "digits"
@@ -36,15 +43,45 @@ class DataSettings:
     task: Task | None = None
     rows: int | None = None
     scale: Literal["standard", "range", "none"] | None = None
+    missing: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    thousands: str = ""
+    units: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    impute: Impute | None = None
+
+    @property
+    def columns(self) -> ColumnSettings:
+        """What they say of columns; raises InputError where they contradict each other."""
+        if self.thousands not in _GROUPING:
+            one = ", ".join(map(repr, _GROUPING[1:]))
+            raise fault("thousands", f"{self.thousands!r} separates no groups; use one of {one}")
+        if self.thousands == self.decimal:
+            raise fault("thousands", f"{self.thousands!r} is the decimal mark; say decimal as well")
+        for unit in self.units:
+            if not unit.strip() or any(c.isdigit() or c in "+-.,()" for c in unit):
+                raise fault("units", f"{unit!r} is no unit; it has no digit, sign or bracket")
+        notation = Notation(self.missing, self.decimal, self.thousands, self.units)
+        return ColumnSettings(self.target, self.drop, self.categories, notation, self.impute)
 
 
 @dataclass(frozen=True)
+class Filled:
+    """How many values of a column were missing, in all parts, and what stands in for them."""
+
+    missing: int
+    value: float | str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Description:
     """What a record says of the data; `digest` changes with any value in any part.
 
-    `rows` counts the rows of "training", "validation" and "test"; `shape` is that of one row's
-    inputs, `features` the names of a table's columns after one-hot; `classes` gives for each
-    label its rows in these three parts.
+    `rows` counts the rows of "training", "validation" and "test", `left_out` those that are in
+    none since they lack a value; `filled` says by column how others were filled, and `notes` what
+    else was done that the file does not show. `shape` is that of one row's inputs, `features` the
+    names of a table's columns after one-hot; `classes` gives for each label its rows in these
+    three parts.
     """
 
     source: str
@@ -52,6 +89,9 @@ class Description:
     target: str | None
     scale: str
     rows: Mapping[str, int]
+    left_out: int = 0
+    filled: Mapping[str, Filled] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     shape: tuple[int, ...]
     features: tuple[str, ...]
     classes: Mapping[str, tuple[int, int, int]]
@@ -90,7 +130,7 @@ def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) ->
             raise fault(key, f"{share} is not a share between 0 and 1, such as 0.2")
     if settings.rows is not None and settings.rows < 2:
         raise fault("rows", f"{settings.rows} rows cannot be split in two; give a larger number")
-    source = sources.read(settings.source, folder, target=settings.target, drop=settings.drop)
+    source = sources.read(settings.source, folder, settings.columns)
     task = _task(source, settings.task)
     labels = [source.training.labels] + ([source.test.labels] if source.test else [])
     classes: tuple[str, ...] = ()
@@ -102,6 +142,11 @@ def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) ->
         settings, seed, repeat, len(labels[0]), codes, source, classes
     )
 
+    fill: tuple[float, ...] = ()
+    filled: dict[str, Filled] = {}
+    if settings.impute in ("median", "most_frequent"):
+        stand_ins = _fill(source, rows, settings.impute)
+        filled, fill = _filled(source, stand_ins), _collapsed(stand_ins)
     scale = settings.scale or ("range" if source.images else "standard")
     inputs = source.training.inputs
     shift, spread = _statistics(inputs, rows, scale, source)
@@ -125,6 +170,9 @@ def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) ->
         target=source.target,
         scale=scale,
         rows={name: len(part.targets) for name, part in parts.items()},
+        left_out=source.left_out,
+        filled=filled,
+        notes=(*source.notes, *_notes(source, settings, filled)),
         shape=training.inputs.shape[1:],
         features=source.features,
         classes=_counts(classes, training, validation, test),
@@ -133,7 +181,7 @@ def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) ->
     )
     preprocessing = Preprocessing(
         description.shape, source.columns, _collapsed(shift), _collapsed(spread), classes,
-        source.target, target_mean, target_scale,
+        source.target, target_mean, target_scale, settings.columns.notation, fill,
     )
     data = Data(training, validation, task, classes, target_scale)
     return Split(data, test, description, preprocessing)
@@ -361,6 +409,90 @@ def _standardized(
             source.key, f"{source.labels} does not fit float32 once standardized; rescale it"
         )
     return list(scaled), mean, deviation
+
+
+def _fill(source: Source, rows: NDArray[np.intp], impute: Impute) -> NDArray[np.float64]:
+    """Return what stands in for a missing value of each input, by the training rows; fill them.
+
+    Of a column that is one-hot that is its most frequent category, of numbers their median or the
+    most frequent, and the smallest of several.
+    """
+    inputs = source.training.inputs
+    flat = inputs.reshape(len(inputs), -1)
+    fill = np.zeros(flat.shape[1])
+    for name, first, width in _spans(source, flat.shape[1]):
+        there = flat[rows, first : first + width]
+        there = there[~np.isnan(there[:, 0])]
+        if not len(there):
+            raise fault(
+                "impute",
+                f"{name} has no value in the training part that could fill others; add rows that "
+                "have one, or leave it out",
+            )
+        if source.indicators is not None and source.indicators[first]:
+            fill[first + int(there.sum(axis=0).argmax())] = 1.0
+        elif impute == "median":
+            fill[first] = np.median(there[:, 0].astype(np.float64))
+        else:
+            kinds, counts = np.unique(there[:, 0], return_counts=True)
+            fill[first] = kinds[counts.argmax()]
+    return fill
+
+
+def _spans(source: Source, number: int) -> list[tuple[str, int, int]]:
+    """Return of each column its name, its first input, and how many inputs it has."""
+    if not source.columns:
+        return [(f"input {index + 1}", index, 1) for index in range(number)]
+    spans, first = [], 0
+    for column in source.columns:
+        width = 1 if column.categories is None else len(column.categories)
+        spans.append((column.name, first, width))
+        first += width
+    return spans
+
+
+def _filled(source: Source, fill: NDArray[np.float64]) -> dict[str, Filled]:
+    """Fill all that is missing, in place; return how much of each column that was."""
+    parts = [source.training.inputs] + ([source.test.inputs] if source.test else [])
+    missing = np.zeros(len(fill), np.int64)
+    for inputs in parts:
+        if inputs.dtype.kind != "f":
+            continue
+        for start in range(0, len(inputs), _CHUNK):
+            chunk = inputs[start : start + _CHUNK]
+            empty = np.isnan(chunk)
+            missing += empty.reshape(len(chunk), -1).sum(axis=0)
+            np.copyto(chunk, fill.reshape(inputs.shape[1:]), where=empty, casting="same_kind")
+    filled = {}
+    for index, (name, first, width) in enumerate(_spans(source, len(fill))):
+        if count := int(missing[first]):
+            categories = source.columns[index].categories if source.columns else None
+            value = float(fill[first])
+            chosen = int(fill[first : first + width].argmax())
+            filled[name] = Filled(count, categories[chosen] if categories else value)
+    return filled
+
+
+def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled]) -> list[str]:
+    """Say how many rows were left out, and what was filled with what."""
+    notes = []
+    if source.left_out:
+        notes.append(
+            f'{source.left_out} rows of {settings.source!r} are left out (impute = "drop_rows"): '
+            "they lack a value"
+        )
+    if filled:
+        each = [
+            f"{quoted(name)}: {one.missing} with "
+            + (quoted(one.value) if isinstance(one.value, str) else category(one.value))
+            for name, one in filled.items()
+        ]
+        more = f", … ({len(each)} columns in all)" if len(each) > _FEW else ""
+        notes.append(
+            f"missing values filled by the training part (impute = {settings.impute!r}): "
+            + ", ".join(each[:_FEW]) + more
+        )
+    return notes
 
 
 def _collapsed(numbers: NDArray[np.float64]) -> tuple[float, ...]:

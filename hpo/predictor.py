@@ -9,7 +9,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 ColumnType: TypeAlias = Literal["number", "text", "boolean"]
 
 _LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_GROUPS = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}  # what looks like such a separator
 _FILE = "predictor.json"
 _TARGETS = ("label", "target", "class")  # what a column beside those of an array may be called
 _SHOWN = 20  # names listed in an error
+_MISSING = "the value is missing, and the study has no impute to fill it; leave the row out"
 
 
 class Model(Protocol):
@@ -42,12 +46,96 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
+class Notation:
+    """How a table writes numbers, and what in it stands for a missing value.
+
+    `missing` are such marks; a blank cell always is missing. `thousands` separates groups of three
+    digits, where it is not empty. `units` may stand before or after a number and are left off.
+    """
+
+    missing: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str = ""
+    units: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether numbers are written as Python writes them."""
+        return self.decimal == "." and not self.thousands and not self.units
+
+    def number(self, text: str) -> float | None:
+        """Return the number that a cell holds, without its unit, or None where it holds none."""
+        return self.amount(text)[0]
+
+    def amount(self, text: str) -> tuple[float | None, str]:
+        """Return the number that a cell holds, or None, and its unit, or an empty text."""
+        text, unit = self._without_unit(text.strip().replace("\u2212", "-"))
+        if self._pattern.fullmatch(text):
+            digits = re.sub(self._group, "", text) if self.thousands else text
+            return float(digits.replace(self.decimal, ".")), unit
+        return (float(text) if _INFINITE.fullmatch(text) else None), unit
+
+    def is_missing(self, value: object) -> bool:
+        """Say whether a cell is empty, holds no number (NaN), or one of the marks."""
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            return True
+        if isinstance(value, (float, np.floating)) and math.isnan(value):
+            return True
+        if isinstance(value, str):
+            text = value.strip()
+            if not text or text in self._marks:
+                return True
+            return bool(self.missing_numbers) and self.number(text) in self.missing_numbers
+        if isinstance(value, (bool, np.bool_)) or not self.missing_numbers:
+            return False
+        return isinstance(value, (int, float, np.number)) and value in self.missing_numbers
+
+    @cached_property
+    def missing_numbers(self) -> frozenset[float]:
+        """The marks that are numbers, such as -999."""
+        numbers = (self.number(mark) for mark in self.missing)
+        return frozenset(number for number in numbers if number is not None)
+
+    @cached_property
+    def _marks(self) -> frozenset[str]:
+        return frozenset(mark.strip() for mark in self.missing)
+
+    @property
+    def _group(self) -> str:
+        return _GROUPS.get(self.thousands, re.escape(self.thousands))
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        point, whole = re.escape(self.decimal), "[0-9]+"
+        if self.thousands:
+            whole = rf"(?:[1-9][0-9]{{0,2}}(?:{self._group}[0-9]{{3}})+|[0-9]+)"
+        return re.compile(
+            rf"[+-]?(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
+        )
+
+    def _without_unit(self, text: str) -> tuple[str, str]:
+        """Return a cell without the unit before or after its number, and that unit."""
+        for unit in sorted(self.units, key=len, reverse=True):
+            if text.endswith(unit):
+                return text[: -len(unit)].rstrip(), unit
+            sign = text[:1] if text[:1] in ("+", "-") else ""
+            rest = text[len(sign) :].lstrip()
+            if rest.startswith(unit):
+                return sign + rest[len(unit) :].lstrip(), unit
+        return text, ""
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of a table. Where it has `categories`, each of them is an input, 0 or 1."""
+    """A column of a table. Where it has `categories`, each of them is an input, 0 or 1.
+
+    `unit` is the one that its numbers carry, where they do.
+    """
 
     name: str
     type: ColumnType = "number"
     categories: tuple[str, ...] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +145,9 @@ class Preprocessing:
     `shape` is that of one row's inputs. `columns` are those of a table, in order, and empty where
     rows are arrays. `shift` is subtracted and `scale` divides: one number for each input, or one
     for all. `classes` are the labels by index; the outputs of a regression times `target_scale`
-    plus `target_mean` are in the units of the source.
+    plus `target_mean` are in the units of the source. `notation` is how the source writes numbers.
+    `fill` stands in for missing values: one number for each input, or one for all, and none where
+    nothing may be missing.
     """
 
     shape: tuple[int, ...]
@@ -68,6 +158,8 @@ class Preprocessing:
     target: str | None = None
     target_mean: float = 0.0
     target_scale: float = 1.0
+    notation: Notation = field(default_factory=Notation)
+    fill: tuple[float, ...] = ()
 
     def transform(self, rows: Any) -> NDArray[np.float32]:
         """Return rows as inputs (rows, …), the same numbers as `hpo.data.load` makes of them.
@@ -80,12 +172,25 @@ class Preprocessing:
         if len(rows) == 0:
             raise ValueError("there are no rows")
         values = self._matrix(rows) if self.columns else self._array(rows)
+        if self.fill:
+            values = np.where(np.isnan(values), self._by_input(self.fill), values)
         shift, scale = (self._by_input(numbers) for numbers in (self.shift, self.scale))
         with np.errstate(over="ignore", under="ignore"):
             inputs = ((values - shift) / scale).astype(np.float32)
-        if row := _unusable_row(inputs):
+        if row := _first_row(~np.isfinite(inputs)):
             raise ValueError(f"row {row} does not fit float32 once scaled; is it in other units?")
         return inputs
+
+    def filled(self, rows: Any) -> dict[str, int]:
+        """Return how many values `transform` fills: by column of a table, of an array as ""."""
+        if not self.fill:
+            return {}
+        if not self.columns:
+            counts = {"": int(np.isnan(self._array(rows)).sum())}
+        else:
+            names = [column.name for column in self.columns]
+            counts = {name: sum(map(self.notation.is_missing, rows[name])) for name in names}
+        return {name: count for name, count in counts.items() if count}
 
     def predictions(self, outputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return columns: "label" (text) and "probability_…" of each class, or "value".
@@ -105,12 +210,11 @@ class Preprocessing:
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Preprocessing":
         """Return what `to_table` was given."""
-        columns = tuple(
-            Column(c["name"], c["type"], c["categories"] and tuple(c["categories"]))
-            for c in table["columns"]
-        )
-        tuples = {name: tuple(table[name]) for name in ("shape", "shift", "scale", "classes")}
-        return cls(**{**table, **tuples, "columns": columns})
+        # Models of earlier versions lack what has its default.
+        plain = _with_tuples(table)
+        plain["columns"] = tuple(Column(**_with_tuples(column)) for column in table["columns"])
+        plain["notation"] = Notation(**_with_tuples(table.get("notation", {})))
+        return cls(**plain)
 
     def _by_input(self, numbers: tuple[float, ...]) -> NDArray[np.float64]:
         """Return one number for each input, in their shape, or one for all."""
@@ -122,17 +226,16 @@ class Preprocessing:
             raise ValueError("the rows are no table; give a table with named columns")
         names = [str(name) for name in rows.columns]
         if missing := [c.name for c in self.columns if c.name not in names]:
-            raise ValueError(f"no column {_listed(missing)}; the columns are {_listed(names)}")
+            raise ValueError(f"no column {listed(missing)}; the columns are {listed(names)}")
         inputs: list[NDArray[Any]] = []
         for column in self.columns:
             values = np.asarray(rows[column.name])
             if values.ndim > 1:
                 raise ValueError(f"more than one column {column.name!r}")
             if column.categories is None:
-                inputs.append(_numbers(column.name, values))
+                inputs.append(self._numbers(column.name, values, column.unit))
             else:
-                codes = _codes(column, column.categories, values)
-                inputs.extend(codes == code for code in range(len(column.categories)))
+                inputs.extend(self._indicators(column, column.categories, values))
         matrix = np.empty((len(rows), len(inputs)))
         for index, values in enumerate(inputs):
             matrix[:, index] = values
@@ -148,7 +251,7 @@ class Preprocessing:
                 raise ValueError(f"{len(names)} columns; there must be {size}, one for each input")
             values = np.empty((len(rows), size))
             for index, name in enumerate(names):
-                values[:, index] = _numbers(str(name), np.asarray(rows[name]))
+                values[:, index] = self._numbers(str(name), np.asarray(rows[name]))
             return values.reshape(len(values), *self.shape)
         try:
             values = np.asarray(rows, np.float64)
@@ -160,9 +263,75 @@ class Preprocessing:
                 f"{', '.join(map(str, self.shape))})"
             )
         values = values.reshape(len(values), *self.shape)
-        if row := _unusable_row(values):
+        for number in self.notation.missing_numbers:
+            values = np.where(values == number, np.nan, values)
+        unusable = np.isinf(values) if self.fill else ~np.isfinite(values)
+        if row := _first_row(unusable):
             raise ValueError(f"row {row} has missing (NaN) or infinite values")
         return values
+
+    def _numbers(self, name: str, values: NDArray[Any], unit: str = "") -> NDArray[np.float64]:
+        """Return a column of numbers, NaN where one is missing and can be filled.
+
+        Raises ValueError for the first cell that is no number.
+        """
+        if values.dtype.kind in "iuf":
+            numbers = values.astype(np.float64)
+            for mark in self.notation.missing_numbers:
+                numbers[numbers == mark] = np.nan
+        else:
+            numbers = np.empty(len(values))
+            for row, value in enumerate(values, start=1):
+                numbers[row - 1] = self._number(name, row, value, unit)
+        if not self.fill and (row := _first_row(np.isnan(numbers))):
+            raise ValueError(f"column {name!r}, row {row}: {_MISSING}")
+        if row := _first_row(np.isinf(numbers)):
+            raise ValueError(f"column {name!r}, row {row}: the number is infinite")
+        return numbers
+
+    def _number(self, name: str, row: int, value: object, unit: str) -> float:
+        if self.notation.is_missing(value):
+            return math.nan
+        number, found = None, ""
+        if isinstance(value, str):
+            number, found = self.notation.amount(value)
+        elif not isinstance(value, (bool, np.bool_)):
+            try:
+                number = float(value)  # type: ignore[arg-type]
+            except (TypeError, ValueError, OverflowError):
+                number = None
+        if number is None:
+            raise ValueError(f"column {name!r}, row {row}: {quoted(value)} is no number")
+        if found not in ("", unit):
+            raise ValueError(
+                f"column {name!r}, row {row}: {quoted(value)} is in {found!r}, but the model was "
+                f"trained on {f'numbers in {unit!r}' if unit else 'plain numbers'}"
+            )
+        return number
+
+    def _indicators(
+        self, column: Column, categories: tuple[str, ...], values: NDArray[Any]
+    ) -> Iterable[NDArray[Any]]:
+        """Return for each category where it is, all NaN where a value is missing.
+
+        Raises ValueError for the first value that is neither.
+        """
+        known = {name: index for index, name in enumerate(categories)}
+        codes, missing = np.empty(len(values), np.intp), np.zeros(len(values), bool)
+        for row, value in enumerate(values, start=1):
+            name = category(value)
+            if column.type == "boolean":
+                name = name.strip().capitalize()
+            missing[row - 1] = name not in known and self.notation.is_missing(value)
+            if missing[row - 1] and not self.fill:
+                raise ValueError(f"column {column.name!r}, row {row}: {_MISSING}")
+            if name not in known and not missing[row - 1]:
+                raise ValueError(
+                    f"column {column.name!r}, row {row}: {quoted(value)} is none of the "
+                    f"categories {listed(categories)}"
+                )
+            codes[row - 1] = known.get(name, 0)
+        return (np.where(missing, np.nan, codes == code) for code in range(len(categories)))
 
 
 @dataclass(frozen=True)
@@ -213,47 +382,15 @@ def category(value: object) -> str:
     return str(value)
 
 
-def _numbers(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a column of numbers; raise ValueError for the first that is none."""
-    if values.dtype.kind in "iuf":
-        numbers = values.astype(np.float64)
-    else:
-        numbers = np.empty(len(values))
-        for row, value in enumerate(values, start=1):
-            try:
-                if isinstance(value, (bool, np.bool_)):
-                    raise TypeError
-                numbers[row - 1] = float(value)
-            except (TypeError, ValueError):
-                shown = _quoted(value)
-                raise ValueError(f"column {name!r}, row {row}: {shown} is no number") from None
-    if row := _unusable_row(numbers):
-        raise ValueError(f"column {name!r}, row {row}: the number is missing (NaN) or infinite")
-    return numbers
+def _first_row(marked: NDArray[np.bool_]) -> int:
+    """Return the number, from 1, of the first row with a marked value, or 0."""
+    rows = marked.any(axis=tuple(range(1, marked.ndim)))
+    return int(np.argmax(rows)) + 1 if rows.any() else 0
 
 
-def _codes(column: Column, categories: tuple[str, ...], values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of each value's category; raise ValueError for the first unknown."""
-    known = {name: index for index, name in enumerate(categories)}
-    codes = np.empty(len(values), np.intp)
-    for row, value in enumerate(values, start=1):
-        name = category(value)
-        if column.type == "boolean":
-            name = name.strip().capitalize()
-        if name not in known:
-            what = "a missing value" if value is None or value != value else _quoted(value)
-            raise ValueError(
-                f"column {column.name!r}, row {row}: {what} is none of the categories "
-                f"{_listed(categories)}"
-            )
-        codes[row - 1] = known[name]
-    return codes
-
-
-def _unusable_row(values: NDArray[Any]) -> int:
-    """Return the number, from 1, of the first row with a value that is not finite, or 0."""
-    usable = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    return 0 if usable.all() else int(np.argmin(usable)) + 1
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain values of JSON with tuples for their lists."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
 
 
 def _checked_loader(name: object) -> str:
@@ -269,12 +406,14 @@ def _member_file(folder: Path, number: int) -> Path:
     return folder / f"member-{number}.npz"
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """Return a name or a cell for an error message: short, and its oddities escaped."""
     text = str(value)
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
 
-def _listed(names: Iterable[object]) -> str:
+def listed(names: Iterable[object]) -> str:
+    """Return names for an error message, the first 20 of them."""
     every = list(names)
     more = f", … ({len(every)} in all)" if len(every) > _SHOWN else ""
-    return ", ".join(_quoted(name) for name in every[:_SHOWN]) + more
+    return ", ".join(quoted(name) for name in every[:_SHOWN]) + more

@@ -77,6 +77,8 @@ def open_session(
         record = _open_record(uri, outbox, inline, at_the_end)
         opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
         split = load_data(study)
+        for note in split.description.notes:
+            display.note(note)
         ready: list[Workers] = []
 
         def close_idle() -> None:

@@ -11,15 +11,16 @@ ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """errors passwords search_space trial order surface threads process_state objective_code
-        objective predictor sources data samplers pruning study workers outbox narrowing
-        confirmation ray_workers cluster ownership recorded run_format tracking record_process
-        results comparability proposals round_loop drawing figures evaluation service terminal
-        session cli""",
+        objective predictor files columns tables sources data samplers pruning study workers
+        outbox narrowing confirmation ray_folder ray_workers cluster ownership recorded
+        run_format tracking record_process results comparability proposals round_loop drawing
+        figures evaluation service terminal session cli""",
     "trainer": """arrays initializers losses regularizers metrics optimizers schedules
         layers networks training model objectives""",
 }
 FIRST, *LEAVES = ORDER["trainer"].split()[:7]
 THIRD_PARTY = {
+    "tables": {"charset_normalizer", "pandas", "pyarrow"},
     "sources": {"pandas", "sklearn"}, "surface": {"scipy"}, "samplers": {"optuna", "scipy"},
     "study": {"pydantic"}, "threads": {"threadpoolctl"}, "narrowing": {"scipy"},
     "ray_workers": {"ray"},

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from hpo.data import DataSettings, Split, load
 from hpo.predictor import Column, Predictor, Preprocessing
-from hpo.sources import read_table
+from hpo.tables import read_rows
 
 TABLE = Preprocessing(
     shape=(4,),
@@ -77,7 +77,7 @@ def test_a_table_becomes_what_the_trials_saw(tmp_path: Path, ending: str) -> Non
     preprocessing = split.preprocessing
     text = [column.name for column in preprocessing.columns if column.type == "text"]
     assert text == ["code"]
-    rows = read_table(path, text)
+    rows = read_rows(path, preprocessing)
     assert np.array_equal(np.unique(preprocessing.transform(rows), axis=0), all_rows(split))
     shuffled = rows[[*rows.columns[::-1]]].iloc[:1]  # "01" alone would be read as a number
     assert np.array_equal(preprocessing.transform(shuffled), preprocessing.transform(rows)[:1])
@@ -129,11 +129,12 @@ def test_categories_are_ones_and_labels_the_most_probable() -> None:
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"size": ["1", "abc"]}, "column 'size', row 2: 'abc' is no number"),
-    ({"size": [1, None]}, r"column 'size', row 2: the number is missing \(NaN\) or infinite"),
+    ({"size": [1, None]}, "column 'size', row 2: the value is missing, and the study has no"),
+    ({"size": [1, np.inf]}, "column 'size', row 2: the number is infinite"),
     ({"size": [True, False]}, "column 'size', row 1: 'True' is no number"),
     ({"size": [1e300, 1]}, "row 1 does not fit float32 once scaled; is it in other units?"),
     ({"color": ["red", "pink"]}, "column 'color', row 2: 'pink' is none of .* 'blue', 'red'"),
-    ({"color": [None, "red"]}, "column 'color', row 1: a missing value is none of"),
+    ({"color": [None, "red"]}, "column 'color', row 1: the value is missing, and the study has no"),
     ({"sold": [False, True]}, "column 'sold', row 1: 'False' is none of the categories 'True'"),
     ({"size": None, "sold": None}, "no column 'size', 'sold'; the columns are 'color'"),
 ])  # fmt: skip

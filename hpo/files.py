@@ -1,0 +1,126 @@
+"""Data files are unpacked as a stream, and never trusted with more memory than they are worth."""
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from hpo.errors import InputError
+from hpo.predictor import listed
+
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}  # by ending
+_ROOM = 64 << 20  # bytes that any file may unpack to
+# A packed byte rarely holds more than ten values of real data, but a thousand zeros. Each value
+# takes four bytes in the end, so that it is values that are counted.
+_MOST_VALUES = 32  # for each packed byte
+
+
+def fault(key: str, problem: str) -> InputError:
+    """Return the error of a key under [data], one line of printable text."""
+    line = " ".join(f"[data] {key}: {problem}".split())
+    return InputError("".join(c if c.isprintable() else "\ufffd" for c in line))
+
+
+def reason(error: BaseException) -> str:
+    """Return what somebody else's error says, which may hold a whole file."""
+    text = str(error)
+    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}"
+
+
+def most_unpacked(packed: int, value_size: int = 1) -> int:
+    """Return how many bytes may come out of so many, where a value takes `value_size` of them."""
+    return max(_ROOM, _MOST_VALUES * value_size * packed)
+
+
+def too_much(
+    where: str, promised: str, packed: int, way: str = "unpack it and name what comes out"
+) -> InputError:
+    """Return the error of a file that would unpack out of all proportion."""
+    return fault(
+        "source", f"{where} has {_size(packed)} that unpack to {promised}; if that is right, {way}"
+    )
+
+
+@contextlib.contextmanager
+def unpacked(path: Path, where: str, value_size: int = 1) -> Iterator[BinaryIO]:
+    """Open a file to be read once, compressed or not, as its ending says.
+
+    Raises InputError, also from a read, where it is not whole, or unpacks to more than
+    `most_unpacked`.
+    """
+    kind = COMPRESSIONS.get(path.suffix.lower())
+    with path.open("rb") as file:
+        if kind is None:
+            yield file
+            return
+        size = path.stat().st_size
+        stream = _Unpacked(file, kind, where, size, most_unpacked(size, value_size))
+        with io.BufferedReader(stream) as reader:
+            yield cast(BinaryIO, reader)
+
+
+class _Unpacked(io.RawIOBase):
+    """What comes out of a compressed file, with errors of ours."""
+
+    def __init__(self, file: BinaryIO, kind: str, where: str, packed: int, most: int) -> None:
+        self._kind, self._where, self._packed, self._most = kind, where, packed, most
+        self._count = 0
+        with self._errors():
+            self._inner = self._opened(file)
+
+    def _opened(self, file: BinaryIO) -> BinaryIO:
+        if self._kind == "gzip":
+            return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        if self._kind == "bzip2":
+            return cast(BinaryIO, bz2.BZ2File(file))
+        if self._kind == "xz":
+            return cast(BinaryIO, lzma.LZMAFile(file))
+        archive = zipfile.ZipFile(file)
+        inside = [
+            m for m in archive.infolist()
+            if not m.is_dir() and not m.filename.startswith("__MACOSX/")
+        ]
+        if len(inside) != 1:
+            held = f"these: {listed(m.filename for m in inside)}" if inside else "none"
+            raise fault(
+                "source", f"{self._where} has to hold one file, but holds {held}; unpack it, and "
+                "name the file that is meant",
+            )
+        if inside[0].file_size > self._most:
+            raise too_much(self._where, _size(inside[0].file_size), self._packed)
+        return cast(BinaryIO, archive.open(inside[0]))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        with self._errors():
+            content = self._inner.read(len(view))
+        self._count += len(content)
+        if self._count > self._most:
+            raise too_much(self._where, f"more than {_size(self._most)}", self._packed)
+        view[: len(content)] = content
+        return len(content)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:  # zlib.error, EOFError, OSError, NotImplementedError, …
+            raise fault(
+                "source",
+                f"{self._where} is no whole {self._kind} file ({reason(error)}); get it again",
+            ) from error
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count:,} bytes"
