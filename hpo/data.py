@@ -436,6 +436,8 @@ def _fill(source: Source, rows: NDArray[np.intp], impute: Impute) -> NDArray[np.
         else:
             kinds, counts = np.unique(there[:, 0], return_counts=True)
             fill[first] = kinds[counts.argmax()]
+    if inputs.dtype.kind == "f":  # the same value here as where rows are predicted
+        fill = fill.astype(inputs.dtype).astype(np.float64)
     return fill
 
 

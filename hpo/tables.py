@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENDINGS = ".csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet"
 _LINE = 1 << 20  # bytes of the line of names, at most
 _SAMPLE = 1 << 16  # bytes that tell an encoding
+_LIKELY = 3  # encodings that an error names
 _SEPARATORS = ",;\t|"
 _TEXT_VALUE = 2  # bytes that a value in a CSV file takes at least
 _NAMELESS = re.compile(r"Unnamed: \d+(\.\d+)*")  # so pandas names a column without a name
@@ -134,7 +135,7 @@ def _csv(path: Path, source: str, text: Sequence[str], notation: Notation) -> "p
     where = repr(source)
     with unpacked(path, where, _TEXT_VALUE) as file:
         first = _first_line(file)
-    if mark := re.fullmatch(rb'(?:\xef\xbb\xbf)?"?sep=(.)"?', first.strip(), re.IGNORECASE):
+    if mark := re.fullmatch(rb'(?:\xef\xbb\xbf)?"?sep=(.)"?', first.rstrip(b"\r\n"), re.I):
         raise fault(
             "source", f"{where} begins with a line for Excel, {mark[0]!r}; remove that line"
         )
@@ -217,8 +218,12 @@ def _are_values(names: Sequence[str]) -> bool:
     found = [number for number in numbers if number is not None]
     if not found or (len(found) == 1 < len(names) and found[0].is_integer()):
         return False
+    if len(found) == 1:
+        return True
     steps = np.diff(found)
-    return not (len(found) > 1 and (np.abs(steps - steps[0]) < 0.1 * abs(steps[0])).all())
+    if len(found) == 2:
+        return not (0 < steps[0] <= 10 and found[0].is_integer() and found[1].is_integer())
+    return not bool((np.abs(steps - steps[0]) < 0.1 * abs(steps[0])).all())
 
 
 def _no_utf8(path: Path, source: str) -> InputError:
@@ -247,27 +252,37 @@ def _no_utf8(path: Path, source: str) -> InputError:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         matches = charset_normalizer.from_bytes(sample, cp_isolation=known)
-    if b"\0" in sample or not matches:
+    if b"\0" in sample or not any(_encoding(match, sample)[1] for match in matches):
         return fault(
             "source",
             f"{where} in line {number}, and in no encoding that is known; save it as UTF-8",
         )
-    best = min(matches, key=lambda m: (m.chaos, -m.coherence, _rank(m)))
-    encoding = known[min(_rank(best), len(known) - 1)]
-    shown = quoted(first.decode(encoding, "replace").strip())
+    ranked = sorted((m.chaos, -m.coherence, *_encoding(m, sample)) for m in matches)
+    likely = [encoding for *_, encoding in ranked if encoding][:_LIKELY]
+    read = [
+        f"{encoding.upper()} ({_ENCODINGS[encoding]}), in which line {number} is "
+        f"{quoted(first.decode(encoding, 'replace').strip())}"
+        for encoding in likely
+    ]
     return fault(
         "source",
-        f"{where}: it seems to be {encoding.upper()} ({_ENCODINGS[encoding]}), in which line "
-        f"{number} is {shown}; {_conversion(encoding.upper())}",
+        f"{where}: it seems to be {', or '.join(read)}; {_conversion(likely[0].upper())}",
     )
 
 
-def _rank(match: Any) -> int:
-    """Return the place in _ENCODINGS of the first encoding that a match may be."""
+def _encoding(match: Any, sample: bytes) -> tuple[int, str]:
+    """Return the rank of the most usual encoding that a match may be, and its name."""
     known = list(_ENCODINGS)
-    return min(
-        (known.index(e) for e in match.could_be_from_charset if e in known), default=len(known)
-    )
+    ranks = [known.index(name) for name in match.could_be_from_charset if name in known]
+    if not ranks:
+        return len(known), ""
+    encoding = known[min(ranks)]
+    if encoding == "cp949":  # Korean text keeps to the common syllables
+        try:
+            sample.decode("euc_kr")
+        except UnicodeDecodeError:
+            return len(known), encoding
+    return min(ranks), encoding
 
 
 def _conversion(encoding: str) -> str:
