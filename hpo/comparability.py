@@ -1,13 +1,12 @@
 """What makes trials of a study comparable: settings that must stay as they were."""
 
+import importlib.metadata
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from hpo import pruning
+from hpo import objective_code, pruning
 from hpo.errors import InputError
 from hpo.recorded import Round
 from hpo.search_space import Value, describe, from_table, to_table
@@ -32,7 +31,7 @@ def round_settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
         "trials": study.round.trials,
         "search_space": {name: to_table(d) for name, d in study.search_space.items()},
         "start": [{name: plain(v) for name, v in point.items()} for point in study.start],
-        "environment": _environment(),
+        "environment": _environment(study.objective.name),
     }
 
 
@@ -61,12 +60,12 @@ def refuse_changes(
             f"{study.path}: {changed} changed since round {round_.number}, so its trials cannot "
             "be compared; change it back, or give the study another name"
         )
-    now = _environment()
+    now = _environment(study.objective.name)
     for name, before in round_.settings["environment"].items():
-        if now[name] != before:
+        if now.get(name) != before:
             note(
-                f"{name} is {now[name]}, and was {before} in round {round_.number}: results may "
-                "differ in the last digits"
+                f"{name} is {now.get(name, 'not there')}, and was {before} in round "
+                f"{round_.number}: results may differ in the last digits"
             )
 
 
@@ -124,11 +123,12 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
     return lines
 
 
-def _environment() -> dict[str, str]:
+def _environment(objective: str) -> dict[str, str]:
     """Return what the last bits of a result depend on."""
     return {
+        **objective_code.packages(objective),
+        **{name: importlib.metadata.version(name) for name in ("hpo", "numpy", "optuna", "scipy")},
         "python": ".".join(platform.python_version_tuple()[:2]),
-        "numpy": np.__version__,
         "machine": platform.machine(),
         "blas": blas(),
     }

@@ -1,8 +1,11 @@
 """Which files make an objective, and their digest: for the record, the cluster and models alike."""
 
 import ast
+import contextlib
 import hashlib
+import importlib.metadata
 import importlib.util
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from pathlib import Path
 
 OURS = ("hpo", "trainer")  # wherever hpo is they are, too
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python"}
 _IMPORTERS = ("import_module", "__import__")  # functions that take the name of a module
 
 
@@ -72,6 +76,21 @@ def files(name: str) -> dict[str, Path]:
                 found |= {file: _place(file, root) for file in beside}
                 unread += beside
     return {place: file for file, place in found.items()}
+
+
+def packages(name: str) -> dict[str, str]:
+    """Return the version of each installed package that the files of an objective import.
+
+    They are by the name they are imported with. Python's own and ours are left out.
+    """
+    if _top(name) in OURS:
+        return {}
+    imported = {top for file in files(name).values() for top in _imported(file)}
+    versions = {}
+    for top in sorted(imported - set(OURS) - sys.stdlib_module_names):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+            versions[top] = importlib.metadata.version(_DISTRIBUTIONS.get(top, top))
+    return versions
 
 
 def is_installed(path: Path) -> bool:

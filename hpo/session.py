@@ -77,7 +77,7 @@ def open_session(
         record = _open_record(uri, outbox, inline, at_the_end)
         opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
         split = load_data(study)
-        for note in split.description.notes:
+        for note in split.description.notes if split is not None else ():
             display.note(note)
         ready: list[Workers] = []
 

@@ -209,7 +209,10 @@ class Study(BaseModel):
     def _fill_data(cls, table: object) -> DataSettings:
         if not isinstance(table, dict):
             raise ValueError("write it as a table [data]")
-        return _filled(DataSettings, table)
+        settings = _filled(DataSettings, table)
+        if "source" not in table:
+            raise _WrongKeyError("source", 'is missing; name one, such as "digits" or a .csv file')
+        return settings
 
     @field_validator("metric")
     @classmethod

@@ -92,7 +92,7 @@ def project(folder: Path) -> Iterator[Path]:
 
 def test_one_list_of_files_for_digest_cluster_and_model(project: Path) -> None:
     file = write_study(
-        project, objective="root:train",
+        project, objective="root:train", data={"source": "digits"},
         search_space={"rate": {"low": 0.1, "high": 1.0}}, round={"trials": 1, "parallel": 1},
     )
     study = read(file)
@@ -183,6 +183,7 @@ def test_ours_is_never_code_of_somebody_else(
 def test_links_that_lead_away_travel_only_by_name(project: Path) -> None:
     changes: dict[str, Any] = {
         "objective": "root:train", "search_space": {"rate": {"low": 0.1, "high": 1.0}},
+        "data": {"source": "digits"},
     }
     secret, link = project.parent / "secret.txt", project / "parts" / "unused.py"
     secret.write_text("# a secret\n")

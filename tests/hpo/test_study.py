@@ -69,6 +69,14 @@ def needy(hyperparameters: Needy, data: object = None, *, seed: int) -> Generato
     yield {"validation_loss": hyperparameters.rate}
 
 
+def hungry(hyperparameters: Hyperparameters, data: object, *, seed: int) -> Generator[dict]:
+    yield {"validation_loss": 1.0}
+
+
+def dataless(hyperparameters: Hyperparameters, *, seed: int) -> Generator[dict]:
+    yield {"validation_loss": 1.0}
+
+
 def silent(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
     yield {}
 
@@ -81,7 +89,7 @@ train.metrics = {
     "classification": ("validation_loss", "validation_accuracy"),
     "regression": ("validation_loss", "validation_r2"),
 }
-needy.metrics = ("validation_loss",)
+needy.metrics = hungry.metrics = dataless.metrics = ("validation_loss",)
 '''
 HEAD = 'objective = "objectives_of_test_study:train"\nmetric = "validation_loss"\n'
 HEAD += 'direction = "minimize"\n'
@@ -169,7 +177,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "objective's module": (GOOD.replace("objectives_of", "nothing_of"), "objective: ",
                            "put it beside the study file or install it"),
     "objective's function": (GOOD.replace(":train", ":trian"), "objective: ",
-                             "it has needy, train"),
+                             "it has dataless, hungry, needy, train"),
     "objective no generator": (GOOD.replace(":train", ":plain"), "objective: ", "no generator"),
     "objective without metrics": (GOOD.replace(":train", ":silent"), "objective: ", "`metrics`"),
     "module that raises": (GOOD.replace("objectives_of_test_study", "raises_on_import"),
@@ -183,10 +191,17 @@ BAD: dict[str, tuple[str, str, str]] = {
     "metric": (GOOD.replace("_loss", "_lost"), "metric: ", "'validation_loss'"),
     "metric of a number": (GOOD.replace('"validation_loss"', "1"), "metric: ", "string"),
     "metric of another task": (
-        GOOD.replace("_loss", "_accuracy") + "[data]\ntask = 'regression'", "metric: ",
+        GOOD.replace("_loss", "_accuracy")
+        + "[data]\nsource = 'digits'\ntask = 'regression'", "metric: ",
         "for regression",
     ),
     # Data
+    "data without a source": (GOOD + "[data]\nvalidation = 0.2", "data.source: ", "digits"),
+    "data for none": (
+        GOOD.replace(":train", ":dataless") + "[data]\nsource = 'digits'", "data: ",
+        "take the table out",
+    ),
+    "no data for who needs them": (GOOD.replace(":train", ":hungry"), "data: ", "add one"),
     "data a value": ("data = 3\n" + GOOD, "data: ", "table [data]"),
     "validation of text": (GOOD + "[data]\nvalidation = 'x'", "data.validation: ", "number"),
     "drop no list": (GOOD + "[data]\ndrop = 'id'", "data.drop: ", "list"),
