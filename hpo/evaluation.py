@@ -311,7 +311,7 @@ def retrain(
     count = 0
     folder = str(study.path.absolute().parent)
     try:
-        with TrialProcess(trial.seed, folder, study.resources.cpus):
+        with TrialProcess(study.objective.name, trial.seed, folder, study.resources.cpus):
             generator = _quiet(
                 lambda: study.objective.start(hyperparameters, data, trial.seed)
             )

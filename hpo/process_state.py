@@ -31,14 +31,15 @@ class TrialProcess:
     """The process while a trial runs in it: a context for the code of its objective.
 
     On first entry the process is in `folder`, where there is one, with its environment as it
-    was, `threads` for linear algebra, and the global generators of `random`, NumPy and PyTorch
-    seeded, PyTorch's also where the trial is what imports it. On exit whoever had the process
-    before gets all of that back.
+    was, no arguments, `threads` for linear algebra, and the global generators of `random`, NumPy
+    and PyTorch seeded, PyTorch's also where the trial is what imports it. On exit whoever had the
+    process before gets all of that back.
     """
 
     _current: "TrialProcess | None" = None
 
-    def __init__(self, seed: int, folder: str | None, threads: int) -> None:
+    def __init__(self, objective: str, seed: int, folder: str | None, threads: int) -> None:
+        self._program = objective.partition(":")[0]
         self._seed, self._folder, self._threads = seed, folder, threads
         self._outside: _State | None = None
         self._inside: _State | None = None
@@ -72,6 +73,7 @@ class TrialProcess:
             with contextlib.suppress(OSError):  # of another machine: there is none here
                 os.chdir(self._folder)
         os.environ.update(dict.fromkeys(_THREADS, str(self._threads)))
+        sys.argv[:] = [self._program]  # those of hpo, or of Ray, are not for an objective
         limit_threads(self._threads)
         random.seed(self._seed)
         np.random.seed(self._seed)  # noqa: NPY002  # the global state that objectives use

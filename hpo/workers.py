@@ -186,7 +186,7 @@ def attempt_trial(
     changed: CodeChanged | None = None
     state, message = State.COMPLETE, ""
     _search(job.search_path)
-    with TrialProcess(trial.seed, job.folder, job.threads) as process:
+    with TrialProcess(job.objective, trial.seed, job.folder, job.threads) as process:
         try:
             with _captured(output):
                 epochs = _epochs(job, data, trial)

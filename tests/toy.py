@@ -98,7 +98,8 @@ def leaking(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
         "accuracy": random.random(),
         "loss": float(np.random.rand()),  # noqa: NPY002
         "at_home": float(Path("toy.py").exists()),
-        "leaks": float(os.environ.pop("PATH", None) is None) + float("LEAK" in os.environ),
+        "leaks": float(os.environ.pop("PATH", None) is None) + float("LEAK" in os.environ)
+        + float(sys.argv != ["toy"]),
     }
     os.chdir("/")
     os.environ["LEAK"] = "1"
