@@ -1,8 +1,10 @@
 """The commands: each builds the parts, hands them to the service, and maps errors to exit codes."""
 
+import codecs
 import contextlib
 import csv
 import gc
+import io
 import json
 import os
 import shlex
@@ -78,6 +80,7 @@ def main() -> None:
         from hpo.process_state import fix_hash_seed
 
         fix_hash_seed()
+    _prepare_streams()
     try:
         hpo.main(prog_name="hpo", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -95,6 +98,13 @@ def main() -> None:
         sys.exit(BAD_INPUT)
     except HPOError as error:
         _complain(error)
+        sys.exit(STOPPED)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        what = f"{error.filename}: " if error.filename else ""
+        _complain(HPOError(
+            f"{what}{error.strerror or error}; once that is mended the same command goes on"
+        ))
         sys.exit(STOPPED)
     finally:
         gc.freeze()  # to search hundreds of thousands of objects for cycles delays the exit
@@ -709,6 +719,26 @@ def _spent(recorded: "Recorded") -> str:
     last = recorded.looks[-1]
     times = f", look {last.number} at it" if last.number > 1 else ""
     return f"spent on {shown_time(last.when)}{times}: {last.result or 'that look broke off'}"
+
+
+def _prepare_streams() -> None:
+    """Let nothing that is printed end the command: names in any script, or a stream that is closed.
+
+    In a locale that knows only ASCII Python takes UTF-8, unless it is told not to: then neither
+    files nor studies of other names could be named, and this process starts once more with it.
+    """
+    only_ascii = codecs.lookup(sys.getfilesystemencoding()).name == "ascii"
+    if only_ascii and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # else the next file that is opened, such as the record, would be printed into
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(error: HPOError) -> None:

@@ -299,6 +299,42 @@ def test_exit_codes_and_streams(make_study: Make, folder: Path) -> None:
     assert (missing.returncode, (folder / "none.db").exists()) == (2, False)
 
 
+def test_names_in_any_script_are_found_and_printed_in_any_locale(
+    make_study: Make, folder: Path
+) -> None:
+    file = make_study("연구", round={"trials": 1})
+    hpo("run", file, "--inline")
+    locale = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    for environment in (locale, {"PYTHONIOENCODING": "ascii"}):
+        for command in ("list", "show 연구", "show 연구.toml", "check 연구.toml"):
+            done = subprocess.run(
+                [Path(sys.executable).with_name("hpo"), *command.split()], cwd=folder,
+                env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+                encoding="utf-8",
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            escaped = done.stdout.encode("ascii", "backslashreplace").decode()
+            assert r"\uc5f0\uad6c" in escaped
+
+
+def test_a_stream_that_is_closed_or_full_ends_in_no_traceback(
+    make_study: Make, folder: Path
+) -> None:
+    command = f"{Path(sys.executable).with_name('hpo')} run {make_study(round={'trials': 2})}"
+    closed = subprocess.run(
+        ["sh", "-c", f"{command} --inline <&- >&- 2>&-"], cwd=folder, check=False
+    )
+    assert closed.returncode == 0
+    assert len(table()) == 2  # and nothing was printed into the record
+    full = subprocess.run(
+        ["sh", "-c", f"{command} --inline >/dev/full"], cwd=folder, capture_output=True,
+        text=True, check=False,
+    )
+    assert (full.returncode, full.stderr) == (
+        1, "hpo: No space left on device; once that is mended the same command goes on\n"
+    )
+
+
 def test_check_reads_the_data_only_when_asked(make_study: Make, folder: Path) -> None:
     file = make_study(data={"source": "nowhere.csv", "target": "y"})
     assert run("check", file, cwd=folder).returncode == 0
