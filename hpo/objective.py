@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias, get_args, get_type_hints
@@ -21,6 +22,11 @@ from hpo.trial import EpochMetrics
 
 Task: TypeAlias = Literal["classification", "regression"]
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_NEEDED = {
+    "click", "hpo", "matplotlib", "mlflow", "numpy", "optuna", "pandas", "pydantic", "ray", "rich",
+    "scipy", "sklearn", "threadpoolctl", "trainer",
+}  # fmt: skip
+_UNUSED = {"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"}  # by any package
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,31 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
                 "run the same command again"
             )
     return module, code
+
+
+def refuse_hiding(folder: Path) -> None:
+    """Raise InputError where a module in a folder would hide one that hpo itself needs.
+
+    That is so as soon as the folder is searched first, and ends in errors of whatever comes to
+    import a module of that name.
+    """
+    needed = (sys.stdlib_module_names | _NEEDED) - _UNUSED - set(sys.builtin_module_names)
+    elsewhere = [place for place in sys.path if Path(place or ".").absolute() != folder]
+    try:
+        beside = sorted(path for path in folder.iterdir() if path.stem in needed)
+    except OSError:
+        return  # then nothing is imported from it either
+    for path in beside:
+        file = path / "__init__.py" if path.is_dir() else path
+        if file.suffix != ".py" or not file.is_file():
+            continue
+        spec = PathFinder.find_spec(path.stem, elsewhere)
+        hidden = getattr(sys.modules.get(path.stem), "__file__", None) or (spec and spec.origin)
+        if hidden and Path(hidden).resolve() != file.resolve():
+            raise InputError(
+                f"{path} hides the module {path.stem!r}, which Python or hpo needs, from all that "
+                "runs here; give it another name"
+            )
 
 
 def _hyperparameters(function: Any, name: str) -> Callable[..., Any]:

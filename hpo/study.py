@@ -356,6 +356,7 @@ def _read(path: Path) -> Study:
     if "name" not in table:
         table["name"] = path.stem
     folder = str(path.absolute().parent)
+    objectives.refuse_hiding(Path(folder))
     if folder not in sys.path:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
     try:

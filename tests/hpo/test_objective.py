@@ -395,3 +395,28 @@ def test_what_an_objective_takes(
     assert (objective.takes_data, objective.needs_data) == (takes, needs)
     if not needs:
         assert next(objective.start({}, None, seed=0)) == {"loss": 1.0}
+
+
+@pytest.mark.parametrize("name", ["random.py", "ray.py", "numpy/__init__.py", "hpo/__init__.py"])
+def test_a_file_that_hides_what_hpo_needs_is_named(tmp_path: Path, name: str) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'objective = "trainer.objectives:perceptron"\nmetric = "validation_accuracy"\n'
+        'direction = "maximize"\n[data]\nsource = "digits"\n'
+        '[search_space]\nlearning_rate = { low = 0.1, high = 1 }\n'
+    )
+    for harmless in ("test.py", "ray.toml", "numpy/data.txt", "time.py", "own.py"):
+        (tmp_path / harmless).parent.mkdir(exist_ok=True)
+        (tmp_path / harmless).touch()
+    hiding = tmp_path / name
+    hiding.parent.mkdir(exist_ok=True)
+    check = [Path(sys.executable).with_name("hpo"), "check", study]
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+    hiding.touch()
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    hidden = name.partition("/")[0]
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"hpo: {study}: {tmp_path / hidden} hides the module {hidden.removesuffix('.py')!r}, which "
+        "Python or hpo needs, from all that runs here; give it another name\n",
+    )
