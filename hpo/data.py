@@ -50,17 +50,24 @@ class DataSettings:
     categories: tuple[str, ...] = ()
     impute: Impute | None = None
 
-    @property
-    def columns(self) -> ColumnSettings:
-        """What they say of columns; raises InputError where they contradict each other."""
+    def __post_init__(self) -> None:
         if self.thousands not in _GROUPING:
             one = ", ".join(map(repr, _GROUPING[1:]))
-            raise fault("thousands", f"{self.thousands!r} separates no groups; use one of {one}")
+            raise ValueError(f"thousands {self.thousands!r} separates no groups; use one of {one}")
         if self.thousands == self.decimal:
-            raise fault("thousands", f"{self.thousands!r} is the decimal mark; say decimal as well")
+            raise ValueError(
+                f"thousands {self.thousands!r} is the decimal mark as well; say another decimal"
+            )
         for unit in self.units:
-            if not unit.strip() or any(c.isdigit() or c in "+-.,()" for c in unit):
-                raise fault("units", f"{unit!r} is no unit; it has no digit, sign or bracket")
+            if not unit.strip(" .,'") or any(c.isdecimal() or c in "+-()" for c in unit):
+                raise ValueError(
+                    f"units {unit!r} is none: a unit is a sign or a word, without digits, plus, "
+                    "minus or brackets"
+                )
+
+    @property
+    def columns(self) -> ColumnSettings:
+        """What they say of columns and of what is missing."""
         notation = Notation(self.missing, self.decimal, self.thousands, self.units)
         return ColumnSettings(self.target, self.drop, self.categories, notation, self.impute)
 

@@ -403,18 +403,24 @@ def test_a_regression_of_the_trainer_in_its_own_units(
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(3, 2, (200, 3)), columns=["a", "b", "c"]).round(4)
     table["price"] = 1000 + 50 * table["a"] - 20 * table["b"] + random.normal(0, 10, 200)
-    table.to_csv(folder / "prices.csv", index=False)
+    table["c"] = table["c"].astype(object)
+    table.loc[::9, "c"] = "?"
+    table.to_csv(folder / "prices.csv")
     file = make_study(
         "prices", objective="trainer.objectives:perceptron", metric="validation_r2",
-        data={"source": "prices.csv", "target": "price"},
+        data={"source": "prices.csv", "target": "price", "missing": ["?"], "impute": "median"},
         fixed={"hidden_sizes": [8], "epochs": 20, "batch_size": 16, "schedule": "cosine"},
         search_space={"learning_rate": {"low": 1e-2, "high": 5e-2, "log": True}},
         round={"trials": 3},
     )
-    hpo("run", file, "--inline")
-    capsys.readouterr()
+    notes = ("left out as a saved index", "(impute = 'median'): 'c': 23 with ")
+    for command in (("check", file, "--data"), ("run", file, "--inline")):
+        hpo(*command)
+        printed = capsys.readouterr().out
+        assert all(note in printed for note in notes)
     hpo("evaluate", file, "--json", "--top", 2)
     captured = capsys.readouterr()
+    assert all(note in captured.err for note in notes)
     assert "squeezed" not in captured.err  # all epochs were wanted: nothing is changed
     shown = json.loads(captured.out)
     _, split = split_of(file)
@@ -424,7 +430,10 @@ def test_a_regression_of_the_trainer_in_its_own_units(
     assert len(rows) == shown["rows"] == 40
     rows.drop(columns="price").to_csv("rows.csv", index=False)
     hpo("predict", "prices", "rows.csv")
-    lines = capsys.readouterr().out.splitlines()
+    predicted = capsys.readouterr()
+    filled = (rows["c"] == "?").sum()
+    assert predicted.err.startswith(f"rows.csv: {filled} missing values of column 'c' filled")
+    lines = predicted.out.splitlines()
     assert lines[0] == "value"
     errors = np.array([float(line) for line in lines[1:]]) - rows["price"]
     rmse, r2 = shown["metrics"]["rmse"], shown["metrics"]["r2"]

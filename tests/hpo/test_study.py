@@ -207,6 +207,13 @@ BAD: dict[str, tuple[str, str, str]] = {
     "drop no list": (GOOD + "[data]\ndrop = 'id'", "data.drop: ", "list"),
     "drop of numbers": (GOOD + "[data]\ndrop = [1]", "data.drop: ", "string"),
     "task": (GOOD + "[data]\ntask = 'ranking'", "data.task: ", "'regression'"),
+    "decimal": (GOOD + "[data]\ndecimal = ';'", "data.decimal: ", "','"),
+    "thousands": (GOOD + "[data]\nthousands = 'x'", "data.thousands: ", "use one of ','"),
+    "thousands as decimal": (GOOD + "[data]\nthousands = '.'", "data.thousands: ", "decimal mark"),
+    "unit with a bracket": (GOOD + "[data]\nunits = ['(']", "data.units: ", "brackets"),
+    "unit with a digit": (GOOD + "[data]\nunits = ['m2']", "data.units: ", "digits"),
+    "impute": (GOOD + "[data]\nimpute = 'mean'", "data.impute: ", "'drop_rows'"),
+    "missing no text": (GOOD + "[data]\nmissing = [-999]", "data.missing", "string"),
     "rows of a float": (GOOD + "[data]\nrows = 1.5", "data.rows: ", "integer"),
     # Fixed values
     "unknown fixed": (GOOD + "[fixed]\nunit = 1", "fixed.unit: ", "did you mean 'units'?"),
