@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
@@ -39,13 +39,13 @@ from hpo.session import (
     stop_on_termination,
     study_name,
 )
+from hpo.text import clean, one_line
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from hpo.recorded import Recorded
     from hpo.study import Study
+    from hpo.terminal import Console
 
 DEFAULT_RECORD = "sqlite:///mlflow.db"
 TRAIN_HERE = {"--inline", "evaluate"}  # what trains in this process
@@ -86,7 +86,9 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(clean(shown.getvalue()), err=True, nl=False)  # it repeats what was typed
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
@@ -268,19 +270,19 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
-    click.echo(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
+    _say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
                f"{study.rounds} rounds of {study.round.trials} trials ({study.round.sampler})")
     for name, text in ranges.items():
-        click.echo(f"  {name}: {text}")
+        _say(f"  {name}: {text}")
     if with_data:
         data = summary["data"]
         rows = ", ".join(f"{count} {part}" for part, count in data["rows"].items())
         if data["left_out"]:
             rows += f", {data['left_out']} left out"
-        click.echo(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
+        _say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
                    f"inputs {'x'.join(map(str, data['shape']))}")
         for note in data["notes"]:
-            click.echo(f"    {note}")
+            _say(f"    {note}")
 
 
 @hpo.command()
@@ -342,11 +344,15 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
     from hpo.results import summarize
 
     record = existing_record(tracking_uri)
-    studies = []
+    studies, unread = [], 0
     for name, _ in record.studies():
-        recorded = record.read(name)
-        if recorded is not None:
-            studies.append(summarize(name, recorded))
+        try:
+            recorded = record.read(name)
+            if recorded is not None:
+                studies.append(summarize(name, recorded))
+        except InputError as error:
+            _complain(error)  # and list the others all the same
+            unread += 1
     if as_json:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
@@ -355,8 +361,8 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         best = study["best"]
         shown = f"best {study['metric']} {best['value']:.4f}" if best else "no result yet"
         trials = sum(r["trials"] for r in study["rounds"])
-        click.echo(f"{study['study']}: {len(study['rounds'])} rounds, {trials} trials, {shown}")
-    if not studies:
+        _say(f"{one_line(study['study'])}: {len(study['rounds'])} rounds, {trials} trials, {shown}")
+    if not studies and not unread:
         click.echo("no studies yet; start one with `hpo run FILE`")
 
 
@@ -490,7 +496,7 @@ def show(
     from hpo.terminal import best_trials, rounds_table
 
     if not summary["rounds"]:
-        click.echo(f"{name}: no round yet")
+        _say(f"{name}: no round yet")
         return
     numbers = [r["round"] for r in summary["rounds"]]
     results = [r for r in recorded.results if r.trial.round in numbers]
@@ -524,12 +530,17 @@ def show(
 @file_argument
 @tracking_uri
 def export(study: str, file: Path, tracking_uri: str) -> None:
-    """Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial."""
+    r"""Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial.
+
+    In a .csv file, text that a spreadsheet would run as a formula (it begins with = + - or @, a
+    tab or a line break, and is no number) begins with a quote (') instead, and control characters
+    are written as \x1b. The other formats keep all text as it is.
+    """
     from hpo.results import write
 
     _, recorded = read_recorded(study, tracking_uri)
     write(recorded.results, file)
-    click.echo(f"{file}: {len(recorded.results)} trials")
+    _say(f"{file}: {len(recorded.results)} trials")
 
 
 @hpo.command()
@@ -576,7 +587,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
             up.set()
             click.echo("MLflow UI, Ctrl-C ends it:")
             for experiment, about in addresses:
-                click.echo(f"  {page(f'http://127.0.0.1:{port}', experiment)}{about}")
+                _say(f"  {page(f'http://127.0.0.1:{port}', experiment)}{about}")
         code = process.wait()
         errors.join()
     except KeyboardInterrupt:
@@ -692,12 +703,16 @@ def cancel(study: str, address: str | None, env_file: Path) -> None:
 
     name = study_name(study)
     job = connect(address, env_file).cancel(name)
-    click.echo(f"{name}: stopped ({job}); what is finished is kept")
+    _say(f"{name}: stopped ({job}); what is finished is kept")
 
 
 def _write_columns(columns: "Mapping[str, Any]", output: Path | None) -> None:
     """Write columns of equal length as CSV to a file, or print them."""
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lists = [column.tolist() for column in columns.values()]
+    rows: Iterable[Sequence[Any]] = zip(*lists, strict=True)
+    if output is None:  # labels are texts of the data, and a terminal obeys some characters
+        rows = ([clean(c) if isinstance(c, str) else c for c in row] for row in rows)
+        columns = {clean(name): column for name, column in columns.items()}
     try:
         with contextlib.ExitStack() as stack:
             file: TextIO = sys.stdout
@@ -743,14 +758,19 @@ def _prepare_streams() -> None:
 
 def _complain(error: HPOError) -> None:
     given = [*sys.argv, os.environ.get("MLFLOW_TRACKING_URI", "")]
-    click.echo(f"hpo: {without_passwords_of(given, ' '.join(str(error).split()))}", err=True)
+    click.echo(f"hpo: {without_passwords_of(given, one_line(str(error)))}", err=True)
+
+
+def _say(text: str) -> None:
+    """Print text that may hold what a file, a program or a shared record says."""
+    click.echo(clean(text))
 
 
 def _console() -> "Console":
-    from rich.console import Console
+    from hpo.terminal import Console
 
     # A pipe has no width: what is cut there is lost to whoever reads it.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 def _escaped(text: str) -> str:

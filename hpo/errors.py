@@ -16,4 +16,4 @@ class RecordUnavailable(HPOError):
 
 
 class RecordRefused(HPOError):
-    """The record will never take this write, because its run was deleted."""
+    """The record will never take this write: its run was deleted, or what is in it has no room."""

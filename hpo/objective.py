@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hpo.errors import InputError
 from hpo.objective_code import Code, read_code
+from hpo.text import name_fault, one_line
 from hpo.trial import EpochMetrics
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -253,6 +254,13 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]]:
             f"{name} does not name what it yields; "
             'give it an attribute `metrics` such as ("validation_loss",)'
         )
+    for metric in (metric for names in metrics.values() for metric in names):
+        fault = name_fault(metric)
+        if fault:
+            raise InputError(
+                f"{name} declares a metric {one_line(metric[:60])!r}, a name that cannot be "
+                f"recorded: {fault}; rename it there"
+            )
     return {task: tuple(names) for task, names in metrics.items()}
 
 

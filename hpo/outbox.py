@@ -7,20 +7,22 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.search_space import as_tuples
-from hpo.trial import Identity, State, Trial, TrialResult
+from hpo.trial import Identity, State, Trial, TrialResult, check
 from hpo.workers import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
 CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
+# What is raised where a line is none of an outbox.
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
 
@@ -48,7 +50,8 @@ class Outbox:
     """A file of results, one JSON line each, that only this process writes.
 
     A line is on disk when `add` returns. What was delivered is noted in a line as well; the file
-    is emptied as soon as nothing is left.
+    is emptied as soon as nothing is left. Lines that are none of its own are moved to another
+    file when it is opened; `damage` then says so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,6 +71,7 @@ class Outbox:
             ) from None
         self._waiting: dict[tuple[Identity, int], TrialResult] = {}
         self._lock = threading.Lock()
+        self.damage = ""  # one line for the user
         self._load()
 
     def fileno(self) -> int:
@@ -99,9 +103,8 @@ class Outbox:
     def set_aside(self, result: TrialResult, reason: str) -> Path:
         """Move a result that the record will never take to a file of its own."""
         aside = self.path.with_suffix(".refused.jsonl")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"reason": reason, "result": asdict(result)}) + "\n")
+        line = json.dumps({"reason": reason, "result": asdict(result)})
+        _append(aside, line.encode() + b"\n")
         self.drop(result)
         return aside
 
@@ -110,20 +113,52 @@ class Outbox:
         self._file.close()
 
     def _load(self) -> None:
-        whole = 0
-        for line in self._file.read().splitlines(keepends=True):
-            if not line.endswith(b"\n"):
-                break  # the process died while it wrote this line, so nothing counts on it
-            whole += len(line)
-            entry = json.loads(line)
-            if "result" in entry:
-                result = _result(entry["result"])
-                self._waiting[_key(result)] = result
-            else:
-                *identity, attempt = entry["delivered"]
-                self._waiting.pop((tuple(identity), attempt), None)
-        self._file.seek(whole)
-        self._file.truncate()
+        end, damaged = 0, []
+        written = self._file.read()
+        for line in written.split(b"\n"):
+            start, end = end, end + len(line) + 1
+            try:
+                self._take(line)
+            except _UNREADABLE:
+                damaged.append((start, line))
+        try:
+            if damaged:
+                self._set_lines_aside(damaged)
+            self._file.seek(0, os.SEEK_END)
+            if written and not written.endswith(b"\n"):
+                self._file.write(b"\n")  # a process died, or an editor took it away
+        except OSError as error:
+            raise HPOError(f"{self.path}: {error.strerror}; make room, then try again") from error
+
+    def _set_lines_aside(self, damaged: Sequence[tuple[int, bytes]]) -> None:
+        """Move lines, given with where they begin, to a file of their own."""
+        aside = self.path.with_suffix(".damaged.jsonl")
+        _append(aside, b"".join(line + b"\n" for _, line in damaged))
+        for start, line in damaged:  # blanks in their place, since the lock is on this very file
+            self._file.seek(start)
+            self._file.write(b" " * len(line))
+        os.fsync(self._file.fileno())
+        lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
+        self.damage = (
+            f"{lines} of {self.path} could not be read and went to {aside}; "
+            "where the result of a trial is lost with that, the trial runs again"
+        )
+
+    def _take(self, line: bytes) -> None:
+        """Take note of what a line says; raise one of _UNREADABLE where it is none of ours."""
+        if not line.strip():
+            return
+        entry = json.loads(line)
+        if "result" in entry:
+            result = _result(entry["result"])
+            known = self._waiting.setdefault(_key(result), result)
+            if repr(known) != repr(result) or repr(known.metrics) != repr(result.metrics):
+                raise ValueError("another result of the same attempt")
+        else:
+            *identity, attempt = entry["delivered"]
+            if len(identity) != len(get_args(Identity)):
+                raise ValueError("no attempt has this identity")
+            self._waiting.pop((tuple(identity), attempt), None)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         """Write a line, or nothing of it."""
@@ -273,4 +308,15 @@ def _key(result: TrialResult) -> tuple[Identity, int]:
 def _result(table: Mapping[str, Any]) -> TrialResult:
     trial = dict(table["trial"], cut_offs=None)
     trial["hyperparameters"] = {n: as_tuples(v) for n, v in trial["hyperparameters"].items()}
-    return TrialResult(**{**table, "trial": Trial(**trial), "state": State(table["state"])})
+    result = TrialResult(**{**table, "trial": Trial(**trial), "state": State(table["state"])})
+    check(result)
+    return result
+
+
+def _append(path: Path, lines: bytes) -> None:
+    """Append lines to a file that only its owner reads, and return when they are on disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(lines)
+        file.flush()
+        os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """The trials of a study as a table, one row each, and the study as a summary of its rounds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from hpo import confirmation
 from hpo.errors import InputError
 from hpo.recorded import Recorded
 from hpo.search_space import Value, to_table
+from hpo.text import spreadsheet_cell
 from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # pandas takes a third of a second to import
@@ -57,10 +58,12 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
 def write(results: Sequence[TrialResult], path: Path) -> None:
     """Write the table to a .csv, .parquet or .json file.
 
+    In the .csv file no text is one that a spreadsheet runs or a terminal obeys.
+
     Raises InputError where the name ends otherwise or the file cannot be written.
     """
-    writers = {
-        ".csv": lambda t: t.to_csv(path, index=False, lineterminator="\n"),
+    writers: dict[str, Callable[[pd.DataFrame], object]] = {
+        ".csv": lambda t: _harmless(t).to_csv(path, index=False, lineterminator="\n"),
         ".parquet": lambda t: t.to_parquet(path, index=False),
         ".json": lambda t: t.to_json(
             path, orient="records", indent=2, double_precision=15, force_ascii=False
@@ -74,6 +77,17 @@ def write(results: Sequence[TrialResult], path: Path) -> None:
         raise InputError(f"{path}: {error.strerror or error}; name another file") from error
 
 
+def _harmless(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with its texts, those of the heading too, as spreadsheets may have them."""
+    harmless = table.copy()
+    for name in table.columns:
+        cells = table[name].tolist()
+        if any(isinstance(cell, str) for cell in cells):
+            harmless[name] = [spreadsheet_cell(c) if isinstance(c, str) else c for c in cells]
+    harmless.columns = [spreadsheet_cell(name) for name in table.columns]
+    return harmless
+
+
 def _cell(value: Value | None) -> Value | None:
     return json.dumps(value) if isinstance(value, tuple) else value
 
@@ -81,7 +95,7 @@ def _cell(value: Value | None) -> Value | None:
 def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[str, Any]:
     """Return a study, or `only` one of its rounds, as plain values that JSON holds."""
     settings = recorded.rounds[0].settings if recorded.rounds else {}
-    direction: Direction = settings.get("direction", "maximize")
+    direction: Direction = settings["direction"] if settings else "maximize"
     rounds = []
     for round_ in recorded.rounds:
         if only not in (None, round_.number):

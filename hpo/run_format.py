@@ -4,21 +4,85 @@ Names that all trials of a study share are kept once, not once a trial.
 """
 
 import json
+import math
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from hpo.errors import InputError
 from hpo.ownership import Owner
 from hpo.recorded import Look, Round
-from hpo.search_space import SearchSpace, Value, as_tuples, describe, from_table
-from hpo.trial import Curve, EpochMetrics, State, Trial, TrialResult
+from hpo.samplers import SAMPLERS
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    SearchSpace,
+    Value,
+    as_tuples,
+    describe,
+    from_table,
+    is_value,
+)
+from hpo.text import name_fault, one_line, shortened
+from hpo.trial import (
+    MOST_SEEDS,
+    MOST_TRIALS,
+    Curve,
+    Direction,
+    EpochMetrics,
+    Identity,
+    State,
+    Trial,
+    TrialResult,
+)
 
 if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 LOOK = "test set look "
+# What a reader raises where a tag was edited: it becomes one line that names run and tag.
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+T = TypeVar("T")
+
+
+class Settings(dict[str, Any]):
+    """The settings of a round; a missing one is an InputError that names the run."""
+
+    def __init__(self, values: Mapping[str, Any], place: str) -> None:
+        super().__init__(values)
+        self.place = place
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(f"{self.place} has no {name!r}; {_REMEDY}")
+
+
+_REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
+
+
+def read_tag(run: "Run", name: str, read: Callable[[str], T], default: str | None = None) -> T:
+    """Return what `read` makes of a tag, or of `default` where there is none.
+
+    Raises InputError, one line with run, tag and remedy, where that is not as it was written.
+    """
+    text = joined(name, run.data.tags) if name in run.data.tags else default
+    return _reading(run, f"tag {name!r}", text, read)
+
+
+def _reading(run: "Run", what: str, text: str | None, read: Callable[[str], T]) -> T:
+    place = f"the {what} of the run {_short(run.info.run_name or '')} ({run.info.run_id})"
+    if text is None:
+        raise InputError(f"{place} is missing; {_REMEDY}")
+    try:
+        return read(text)
+    except _UNREADABLE as error:
+        why = shortened(one_line(str(error)), 100) or type(error).__name__
+        raise InputError(f"{place} cannot be read: {_short(text)} ({why}); {_REMEDY}") from error
+
+
+def _short(text: str) -> str:
+    return repr(shortened(one_line(text), 60))
 
 
 def chunks(name: str, text: str) -> dict[str, str]:
@@ -53,22 +117,32 @@ def result_tags(result: TrialResult, metric: str) -> dict[str, str]:
 
 
 def read_result(run: "Run", metric: str) -> TrialResult:
-    """Read back what `result_tags` and the params of a trial's run say."""
+    """Read back what `result_tags` and the params of a trial's run say.
+
+    Raises InputError, as all readers here, where a tag is not as it was written.
+    """
     tags = run.data.tags
-    curve = array("d", json.loads(joined("curve", tags) or "[]"))
+    state = read_tag(run, "state", State)
+    curve = read_tag(run, "curve", _curve, "[]")
     metrics: Sequence[EpochMetrics] = ()
     if curve:
         last = {sys.intern(name): value for name, value in run.data.metrics.items()}
         metrics = Curve(metric, curve, {**last, metric: curve[-1]})
+    value = epoch = None
+    if state in (State.COMPLETE, State.PRUNED) or "value" in tags:
+        value = read_tag(run, "value", _finite)
+        epoch = read_tag(run, "epoch", _whole)
+        if epoch > len(curve):
+            read_tag(run, "curve", lambda text: _no(f"it ends before epoch {epoch}"), "[]")
     return TrialResult(
         read_trial(run),
-        State(tags["state"]),
-        float(tags["value"]) if "value" in tags else None,
-        int(tags["epoch"]) if "epoch" in tags else None,
+        state,
+        value,
+        epoch,
         metrics,
-        int(tags["attempt"]),
-        float(tags["started"]),
-        float(tags["seconds"]),
+        read_attempt(run),
+        read_tag(run, "started", _finite),
+        read_tag(run, "seconds", _finite),
         sys.intern(tags.get("place", "")),
         tags.get("message", ""),
     )
@@ -76,27 +150,74 @@ def read_result(run: "Run", metric: str) -> TrialResult:
 
 def read_trial(run: "Run") -> Trial:
     """Read back the trial of a run."""
-    tags = run.data.tags
-    return Trial(
-        int(tags["round"]), int(tags["number"]), hyperparameters(run), int(tags["seed"]),
-        repeat=int(tags.get("repeat", 0)), resplit=tags.get("resplit") == "true",
-    )
+    round_, number, repeat, resplit = read_identity(run)
+    seed = read_tag(run, "seed", lambda text: _whole(text, 0, MOST_SEEDS))
+    return Trial(round_, number, hyperparameters(run), seed, repeat=repeat, resplit=resplit)
+
+
+def read_identity(run: "Run") -> Identity:
+    """Read back which trial a run is of, or which repeat of one."""
+    repeat, resplit = 0, False
+    if run.data.tags.get("kind") == "repeat":
+        repeat = read_tag(run, "repeat", _whole)
+        resplit = read_tag(run, "resplit", ("false", "true").index) == 1
+    return read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit
+
+
+def read_attempt(run: "Run") -> int:
+    """Read back the number of the attempt that a run is."""
+    return read_tag(run, "attempt", _whole)
+
+
+def _whole(text: str, low: int = 1, high: int = MOST_TRIALS) -> int:
+    number = int(text)
+    return number if low <= number < high else _no(f"it must lie between {low} and {high}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no("it is no finite number")
+
+
+def _curve(text: str) -> "array[float]":
+    return array("d", _of_type(json.loads(text), list))
+
+
+def _of_type(value: Any, kind: type[T]) -> T:
+    return value if isinstance(value, kind) else _no(f"it is no JSON of the type {kind.__name__}")
+
+
+def _no(why: str) -> Any:
+    raise ValueError(why)
 
 
 def looks_taken(run: "Run") -> dict[int, Look]:
     """Return the looks at the test set that began, by number."""
     numbers = {
-        int(name.removeprefix(LOOK)): value.partition(" ")[0]
+        _reading(run, f"param {name!r}", name.removeprefix(LOOK), _whole): value.partition(" ")[0]
         for name, value in run.data.params.items()
         if name.startswith(LOOK)
     }
     return {number: Look(number, when) for number, when in numbers.items()}
 
 
+def looks_told(text: str) -> dict[int, Look]:
+    """Read back the looks at the test set that ended, by number, from a tag of the experiment.
+
+    Raises ValueError or TypeError where it is not as it was written.
+    """
+    looks = [Look(**_of_type(look, dict)) for look in _of_type(json.loads(text), list)]
+    for look in looks:
+        _of_type(look.number, int), _of_type(look.when, str), _of_type(look.result, str)
+    return {look.number: look for look in looks}
+
+
 def claims(run: "Run") -> dict[int, Owner]:
     """Return the processes that ran the study, by the number of their claim."""
     return {
-        int(name.removeprefix("owner ")): Owner.from_text(value)
+        _reading(run, f"param {name!r}", name.removeprefix("owner "), _whole): _reading(
+            run, f"param {name!r}", value, Owner.from_text
+        )
         for name, value in run.data.params.items()
         if name.startswith("owner ")
     }
@@ -105,22 +226,95 @@ def claims(run: "Run") -> dict[int, Owner]:
 def hyperparameters(run: "Run") -> dict[str, Value]:
     """Read back the hyperparameters of a trial's run."""
     return {
-        sys.intern(name): as_tuples(json.loads(text)) for name, text in run.data.params.items()
+        sys.intern(name): _reading(run, f"param {name!r}", text, _value)
+        for name, text in run.data.params.items()
     }
+
+
+def _value(text: str) -> Value:
+    value: Value = as_tuples(json.loads(text))
+    return value if is_value(value) else _no("it is no value of a hyperparameter")
 
 
 def read_round(run: "Run") -> Round:
     """Read back the round of a run."""
-    tags = run.data.tags
+    number = read_tag(run, "round", _whole)
+    settings = read_tag(run, "settings", _settings)
+    place = f"the tag 'settings' of the run {_short(run.info.run_name or '')} ({run.info.run_id})"
     return Round(
-        int(tags["round"]),
+        number,
         run.info.run_id,
-        {name: from_table(t) for name, t in json.loads(tags["search_space"]).items()},
-        json.loads(tags["settings"]),
+        read_tag(run, "search_space", _search_space),
+        Settings(settings, place),
         run.info.status == "FINISHED",
-        json.loads(joined("proposal", tags) or "[]"),
-        tags.get("stopped", ""),
+        read_tag(run, "proposal", _proposal, "[]"),
+        run.data.tags.get("stopped", ""),
     )
+
+
+def check_trial(run: "Run", trial: Trial, round_: Round) -> None:
+    """Raise InputError where the run of a trial does not belong to the round it stands under."""
+    if trial.round != round_.number:
+        read_tag(run, "round", lambda text: _no(f"it stands under round {round_.number}"))
+    for name in missing(trial, round_.search_space):
+        text = run.data.params.get(name)
+        _reading(run, f"param {name!r}", text, lambda text: _no("its range is one of numbers"))
+
+
+def missing(trial: Trial, search_space: SearchSpace) -> list[str]:
+    """Return the names that a trial of these ranges would have a value for, and this one has not.
+
+    Of a range of numbers a text is no value.
+    """
+    return [
+        name for name, distribution in search_space.items()
+        if name not in trial.hyperparameters or not (
+            isinstance(distribution, CategoricalDistribution)
+            or isinstance(trial.hyperparameters[name], int | float)
+        )
+    ]
+
+
+def _search_space(text: str) -> dict[str, Distribution]:
+    tables = _of_type(json.loads(text), dict)
+    return {name: from_table(table) for name, table in tables.items()} or _no("it is empty")
+
+
+def _settings(text: str) -> dict[str, Any]:
+    settings: dict[str, Any] = _of_type(json.loads(text), dict)
+    for name, is_right in _RIGHT.items():
+        if name in settings and not is_right(settings[name]):
+            raise ValueError(f"its {name!r} cannot be {_short(json.dumps(settings[name]))}")
+    for table in settings.get("search_space", {}).values():
+        from_table(table)
+    return settings
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < MOST_TRIALS
+
+
+_RIGHT: Mapping[str, Callable[[Any], bool]] = {
+    "metric": lambda value: isinstance(value, str) and not name_fault(value),
+    "direction": lambda value: value in get_args(Direction),
+    "objective": lambda value: isinstance(value, str),
+    "fixed": lambda value: (
+        isinstance(value, dict) and all(is_value(as_tuples(v)) for v in value.values())
+    ),
+    "sampler": lambda value: isinstance(value, str) and value in SAMPLERS,
+    "parallel": _is_count,
+    "trials": _is_count,
+    "search_space": lambda value: isinstance(value, dict),
+    "environment": lambda value: isinstance(value, dict),
+}
+
+
+def _proposal(text: str) -> list[dict[str, Any]]:
+    moves: list[dict[str, Any]] = _of_type(json.loads(text or "[]"), list)
+    for move in moves:
+        for name in ("name", "direction", "reason", "decision"):
+            _of_type(_of_type(move, dict)[name], str)
+    return moves
 
 
 def view(columns: Sequence[str]) -> str:
@@ -149,8 +343,15 @@ def round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]])
     """Return the description of a round in Markdown: its ranges, and why they are so."""
     reasons = {move["name"]: move["reason"] for move in proposal}
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
-    for name, distribution in search_space.items():
-        lines.append(f"| {name} | {describe(distribution)} | {reasons.get(name, 'as given')} |")
+    left = TAG_CHARACTERS - 200
+    for count, (name, distribution) in enumerate(search_space.items()):
+        cells = (name, describe(distribution), one_line(reasons.get(name, "as given")))
+        lines.append("".join(f"| {cell.replace('|', chr(92) + '|')} " for cell in cells) + "|")
+        left -= len(lines[-1]) + 1
+        if left < 0:
+            rest = len(search_space) - count
+            lines[-1] = f"\n{rest} more do not fit here; `hpo show` and the params have all."
+            break
     return "\n".join(lines)
 
 

@@ -1,10 +1,14 @@
 """A search space says which values each hyperparameter may take, and on which scale."""
 
+import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
+
+from hpo.text import one_line
 
 Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
@@ -198,11 +202,45 @@ def to_table(distribution: Distribution) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any]) -> Distribution:
-    """Return the distribution that `to_table` wrote, also after a passage through JSON."""
+    """Return the distribution that `to_table` wrote, also after a passage through JSON.
+
+    Raises ValueError or TypeError where the table is another one.
+    """
     values = {name: as_tuples(value) for name, value in table.items() if name != "integer"}
     if "choices" in values:
-        return CategoricalDistribution(**values)
-    return (IntegerDistribution if table.get("integer") else FloatDistribution)(**values)
+        choices = CategoricalDistribution(**values)
+        if not isinstance(choices.choices, tuple) or not all(map(is_value, choices.choices)):
+            raise ValueError("choices are no list of values")
+        return choices
+    made = (IntegerDistribution if table.get("integer") else FloatDistribution)(**values)
+    _check_range(made)
+    return made
+
+
+def is_value(value: object) -> bool:
+    """Say whether `value` is one that a record can keep and compare: NaN is not itself."""
+    if isinstance(value, tuple):
+        return all(map(is_value, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and not math.isnan(value))
+
+
+def _check_range(made: FloatDistribution | IntegerDistribution) -> None:
+    """Raise ValueError where what JSON gave makes no range."""
+    number = int if isinstance(made, IntegerDistribution) else (int, float)
+    limits = (made.low, made.high) if made.limits is None else made.limits
+    if not isinstance(limits, tuple) or len(limits) != 2:
+        raise ValueError("limits are no two numbers")
+    step = 1 if made.step is None else made.step
+    numbers = (made.low, made.high, step, *limits)
+    if any(isinstance(n, bool) or not isinstance(n, number) for n in numbers):
+        raise ValueError("an edge is no number")
+    if not (limits[0] <= made.low < made.high <= limits[1] and step > 0):
+        raise ValueError("its edges are in no order")
+    largest = 2**63 if isinstance(made, IntegerDistribution) else sys.float_info.max
+    if any(abs(n) > largest for n in numbers):
+        raise ValueError("its edges are too far apart")
+    if not isinstance(made.log, bool) or (made.log and min(made.low, limits[0]) <= 0):
+        raise ValueError("it has no logarithm")
 
 
 def as_tuples(value: Any) -> Any:
@@ -210,10 +248,15 @@ def as_tuples(value: Any) -> Any:
     return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
+def to_text(value: Value) -> str:
+    """Return a value as the record keeps it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def describe(distribution: Distribution) -> str:
-    """Return the range as a person writes it: "1e-06 to 0.01"."""
+    """Return the range as a person writes it, on one line: "1e-06 to 0.01"."""
     if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(map(str, distribution.choices))
+        return ", ".join(one_line(str(choice)) for choice in distribution.choices)
     return f"{distribution.low:.6g} to {distribution.high:.6g}"
 
 

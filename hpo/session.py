@@ -73,6 +73,8 @@ def open_session(
         ThreadPoolExecutor(1) as beside,
         ExitStack() as at_the_end,
     ):
+        if outbox.damage:
+            display.note(outbox.damage)
         display.waiting("opening the record")
         record = _open_record(uri, outbox, inline, at_the_end)
         opening = beside.submit(record.read, study.name)  # MLflow takes a while to import

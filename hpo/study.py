@@ -38,8 +38,11 @@ from hpo.search_space import (
     IntegerDistribution,
     Value,
     as_tuples,
+    is_value,
+    to_text,
     with_range,
 )
+from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 from hpo.trial import Direction
 
 _STRICT = ConfigDict(
@@ -348,6 +351,7 @@ def _read(path: Path) -> Study:
         raise InputError(f"cannot be read: {error}; name a text file in UTF-8") from None
     try:
         table = tomllib.loads(text)
+        json.dumps(table, default=str)  # a hexadecimal number may have too many digits for that
     except ValueError as error:  # of TOML, or of Python for a number of thousands of digits
         raise InputError(f"not TOML: {error}; correct this place") from None
     for reserved in ("path", "text"):
@@ -517,17 +521,34 @@ def _typed(
     except PydanticUserError:
         raise _WrongKeyError(key, f"its type {hints[name]} has no form in a study file; "
                              "leave it out, or give it a plain type") from None
-    if not _is_value(typed):
+    if not is_value(typed):
         raise _WrongKeyError(key, f"{_short(typed)} cannot be recorded; "
                              "write a number, a text, a truth value or a list of them")
+    fault = _text_fault(typed)
+    if kind == "hyperparameter":
+        fault = fault or _hyperparameter_fault(name, typed)
+    if fault:
+        raise _WrongKeyError(key, fault)
     return typed
 
 
-def _is_value(value: object) -> bool:
-    """Say whether `value` is one that a record can keep and compare: NaN is not itself."""
+def _hyperparameter_fault(name: str, value: Value) -> str:
+    """Return why the record has no room for a hyperparameter, and the remedy, or ""."""
+    length = len(to_text(value))
+    if length > VALUE_CHARACTERS:
+        return (
+            f"takes {length} characters on record, which has room for {VALUE_CHARACTERS}; "
+            "put the value into a file and write its name here"
+        )
+    fault = name_fault(name)
+    return f"a name that cannot be recorded: {fault}; rename it in the objective" if fault else ""
+
+
+def _text_fault(value: Value) -> str:
+    """Return what of the texts in a value cannot be recorded, or ""."""
     if isinstance(value, tuple):
-        return all(map(_is_value, value))
-    return isinstance(value, str | int) or (isinstance(value, float) and not math.isnan(value))
+        return next(filter(None, map(_text_fault, value)), "")
+    return text_fault(value) if isinstance(value, str) else ""
 
 
 def _number_type(hint: Any) -> type | None:
@@ -546,6 +567,9 @@ def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distributi
     if not isinstance(table, dict):
         raise _WrongKeyError(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
                            "or put a single value in [fixed]")
+    fault = _hyperparameter_fault(name, 0)
+    if fault:
+        raise _WrongKeyError(name, fault)
     number = _number_type(hints[name])
     model: type[BaseModel] = _Choices if "choices" in table or number is None else _Range
     try:

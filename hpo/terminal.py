@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from hpo.confirmation import Confirmation, changes
 from hpo.recorded import Round
 from hpo.search_space import describe as describe_range
 from hpo.search_space import from_table
 from hpo.study import Study
+from hpo.text import clean
 from hpo.trial import Direction, Identity, State, Trial, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
 
@@ -25,13 +27,27 @@ if TYPE_CHECKING:  # it draws, which takes a while to import
 PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
 
 
+class Console(RichConsole):
+    """Prints lines and tables in which nothing but our own markup has an effect on the terminal.
+
+    Names, choices and messages come from files, from programs and out of a shared record.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render markup without control characters."""
+        return super().render_str(clean(text), **options)
+
+
 class Display:
     """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, study: Study, file: TextIO) -> None:
         self._direction = study.direction
         # The file as it is now: trials run inline send their own output elsewhere meanwhile.
-        self.console = Console(file=file, highlight=False, soft_wrap=not file.isatty())
+        self.console = Console(file=file, soft_wrap=not file.isatty())
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -149,7 +165,7 @@ class Retraining:
     """Shows how far the training of the best trials is, as `Display` does, on `file`."""
 
     def __init__(self, file: TextIO) -> None:
-        self._console = Console(file=file, highlight=False, soft_wrap=not file.isatty())
+        self._console = Console(file=file, soft_wrap=not file.isatty())
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("epochs"), console=self._console, transient=True,

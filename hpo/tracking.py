@@ -21,12 +21,18 @@ from hpo.passwords import without_password
 from hpo.recorded import Look, Recorded, Round
 from hpo.run_format import (
     LOOK,
+    check_trial,
     chunks,
     claims,
     corners,
     looks_taken,
+    looks_told,
+    missing,
+    read_attempt,
+    read_identity,
     read_result,
     read_round,
+    read_tag,
     read_trial,
     result_tags,
     round_note,
@@ -37,7 +43,9 @@ from hpo.search_space import (
     SearchSpace,
     describe,
     to_table,
+    to_text,
 )
+from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import Identity, State, Trial, TrialResult
 from hpo.workers import Progress
 
@@ -46,6 +54,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 
 PAGE = 500  # runs read by one request
 VIEW = "trials"  # the key of the saved view
+REFUSED_TRIES = 5  # that fail in the same words, while another write does not
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 _STATUS = {
     State.COMPLETE: "FINISHED",
@@ -88,9 +97,11 @@ class Tracking:
         self._client = _translated(lambda: MlflowClient(uri))
         self._experiments: dict[str, str] = {}
         self._rounds: dict[tuple[str, int], str] = {}
+        self._spaces: dict[tuple[str, int], SearchSpace] = {}
         self._confirmations: dict[str, str] = {}
         self._running: dict[tuple[str, Identity, int], tuple[str, int]] = {}
         self._claims: dict[str, tuple[str, int]] = {}  # study -> run with the claim, its number
+        self._failed = ("", 0)  # the words in which the last deliveries failed, and how many
 
     # studies
 
@@ -192,9 +203,11 @@ class Tracking:
         tags = {
             "kind": "round",
             "round": str(number),
-            "search_space": json.dumps({n: to_table(d) for n, d in search_space.items()}),
-            "settings": json.dumps(settings),
             "mlflow.note.content": round_note(search_space, proposal),
+            **chunks(
+                "search_space", json.dumps({n: to_table(d) for n, d in search_space.items()})
+            ),
+            **chunks("settings", json.dumps(settings)),
             **chunks("proposal", json.dumps(proposal) if proposal else ""),
         }
         edges = {}
@@ -213,7 +226,9 @@ class Tracking:
                     experiment_id, run_name=f"round {number}", tags=tags
                 )
             run_id: str = run.info.run_id
-            all_params = [Param(k, v) for k, v in {**params, **edges}.items()]
+            all_params = [
+                Param(k, shortened(v, VALUE_CHARACTERS)) for k, v in {**params, **edges}.items()
+            ]
             self._client.log_batch(run_id, params=all_params)
             if dataset:
                 entity = MlflowDataset(
@@ -229,8 +244,9 @@ class Tracking:
             return run_id
 
         run_id = _translated(write)
-        self._rounds[study, number] = run_id
-        return Round(number, run_id, search_space, settings, False, proposal)
+        self._rounds[study, number], self._spaces[study, number] = run_id, search_space
+        as_read = json.loads(json.dumps(settings)), json.loads(json.dumps(proposal))
+        return Round(number, run_id, search_space, as_read[0], False, as_read[1])
 
     def end_round(
         self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
@@ -339,11 +355,19 @@ class Tracking:
 
         With `again` look first for what an earlier try left.
 
-        Raises RecordRefused where the run, its round or the experiment was deleted.
+        Raises RecordRefused where the run, its round or the experiment was deleted, or where
+        MLflow has no room for what is in the result.
         """
         trial = result.trial
         key = (study, trial.identity, result.attempt)
         self._parent(study, trial)
+        without = missing(trial, self._spaces.get((study, trial.round), {}))
+        if result.epoch is not None and result.epoch > len(result.curve(metric)):
+            without.append(f"{metric} at epoch {result.epoch}")
+        if without:
+            raise RecordRefused(
+                f"trial {trial.number} of round {trial.round} has no {', '.join(without)}"
+            )
         run_id, told = self._running.get(key, (None, 0))
         tags = result_tags(result, metric)
 
@@ -360,8 +384,40 @@ class Tracking:
             ended = int((result.started + result.seconds) * 1000)
             self._client.set_terminated(run_id, _STATUS[result.state], ended)
 
-        _translated(write)
+        try:
+            _translated(write)
+        except HPOError as error:
+            refused = self._refusal(study, trial, error)
+            if isinstance(refused, RecordRefused):
+                self._running.pop(key, None)
+                with contextlib.suppress(HPOError):
+                    self.discard(run_id or "")  # what was written of it before the refusal
+            raise refused from error
+        self._failed = ("", 0)
         self._running.pop(key, None)
+
+    def _refusal(self, study: str, trial: Trial, error: HPOError) -> HPOError:
+        """Return what a delivery that failed raises, so that no result blocks those after it.
+
+        A refusal is not always told from an absence by its words. But where one result fails in
+        the same words again and again while the record takes another write, it is the result.
+        """
+        if isinstance(error, RecordRefused):
+            return error
+        cause = error.__cause__
+        code = getattr(cause, "error_code", "")
+        if code == "INVALID_PARAMETER_VALUE" or _is_about_content(cause):
+            return RecordRefused(str(error))
+        if isinstance(error, InputError) and code != "BAD_REQUEST":
+            return error  # of the password: true of every result
+        text, times = self._failed
+        self._failed = str(error), times + 1 if text == str(error) else 1
+        if self._failed[1] >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
+            with contextlib.suppress(Exception):
+                run_id = self._parent(study, trial)
+                self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+                return RecordRefused(str(error))
+        return RecordUnavailable(str(error))
 
     def show(self, study: str, progress: Progress) -> None:
         """Record the epochs of a trial that still runs, for those who watch."""
@@ -403,7 +459,10 @@ class Tracking:
         if experiment_id is None:
             return None
         with _uncollected():
-            return self._read(study, experiment_id)
+            try:
+                return self._read(study, experiment_id)
+            except InputError as error:  # of a tag that somebody edited
+                raise InputError(f"the study {study!r} cannot be read: {error}") from error
 
     def _read(self, study: str, experiment_id: str) -> Recorded:
         rounds: dict[str, Round] = {}
@@ -420,21 +479,25 @@ class Tracking:
             tags = run.data.tags
             if tags.get("mlflow.parentRunId") not in rounds:
                 continue  # its round was deleted, and took it along
-            identity = int(tags["round"]), int(tags["number"])
-            if "state" in tags and run.info.status != "RUNNING":
+            identity = read_identity(run)[:2]
+            if run.info.status != "RUNNING" and "superseded" not in tags:
                 results[identity] = read_result(run, metric)
+                check_trial(run, results[identity].trial, rounds[tags["mlflow.parentRunId"]])
                 runs[identity] = run.info.run_id
-            elif attempts.get(identity, (0, ""))[0] < int(tags["attempt"]):
-                attempts[identity] = int(tags["attempt"]), run.info.run_id
+            elif attempts.get(identity, (0, ""))[0] < read_attempt(run):
+                attempts[identity] = read_attempt(run), run.info.run_id
         spent = {}
         for run in self._runs(experiment_id, "tags.kind = 'trial'", deleted=True):
             tags = run.data.tags
-            identity = int(tags["round"]), int(tags["number"])
-            ours = tags.get("mlflow.parentRunId") in rounds and "superseded" not in tags
-            if ours and identity not in results:
-                spent[identity] = TrialResult(read_trial(run), State.FAILED, message="deleted")
+            parent = rounds.get(tags.get("mlflow.parentRunId", ""))
+            if parent is not None and "superseded" not in tags:
+                trial = _deleted_trial(run, parent)
+                identity = trial.round, trial.number
+                if trial.number and identity not in results:
+                    spent[identity] = TrialResult(trial, State.FAILED, message="deleted")
         for round_ in rounds.values():
             self._rounds[study, round_.number] = round_.run_id
+            self._spaces[study, round_.number] = round_.search_space
         repeats, repeat_attempts = self._repeats(study, metric, results)
         return Recorded(
             experiment_id,
@@ -496,10 +559,10 @@ class Tracking:
                 continue  # its confirmation was deleted, and took it along
             found = results.get((trial.round, trial.number))
             same = found is not None and found.trial.hyperparameters == trial.hyperparameters
-            if same and "state" in tags and run.info.status != "RUNNING":
+            if same and run.info.status != "RUNNING" and "superseded" not in tags:
                 repeats[trial.identity] = read_result(run, metric)
-            elif attempts.get(trial.identity, (0, ""))[0] < int(tags["attempt"]):
-                attempts[trial.identity] = int(tags["attempt"]), run.info.run_id
+            elif attempts.get(trial.identity, (0, ""))[0] < read_attempt(run):
+                attempts[trial.identity] = read_attempt(run), run.info.run_id
         return tuple(repeats[identity] for identity in sorted(repeats)), attempts
 
     def start_evaluation(self, study: str, params: Mapping[str, str], files: Path) -> str:
@@ -575,7 +638,7 @@ class Tracking:
         if experiment_id is not None:
             for run in self._runs(experiment_id, "tags.kind = 'evaluation'"):
                 if {"look", "model"} <= run.data.tags.keys():
-                    evaluated[int(run.data.tags["look"])] = run.data.tags["model"]
+                    evaluated[read_tag(run, "look", int)] = run.data.tags["model"]
         if not evaluated:
             raise InputError(f"the study {study!r} has no model yet; `hpo evaluate` makes one")
         return evaluated[max(evaluated)]
@@ -583,8 +646,13 @@ class Tracking:
     def _looks_told(self, experiment_id: str) -> dict[int, Look]:
         """Return the looks at the test set that ended, by number."""
         experiment = _translated(lambda: self._client.get_experiment(experiment_id))
-        told = json.loads(experiment.tags.get("test_set_spent", "[]"))
-        return {look["number"]: Look(**look) for look in told}
+        try:
+            return looks_told(experiment.tags.get("test_set_spent", "[]"))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"the tag 'test_set_spent' of the experiment {experiment.name!r} cannot be read "
+                f"({error}); set it back in MLflow, or take it out"
+            ) from error
 
     def _create_trial(
         self, study: str, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
@@ -636,7 +704,7 @@ class Tracking:
                 # MLflow turns infinity into a large number, which is worse than no number.
                 shown = value if abs(value) < float("inf") else float("nan")
                 metrics.append(Metric(name, shown, moment, epoch))
-        params = [Param(n, json.dumps(v)) for n, v in result.trial.hyperparameters.items()]
+        params = [Param(n, to_text(v)) for n, v in result.trial.hyperparameters.items()]
         self._client.log_batch(
             run_id, metrics, [] if told else params, [RunTag(k, v) for k, v in tags.items()]
         )
@@ -655,7 +723,7 @@ class Tracking:
         parent = self._parent(study, trial)
         ours = [
             run for run in found
-            if read_trial(run).identity == trial.identity and "superseded" not in run.data.tags
+            if read_identity(run) == trial.identity and "superseded" not in run.data.tags
             and run.data.tags.get("mlflow.parentRunId") == parent
         ]
         if any(run.info.lifecycle_stage == "deleted" for run in ours):
@@ -678,6 +746,22 @@ class Tracking:
         if match is None:
             return None
         return (Path(match[1]).absolute().parent / "mlartifacts").as_uri()
+
+
+def _deleted_trial(run: "Run", round_: Round) -> Trial:
+    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
+
+    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
+    """
+    with contextlib.suppress(InputError):
+        trial = read_trial(run)
+        check_trial(run, trial, round_)
+        return trial
+    number = 0
+    with contextlib.suppress(InputError):
+        number = read_identity(run)[1]
+    middle = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
+    return Trial(round_.number, number, middle, 0)
 
 
 def page(server: str, experiment_id: str | None = None) -> str:
@@ -751,6 +835,15 @@ def _translation(error: Exception) -> HPOError:
             f"MLflow refuses: {text}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     return RecordUnavailable(text)
+
+
+def _is_about_content(error: BaseException | None) -> bool:
+    """Say whether a text or number itself was in the way, by what a database raises then."""
+    while error is not None:
+        if isinstance(error, UnicodeError) or type(error).__name__ == "DataError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:

@@ -8,15 +8,21 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import UnionType
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
 
-from hpo.search_space import Value
+from hpo.search_space import Value, is_value
+from hpo.text import clean
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 EpochMetrics: TypeAlias = Mapping[str, float]
 Identity: TypeAlias = tuple[int, int, int, bool]  # round, number, repeat, resplit
+
+MESSAGE_CHARACTERS = 3000  # of a message, the end of which is kept
+MOST_TRIALS = 10**9  # and rounds, and attempts: far more than a record holds
+MOST_SEEDS = 2**64
 
 
 class State(StrEnum):
@@ -93,7 +99,9 @@ class TrialResult:
     """What came of one attempt at a trial.
 
     `value` is the searched metric as the study reads it (None for diverged and failed trials),
-    `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch.
+    `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch. Whoever
+    makes a result need not look at its texts: they are cleaned here, since a record refuses some
+    characters and a terminal obeys others.
     """
 
     trial: Trial
@@ -107,6 +115,10 @@ class TrialResult:
     place: str = ""
     message: str = ""  # why it failed: the last lines of output and traceback
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", clean(self.place))
+        object.__setattr__(self, "message", clean(self.message)[-MESSAGE_CHARACTERS:])
+
     @property
     def epochs(self) -> int:
         """Return how many epochs were trained."""
@@ -117,6 +129,37 @@ class TrialResult:
         if isinstance(self.metrics, Curve) and self.metrics.metric == metric:
             return self.metrics.values.tolist()
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
+
+
+def check(result: TrialResult) -> None:
+    """Raise ValueError or TypeError where what was read from JSON is no result of a trial."""
+    trial = result.trial
+    for number, low, high in (
+        (trial.round, 1, MOST_TRIALS), (trial.number, 1, MOST_TRIALS),
+        (trial.repeat, 0, MOST_TRIALS), (trial.seed, 0, MOST_SEEDS),
+        (result.attempt, 1, MOST_TRIALS),
+    ):
+        if not _is_a(number, int) or not low <= number < high:
+            raise ValueError(f"{number!r} is no whole number from {low} to {high}")
+    for moment in (result.started, result.seconds):
+        if not _is_a(moment, int | float) or not 0 <= moment < 1e11:
+            raise ValueError(f"{moment!r} is no time")
+    values = trial.hyperparameters.values()
+    if not isinstance(trial.resplit, bool) or not all(map(is_value, values)):
+        raise TypeError("its trial is none")
+    for epoch in result.metrics:
+        if not all(_is_a(value, int | float) for value in epoch.values()):
+            raise TypeError("a metric is no number")
+    if result.value is None and result.state not in (State.COMPLETE, State.PRUNED):
+        return
+    if not _is_a(result.value, int | float) or not math.isfinite(result.value or 0):
+        raise ValueError("it has no finite value")
+    if not _is_a(result.epoch, int) or not 1 <= (result.epoch or 0) <= len(result.metrics):
+        raise ValueError("its value is of no epoch")
+
+
+def _is_a(value: object, kind: "type | UnionType") -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def compact(result: TrialResult, metric: str) -> TrialResult:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import signal
 import socket
@@ -12,14 +13,16 @@ import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from hpo import objective as objectives
 from hpo.objective import Data, Model
 from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
 from hpo.search_space import Value
+from hpo.text import clean, name_fault, shortened
 from hpo.trial import (
+    MESSAGE_CHARACTERS,
     CutOffs,
     Direction,
     EpochMetrics,
@@ -32,7 +35,7 @@ from hpo.trial import (
 )
 
 FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
-MESSAGE_LINES, MESSAGE_CHARACTERS = 15, 3000
+MESSAGE_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -193,13 +196,12 @@ def attempt_trial(
             while True:
                 with _captured(output):
                     yielded = next(epochs, None)
-                if yielded is None:
-                    break
-                metrics.append({name: float(value) for name, value in yielded.items()})
+                    if yielded is None:
+                        break
+                    metrics.append(_as_metrics(yielded))  # which runs code of what was yielded
                 if job.metric not in metrics[-1]:
-                    raise KeyError(
-                        f"the objective yields no {job.metric!r}, but {', '.join(yielded)}"
-                    )
+                    known = ", ".join(metrics[-1]) or "nothing"
+                    raise KeyError(f"the objective yields no {job.metric!r}, but {known}")
                 if not is_finite(metrics[-1]):
                     state = State.DIVERGED
                     break
@@ -233,6 +235,41 @@ def attempt_trial(
         trial, state, value, epoch, tuple(metrics), attempt, started,
         time.perf_counter() - clock, place, message,
     )
+
+
+def _as_metrics(yielded: Any) -> dict[str, float]:
+    """Return what an objective yielded as names and floats; raise where that is not possible."""
+    if not hasattr(yielded, "items"):
+        raise TypeError(
+            f"the objective yields {_short(yielded)}; yield a mapping such as {{'loss': 0.5}}"
+        )
+    metrics = {}
+    for name, value in yielded.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the objective names a metric {_short(name)}; name it by a text")
+        fault = name_fault(name)
+        if fault:
+            raise ValueError(
+                f"the metric {_short(name)} has a name that cannot be recorded: {fault}"
+            )
+        metrics[str(name)] = _as_float(name, value)
+    return metrics
+
+
+def _as_float(name: str, value: Any) -> float:
+    """Return the value of a metric as a float; what is too large for one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the metric {name!r} is {_short(value)}, which is no number ({error})"
+        ) from error
+
+
+def _short(value: object) -> str:
+    return shortened(repr(value), 60)
 
 
 def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -> bool:
@@ -297,7 +334,8 @@ def _traceback(error: BaseException) -> str:
 
 
 def _last_lines(text: str) -> str:
-    return "\n".join(text.splitlines()[-MESSAGE_LINES:])[-MESSAGE_CHARACTERS:]
+    lines = text.splitlines()[-MESSAGE_LINES:]
+    return "\n".join(map(clean, lines))[-MESSAGE_CHARACTERS:]
 
 
 class _Tail(io.TextIOBase):
