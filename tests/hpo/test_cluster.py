@@ -22,6 +22,7 @@ from hpo import cli, cluster
 from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
+from tests import postgres
 from tests.ports import free_ports, listens
 from tests.toys import hpo, table, write_study
 
@@ -245,8 +246,6 @@ def test_secrets_are_random_private_and_made_once(tmp_path: Path) -> None:
 
 # the same topology as plain processes
 
-POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
-
 
 class Topology:
     """PostgreSQL, MLflow with passwords, a Ray head and two workers, all on 127.0.0.1."""
@@ -363,29 +362,8 @@ class Topology:
         return process
 
     def _start_database(self) -> None:
-        assert POSTGRES
-        data, password = self.folder / "postgres", self.folder / "password"
-        data.mkdir()
-        password.write_text(self.secrets["PGPASSWORD"])
-        user = None
-        if os.geteuid() == 0:  # which PostgreSQL refuses
-            user = "nobody"
-            self.folder.chmod(0o755)
-            shutil.chown(data, user)
-            shutil.chown(password, user)
-        subprocess.run(
-            [POSTGRES, "-D", data, "-U", "mlflow", "-A", "scram-sha-256", "--no-sync",
-             f"--pwfile={password}", "--locale=C.UTF-8"],
-            user=user, check=True, capture_output=True, cwd="/",
-        )  # fmt: skip
-        password.unlink()
-        self._run(
-            "postgres",
-            [str(POSTGRES.with_name("postgres")), "-D", str(data), "-p", str(self.database),
-             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-             "-c", "fsync=off"],
-            {}, user,
-        )  # fmt: skip
+        user = postgres.prepare(self.folder, self.secrets["PGPASSWORD"])
+        self._run("postgres", postgres.command(self.folder, self.database), {}, user)
         wait(lambda: listens(self.database), lambda: self.log("postgres"))
 
     def start_mlflow(self) -> None:
@@ -458,7 +436,7 @@ def wait(condition: Callable[[], bool], said: Callable[[], str], seconds: float 
 
 @pytest.fixture
 def topology(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topology]:
-    if POSTGRES is None:
+    if postgres.INITDB is None:
         pytest.skip("PostgreSQL is not installed")
     folder = Path(tempfile.mkdtemp(prefix="hpo", dir="/tmp"))  # short, for the sockets of Ray
     whole = Topology(folder)

@@ -1,17 +1,25 @@
 """The outbox keeps what it was given, through crashes and while the record is away."""
 
+import contextlib
 import json
+import random
 import resource
+import shutil
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.outbox import Delivery, Outbox
+from hpo.search_space import FloatDistribution
+from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import Progress
+from tests.fuzzing import examples
 
 
 def result(number: int = 1, attempt: int = 1) -> TrialResult:
@@ -148,6 +156,161 @@ def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path) -> None:
     assert record.taken == [(2, False)]
     assert len(notes) == 1
     assert str(tmp_path / "o.refused.jsonl") in notes[0]
+
+
+GOOD = json.dumps({"result": asdict(result(9))})
+
+
+def changed(**changes: Any) -> str:
+    """Return a line whose result, or its trial, has other values."""
+    entry = json.loads(GOOD)
+    for name, value in changes.items():
+        table = entry["result"]["trial"] if name in entry["result"]["trial"] else entry["result"]
+        table[name] = value
+    return json.dumps(entry)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"result": {"trial"', b"\x00\xff\xfe\x80", b"null", b"[]", b"{}", b'"result"', b"7",
+        b"[" * 100_000, b'{"result": null}', b'{"result": {}}', b'{"delivered": 3}',
+        b'{"delivered": [1, 2, 3]}', b'{"delivered": [[1], 2, 3, 4, 5]}',
+        changed(number="1"), changed(number=0), changed(number=True), changed(number=1.5),
+        changed(round=-1), changed(seed=-1), changed(seed=2**64), changed(attempt=None),
+        changed(repeat="no"), changed(resplit=1), changed(hyperparameters=[]),
+        changed(hyperparameters={"a": None}), changed(hyperparameters={"a": {"b": 1}}),
+        changed(state="done"), changed(state="complete"), changed(value="0.5"),
+        changed(state="complete", value=float("inf"), epoch=1), changed(value=0.5, epoch=3),
+        changed(metrics=None), changed(metrics=[1]), changed(metrics=[{"loss": "0.5"}]),
+        changed(started="now"), changed(started=1e300), changed(seconds=-1), changed(place=None),
+        changed(message=["x"]), changed(unknown=1), GOOD.replace("Trial", "").replace("7", "1e999"),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_result_is_set_aside_and_the_rest_is_read(
+    tmp_path: Path, line: str | bytes
+) -> None:
+    path, raw = tmp_path / "o.jsonl", line.encode() if isinstance(line, str) else line
+    good = [json.dumps({"result": asdict(result(n))}).encode() for n in (1, 2)]
+    path.write_bytes(good[0] + b"\n" + raw + b"\n" + good[1] + b"\n")
+    outbox = Outbox(path)
+    assert same(outbox.waiting(), [result(1), result(2)])
+    aside = tmp_path / "o.damaged.jsonl"
+    assert aside.read_bytes() == raw + b"\n"
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert outbox.damage == (
+        f"1 line of {path} could not be read and went to {aside}; "
+        "where the result of a trial is lost with that, the trial runs again"
+    )
+    outbox.add(result(3))
+    outbox.close()
+    again = Outbox(path)
+    assert again.damage == ""  # it is said once
+    assert same(again.waiting(), [result(1), result(2), result(3)])
+    assert aside.read_bytes() == raw + b"\n"
+
+
+def test_a_line_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    path.write_text(f"{GOOD}\n{GOOD}\n\n{changed(seconds=5.0)}\n")
+    outbox = Outbox(path)
+    assert same(outbox.waiting(), [result(9)])
+    (line,) = (tmp_path / "o.damaged.jsonl").read_text().splitlines()
+    assert line == changed(seconds=5.0)  # another result of the same attempt
+
+
+def test_a_last_line_without_its_end_counts_where_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    path.write_text(f"{GOOD}\n{changed(number=10)}")  # as some editors write it
+    outbox = Outbox(path)
+    outbox.add(result(11))
+    outbox.close()
+    again = Outbox(path)
+    assert [r.trial.number for r in again.waiting()] == [9, 10, 11]
+    assert again.damage == ""
+
+
+def mutated(file: bytes, chance: random.Random) -> bytes:
+    """Return an outbox with some of its bytes, lines or values changed."""
+    for _ in range(chance.randint(1, 4)):
+        lines = file.split(b"\n")
+        at, kind = chance.randrange(len(file) + 1), chance.randrange(6)
+        if kind == 0:
+            file = file[:at] + bytes(chance.choices(range(256), k=chance.randint(1, 9))) + file[at:]
+        elif kind == 1:
+            file = file[:at] + file[at + chance.randint(1, 300) :]
+        elif kind == 2:
+            chance.shuffle(lines)
+            file = b"\n".join(lines)
+        elif kind == 3:
+            file = b"\n".join([*lines, chance.choice(lines)])
+        elif kind == 4:
+            file = file[:at]
+        else:
+            place = chance.randrange(len(lines))
+            with contextlib.suppress(ValueError):
+                entry = json.loads(lines[place])
+                table = entry.get("result", entry)
+                table = chance.choice([table, table.get("trial", table)])
+                table[chance.choice(list(table))] = chance.choice(
+                    [None, True, -1, 0, 1e999, 2**80, "", "\x00", [], [1], {}, {"a": 1}, "\ud800"]
+                )
+                lines[place] = json.dumps(entry).encode()
+            file = b"\n".join(lines)
+    return file
+
+
+@pytest.fixture(scope="module")
+def real_record(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path
+) -> Tracking:
+    path = tmp_path_factory.mktemp("record") / "mlflow.db"
+    shutil.copy(empty_database, path)
+    return Tracking(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("seed", range(examples(20, 200)))
+def test_of_any_file_the_good_lines_are_delivered(
+    seed: int, tmp_path: Path, real_record: Tracking
+) -> None:
+    chance, record, study = random.Random(seed), real_record, f"toy {seed}"
+    path = tmp_path / "o.jsonl"
+    lines = [json.dumps({"result": asdict(complete(n))}) for n in range(1, 6)]
+    lines.insert(3, '{"delivered": [1, 2, 0, false, 1]}')
+    path.write_bytes(mutated("".join(f"{line}\n" for line in lines).encode(), chance))
+    before = path.read_bytes().split(b"\n")
+    record.create(study, "a study", {}, [])
+    record.start_round(
+        study, 1, {"rate": FloatDistribution(0.0, 1.0)},
+        {"metric": "loss", "direction": "minimize"}, proposal=[], params={},
+        dataset={"source": "digits", "digest": "1"}, files={},
+    )  # fmt: skip
+    outbox, notes = Outbox(path), list[str]()
+    waiting = outbox.waiting()
+    delivery = Delivery(outbox, record, study, "loss", notes.append)
+    delivery.start()
+    assert delivery.finish(60)
+    delivery.close()
+    assert outbox.waiting() == []
+    recorded = record.read(study)
+    assert recorded is not None
+    aside = [tmp_path / f"o.{kind}.jsonl" for kind in ("damaged", "refused")]
+    damaged, refused = ([*p.read_bytes().split(b"\n")] if p.exists() else [b""] for p in aside)
+    assert bool(outbox.damage) == (damaged != [b""])
+    assert len(notes) == len(refused) - 1
+    assert len(recorded.results) + len(notes) == len(waiting)
+    assert set(damaged) <= {*before, b""}
+    untouched = {line.encode() for line in lines if '"result"' in line} & set(before)
+    numbers = {json.loads(line)["result"]["trial"]["number"] for line in untouched}
+    if lines[3].encode() in before:
+        numbers -= {2}
+    known = {r.trial.number for r in recorded.results}
+    assert numbers <= known | {r.trial.number for r in waiting}
+
+
+def complete(number: int) -> TrialResult:
+    trial = Trial(1, number, {"rate": 0.5}, seed=7)
+    return TrialResult(trial, State.COMPLETE, 0.5, 1, ({"loss": 0.5},), started=1.7e9)
 
 
 def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
