@@ -348,13 +348,15 @@ import os, pathlib, ray
 from ray._private.node import Node
 from hpo import ray_workers
 before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
-ray_workers._start_local(1, 0, ray_workers.RayFolder())
+folder = ray_workers.RayFolder()
+ray_workers._start_local(1, 0, folder)
 assert before == (Node.start_monitor, Node.start_api_server, Node.start_log_monitor)
 print(ray.get(ray.remote(lambda: 6 * 7).remote()))
 for process in pathlib.Path("/proc").glob("[0-9]*"):
     if f"PPid:\\t{os.getpid()}\\n" in (process / "status").read_text():
         print((process / "cmdline").read_text().replace(chr(0), " "))
 ray.shutdown()
+folder.close()
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
