@@ -17,10 +17,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from hpo import wording
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
+    IntegerDistribution,
     SearchSpace,
 )
 from hpo.surface import (
@@ -35,6 +37,7 @@ from hpo.surface import (
 from hpo.trial import Direction, TrialResult
 
 Kind: TypeAlias = Literal["narrowed", "widened", "moved", "kept"]
+Range: TypeAlias = FloatDistribution | IntegerDistribution
 
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
@@ -83,7 +86,8 @@ def narrow(
     """
     trials = ranked(search_space, results, direction, confirmed or {})
     if len(trials) < MINIMUM_TRIALS:
-        said = f"only {len(trials)} trials have a result; at least {MINIMUM_TRIALS} are needed"
+        few = f"only {len(trials)} trials have" if len(trials) > 1 else "only 1 trial has"
+        said = f"{few if trials else 'no trial has'} a result; at least {MINIMUM_TRIALS} are needed"
         return tuple(_kept(name, d, said) for name, d in search_space.items())
     if trials[0].rank == trials[-1].rank:
         said = f"all {len(trials)} trials are equally good"
@@ -185,16 +189,21 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     if new == old:
         if p_value < SIGNIFICANCE:
             return _kept(name, old, "the best value can lie anywhere in this range", p_value)
-        said = f"{len(trials)} trials show no influence on the result in this range"
-        return _kept(name, old, said, p_value)
+        return _kept(name, old, f"{_no_influence(trials, p_value)} in this range", p_value)
+    return Move(name, old, new, *change(old, new), _why(name, old, new, evidence), p_value)
+
+
+def change(old: Range, new: Range) -> tuple[Kind, float]:
+    """Return what becomes of a range, and the new width over the old one on its scale."""
+    if new == old:
+        return "kept", 1.0
     kind: Kind = "moved"
     if new.low >= old.low and new.high <= old.high:
         kind = "narrowed"
     elif new.low <= old.low and new.high >= old.high:
         kind = "widened"
     half = 0.0 if isinstance(old, FloatDistribution) else old.step / 2
-    factor = old.to_unit(new.high + half) - old.to_unit(new.low - half)
-    return Move(name, old, new, kind, factor, _why(name, old, new, evidence), p_value)
+    return kind, old.to_unit(new.high + half) - old.to_unit(new.low - half)
 
 
 def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> tuple[float, float]:
@@ -235,31 +244,45 @@ def _at_least(
 def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -> str:
     assert not isinstance(old, CategoricalDistribution)
     assert not isinstance(new, CategoricalDistribution)
-    values = [float(t.hyperparameters[name]) for t in evidence.trials]  # type: ignore[arg-type]
+    values: list[float] = [t.hyperparameters[name] for t in evidence.trials]  # type: ignore[misc]
     best = values[: evidence.best]
-    beyond = [f"below {old.low:.3g}"] * (new.low < old.low)
-    beyond += [f"above {old.high:.3g}"] * (new.high > old.high)
+    beyond = [f"below {wording.whole(old.low)}"] * (new.low < old.low)
+    beyond += [f"above {wording.whole(old.high)}"] * (new.high > old.high)
     if beyond:
         said = f"the best value may lie {' or '.join(beyond)}"
     else:
-        said = f"the best value most likely lies between {new.low:.3g} and {new.high:.3g}"
-    said += f"; the best {len(best)} of {len(values)} trials"
-    said += f" have {min(best):.3g} to {max(best):.3g}"
+        ends = f"{wording.whole(new.low)} and {wording.whole(new.high)}"
+        said = f"the best value most likely lies between {ends}"
+    width = min(old.high - old.low, new.high - new.low)
+    low, high = (wording.within(value, width) for value in (min(best), max(best)))
+    if len(best) == 1:
+        said += f"; the best of {len(values)} trials has {low}"
+    else:
+        have = low if low == high else f"{low} to {high}"
+        said += f"; the best {len(best)} of {len(values)} trials have {have}"
     left_out = [
         trial.diverged
         for trial, value in zip(evidence.trials, values, strict=True)
         if old.low <= value <= old.high and not new.low <= value <= new.high
     ]
     if any(left_out):
-        said += f"; of the {len(left_out)} left out {sum(left_out)} diverged"
+        some = f"{sum(left_out)} of the {len(left_out)}"
+        if all(left_out):
+            some = "the one" if len(left_out) == 1 else f"all {len(left_out)}"
+        said += f"; {some} left out diverged"
     return said
+
+
+def _no_influence(trials: Array, p_value: float) -> str:
+    if math.isnan(p_value):
+        return f"{len(trials)} trials cannot tell its influence on the result"
+    return f"{len(trials)} trials show no influence on the result"
 
 
 def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) -> Move:
     p_value, trials = evidence.p_values[name], evidence.of(name)
     if not p_value < SIGNIFICANCE:
-        said = f"{len(trials)} trials show no influence on the result"
-        return _kept(name, old, said, p_value)
+        return _kept(name, old, _no_influence(trials, p_value), p_value)
     draws = evidence.draws(name, np.arange(float(len(old.choices))))
     shares = np.bincount(draws.argmax(axis=1), minlength=len(old.choices)) / SURFACES
     best = set(trials[: evidence.best])

@@ -8,7 +8,7 @@ from typing import Any
 from hpo import confirmation
 from hpo import objective as objectives
 from hpo.errors import InputError
-from hpo.narrowing import Move, narrow
+from hpo.narrowing import Move, change, narrow
 from hpo.recorded import Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
@@ -114,9 +114,8 @@ def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
     if bounded == new:
         return move
     note = f"{move.reason}; the objective accepts no value beyond"
-    if bounded == move.old:
-        return replace(move, new=bounded, direction="kept", factor=1.0, reason=note)
-    return replace(move, new=bounded, reason=note)
+    kind, factor = change(old, bounded)
+    return replace(move, new=bounded, direction=kind, factor=factor, reason=note)
 
 
 def move_table(move: Move) -> dict[str, Any]:

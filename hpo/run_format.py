@@ -341,7 +341,10 @@ def view(columns: Sequence[str]) -> str:
 
 def round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]]) -> str:
     """Return the description of a round in Markdown: its ranges, and why they are so."""
-    reasons = {move["name"]: move["reason"] for move in proposal}
+    reasons = {
+        move["name"]: move["reason"] if move["decision"] == "taken" else move["decision"]
+        for move in proposal
+    }
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
     left = TAG_CHARACTERS - 200
     for count, (name, distribution) in enumerate(search_space.items()):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
 
+from hpo import wording
 from hpo.text import one_line
 
 Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
@@ -254,10 +255,10 @@ def to_text(value: Value) -> str:
 
 
 def describe(distribution: Distribution) -> str:
-    """Return the range as a person writes it, on one line: "1e-06 to 0.01"."""
+    """Return the range as a person writes it, on one line, with all its digits: "1e-06 to 0.01"."""
     if isinstance(distribution, CategoricalDistribution):
         return ", ".join(one_line(str(choice)) for choice in distribution.choices)
-    return f"{distribution.low:.6g} to {distribution.high:.6g}"
+    return f"{wording.whole(distribution.low)} to {wording.whole(distribution.high)}"
 
 
 def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) -> bool:

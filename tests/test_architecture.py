@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
-    "hpo": """errors text passwords search_space trial order surface threads process_state
+    "hpo": """errors text wording passwords search_space trial order surface threads process_state
         objective_code objective predictor files columns tables sources data samplers pruning
         study workers outbox narrowing confirmation ray_folder ray_workers cluster ownership
         recorded run_format tracking record_process results comparability proposals round_loop

@@ -70,7 +70,7 @@ def test_a_command_is_a_target(
     file = make_study(fixed={"folder": str(folder)})
     hpo("run", file, "--inline")
     hpo("run", file, "--inline", "--rounds", 1)
-    assert "toy has 1 rounds already: nothing to run" in capsys.readouterr().out
+    assert "toy has 1 round already: nothing to run" in capsys.readouterr().out
     assert trained(folder) == 12
     hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
     assert trained(folder) == 20
@@ -133,6 +133,8 @@ def test_an_edge_that_the_objective_refuses_does_not_move(
     hpo("narrow", "toy", "--json")
     (move,) = json.loads(capsys.readouterr().out)["moves"]
     assert move["new"]["high"] == 999.0
+    assert move["direction"] == ("narrowed" if move["new"]["low"] > 1.0 else "kept")
+    assert move["factor"] <= 1.0
     assert "accepts no value beyond" in move["reason"]
 
 

@@ -390,7 +390,35 @@ def test_too_few_trials_propose_nothing_and_say_so() -> None:
     assert move.direction == "kept"
     assert f"only {MINIMUM_TRIALS - 1} trials" in move.reason
     assert math.isnan(move.evidence)
-    assert "only 0 trials" in narrow({"rate": RATE}, [], "maximize")[0].reason
+    reasons = [narrow({"rate": RATE}, rising(few), "maximize")[0].reason for few in (0, 1)]
+    assert reasons == [
+        "no trial has a result; at least 10 are needed",
+        "only 1 trial has a result; at least 10 are needed",
+    ]
+
+
+def test_the_reason_of_a_narrow_range_has_numbers_that_lie_in_it() -> None:
+    space = {"rate": FloatDistribution(1000.1, 1000.4)}
+    results = [
+        result(i, {"rate": 1000.1 + i * 0.0075}, 1 - abs(i - 12) / 40) for i in range(40)
+    ]
+    (move,) = narrow(space, results, "maximize")
+    assert isinstance(move.new, FloatDistribution)
+    assert move.direction == "narrowed"
+    ends = f"between {move.new.low!r} and {move.new.high!r}"
+    assert move.reason == (
+        f"the best value most likely lies {ends}; the best 3 of 40 trials have "
+        "1000.183 to 1000.197"
+    )
+
+
+def test_what_no_test_could_tell_is_not_called_without_influence() -> None:
+    results = [result(i, {"rate": 1e-3 * 2**i, "decay": 1e-6}, 1.0 * i) for i in range(12)]
+    moves = by_name(narrow({"rate": RATE, "decay": DECAY}, results, "maximize"))
+    assert math.isnan(moves["decay"].evidence)
+    assert moves["decay"].reason == (
+        "12 trials cannot tell its influence on the result in this range"
+    )
 
 
 def test_failed_trials_are_no_evidence() -> None:

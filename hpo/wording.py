@@ -1,0 +1,95 @@
+"""Numbers and counts as a person reads them; what scripts read keeps every digit."""
+
+import math
+from collections.abc import Sequence
+
+SIGNIFICANT_DIGITS = 4
+SMALLEST_FIXED, LARGEST_FIXED = -4, 5  # powers of ten written out: 0.0001 to 999999
+ALIGNED = 3  # powers of ten that a column may span and still have the same decimals
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits: 0.9861, 1.234e-06, 12345, 0.5.
+
+    Integers stay whole, and so does the whole part of a float below a million; from there on, and
+    below 0.0001, floats are written as powers of ten. Trailing zeros are dropped, for a number
+    that stands by itself. Several in a column, or a value and its error, are for `column`.
+    """
+    if isinstance(value, int):
+        return str(value)
+    digits, e, power = _four_digits(value).partition("e")
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + e + power
+
+
+def column(values: Sequence[float | None]) -> list[str]:
+    """Return numbers that are read together, each with at least four significant digits.
+
+    All have as many decimals as the smallest needs: 0.9861, 0.9800, and 0.98612 ± 0.01234. Where
+    they span more than three powers of ten, or some are too small or too large to be written
+    out, each has its own form with its trailing zeros: 2.300, 1.200e-06. None and NaN are empty,
+    and zero is 0.
+    """
+    known = [v for v in values if v is not None and v and math.isfinite(v)]
+    exponents = [_exponent(value) for value in known] or [0]
+    low, high = min(exponents), max(exponents)
+    aligned = low >= SMALLEST_FIXED and high <= LARGEST_FIXED and high - low <= ALIGNED
+    decimals = max(SIGNIFICANT_DIGITS - 1 - low, 0)
+    shown = []
+    for value in values:
+        if value is None or math.isnan(value):
+            shown.append("")
+        elif value and math.isfinite(value):
+            shown.append(f"{value:.{decimals}f}" if aligned else _four_digits(value))
+        else:
+            shown.append(f"{value:g}")
+    return shown
+
+
+def apart(first: float, second: float) -> tuple[str, str]:
+    """Return two numbers that are compared, with as many more digits as tell them apart."""
+    pair = column([first, second])
+    for digits in range(SIGNIFICANT_DIGITS + 1, 18):
+        if pair[0] != pair[1] or first == second:
+            break
+        pair = [f"{value:.{digits}g}" for value in (first, second)]
+    return pair[0], pair[1]
+
+
+def within(value: float, width: float) -> str:
+    """Return a value of a range `width` wide, so that two digits of the width are seen as well."""
+    if isinstance(value, int) or not value or not 0 < width < math.inf:
+        return number(value)
+    digits = _exponent(value) - _exponent(width) + 2
+    return f"{value:.{digits}g}" if digits > SIGNIFICANT_DIGITS else number(value)
+
+
+def whole(value: float) -> str:
+    """Return a number with all its digits, for what a person set: 1, 0.05, 1e-06."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.12g}"
+    return text if float(text) == value or math.isnan(value) else repr(float(value))
+
+
+def p_value(evidence: float) -> str:
+    """Return "= 0.01234", or "< 1e-99" where that says all."""
+    return f"= {number(evidence)}" if evidence > 1e-99 else "< 1e-99"
+
+
+def count(amount: float, noun: str, plural: str = "") -> str:
+    """Return "1 trial", "3 trials", or with `plural` "1 class", "3 classes"."""
+    return f"{whole(amount)} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def _four_digits(value: float) -> str:
+    if not math.isfinite(value) or not value:
+        return f"{value:g}"
+    exponent = _exponent(value)
+    if SMALLEST_FIXED <= exponent <= LARGEST_FIXED:
+        return f"{value:.{max(SIGNIFICANT_DIGITS - 1 - exponent, 0)}f}"
+    return f"{value:.{SIGNIFICANT_DIGITS - 1}e}"
+
+
+def _exponent(value: float) -> int:
+    """Return the power of ten of a value that is not zero, once it is rounded."""
+    return int(f"{value:.{SIGNIFICANT_DIGITS - 1}e}".partition("e")[2])
