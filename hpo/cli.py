@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
+from hpo import wording
 from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
 from hpo.passwords import without_password, without_passwords_of
 from hpo.session import (
@@ -208,7 +209,7 @@ def confirm(
     """
     from hpo import confirmation, service
     from hpo.study import ConfirmSettings
-    from hpo.terminal import confirmation_parts
+    from hpo.terminal import confirmation_parts, open_console
 
     parsed = read_study_file(study, "confirm")
     given = {"top": top, "repeats": repeats, "resplit": resplit or None}
@@ -237,7 +238,7 @@ def confirm(
         }
         click.echo(json.dumps(summary, indent=2))
         return
-    console = _console()
+    console = open_console()
     for part in confirmation_parts(order, parsed.metric, parsed.direction):
         console.print(part)
 
@@ -271,12 +272,13 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
         click.echo(json.dumps(summary, indent=2))
         return
     _say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
-               f"{study.rounds} rounds of {study.round.trials} trials ({study.round.sampler})")
+         f"{wording.count(study.rounds, 'round')} of "
+         f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
     for name, text in ranges.items():
         _say(f"  {name}: {text}")
     if with_data:
         data = summary["data"]
-        rows = ", ".join(f"{count} {part}" for part, count in data["rows"].items())
+        rows = ", ".join(f"{rows} {part}" for part, rows in data["rows"].items())
         if data["left_out"]:
             rows += f", {data['left_out']} left out"
         _say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
@@ -313,10 +315,10 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
         summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
         click.echo(json.dumps(summary, indent=2))
         return
-    from hpo.terminal import moves_table
+    from hpo.terminal import MovesTable, open_console
 
-    console = _console()
-    console.print(moves_table(tables))
+    console = open_console()
+    console.print(MovesTable(tables))
     if not proposals.is_found(last):
         console.print(
             f"{_escaped(last.settings['objective'])} is not found here, so its limits are not "
@@ -357,11 +359,17 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
         return
+    from hpo.terminal import open_console
+
+    console = open_console()
     for study in studies:
         best = study["best"]
-        shown = f"best {study['metric']} {best['value']:.4f}" if best else "no result yet"
-        trials = sum(r["trials"] for r in study["rounds"])
-        _say(f"{one_line(study['study'])}: {len(study['rounds'])} rounds, {trials} trials, {shown}")
+        shown = "no result yet"
+        if best:
+            shown = f"best {study['metric']} {wording.number(best['value'])}"
+        rounds = wording.count(len(study["rounds"]), "round")
+        trials = wording.count(sum(r["trials"] for r in study["rounds"]), "trial")
+        console.print(_escaped(f"{one_line(study['study'])}: {rounds}, {trials}, {shown}"))
     if not studies and not unread:
         click.echo("no studies yet; start one with `hpo run FILE`")
 
@@ -381,7 +389,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     test set is spent is recorded with the result; the model goes to MLflow.
     """
     from hpo import comparability, confirmation, evaluation
-    from hpo.terminal import Retraining, evaluation_tables
+    from hpo.terminal import Retraining, evaluation_tables, open_console
 
     parsed = read_study_file(study, "evaluate")
     record = existing_record(tracking_uri)
@@ -412,7 +420,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))
         return
-    console = _console()
+    console = open_console()
     for part in evaluation_tables(result):
         console.print(part)
     uri = shlex.quote(without_password(absolute(tracking_uri)))
@@ -493,7 +501,7 @@ def show(
         click.echo(json.dumps(summary | drawn, indent=2))
         return
     from hpo.search_space import describe
-    from hpo.terminal import best_trials, rounds_table
+    from hpo.terminal import best_trials, open_console, rounds_table
 
     if not summary["rounds"]:
         _say(f"{name}: no round yet")
@@ -504,13 +512,13 @@ def show(
         {n: describe(d) for n, d in r.search_space.items()}
         for r in recorded.rounds if r.number in numbers
     ]
-    console = _console()
+    console = open_console()
     console.print(f"[bold]{_escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
-    console.print(rounds_table(summary["rounds"], spaces))
+    console.print(rounds_table(name, summary["rounds"], spaces))
     console.print()
     ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
     known = confirmation.confirmed(results, recorded.repeats)
-    console.print(best_trials(ranked[:top], summary["metric"], known))
+    console.print(best_trials(name, ranked[:top], summary["metric"], known))
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
     if better:
         console.print(f"\n{_escaped(better)}")
@@ -540,7 +548,7 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
 
     _, recorded = read_recorded(study, tracking_uri)
     write(recorded.results, file)
-    _say(f"{file}: {len(recorded.results)} trials")
+    _say(f"{file}: {wording.count(len(recorded.results), 'trial')}")
 
 
 @hpo.command()
@@ -685,10 +693,10 @@ def submit(
     ]
     cluster = connect(address, env_file)
     job = cluster.submit(study.name, parcel, options)
-    files = "1 file" if len(parcel.files) == 1 else f"{len(parcel.files)} files"
+    files = wording.count(len(parcel.files), "file")
     click.echo(
-        f"sent {files}, {parcel.bytes / 1000:.0f} kB; {study.name} runs at {cluster.address} "
-        f"as the job {job}\n"
+        f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name} runs at "
+        f"{cluster.address} as the job {job}\n"
         f"follow it: {cluster.log_command(job)}\n"
         f"stop it:   hpo cancel {shlex.quote(study.name)}"
     )
@@ -766,13 +774,6 @@ def _say(text: str) -> None:
     click.echo(clean(text))
 
 
-def _console() -> "Console":
-    from hpo.terminal import Console
-
-    # A pipe has no width: what is cut there is lost to whoever reads it.
-    return Console(width=None if sys.stdout.isatty() else 200)
-
-
 def _escaped(text: str) -> str:
     from rich.markup import escape
 
@@ -784,20 +785,24 @@ def _finish(
 ) -> None:
     """Show the best trials of the study, and what to type next."""
     from hpo import confirmation
+    from hpo.round_loop import budget_reached
     from hpo.terminal import best_trials
 
-    done = max(r.number for r in recorded.rounds if r.ended)
+    done = max((r.number for r in recorded.rounds if r.ended), default=0)
+    ended = budget_reached(study, recorded.results) if done < rounds else ""
     rounds = max(rounds, done)
     if not ran:
-        console.print(f"{_escaped(study.name)} has {done} rounds already: nothing to run")
+        why = f": {ended}" if ended else f" has {wording.count(done, 'round')} already"
+        console.print(f"{_escaped(study.name)}{why}: nothing to run")
         rounds = done
     console.print("\n[bold]best trials[/bold]")
     ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
     known = confirmation.confirmed(recorded.results, recorded.repeats)
-    console.print(best_trials(ranked[:5], study.metric, known))
+    console.print(best_trials(study.name, ranked[:5], study.metric, known))
     file = shlex.quote(str(study.path))
+    more = f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
     console.print(_escaped(
         f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
-        f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
+        f"{'' if ended else more}"
         f"      hpo ui {file}   browse the trials in MLflow's UI"
     ))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo import objective_code
+from hpo import objective_code, wording
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
 
@@ -266,4 +266,4 @@ def _lexical(path: Path) -> str:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.3g} MB"
+    return f"{wording.number(size / 1e6)} MB"

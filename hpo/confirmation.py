@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hpo import wording
 from hpo.surface import Confirmed
 from hpo.trial import Direction, State, Trial, TrialResult, rank, trial_seed
 
@@ -120,8 +121,8 @@ def unconfirmed_best(
     if not known or best is None or (best.trial.round, best.trial.number) in known:
         return ""
     return (
-        f"the best value, {best.value:.4f}, is that of {_name(best.trial)}, which is not "
-        "confirmed yet: `hpo confirm`"
+        f"the best value, {wording.number(best.value or 0.0)}, is that of {_name(best.trial)}, "
+        "which is not confirmed yet: `hpo confirm`"
     )
 
 
@@ -143,14 +144,18 @@ def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
     """
     before = [r.trial for r in rank([trial.found for trial in trials], direction)]
     lines = []
+    broken = sum(not trial.is_sound for trial in trials)
+    last = "last" if broken == 1 else f"among the last {broken}"
     for place, trial in enumerate(trials, start=1):
         name, old = _name(trial.found.trial), before.index(trial.found.trial) + 1
         if old != place:
             lines.append(f"{name} {'falls' if place > old else 'rises'} from {old} to {place}")
         for state in (State.DIVERGED, State.FAILED):
             if trial.count(state):
-                count = f"{trial.count(state)} of its {len(trial.repeats)} repeats {state.value}"
-                lines.append(f"{name} ranks last: {count}")
+                some = f"{trial.count(state)} of its {len(trial.repeats)} repeats"
+                if len(trial.repeats) == 1:
+                    some = "its repeat"
+                lines.append(f"{name} ranks {last}: {some} {state.value}")
     return lines
 
 
@@ -163,11 +168,10 @@ def note(trials: Sequence[Confirmation], metric: str, direction: Direction) -> s
         "| place | round | trial | found | mean | standard error | repeats |",
         "|---|---|---|---|---|---|---|",
     ]
-    for place, trial in enumerate(trials, start=1):
-        found, mean, error = (
-            "" if number is None or math.isnan(number) else f"{number:.4f}"
-            for number in (trial.found.value, trial.mean, trial.standard_error)
-        )
+    found_values = wording.column([trial.found.value for trial in trials])
+    pairs = wording.column([n for trial in trials for n in (trial.mean, trial.standard_error)])
+    rows = zip(trials, found_values, pairs[::2], pairs[1::2], strict=True)
+    for place, (trial, found, mean, error) in enumerate(rows, start=1):
         lines.append(
             f"| {place} | {trial.found.trial.round} | {trial.found.trial.number} | {found} | "
             f"{mean} | {error} | {len(trial.values)} |"

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.recorded import Recorded
 from hpo.search_space import (
     CategoricalDistribution,
@@ -53,6 +55,7 @@ _STYLE = {
     "legend.frameon": False,
     "text.parse_math": False,  # a name with two dollar signs is a name
 }
+_NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?(x\d+)?")  # as `value_text` writes it
 _MARKS: Mapping[State, Mapping[str, Any]] = {
     State.PRUNED: {"marker": "o", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
     State.DIVERGED: {"marker": "x", "color": VERMILION, "linewidths": 1.0},
@@ -269,7 +272,8 @@ class Coloring:
             index = results.index(result)
             axes.scatter(
                 x[index], y[index], s=size * 3 + 40, facecolors="none", edgecolors=INK,
-                linewidths=1.3, label=f"best: {result.value:.4g}", zorder=3.5, clip_on=False,
+                linewidths=1.3, label=f"best: {value_text(result.value)}", zorder=3.5,
+                clip_on=False,
             )
 
     def mark_heights(
@@ -594,19 +598,22 @@ def _number(value: float) -> str:
 
 
 def value_text(value: Value | None) -> str:
-    """Return a hyperparameter as a person reads it: 0.00137, 100, 100, 50x6."""
+    """Return a hyperparameter as a person reads it: 0.001372, 100, 100, 50x6."""
     if isinstance(value, tuple):
         groups = [(value_text(item), len(list(equal))) for item, equal in itertools.groupby(value)]
         return ", ".join(
             f"{text}x{count}" if count > 2 else ", ".join([text] * count)
             for text, count in groups
         )
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return wording.number(value) if isinstance(value, float) else str(value)
 
 
 def shortened(text: str, letters: int) -> str:
-    """Return a text of at most so many letters, its middle left out."""
+    """Return a text of at most so many letters, its middle left out; no number in it is cut."""
     if len(text) <= letters:
         return text
+    items = text.split(", ")
+    if all(_NUMBER.fullmatch(item) for item in items):
+        return text if len(items) < 3 else f"{items[0]}, …, {items[-1]}"
     head = max((letters - 1) // 2, 1)
     return f"{text[:head]}…{text[len(text) - (letters - 1 - head):]}"

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import confirmation, figures, objective_code, predictor
+from hpo import confirmation, figures, objective_code, predictor, wording
 from hpo.data import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
@@ -264,7 +264,7 @@ def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
     ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
     if len(ranked) < top:
         raise InputError(
-            f"{study.name} has {len(ranked)} complete trials, fewer than {top}; "
+            f"{study.name} has {wording.count(len(ranked), 'complete trial')}, fewer than {top}; "
             "run more, or lower --top"
         )
     return ranked[:top]
@@ -305,8 +305,8 @@ def retrain(
             )
     elif epochs != result.epochs:
         listener.note(
-            f"{who}: {result.epochs} epochs, though its value is that of epoch {epochs}: the "
-            "objective has no hyperparameter epochs"
+            f"{who}: {wording.count(result.epochs, 'epoch')}, though its value is that of epoch "
+            f"{epochs}: the objective has no hyperparameter epochs"
         )
     count = 0
     folder = str(study.path.absolute().parent)
@@ -405,11 +405,11 @@ def score_values(
 
 def summary(score: Score, rows: int) -> str:
     """Return a score in one line."""
-    parts = [
-        f"{name} {i.value:.4f} (95 % interval {i.low:.4f} to {i.high:.4f})"
-        for name, i in score.metrics.items()
-    ]
-    return f"{', '.join(parts)} on {rows} rows"
+    parts = []
+    for name, interval in score.metrics.items():
+        value, low, high = wording.column([interval.value, interval.low, interval.high])
+        parts.append(f"{name} {value} (95 % interval {low} to {high})")
+    return f"{', '.join(parts)} on {wording.count(rows, 'row')}"
 
 
 def shown_time(when: str) -> str:
@@ -617,10 +617,10 @@ def _tags(evaluation: Evaluation) -> dict[str, str]:
             "any influence, the result is too good.\n\n"
         )
     note += f"| round | trial | epochs | test {metric} |\n|---|---|---|---|\n"
-    for member in evaluation.members:
+    values = wording.column([member.score.metrics[metric].value for member in evaluation.members])
+    for member, value in zip(evaluation.members, values, strict=True):
         note += (
-            f"| {member.trial.round} | {member.trial.number} | {member.epochs} | "
-            f"{member.score.metrics[metric].value:.4f} |\n"
+            f"| {member.trial.round} | {member.trial.number} | {member.epochs} | {value} |\n"
         )
     return {
         "model": evaluation.model,

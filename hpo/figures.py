@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.drawing import (
     BAND,
     BLUE,
@@ -106,7 +107,7 @@ def training_histories(
     no part of a trial's result, and read trial by trial.
     """
     metric, direction = searched_metric(recorded)
-    name = metric.replace("validation", "training", 1)
+    name = _training_name(metric)
     histories: dict[tuple[int, int], Sequence[float]] = {}
     for result in rank(ordered_results(recorded), direction)[:CURVES]:
         identity = result.trial.round, result.trial.number
@@ -119,13 +120,19 @@ def training_histories(
     return histories
 
 
+def _training_name(metric: str) -> str:
+    """Return what a metric of validation rows is called on the training rows, or its own name."""
+    return metric.replace("validation", "training", 1)
+
+
 @style()
 def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
-    """Draw the best trials, each in a panel: validation solid, training dashed.
+    """Draw the best trials, each in a panel: the searched metric solid, on training rows dashed.
 
     `histories` are the training curves.
     """
     metric, direction = searched_metric(recorded)
+    name = "validation" if metric.startswith("validation_") else shortened(metric, 32)
     best = rank(ordered_results(recorded), direction)[:CURVES]
     if not best:
         return empty_figure("no complete trial yet")
@@ -145,10 +152,10 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         training = histories.get((result.trial.round, result.trial.number), ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
         draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label="training")
-        draw_line(axes, curve, color=BLUE, linestyle="-", label="validation")
+        draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
-        axes.set_title(f"best-{place} ({result.value:.4g})", pad=72 * under + 1)
+        axes.set_title(f"best-{place} ({value_text(result.value)})", pad=72 * under + 1)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
         ]
@@ -320,7 +327,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
         ends = [*positions, max(len(results), 1) + 0.5]
         axes.step(
             ends, [*best, best[-1]], where="post", color=BLUE, linewidth=1.8,
-            label=f"best so far: {best[-1]:.4g}", zorder=2.2,
+            label=f"best so far: {wording.number(float(best[-1]))}", zorder=2.2,
         )
     for top, _ in list(borders.values())[1:]:
         axes.axvline(
@@ -390,14 +397,15 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
 
 def _caption(move: Move, wide: int) -> list[str]:
     """Return what moves and why, in at most five lines."""
-    numbers = shortened(describe(move.old), wide)
+    numbers = describe(move.old)
     if move.new != move.old:
-        numbers = shortened(f"{describe(move.old)} → {describe(move.new)}", wide)
+        numbers += f" → {describe(move.new)}"
+    lines = textwrap.wrap(numbers, wide, max_lines=2, placeholder=" …")
     why = move.reason
     if not math.isnan(move.evidence):
-        p_value = f"= {move.evidence:.1g}" if move.evidence > 1e-99 else "< 1e-99"
+        p_value = wording.p_value(move.evidence)
         why += " (p\u00a0{}\u00a0{})".format(*p_value.split())  # not to be torn apart
-    return [numbers, *textwrap.wrap(why, wide, max_lines=4, placeholder=" …")]
+    return lines + textwrap.wrap(why, wide, max_lines=5 - len(lines), placeholder=" …")
 
 
 @style()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from hpo import wording
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
@@ -168,7 +169,8 @@ class RayWorkers:
         before, self._stalled = self._stalled, _cluster_cpus() < self._threads
         if self._stalled and not before and not now:
             return Stalled(
-                f"no node of the Ray cluster has {self._threads} CPUs: trials wait for one"
+                f"no node of the Ray cluster has {wording.count(self._threads, 'CPU')}: "
+                "trials wait for one"
             )
         return None
 

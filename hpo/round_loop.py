@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hpo import wording
 from hpo.errors import HPOError
 from hpo.order import ResultsInOrder
 from hpo.outbox import Delivery
@@ -208,7 +209,7 @@ class RoundLoop:
     def _budget_reached(self) -> str:
         """Return why no further trial is sent out, or "", from the results in order."""
         if time.monotonic() > self._ends:
-            return f"the {self._study.budget.hours:g} hours of its budget are over"
+            return f"its budget of {wording.count(self._study.budget.hours or 0, 'hour')} is over"
         if not self._ends_by_results:
             return ""
         known = self._results.known_to(self._proposed + 1)
@@ -236,7 +237,8 @@ class RoundLoop:
             message = failed[-1].message
             reason = message.splitlines()[-1] if message else "no reason known"
             raise HPOError(
-                f"{len(failed)} of {len(ended)} trials failed, the last with: {reason}; "
+                f"{len(failed)} of {wording.count(len(ended), 'trial')} failed, the last with: "
+                f"{reason}; "
                 "correct the objective and give the study another name, or raise max_failures"
             )
 
@@ -250,9 +252,10 @@ def budget_reached(study: Study, results: Sequence[TrialResult]) -> str:
         if result.state is not State.COMPLETE or result.value is None:
             continue
         if target is not None and not worse(result.value, target, study.direction):
-            return f"the target {target:g} is reached"
+            return f"the target {wording.whole(target)} is reached"
         if math.isnan(best) or worse(best, result.value, study.direction):
             best, since = result.value, 0
         elif patience is not None and since >= patience:
-            return f"the last {patience} trials were no better"
+            last = "trial was" if patience == 1 else f"{patience} trials were"
+            return f"the last {last} no better"
     return ""

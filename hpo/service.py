@@ -412,16 +412,19 @@ def _wait_for(delivery: Delivery) -> None:
 
 def _warn(study: Study, workers: Workers, listener: Listener) -> None:
     """Say what of the settings costs time or makes proposals worse."""
+    if "parallel" not in study.round.model_fields_set:
+        return  # nobody chose it
     parallel, slots, trials = study.round.parallel, workers.slots, study.round.trials
     if parallel < slots:
         listener.note(
             f"[round] parallel = {parallel} leaves {slots - parallel} of {slots} workers idle; "
             "twice the workers is a good number"
         )
-    if study.round.sampler == "tpe" and parallel > trials / 4:
+    if study.round.sampler == "tpe" and parallel > max(trials / 4, 1):
+        few = f"the first {parallel} of {trials}" if parallel < trials else f"all {trials}"
         listener.note(
-            f"[round] parallel = {parallel} is more than a quarter of {trials} trials: "
-            "most are proposed before there are results to learn from"
+            f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
+            "result to learn from; a smaller number learns more"
         )
 
 

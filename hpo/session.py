@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hpo import wording
 from hpo.errors import INTERRUPTED, HPOError, InputError
 from hpo.passwords import without_password
 
@@ -94,7 +95,9 @@ def open_session(
             display.waiting("starting workers")
             held = load_data(study, repeat) if repeat else split
             data = held.data if held is not None else None
-            return _start_workers(study, data, inline, ray_address, workers)
+            started = _start_workers(study, data, inline, ray_address, workers)
+            display.workers_started(started.slots)
+            return started
 
         if first_time and not inline:  # then there is something to run, and Ray takes a while too
             ready.append(start_workers())
@@ -106,7 +109,8 @@ def open_session(
             at_the_end.callback(delivery.close)
             delivery.start()
             if outbox.waiting():
-                display.note(f"delivering {len(outbox.waiting())} results that waited on disk")
+                waiting = wording.count(len(outbox.waiting()), "result")
+                display.note(f"delivering {waiting} that waited on disk")
                 delivery.finish(service.PATIENCE_SECONDS)
                 recorded = record.read(study.name)
             yield Session(record, recorded, delivery, split, display, start_workers)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from hpo import objective as objectives
+from hpo import wording
 from hpo.objective import Data, Model
 from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
@@ -286,7 +287,7 @@ def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -
 
 def timed_out(seconds: float) -> str:
     """Return what is said of a trial that took longer than it may."""
-    return f"took longer than trial_timeout = {seconds:g} s"
+    return f"took longer than trial_timeout = {wording.whole(seconds)} s"
 
 
 class _OtherCodeError(Exception):

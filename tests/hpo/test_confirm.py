@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from hpo import cli, confirmation, data, evaluation, study
+from hpo import cli, confirmation, data, evaluation, study, wording
 from hpo.data import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Data, Part
@@ -245,11 +245,11 @@ def test_show_narrow_and_evaluate_use_the_means(
     lines = [line.split() for line in printed(capsys, "show", "toy").splitlines()]
     heading = next(i for i, line in enumerate(lines) if "mean" in line)
     assert lines[heading][:5] == ["round", "trial", "accuracy", "mean", "±"]
-    for line, trial in zip(lines[heading + 1 :][:5], report["trials"], strict=True):
-        assert line[:5] == [
-            str(trial["round"]), str(trial["number"]),
-            *(f"{trial[key]:.4f}" for key in ("value", "mean", "standard_error")),
-        ]
+    pairs = wording.column([t[key] for t in report["trials"] for key in ("mean", "standard_error")])
+    for i, (line, trial) in enumerate(zip(lines[heading + 1 :][:5], report["trials"], strict=True)):
+        assert line[:2] == [str(trial["round"]), str(trial["number"])]
+        assert float(line[2]) == pytest.approx(trial["value"], rel=5e-4)
+        assert line[3:5] == pairs[2 * i : 2 * i + 2]
     assert (len(lines[heading + 5]), len(lines[heading + 6])) == (8, 6)  # no mean
     after = json.loads(printed(capsys, "narrow", "toy", "--json"))
     assert before["moves"] != after["moves"]
@@ -271,7 +271,7 @@ def test_a_table_in_the_study_file_confirms_after_the_last_round(
 ) -> None:
     file = make_study(rounds=2, confirm={"top": 2, "repeats": 2}, fixed={"folder": str(folder)})
     output = printed(capsys, "run", file, "--inline")
-    assert "confirmation: 4 of 4 trials" in output
+    assert "confirmation: 4 of 4 repeats" in output
     assert "mean" in output
     assert sum(trainings(folder).values()) == 24 + 4
     assert len(runs(folder, "round")) == 2
@@ -414,8 +414,9 @@ def test_diverged_and_failed_repeats_rank_last_and_are_named(
     assert report["trials"][2]["mean"] is None
     assert report["trials"][1]["standard_error"] is None  # of one value
     output = printed(capsys, "confirm", file, "--inline", "--top", 3, "--repeats", 2)
-    assert f"trial {first[1]} of round 1 ranks last: 1 of its 2 repeats failed" in output
-    assert f"trial {second[1]} of round 1 ranks last: 2 of its 2 repeats diverged" in output
+    last = "of round 1 ranks among the last 2"
+    assert f"trial {first[1]} {last}: 1 of its 2 repeats failed" in output
+    assert f"trial {second[1]} {last}: 2 of its 2 repeats diverged" in output
     assert "1 of 2" in output
     shown = printed(capsys, "show", "toy")
     assert json.loads(printed(capsys, "show", "toy", "--json"))["best"]["number"] == third[1]
@@ -451,6 +452,12 @@ def test_the_order_is_that_of_the_means_and_changes_are_said() -> None:
     assert math.isnan(means[1, 2][0])  # narrowing takes it for diverged
     assert means[1, 3] == (pytest.approx(0.7), 2)
     assert [r.trial.number for r in confirmation.ranked(found, broken, "maximize")] == [1, 4, 2, 3]
+    order = confirmation.in_order(
+        list(confirmation.confirmed(found, broken[:-1]).values()), "maximize"
+    )
+    assert confirmation.changes(order, "maximize")[-1] == (
+        "trial 2 of round 1 ranks last: 1 of its 3 repeats diverged"
+    )
 
 
 def test_the_best_of_many_is_too_good_to_be_true(folder: Path) -> None:

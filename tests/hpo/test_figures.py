@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from matplotlib.text import Text
 from mlflow import MlflowClient
 from numpy.typing import NDArray
 
-from hpo import figures
+from hpo import figures, wording
 from hpo.errors import InputError
 from hpo.narrowing import Move, narrow
 from hpo.recorded import Recorded, Round
@@ -132,7 +133,7 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
     best = sorted(recorded.results, key=lambda r: -(r.value or 0))[:20]
     assert len(panels(figure)) == 20
     for place, (axes, result) in enumerate(zip(panels(figure), best, strict=True), start=1):
-        assert axes.get_title() == f"best-{place} ({result.value:.4g})"
+        assert axes.get_title() == f"best-{place} ({wording.number(result.value or 0.0)})"
         by_label = {line.get_label(): line for line in axes.lines}
         validation, training = by_label["validation"], by_label["training"]
         assert xs(validation) == [1, 2, 3, 4, 5]
@@ -142,7 +143,7 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
         assert training.is_dashed()
         (shown,) = [text.get_text() for text in axes.texts]
         rate, decay = result.trial.hyperparameters.values()
-        assert shown == f"learning_rate {rate:.3g}\nweight_decay {decay:.3g}"
+        assert shown == f"learning_rate {rate:.4g}\nweight_decay {decay:.4g}"
     assert len({axes.get_ylim() for axes in panels(figure)}) == 1
     assert {axes.get_yscale() for axes in panels(figure)} == {"linear"}
     assert legend(figure) == ["training", "validation"]
@@ -182,6 +183,22 @@ def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
     figure = figures.learning_curves(replace(recorded, results=results), {})
     assert panels(figure)[0].get_yscale() == "log"
     assert panels(figure)[0].get_ylim()[1] < 1e6
+
+
+@pytest.mark.parametrize(
+    ("metric", "named"),
+    [
+        ("validation_loss", ["training", "validation"]),
+        ("training_loss", ["training_loss"]),
+        ("map_at_5", ["map_at_5"]),
+        ("cross_validation_score", ["training", "cross_validation_score"]),
+    ],
+)
+def test_only_a_metric_of_validation_rows_is_called_so(metric: str, named: list[str]) -> None:
+    recorded = study([RATES], 5, metric)
+    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
+    assert legend(figure) == named
+    assert metric in texts(figure)
 
 
 @pytest.mark.parametrize(("trials", "count"), [(1, 1), (3, 3), (7, 7), (500, 20)])
@@ -355,7 +372,7 @@ def test_the_proposal_shows_old_and_new_range_and_the_reason() -> None:
         caption = next(t.get_text() for t in axes.texts if "\n" in t.get_text())
         flat = " ".join(caption.split())
         assert move.reason in flat
-        assert f"(p = {move.evidence:.1g})" in flat
+        assert f"(p = {wording.number(move.evidence)})" in flat
         assert axes.get_xscale() == "log"
         drawn = points(axes, "_trial")
         assert {(x, y) for x, y in drawn} == {
@@ -363,6 +380,33 @@ def test_the_proposal_shows_old_and_new_range_and_the_reason() -> None:
             for r in recorded.results if r.state is State.COMPLETE
         }
         assert len(points(axes, "diverged")) == 10
+
+
+def test_no_number_of_a_figure_is_cut() -> None:
+    old = FloatDistribution(0.00012345678901, 0.12345678901, log=True)
+    new = FloatDistribution(0.00112345678901, 0.10123456789, log=True)
+    space: Mapping[str, Distribution] = {
+        "rate": old, "decay": RATES["weight_decay"],
+        "large": IntegerDistribution(2**52, 2**53),
+        "sizes": CategoricalDistribution(((1234, 2345, 3456, 4567, 5678), (12345, 12346))),
+    }
+    recorded = study([space], 20, "validation_loss", "minimize")
+    reason = "the best 3 of 20 trials have 0.0012345 to 0.1234"
+    move = Move("rate", old, new, "narrowed", 0.5, reason, 1.2345e-9)
+    shown = " ".join(
+        text for figure in (
+            figures.proposal(recorded, [move, replace(move, name="decay")]),
+            figures.learning_curves(recorded, {}), figures.ranges(recorded),
+        ) for text in texts(figure)
+    )
+    flat = " ".join(shown.split())
+    assert "0.00012345678901 to 0.12345678901 → 0.00112345678901 to 0.10123456789" in flat
+    assert f"{reason} (p = {wording.number(1.2345e-9)})" in flat
+    for result in recorded.results:
+        assert f"large {result.trial.hyperparameters['large']}" in shown
+    assert "sizes 12345, 12346" in shown
+    assert "sizes 1234, …, 5678" in shown
+    assert not re.search(r"\d…|…\d", shown)
 
 
 def test_a_range_beyond_all_trials_is_inside_the_axis() -> None:
