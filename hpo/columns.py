@@ -23,7 +23,8 @@ _CURRENCY = (
     r"(?:US|CA|A|AU|NZ|HK|S|R|NT)?[$\u00a2-\u00a5\u20a0-\u20cf]|Rs\.?|"
     r"USD|EUR|GBP|JPY|KRW|CNY|RMB|INR|CHF|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|RUB|TRY|ZAR"
 )
-_SYMBOL = rf"{_CURRENCY}|%|\u2030|\u00b0[CF]?|\uc6d0|\u5186|\u5143"  # a unit that can be no name
+_EASTERN = "\uc6d0|\u5186|\u5143"  # won, yen and yuan, behind a number
+_SYMBOL = rf"{_CURRENCY}|{_EASTERN}|%|\u2030|\u00b0[CF]?"  # a unit that can be no name
 _AMOUNT = re.compile(
     rf"""(?P<open>\()?\s*(?P<sign>[+-]?)\s*(?P<before>{_CURRENCY})?\s*(?P<late>[+-]?)
     (?P<core>[.,]?[0-9](?:[0-9.,'\u2019\ \u00a0\u2009\u202f]*[0-9])?[.,]?)
@@ -209,7 +210,7 @@ def refusal(
         )
     names = toml(column.name for column in columns)
     return (
-        f"{where} has numbers that cannot be read as such, in {shown}; {'; '.join(remedies)}; "
+        f"{where} has cells that are no plain numbers, in {shown}; {'; '.join(remedies)}; "
         f"where these are names, not amounts, say categories = {names}"
     )
 
@@ -224,12 +225,13 @@ def _described(column: Examined) -> str:
     if column.foreign:
         example = next(iter(column.foreign))
         cells.append(f"{_rows(sum(column.foreign.values()))} like {quoted(example)}")
-    return f"{quoted(column.name)} ({', '.join(cells) or 'units'})"
+    return f"{quoted(column.name)} ({', '.join(cells)})" if cells else quoted(column.name)
 
 
 def _in_dollars(column: Examined) -> bool:
-    """Whether amounts carry the currency of a country with a decimal point, before the number."""
-    return any(re.fullmatch(_CURRENCY, u) and u not in ("€", "EUR") for u in column.units if u)
+    """Whether amounts are in a currency of countries with a decimal point, as most are."""
+    currencies = re.compile(f"{_CURRENCY}|{_EASTERN}")
+    return any(currencies.fullmatch(u) and u not in ("€", "EUR") for u in column.units if u)
 
 
 def _rows(count: int) -> str:

@@ -573,7 +573,9 @@ def _refuse_missing(
     if any(infinite.values()):
         problems.append(f"infinite values in {_counts(infinite)}")
         said = marking(("inf", "-inf"), settings.notation, impute=impute is not None)
-        remedies.append(f"correct what is infinite, or, where it stands for missing values, {said}")
+        remedies.append(
+            f"correct what is infinite, or, where it stands for missing values, say {said}"
+        )
     if problems:
         raise fault("source", f"{source!r} has {', '.join(problems)}; {'; '.join(remedies)}")
 
@@ -630,8 +632,12 @@ def _matrix(
 
 def _too_many(cells: _Cells, kinds: NDArray[Any], source: str) -> InputError:
     what, remedy = "text", "add it to drop"
+    numbers = [Notation().number(kind) is not None for kind in kinds if isinstance(kind, str)]
     if kinds.dtype.kind == "O" and examine(cells.name, Counter(kinds), Notation()).are_dates:
         remedy = "it holds dates: make numbers of them (a year, days since …), or add it to drop"
+    elif 2 * sum(numbers) > len(numbers):
+        other = kinds[numbers.index(False)] if False in numbers else kinds[0]
+        remedy = f"{sum(numbers)} of them are numbers: correct the others, such as {quoted(other)}"
     elif kinds.dtype.kind != "O":
         what, remedy = "categorical", "save it as numbers, or add it to drop"
     return fault(
@@ -713,10 +719,16 @@ def _text_cells(
     as_text = _Cells(name, values, missing, True)
     if is_category or not counts:
         return as_text
-    if not typed and counts.keys() <= _BOOLEANS.keys():
-        booleans = np.array([_BOOLEANS.get(text, False) for text in values], np.bool_)
-        return replace(as_text, values=booleans)
     found = examine(name, counts, notation)
+    if not typed and (truths := counts.keys() & _BOOLEANS.keys()):
+        if truths == counts.keys():
+            booleans = np.array([_BOOLEANS.get(text, False) for text in values], np.bool_)
+            return replace(as_text, values=booleans)
+        if counts.keys() - truths <= {"0", "1"}:
+            return replace(as_text, mixed=replace(found, kind="mixed", marks={}, problem=(
+                f"write the truth values of {quoted(name)} in one way, not {quoted(min(truths))} "
+                f"beside {quoted(min(counts.keys() - truths))}"
+            )))
     if found.kind == "mixed":
         return replace(as_text, mixed=found)
     if found.kind == "text":
@@ -725,9 +737,9 @@ def _text_cells(
             f"stands for a missing value, say missing = {toml([*notation.missing, mark])}"
             for mark, n in found.marks.items()
         ]
-        if found.are_dates and len(counts) <= 100:
-            notes.append(f"column {quoted(name)} holds dates: each of its {len(counts)} is taken "
-                         "for a category")
+        if found.are_dates and len(counts) <= MOST_CATEGORIES:
+            notes.append(f"column {quoted(name)} holds dates or times: each of its {len(counts)} "
+                         "is taken for a category")
         return replace(as_text, notes=tuple(notes[:FEW]))
     if typed and not found.seem_amounts:
         return replace(as_text, notes=(

@@ -104,6 +104,7 @@ def german(number: float) -> str:
         (lambda a: f"{a:,.2f}".replace(",", "\u00a0"), {"thousands": " "}),
         (lambda a: f"{a:,.2f}".replace(",", "'"), {"thousands": "'"}),
         (lambda a: f"${a:,.2f}", {"thousands": ",", "units": ("$",)}),
+        (lambda a: f"{a * 4:,.0f}원", {"thousands": ",", "units": ("원",)}),
         (lambda a: f"{german(a)} €", {"decimal": ",", "thousands": ".", "units": ("€",)}),
         (lambda a: f"{a:.2f} kg", {"units": ("kg",)}),
         (lambda a: f"{a}%", {"units": ("%",)}),
@@ -116,7 +117,8 @@ def test_numbers_in_another_notation_are_refused_and_the_remedy_reads_them(
     write: Write, cell: Callable[[float], str], said: dict[str, Any]
 ) -> None:
     labels = ["a", "b"] * (ROWS // 2)
-    expected = split(write(csv(x=AMOUNTS, y=labels), "plain.csv"))
+    amounts = [4 * amount for amount in AMOUNTS] if "원" in cell(1) else AMOUNTS
+    expected = split(write(csv(x=amounts, y=labels), "plain.csv"))
     chosen = write(csv(x=[cell(amount) for amount in AMOUNTS], y=labels))
     text = refusal(chosen)
     assert "'x'" in text
@@ -131,8 +133,8 @@ def test_numbers_in_another_notation_are_refused_and_the_remedy_reads_them(
     preprocessing = json_round(result.preprocessing)
     rows = preprocessing.transform(read_rows(Path(chosen.source), preprocessing))
     np.testing.assert_array_equal(np.sort(rows, axis=0), everything(expected))
-    one = preprocessing.transform(pd.DataFrame({"x": AMOUNTS[:1]}))
-    np.testing.assert_array_equal(one, np.array(AMOUNTS[:1], np.float32)[:, None])
+    one = preprocessing.transform(pd.DataFrame({"x": amounts[:1]}))
+    np.testing.assert_array_equal(one, np.array(amounts[:1], np.float32)[:, None])
 
 
 def json_round(preprocessing: Preprocessing) -> Preprocessing:
@@ -158,6 +160,7 @@ def test_three_digits_behind_a_comma_may_be_either(write: Write) -> None:
     ("cells", "problem"),
     [
         (["5%", "7%", "0.5"], "write the unit '%' in every cell of column 'x' or in none (33"),
+        (["True", "False", "1"], "truth values of 'x' in one way, not 'False' beside '1'"),
         (["$5", "€6", "$7"], "convert column 'x' to one unit, it has '$', '€'"),
         (["(5)", "7", "8"], "write '(5)' with a minus sign"),
         (["1,5", "2.5", "3"], "write all numbers of the file in one way, not '1,5' beside '2.5'"),
@@ -325,6 +328,13 @@ def test_dates_are_named(write: Write) -> None:
     assert "make numbers of them" in refusal(write(csv(x=days, y=labels)))
     few = split(write(csv(x=[*days[:60]] * 2, y=labels)))
     assert "column 'x' holds dates" in few.description.notes[0]
+
+
+def test_numbers_among_many_texts_are_not_advised_to_be_dropped(write: Write) -> None:
+    cells = [str(k) if k % 3 else f"note {k}" for k in range(300)]
+    text = refusal(write(csv(x=cells, y=["a", "b"] * 150)))
+    assert "200 of them are numbers: correct the others, such as 'note 0'" in text
+    assert "drop" not in text
 
 
 def test_a_notation_reads_no_other(write: Write) -> None:
