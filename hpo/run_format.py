@@ -59,6 +59,7 @@ class Settings(dict[str, Any]):
 
 
 _REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
+_REMEDY_OF_PARAM = "delete the run in MLflow, so that it no longer counts"  # written but once
 
 
 def read_tag(run: "Run", name: str, read: Callable[[str], T], default: str | None = None) -> T:
@@ -72,13 +73,14 @@ def read_tag(run: "Run", name: str, read: Callable[[str], T], default: str | Non
 
 def _reading(run: "Run", what: str, text: str | None, read: Callable[[str], T]) -> T:
     place = f"the {what} of the run {_short(run.info.run_name or '')} ({run.info.run_id})"
+    remedy = _REMEDY if what.startswith("tag") else _REMEDY_OF_PARAM
     if text is None:
-        raise InputError(f"{place} is missing; {_REMEDY}")
+        raise InputError(f"{place} is missing; {remedy}")
     try:
         return read(text)
     except _UNREADABLE as error:
         why = shortened(one_line(str(error)), 100) or type(error).__name__
-        raise InputError(f"{place} cannot be read: {_short(text)} ({why}); {_REMEDY}") from error
+        raise InputError(f"{place} cannot be read: {_short(text)} ({why}); {remedy}") from error
 
 
 def _short(text: str) -> str:

@@ -361,13 +361,9 @@ class Tracking:
         trial = result.trial
         key = (study, trial.identity, result.attempt)
         self._parent(study, trial)
-        without = missing(trial, self._spaces.get((study, trial.round), {}))
-        if result.epoch is not None and result.epoch > len(result.curve(metric)):
-            without.append(f"{metric} at epoch {result.epoch}")
-        if without:
-            raise RecordRefused(
-                f"trial {trial.number} of round {trial.round} has no {', '.join(without)}"
-            )
+        fault = self._fault(study, metric, result)
+        if fault:
+            raise RecordRefused(f"trial {trial.number} of round {trial.round} has {fault}")
         run_id, told = self._running.get(key, (None, 0))
         tags = result_tags(result, metric)
 
@@ -395,6 +391,19 @@ class Tracking:
             raise refused from error
         self._failed = ("", 0)
         self._running.pop(key, None)
+
+    def _fault(self, study: str, metric: str, result: TrialResult) -> str:
+        """Return what of a result would not be read back as it is, or ""."""
+        trial = result.trial
+        without = missing(trial, self._spaces.get((study, trial.round), {}))
+        if without:
+            return f"no {without[0]}"
+        if result.epoch is not None and result.epoch > len(result.curve(metric)):
+            return f"no {metric} at epoch {result.epoch}"
+        for name, value in trial.hyperparameters.items():
+            if len(to_text(value)) > VALUE_CHARACTERS:
+                return f"a {name} of more than {VALUE_CHARACTERS} characters"
+        return ""
 
     def _refusal(self, study: str, trial: Trial, error: HPOError) -> HPOError:
         """Return what a delivery that failed raises, so that no result blocks those after it.

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import RecordRefused, RecordUnavailable
@@ -41,6 +42,8 @@ from tests.ports import free_ports, listens
 DATASET = {"source": "digits", "digest": "0123456789abcdef", "rows": {"training": 5}}
 SETTINGS = {"metric": "loss", "direction": "minimize"}
 NUMBERS = count(1)
+# Of a real database each example takes a tenth of a second: to make one smaller takes minutes.
+REAL = settings(deadline=None, derandomize=True, phases=[Phase.generate])
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -62,7 +65,7 @@ def record(request: pytest.FixtureRequest, empty_database: Path) -> Iterator[Tra
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         stack.callback(server.wait)
-        stack.callback(server.terminate)
+        stack.callback(server.send_signal, signal.SIGINT)  # it does not wait for connections
         end = time.monotonic() + 60
         while not listens(port):
             assert time.monotonic() < end
@@ -121,7 +124,7 @@ CHOICE = LONG.filter(lambda text: not _text_fault(text) and not _hyperparameter_
 METRIC = st.text(CHARACTERS | st.sampled_from("ab_-. :/"), min_size=1, max_size=9) | LONG
 
 
-@settings(max_examples=examples(12, 500), deadline=None, derandomize=True)
+@settings(REAL, max_examples=examples(12, 500))
 @given(study=STUDY, choice=CHOICE, message=LONG, place=TEXT, metric=METRIC)
 def test_any_text_comes_back_or_is_refused(
     record: Tracking, study: str, choice: str, message: str, place: str, metric: str
@@ -150,7 +153,7 @@ def test_any_text_comes_back_or_is_refused(
     assert first.metrics[-1] == written.metrics[-1]
 
 
-@settings(max_examples=examples(10, 300), deadline=None, derandomize=True)
+@settings(REAL, max_examples=examples(10, 300))
 @given(values=st.lists(st.floats(), min_size=1, max_size=6))
 def test_any_number_comes_back(record: Tracking, values: list[float]) -> None:
     study = f"numbers {next(NUMBERS)}"
@@ -215,7 +218,7 @@ MOVES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(12, 400), deadline=None, derandomize=True)
+@settings(REAL, max_examples=examples(12, 400))
 @given(
     spaces=st.lists(DISTRIBUTIONS, min_size=1, max_size=4), moves=st.lists(MOVES, max_size=3),
     fixed=st.dictionaries(st.sampled_from("abc"), VALUES), many=st.sampled_from([1, 1, 30]),
