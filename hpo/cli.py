@@ -24,8 +24,8 @@ import click
 from hpo import wording
 from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
 from hpo.passwords import without_password, without_passwords_of
+from hpo.record_file import RecordFile, absolute, checkpoint, path_of
 from hpo.session import (
-    absolute,
     draw,
     draw_proposal,
     existing_record,
@@ -572,6 +572,9 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     if study is not None:
         name, recorded = read_recorded(study, tracking_uri)
         addresses.append((recorded.experiment_id, f"  ({name})"))
+    path = path_of(uri)
+    if path is not None and not RecordFile(path).is_made():
+        existing_record(tracking_uri)  # waits for whoever makes it
     port = _free_port(port)
     environment = {
         **os.environ,
@@ -603,6 +606,8 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
+        if path is not None:
+            checkpoint(path)
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
 

@@ -17,3 +17,11 @@ class RecordUnavailable(HPOError):
 
 class RecordRefused(HPOError):
     """The record will never take this write: its run was deleted, or what is in it has no room."""
+
+
+class RecordReplaced(HPOError):
+    """The record is not the one that results were written to; they stay in the outbox."""
+
+
+class RoundAbsent(HPOError):
+    """The record never had the round of a result: it was begun anew, or is an older copy."""

@@ -2,17 +2,25 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol, cast, get_args
 
-from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.errors import (
+    HPOError,
+    InputError,
+    RecordRefused,
+    RecordReplaced,
+    RecordUnavailable,
+    RoundAbsent,
+)
 from hpo.search_space import as_tuples
 from hpo.trial import Identity, State, Trial, TrialResult, check
 from hpo.workers import Lost, Progress
@@ -23,6 +31,7 @@ HEARTBEAT_SECONDS = 5.0
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
 # What is raised where a line is none of an outbox.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+Key = tuple[Identity, int]  # of a result: its trial and the attempt at it
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
 
@@ -30,7 +39,10 @@ class Record(Protocol):
     """Where results are delivered to."""
 
     def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result; RecordUnavailable: try again; RecordRefused: never."""
+        """Write a result; RecordUnavailable: try again; RecordRefused: never.
+
+        RoundAbsent: not before its round is on record.
+        """
         ...
 
     def show(self, study: str, progress: Progress) -> None:
@@ -42,16 +54,25 @@ class Record(Protocol):
         ...
 
     def keep(self, study: str) -> None:
-        """Say that this process still runs the study."""
+        """Say that this process still runs the study; look whether the record is still there."""
+        ...
+
+    def verify(self) -> None:
+        """Raise RecordReplaced where the record is not the one that was written to."""
+        ...
+
+    def confirm(self) -> None:
+        """Read back what was delivered, and raise as `verify` does."""
         ...
 
 
 class Outbox:
     """A file of results, one JSON line each, that only this process writes.
 
-    A line is on disk when `add` returns. What was delivered is noted in a line as well; the file
-    is emptied as soon as nothing is left. Lines that are none of its own are moved to another
-    file when it is opened; `damage` then says so.
+    A line is on disk when `add` returns. That a result was delivered is noted in a line as well,
+    and so is that it was read back from the record: only then is it forgotten. The file is emptied
+    as soon as nothing is left. Lines that are none of its own are moved to another file when it is
+    opened; `damage` then says so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,9 +80,15 @@ class Outbox:
 
         Raises InputError where another process has it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path.parent}: {getattr(error, 'strerror', error)}; results are kept in this "
+                "folder until they are on record: name one that can be written by HPO_OUTBOX"
+            ) from error
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +96,11 @@ class Outbox:
             raise InputError(
                 f"another process runs this study ({path} is locked); wait for it, or stop it"
             ) from None
-        self._waiting: dict[tuple[Identity, int], TrialResult] = {}
+        self._waiting: dict[Key, TrialResult] = {}
+        self._delivered: dict[Key, None] = {}  # and not yet read back
+        self._unsure: dict[Key, TrialResult] = {}  # such of an earlier process
+        self._again: set[Key] = set()  # those of them that wait once more
+        self._settings: dict[Key, str] = {}  # those of the round of a result that was read
         self._lock = threading.Lock()
         self.damage = ""  # one line for the user
         self._load()
@@ -78,24 +109,77 @@ class Outbox:
         """Return the open file, whose lock is held by every process that has it."""
         return self._file.fileno()
 
+    def __len__(self) -> int:
+        """Return how many results are kept."""
+        with self._lock:
+            return len(self._waiting) + len(self._delivered) + len(self._unsure)
+
     def waiting(self) -> list[TrialResult]:
         """Return the results that were not delivered, in order."""
         with self._lock:
             return list(self._waiting.values())
 
-    def add(self, result: TrialResult) -> None:
-        """Write a result to disk, and return when it is there."""
+    def add(self, result: TrialResult, settings: str = "") -> None:
+        """Write a result to disk, and return when it is there.
+
+        `settings` is the fingerprint of those of its round.
+        """
         with self._lock:
-            self._write({"result": asdict(result)})
+            self._write({"result": asdict(result), "settings": settings})
             os.fsync(self._file.fileno())
             self._waiting[_key(result)] = result
+
+    def take_up(self, on_record: Collection[Key], rounds: Mapping[int, str]) -> int:
+        """Compare what an earlier process left with the record.
+
+        What it delivered and `on_record` does not have waits again. `rounds` leads from the rounds
+        on record to the fingerprints of their settings. Results of a round of the same number with
+        others are set aside; returns how many.
+        """
+        with self._lock:
+            lost = {key: r for key, r in self._unsure.items() if key not in on_record}
+            self._delivered |= dict.fromkeys(self._unsure.keys() - lost.keys())
+            self._waiting = lost | self._waiting
+            self._again |= lost.keys()
+            self._unsure = {}
+        self.forget(self.delivered())
+        others = [
+            result for result in self.waiting()
+            if not result.trial.repeat
+            and not self.belongs(result, rounds.get(result.trial.round, ""))
+        ]
+        for result in others:
+            self.set_aside(result, "it belongs to a round with other settings")
+        return len(others)
+
+    def belongs(self, result: TrialResult, settings: str) -> bool:
+        """Say whether a result may be one of the round with this fingerprint of its settings."""
+        return self._settings.get(_key(result), "") in ("", settings) or not settings
+
+    def delivered(self) -> list[Key]:
+        """Return which results were delivered and not yet read back."""
+        with self._lock:
+            return list(self._delivered)
+
+    def was_delivered(self, result: TrialResult) -> bool:
+        """Say whether an earlier process delivered a result that waits."""
+        return _key(result) in self._again
 
     def drop(self, result: TrialResult) -> None:
         """Note that a result was delivered: at worst it is delivered once more."""
         with self._lock:
             del self._waiting[_key(result)]
-            if self._waiting:
-                self._write({"delivered": [*result.trial.identity, result.attempt]})
+            self._delivered[_key(result)] = None
+            self._write({"delivered": _entry(_key(result))})
+
+    def forget(self, keys: Collection[Key]) -> None:
+        """Forget results that were delivered, since they were read back from the record."""
+        with self._lock:
+            for key in keys:
+                del self._delivered[key]
+            if self._waiting or self._delivered or self._unsure:
+                if keys:
+                    self._write({"confirmed": [_entry(key) for key in keys]})
             else:
                 self._file.truncate(0)
                 self._file.seek(0)
@@ -106,6 +190,7 @@ class Outbox:
         line = json.dumps({"reason": reason, "result": asdict(result)})
         _append(aside, line.encode() + b"\n")
         self.drop(result)
+        self.forget([_key(result)])
         return aside
 
     def close(self) -> None:
@@ -154,11 +239,14 @@ class Outbox:
             known = self._waiting.setdefault(_key(result), result)
             if repr(known) != repr(result) or repr(known.metrics) != repr(result.metrics):
                 raise ValueError("another result of the same attempt")
+            self._settings[_key(result)] = str(entry.get("settings", ""))
+        elif "delivered" in entry:
+            key = _key_of(entry["delivered"])
+            if key in self._waiting:
+                self._unsure[key] = self._waiting.pop(key)
         else:
-            *identity, attempt = entry["delivered"]
-            if len(identity) != len(get_args(Identity)):
-                raise ValueError("no attempt has this identity")
-            self._waiting.pop((tuple(identity), attempt), None)
+            for key in [_key_of(identity) for identity in entry["confirmed"]]:
+                self._unsure.pop(key, None)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         """Write a line, or nothing of it."""
@@ -193,6 +281,8 @@ class Delivery(threading.Thread):
         self._stopping = threading.Event()
         self._away = False
         self._error: HPOError | None = None
+        self.settings = ""  # the fingerprint of those of the round that runs
+        self.held: dict[Identity, TrialResult] = {}  # of rounds that the record does not have
         for result in outbox.waiting():
             self._queue.put((result, True))
 
@@ -201,11 +291,32 @@ class Delivery(threading.Thread):
 
         Raises whatever ended the delivery.
         """
-        self._outbox.add(result)
+        self._outbox.add(result, self.settings)
         self._queue.put((result, False))
         while self._queue.qsize() > BACKLOG and not self._away and self.is_alive():
             self._stopping.wait(0.01)
         self._raise()
+
+    def reclaim(self, trial: Trial) -> TrialResult | None:
+        """Return the result of just this trial that waited for its round, and deliver it.
+
+        One of the same number that is another trial, or of a round with other settings, is set
+        aside.
+        """
+        result = self.held.pop(trial.identity, None)
+        if result is None:
+            return None
+        if replace(trial, cut_offs=None) != result.trial or not self._outbox.belongs(
+            result, self.settings
+        ):
+            aside = self._outbox.set_aside(result, "it belongs to another trial of this number")
+            self._notify(
+                f"trial {trial.number} is another one than that on disk, which was set aside in "
+                f"{aside}"
+            )
+            return None
+        self._queue.put((result, True))
+        return result
 
     def show(self, progress: Progress) -> None:
         """Put epochs of a running trial in the queue; they may be left out."""
@@ -226,13 +337,32 @@ class Delivery(threading.Thread):
         return not self._queue.unfinished_tasks
 
     def close(self) -> None:
-        """Stop; deliver what waits first, as far as a record that answers takes it soon."""
+        """Stop; deliver what waits first, as far as a record that answers takes it soon.
+
+        Raises RecordReplaced where what was delivered is not on record, unless that is known.
+        """
         with contextlib.suppress(HPOError):
             self.finish(0.0 if self._away else CLOSING_SECONDS)
         self._stopping.set()
         self._queue.put(None)
         if self.is_alive():
             self.join()
+        if self._error is None and not self._away:
+            with contextlib.suppress(RecordUnavailable):
+                self.confirm()
+
+    def confirm(self) -> None:
+        """Read back what was delivered, and let the outbox forget it.
+
+        Raises RecordReplaced where it is not on record, RecordUnavailable where that is not known.
+        """
+        delivered = self._outbox.delivered()
+        try:
+            self._record.confirm()
+        except RecordReplaced as error:
+            self._error = self._told(error)
+            raise self._error from error
+        self._outbox.forget(delivered)
 
     def run(self) -> None:
         """Deliver until closed."""
@@ -241,8 +371,21 @@ class Delivery(threading.Thread):
                 self._keep()
                 self._next()
             except HPOError as error:
-                self._error = error
+                self._error = self._told(error)
                 return
+
+    def _told(self, error: HPOError) -> HPOError:
+        """Return the error to stop with; that of a replaced record says where results are."""
+        if not isinstance(error, RecordReplaced):
+            try:
+                self._record.verify()
+            except RecordReplaced as replaced:
+                error = replaced
+            except HPOError:
+                return error
+            else:
+                return error
+        return RecordReplaced(f"{error}; results stay in {self._outbox.path}")
 
     def _next(self) -> None:
         try:
@@ -270,6 +413,7 @@ class Delivery(threading.Thread):
             try:
                 self._record.deliver(self._study, self._metric, result, again=again or tries > 0)
             except RecordUnavailable as error:
+                self._look()
                 if not self._away:
                     self._away = True
                     self._notify(
@@ -277,7 +421,14 @@ class Delivery(threading.Thread):
                     )
                 self._stopping.wait(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
+            except RoundAbsent:
+                self.held[result.trial.identity] = result
+                return
             except RecordRefused as error:
+                self._look()
+                if self._outbox.was_delivered(result):  # it is on record, and deleted there
+                    self._outbox.drop(result)
+                    return
                 aside = self._outbox.set_aside(result, str(error))
                 self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
                 return
@@ -287,6 +438,11 @@ class Delivery(threading.Thread):
                     self._away = False
                     self._notify("the record is back")
                 return
+
+    def _look(self) -> None:
+        """Raise RecordReplaced where that is why the record is away, or refuses a result."""
+        with contextlib.suppress(RecordUnavailable):
+            self._record.verify()
 
     def _show(self, event: Progress | Lost) -> None:
         """Show or abandon an attempt, as far as that works: the result will say it all."""
@@ -301,8 +457,24 @@ class Delivery(threading.Thread):
             raise self._error
 
 
-def _key(result: TrialResult) -> tuple[Identity, int]:
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """Return what tells the settings of a round from all others."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _key(result: TrialResult) -> Key:
     return result.trial.identity, result.attempt
+
+
+def _entry(key: Key) -> list[Any]:
+    return [*key[0], key[1]]
+
+
+def _key_of(entry: Sequence[Any]) -> Key:
+    *identity, attempt = entry
+    if len(identity) != len(get_args(Identity)):
+        raise ValueError("no attempt has this identity")
+    return cast(Identity, tuple(identity)), attempt
 
 
 def _result(table: Mapping[str, Any]) -> TrialResult:

@@ -112,6 +112,8 @@ def serve(descriptor: int, parent: int) -> None:
             connection.send(("raises", error))
         else:
             connection.send(("returns", value))
+    if record is not None:
+        record.close()
     os._exit(0)  # nothing is left to write, and MLflow's threads take a while to end
 
 

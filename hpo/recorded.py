@@ -50,3 +50,8 @@ class Recorded:
     looks: Sequence[Look] = ()  # at the test set
     repeats: Sequence[TrialResult] = ()
     repeat_attempts: Mapping[Identity, tuple[int, str]] = field(default_factory=dict)
+
+    def ended_attempts(self) -> set[tuple[Identity, int]]:
+        """Return the attempts at trials and repeats that led to what is on record."""
+        results = (*self.results, *self.spent, *self.repeats)
+        return {(result.trial.identity, result.attempt) for result in results}

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -65,15 +66,25 @@ class Attempts:
     ) -> None:
         self._latest = {identity: attempt for identity, (attempt, _) in begun.items()}
         self._delivery, self._workers, self._listener = delivery, workers, listener
+        self._reclaimed: deque[TrialResult] = deque()
         self.running = 0
 
     def submit(self, trial: Trial) -> None:
-        """Hand a trial to the workers."""
+        """Hand a trial to the workers, unless its result waits on disk."""
         self.running += 1
-        self._send(trial)
+        reclaimed = self._delivery.reclaim(trial)
+        if reclaimed is None:
+            self._send(trial)
+        else:
+            self._reclaimed.append(reclaimed)
 
     def next_result(self) -> TrialResult | None:
         """Wait for the next event; return it where it is a result, which then is on disk."""
+        if self._reclaimed:
+            self.running -= 1
+            result = self._reclaimed.popleft()
+            self._listener.trial_ended(result)
+            return result
         event = self._workers.next_event(WAIT_SECONDS)
         if event is None:
             return None

@@ -12,7 +12,7 @@ from hpo import confirmation
 from hpo.comparability import edits, incomparable, plain, refuse_changes, round_settings
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.narrowing import Move
-from hpo.outbox import Delivery
+from hpo.outbox import Delivery, fingerprint
 from hpo.proposals import moves_after, next_ranges
 from hpo.recorded import Recorded, Round
 from hpo.round_loop import Attempts, Listener, RoundLoop, budget_reached
@@ -221,6 +221,7 @@ def confirm(
     record.claim(study.name, listener.note)
     _discard_attempts(record, recorded)
     _patiently(lambda again: record.start_confirmation(study.name), listener)
+    delivery.settings = fingerprint(last.settings)
     listener.confirmation_started(len(best), len(missing))
     for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
         workers = start_workers(split)
@@ -235,18 +236,24 @@ def confirm(
             workers.close()
     _wait_for(delivery)
     order = ranking(study, settings, _patiently(lambda again: _read(study, record), listener))
+    if not order:
+        raise HPOError(
+            "every repeat was deleted in MLflow while they ran; the same command begins them anew"
+        )
     note = confirmation.note(order, study.metric, study.direction)
     _patiently(lambda again: record.end_confirmation(study.name, note), listener)
+    _patiently(lambda again: delivery.confirm(), listener)
     return True
 
 
 def ranking(
     study: Study, settings: ConfirmSettings, recorded: Recorded
 ) -> list[confirmation.Confirmation]:
-    """Return the best trials by the means of their repeats."""
+    """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
     known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
     best = rank(recorded.results, study.direction)[: settings.top]
-    trials = [known[r.trial.round, r.trial.number] for r in best]
+    identities = [(r.trial.round, r.trial.number) for r in best]
+    trials = [known[identity] for identity in identities if identity in known]
     return confirmation.in_order(trials, study.direction)
 
 
@@ -383,6 +390,7 @@ def _run_round(
             f"--range: round {number} has begun with its ranges; finish it first, "
             "then change those of the next"
         )
+    delivery.settings = fingerprint(current.settings)
     trials = study.round.trials
     if current.settings["sampler"] == "grid":
         trials = current.settings["trials"]  # the points follow from how many they are
@@ -398,6 +406,7 @@ def _run_round(
     best = {f"best_{study.metric}": _best_so_far(results, study)}
     run_id = current.run_id
     _patiently(lambda again: record.end_round(run_id, best, tags), listener)
+    _patiently(lambda again: delivery.confirm(), listener)
     return loop.stopped
 
 

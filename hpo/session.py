@@ -1,5 +1,6 @@
 """What commands work with: a study on record, and where trials run, its data and its workers."""
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hpo import wording
 from hpo.errors import INTERRUPTED, HPOError, InputError
 from hpo.passwords import without_password
+from hpo.record_file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -104,6 +106,10 @@ def open_session(
             at_the_end.callback(close_idle)
         try:
             recorded = opening.result()
+            others = _take_up(outbox, recorded)
+            if others:
+                display.note(f"{others} results on disk belong to an earlier round of the same "
+                             f"number with other settings: set aside beside {outbox.path}")
             delivery = Delivery(outbox, record, study.name, study.metric, display.note)
             at_the_end.callback(_release, record, study.name)
             at_the_end.callback(delivery.close)
@@ -113,6 +119,12 @@ def open_session(
                 display.note(f"delivering {waiting} that waited on disk")
                 delivery.finish(service.PATIENCE_SECONDS)
                 recorded = record.read(study.name)
+            if delivery.held:
+                display.note(
+                    f"{len(delivery.held)} results wait in {outbox.path} for a round that the "
+                    "record does not have: it is not the record they were written to; "
+                    "where the same trial comes up again, its result counts"
+                )
             yield Session(record, recorded, delivery, split, display, start_workers)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
@@ -126,7 +138,9 @@ def existing_record(tracking_uri: str) -> "Tracking":
 
     uri = absolute(tracking_uri)
     require_file(uri)
-    return Tracking(uri)
+    record = Tracking(uri)
+    atexit.register(record.close)
+    return record
 
 
 def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
@@ -226,18 +240,12 @@ def figures_of(record: "Tracking", run_id: str) -> Iterator[Path]:
         record.add_files(run_id, Path(name))
 
 
-def absolute(uri: str) -> str:
-    """Return the address of the record, with an SQLite file by its whole path."""
-    match = re.fullmatch(r"sqlite:///(?!/)(.+)", uri)
-    return f"sqlite:///{Path(match[1]).absolute()}" if match else uri
-
-
 def require_file(uri: str) -> None:
     """Raise InputError where the address is that of an SQLite file that is not there."""
-    match = re.fullmatch(r"sqlite:///(.+)", uri)
-    if match and not Path(match[1]).exists():
+    path = path_of(uri)
+    if path and not path.exists():
         raise InputError(
-            f"there is no record at {match[1]}; run a study first, or name it by --tracking-uri"
+            f"there is no record at {path}; run a study first, or name it by --tracking-uri"
         )
 
 
@@ -252,10 +260,19 @@ def stop_on_termination() -> None:
 
 def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack) -> "Tracking":
     """Return the record; but for `inline` in a process of its own, which ends at the end."""
+    path = path_of(uri)
+    for place in (path, path.parent) if path and path.exists() else ():
+        if not os.access(place, os.W_OK):
+            raise InputError(
+                f"{place} cannot be written, and the record is kept there; "
+                "name another place by --tracking-uri"
+            )
     if inline:
         from hpo.tracking import Tracking
 
-        return Tracking(uri)
+        record = Tracking(uri)
+        at_the_end.callback(record.close)
+        return record
     from hpo.record_process import RecordProcess
 
     process = RecordProcess(uri, [outbox.fileno()])
@@ -284,6 +301,16 @@ def _start_workers(
     return started
 
 
+def _take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
+    """Compare the outbox with the record; return how many results belong to other rounds."""
+    from hpo.outbox import fingerprint
+
+    if recorded is None:
+        return outbox.take_up((), {})
+    rounds = {round_.number: fingerprint(round_.settings) for round_ in recorded.rounds}
+    return outbox.take_up(recorded.ended_attempts(), rounds)
+
+
 def _release(record: "Tracking", study: str) -> None:
     with contextlib.suppress(HPOError):
         record.release(study)
@@ -291,6 +318,8 @@ def _release(record: "Tracking", study: str) -> None:
 
 def _outbox_path(uri: str, study: str) -> Path:
     """Return the outbox of a study, a different one for each record."""
+    path = path_of(uri)
+    uri = f"sqlite:///{path}" if path else uri  # whatever is escaped in it
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
     digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
     return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"

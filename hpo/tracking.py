@@ -6,18 +6,17 @@ import json
 import logging
 import os
 import re
-import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.ownership import Owner
 from hpo.passwords import without_password
+from hpo.record_file import RecordFile, artifacts_beside, path_of
 from hpo.recorded import Look, Recorded, Round
 from hpo.run_format import (
     LOOK,
@@ -50,11 +49,13 @@ from hpo.trial import Identity, State, Trial, TrialResult
 from hpo.workers import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 PAGE = 500  # runs read by one request
 VIEW = "trials"  # the key of the saved view
 REFUSED_TRIES = 5  # that fail in the same words, while another write does not
+DATABASE_TRIES = 4  # at opening a database, with up to a second between; MLflow: 10, with a minute
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 _STATUS = {
     State.COMPLETE: "FINISHED",
@@ -69,6 +70,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
+    "PGCONNECT_TIMEOUT": "5",  # seconds, of each try
 }
 _AT_THE_SAME_MOMENT = (
     "another process began this study at the same moment; run the same command again once it ended"
@@ -89,12 +91,15 @@ class Tracking:
         _check_reachable(uri)
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
-        _write_ahead(uri)
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        from mlflow import MlflowClient
-
-        self._client = _translated(lambda: MlflowClient(uri))
+        path = path_of(uri)
+        self._file = RecordFile(path) if path else None
+        if self._file:
+            self._client = self._file.open(lambda: _open(uri))
+        else:
+            self._client = _open(uri)
+        self._written: dict[str, int] = {}  # runs since the last `confirm`, and when they ended
         self._experiments: dict[str, str] = {}
         self._rounds: dict[tuple[str, int], str] = {}
         self._spaces: dict[tuple[str, int], SearchSpace] = {}
@@ -265,7 +270,11 @@ class Tracking:
             self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
             self._client.set_terminated(run_id, "FINISHED")
 
-        _translated(write)
+        try:
+            _translated(write)
+        except RecordRefused:
+            self._refuse_deleted(next(name for (name, _), r in self._rounds.items() if r == run_id))
+            raise
 
     def history(self, run_id: str, metric: str) -> list[float]:
         """Return a metric of a run by epoch; for few runs, since each takes a request."""
@@ -311,9 +320,15 @@ class Tracking:
         self._claims[study] = first.info.run_id, number + 1
 
     def keep(self, study: str) -> None:
-        """Move the heartbeat of the claim; raise HPOError where another process took over."""
+        """Move the heartbeat of the claim; raise HPOError where another process took over.
+
+        Raises HPOError as well where the last round, or the confirmation, was deleted: what runs
+        no longer counts.
+        """
+        self.verify()
         if study not in self._claims:
             return
+        self._refuse_deleted(study)
         run_id, number = self._claims[study]
 
         def write() -> None:
@@ -322,13 +337,33 @@ class Tracking:
             if latest > number:
                 raise HPOError(f"{owner} took this study over; it goes on there")
 
-        _translated(write)
+        try:
+            _translated(write)
+        except RecordRefused:  # an earlier round was deleted, and the claim with it
+            del self._claims[study]
+            self.claim(study, lambda _: None)
 
     def release(self, study: str) -> None:
         """Give the claim up, so that the next process need not wait."""
         if study in self._claims:
+            self.verify()
             run_id, number = self._claims.pop(study)
             _translated(lambda: self._client.set_tag(run_id, "released", str(number)))
+
+    def _refuse_deleted(self, study: str) -> None:
+        """Raise HPOError where the last round or the confirmation of a study was deleted."""
+        rounds = {n: run_id for (name, n), run_id in self._rounds.items() if name == study}
+        last = max(rounds)
+        parents = {f"round {last}": rounds[last]}
+        if study in self._confirmations:
+            parents["the confirmation"] = self._confirmations[study]
+        for name, run_id in parents.items():
+            run = _translated(lambda run_id=run_id: self._client.get_run(run_id))  # type: ignore[misc]
+            if run.info.lifecycle_stage == "deleted":
+                raise HPOError(
+                    f"{name} was deleted in MLflow while it ran, and no longer counts; "
+                    "the same command begins it anew"
+                )
 
     def _since_now(self) -> str:
         return replace(self._owner, since=time.time()).to_text()
@@ -348,6 +383,29 @@ class Tracking:
             if self._client.get_run(run_id).data.tags.get("heartbeat") != before:
                 raise InputError(refusal)
 
+    # what was written
+
+    def verify(self) -> None:
+        """Look whether the newest results are in the file at the path of the record.
+
+        Raises RecordReplaced where they are not. Of a server its answers are all there is.
+        """
+        if self._file:
+            self._file.check(self._written)
+
+    def confirm(self) -> None:
+        """Read back every result that was delivered since the last time, as `verify` does."""
+        if self._file:
+            written = dict(self._written)
+            self._file.check(written, thorough=True)
+            for run_id in written:
+                del self._written[run_id]
+
+    def close(self) -> None:
+        """Leave a record whose file alone is complete."""
+        if self._file:
+            self._file.checkpoint()
+
     # trials
 
     def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
@@ -366,6 +424,7 @@ class Tracking:
             raise RecordRefused(f"trial {trial.number} of round {trial.round} has {fault}")
         run_id, told = self._running.get(key, (None, 0))
         tags = result_tags(result, metric)
+        ended = int((result.started + result.seconds) * 1000)
 
         def write() -> None:
             nonlocal run_id
@@ -377,7 +436,6 @@ class Tracking:
             else:
                 missing = tags
             self._log(run_id, result, told, missing)
-            ended = int((result.started + result.seconds) * 1000)
             self._client.set_terminated(run_id, _STATUS[result.state], ended)
 
         try:
@@ -391,6 +449,8 @@ class Tracking:
             raise refused from error
         self._failed = ("", 0)
         self._running.pop(key, None)
+        if run_id is not None and self._file:
+            self._written[run_id] = ended
 
     def _fault(self, study: str, metric: str, result: TrialResult) -> str:
         """Return what of a result would not be read back as it is, or ""."""
@@ -546,7 +606,11 @@ class Tracking:
             self._client.set_tag(run_id, "mlflow.note.content", note)
             self._client.set_terminated(run_id, "FINISHED")
 
-        _translated(write)
+        try:
+            _translated(write)
+        except RecordRefused:
+            self._refuse_deleted(study)
+            raise
 
     def _repeats(
         self, study: str, metric: str, results: Mapping[tuple[int, int], TrialResult]
@@ -691,12 +755,23 @@ class Tracking:
         return run_id
 
     def _parent(self, study: str, trial: Trial) -> str:
-        """Return the run that a trial or its repeat belongs under."""
+        """Return the run that a trial or its repeat belongs under.
+
+        Raises RecordRefused where that was deleted, RoundAbsent where it never was.
+        """
         if (study, trial.round) not in self._rounds:
-            raise RecordRefused(f"round {trial.round} was deleted")
+            query = f"tags.kind = 'round' and tags.round = '{trial.round}'"
+            raise self._absent(study, f"round {trial.round}", query)
         if trial.repeat and study not in self._confirmations:
-            raise RecordRefused("the confirmation was deleted")
+            raise self._absent(study, "confirmation", "tags.kind = 'confirmation'")
         return self._confirmations[study] if trial.repeat else self._rounds[study, trial.round]
+
+    def _absent(self, study: str, what: str, query: str) -> HPOError:
+        """Return what it means that the record has no such run of a study."""
+        experiment_id = self.experiment(study)
+        if experiment_id and any(self._runs(experiment_id, query, deleted=True)):
+            return RecordRefused(f"{what} was deleted")
+        return RoundAbsent(f"the record has no {what} of the study {study!r}")
 
     def _log(
         self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
@@ -751,10 +826,7 @@ class Tracking:
 
     def _artifact_location(self) -> str | None:
         """Return a folder beside the database of a local store; None where a server decides."""
-        match = re.fullmatch(r"sqlite:///(.+)", self.uri)
-        if match is None:
-            return None
-        return (Path(match[1]).absolute().parent / "mlartifacts").as_uri()
+        return artifacts_beside(self._file.path).as_uri() if self._file else None
 
 
 def _deleted_trial(run: "Run", round_: Round) -> Trial:
@@ -800,13 +872,24 @@ def _check_reachable(uri: str) -> None:
         ) from error
 
 
-def _write_ahead(uri: str) -> None:
-    """Let a database of our own be read while it is written, and be written with fewer syncs."""
-    match = re.fullmatch(r"sqlite:///(.+)", uri)
-    if match is None:
-        return
-    with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(match[1])) as database:
-        database.execute("PRAGMA journal_mode = WAL")
+def _open(uri: str) -> "MlflowClient":
+    """Let MLflow open a record; of a database it makes or upgrades the tables."""
+    from mlflow import MlflowClient
+
+    if uri.startswith(("http://", "https://")):
+        return _translated(lambda: MlflowClient(uri))
+    from mlflow.store.db import utils as databases
+
+    databases.MAX_RETRY_COUNT = DATABASE_TRIES
+    try:
+        return _translated(lambda: MlflowClient(uri))
+    except RecordUnavailable as error:
+        if uri.startswith("sqlite"):
+            raise
+        raise RecordUnavailable(
+            f"no database can be opened at {without_password(uri)}: {error}; "
+            "start it, or check --tracking-uri"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -835,7 +918,8 @@ def _translation(error: Exception) -> HPOError:
     lines = str(error).splitlines() or [type(error).__name__]
     text = without_password(lines[0])
     code = getattr(error, "error_code", "")
-    if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE") or "lifecycle" in text:
+    deleted = "lifecycle" in text or "Current state is deleted" in text
+    if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE") or deleted:
         return RecordRefused(text)
     if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
         return InputError(f"MLflow refuses: {text}")

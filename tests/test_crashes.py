@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -314,6 +315,134 @@ def test_a_locked_database_is_waited_for(
     assert output.count("the record is away") == 1
     tally("SQLite file locked by another process for 25 s", 1, expected, table())
     assert sum(trainings(folder).values()) == 12
+
+
+def vanish(record: Path, backup: Path) -> None:
+    record.unlink()
+
+
+def swap(record: Path, backup: Path) -> None:
+    backup.rename(record)
+
+
+def overwrite(record: Path, backup: Path) -> None:
+    with contextlib.closing(sqlite3.connect(record)) as database:
+        # Now the file itself is complete, and copying the backup over it loses trials.
+        assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    record.write_bytes(backup.read_bytes())  # the same inode, as `cp` leaves it
+
+
+@pytest.mark.parametrize(
+    ("fault", "what", "began", "put_back"),
+    [
+        ("SQLite file deleted, the saved one put back", vanish, 0, True),
+        ("SQLite file deleted, nothing put back", vanish, 0, False),
+        ("SQLite file replaced by rename, the saved one put back", swap, 4, True),
+        ("SQLite file replaced by rename, nothing put back", swap, 4, False),
+        ("SQLite file overwritten by a backup of that round", overwrite, 4, False),
+        ("SQLite file overwritten by a backup from before it", overwrite, 0, False),
+    ],
+)
+def test_the_file_of_the_record_is_lost_while_the_study_runs(
+    make_study: Make, folder: Path, empty_database: Path, tally: Tally, fault: str,
+    what: Callable[[Path, Path], None], began: int, put_back: bool,
+) -> None:
+    expected = undisturbed(make_study)
+    record, backup = folder / "lost.db", folder / "backup.db"  # one that is not open here
+    shutil.copy(empty_database, record)
+    options = ("--inline", "--tracking-uri", f"sqlite:///{record}")
+    file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
+    shutil.copy(record, backup)
+    process = start("run", file, *options)
+    if began:  # what a careful person copies, with SQLite's own means
+        wait_for(lambda: len(trainings(folder)) > began)
+        with (
+            contextlib.closing(sqlite3.connect(record)) as source,
+            contextlib.closing(sqlite3.connect(backup)) as target,
+        ):
+            source.backup(target)
+    wait_for(lambda: len(trainings(folder)) >= 7)
+    what(record, backup)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    [saved] = folder.glob("lost.db.saved-*")
+    message = " ".join(output.split())
+    assert str(record) in message
+    assert str(saved) in message
+    assert "Traceback" not in output
+    assert saved.stat().st_mode & 0o777 == 0o600
+    if put_back:
+        saved.rename(record)
+    hpo("run", file, *options)
+    tally(fault, 1, expected, table("toy", *options[1:]))
+    assert sum(trainings(folder).values()) <= 13  # but for the one that ran then
+    [outbox] = folder.glob(".hpo/toy-*.jsonl")
+    assert outbox.stat().st_size == 0
+
+
+def test_services_that_make_the_record_at_the_same_moment(
+    make_study: Make, folder: Path, tally: Tally
+) -> None:
+    expected = undisturbed(make_study, round={"trials": 4})
+    options = ("--inline", "--tracking-uri", f"sqlite:///{folder}/new.db")
+    names = ["first", "second", "third"]
+    files = [make_study(name, round={"trials": 4}) for name in names]
+    for process in [start("run", file, *options) for file in files]:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    actual = [row for name in names for row in table(name, *options[1:])]
+    tally("3 services begun at the same moment, on a record that is not there yet", 1,
+          3 * expected, actual)
+
+
+def test_a_service_killed_while_it_makes_the_record(
+    make_study: Make, folder: Path, tally: Tally
+) -> None:
+    expected = undisturbed(make_study, round={"trials": 4})
+    options = ("--inline", "--tracking-uri", f"sqlite:///{folder}/new.db")
+    file = make_study(round={"trials": 4})
+    process = start("run", file, *options)
+
+    def half_made() -> bool:
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(f"file:{folder}/new.db?mode=ro", uri=True)) as new,
+        ):
+            return len(new.execute("SELECT name FROM sqlite_master").fetchall()) > 10
+        return False
+
+    wait_for(half_made, seconds=150)
+    process.kill()
+    process.communicate()
+    hpo("run", file, *options)
+    tally("service killed while it makes the record", 1, expected, table("toy", *options[1:]))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_file_of_the_record_alone_is_copied(
+    make_study: Make, folder: Path, tally: Tally, stopped: bool
+) -> None:
+    expected = undisturbed(make_study)
+    (port,) = free_ports(1)
+    ui = start("ui", "--port", port)  # reads, and has the file open all the time
+    wait_for(lambda: listens(port), seconds=150)
+    file = make_study(fixed={"sleep": 0.3, "steady": True, "folder": str(folder)})
+    process = start("run", file, "--inline")
+    if stopped:
+        wait_for(lambda: len(trainings(folder)) >= 6, seconds=150)
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == (130 if stopped else 0), output
+    shutil.copy(folder / "mlflow.db", folder / "copy.db")
+    ui.terminate()
+    ui.communicate(timeout=60)
+    copy = ("--tracking-uri", f"sqlite:///{folder}/copy.db")
+    if stopped:
+        hpo("run", file, "--inline", *copy)
+    fault = "stopped by Ctrl-C, and goes on from a copy" if stopped else "ended, and a copy is read"
+    tally(f"{fault} of the SQLite file alone, made while `hpo ui` reads", 1, expected,
+          table("toy", *copy))
+    assert sum(trainings(folder).values()) == 12 + stopped
 
 
 class Server:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.errors import HPOError, InputError, RecordRefused, RecordReplaced, RecordUnavailable
 from hpo.outbox import Delivery, Outbox
 from hpo.search_space import FloatDistribution
 from hpo.tracking import Tracking
@@ -42,6 +42,7 @@ class SomeRecord:
         self.away = False
         self.refuses: set[int] = set()
         self.shown = 0
+        self.replaced = False
 
     def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
         if self.away:
@@ -59,6 +60,13 @@ class SomeRecord:
 
     def keep(self, study: str) -> None:
         pass
+
+    def verify(self) -> None:
+        if self.replaced:
+            raise RecordReplaced("the record was replaced")
+
+    def confirm(self) -> None:
+        self.verify()
 
 
 def test_what_is_added_is_there_after_a_crash(tmp_path: Path) -> None:
@@ -83,7 +91,47 @@ def test_it_is_private_and_empty_once_all_is_delivered(tmp_path: Path) -> None:
     assert outbox.path.stat().st_mode & 0o777 == 0o600
     assert outbox.path.stat().st_size > 0
     outbox.drop(result())
+    assert outbox.path.stat().st_size > 0  # delivered, but not read back
+    outbox.forget(outbox.delivered())
     assert outbox.path.stat().st_size == 0
+    assert len(outbox) == 0
+
+
+def test_what_was_delivered_is_kept_until_it_was_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    outbox = Outbox(path)
+    for number in (1, 2, 3):
+        outbox.add(result(number))
+    outbox.drop(result(1))
+    outbox.forget(outbox.delivered())
+    outbox.drop(result(2))
+    outbox.drop(result(3))
+    outbox.close()  # killed before they were read back
+    outbox = Outbox(path)
+    assert (outbox.waiting(), len(outbox)) == ([], 2)
+    outbox.take_up({(result(3).trial.identity, 1)}, {})  # the record has lost the other one
+    assert same(outbox.waiting(), [result(2)])
+    outbox.close()
+    outbox = Outbox(path)
+    outbox.take_up((), {})
+    assert same(outbox.waiting(), [result(2)])
+
+
+def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> None:
+    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
+    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery.start()
+    delivery.add(result(1))
+    assert delivery.finish(10)
+    record.replaced = True
+    record.refuses = {2}  # it does not know the study
+    delivery.add(result(2))
+    with pytest.raises(RecordReplaced, match=r"the record was replaced; results stay in .*o.jsonl"):
+        delivery.finish(10)
+    delivery.close()
+    outbox.close()
+    assert len(Outbox(tmp_path / "o.jsonl")) == 2
+    assert notes == []
 
 
 def test_only_one_process_has_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
 from hpo.ownership import Owner
 from hpo.record_process import RecordProcess
 from hpo.search_space import FloatDistribution
@@ -77,7 +77,7 @@ def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
 def test_errors_come_back_as_they_are(process: RecordProcess, folder: Path) -> None:
     record = process.as_tracking()
     begin(record)
-    with pytest.raises(RecordRefused, match="round 7"):
+    with pytest.raises(RoundAbsent, match="round 7"):
         record.deliver("toy", "loss", TrialResult(Trial(7, 1, {}, 0), State.FAILED), again=False)
     with pytest.raises(InputError, match="no model yet"):
         record.model("toy")

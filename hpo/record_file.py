@@ -1,0 +1,358 @@
+"""The SQLite file of a record: its address, its making, and whether what was written is in it."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import re
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, unquote
+
+from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
+
+LOCK_SECONDS = 20.0  # that SQLite waits for another process
+CHECKPOINT_SECONDS = 3.0  # that the end of a command waits for readers of the record
+SAID_AFTER_SECONDS = 1.0  # of waiting for another process that makes the record
+STILL_SECONDS = 20.0  # that a copy over the record may take
+NEWEST = 500  # runs that a quick check looks for
+_SPECIAL = {"%": "%25", "?": "%3F"}  # what SQLAlchemy takes for more than a character of a path
+_WITH_ROWS = {"alembic_version", "experiments", "workspaces"}  # in a record without any study
+_MATTERS_OF_MOMENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
+T = TypeVar("T")
+
+
+def path_of(uri: str) -> Path | None:
+    """Return the file that an SQLite address names; None for every other address."""
+    match = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?]+)(\?.*)?", uri, re.DOTALL)
+    if match is None or "uri=" in (match[2] or ""):
+        return None
+    return Path(unquote(match[1]))
+
+
+def address_of(path: Path, query: str = "") -> str:
+    """Return the address of an SQLite file, by its whole path.
+
+    MLflow makes the folder of an address that begins with sqlite:/// and takes its escapes for
+    parts of the name. It leaves the other form of the same address alone.
+    """
+    plain = str(path.absolute())
+    escaped = "".join(_SPECIAL.get(character, character) for character in plain)
+    return f"{'sqlite' if escaped == plain else 'sqlite+pysqlite'}:///{escaped}{query}"
+
+
+def absolute(uri: str) -> str:
+    """Return the address of a record, that of an SQLite file by its whole path."""
+    path = path_of(uri)
+    return uri if path is None else address_of(path, "".join(uri.partition("?")[1:]))
+
+
+def artifacts_beside(path: Path) -> Path:
+    """Return the folder for the files that belong to a record."""
+    return path.absolute().parent / "mlartifacts"
+
+
+class RecordFile:
+    """The SQLite file of a record that this process has open.
+
+    A process goes on writing to a file that was deleted, replaced or overwritten, and is told
+    nothing. So the file is looked at anew, by its path: see `check`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._held: sqlite3.Connection | None = None
+        self._identities: dict[str, tuple[int, int] | None] = {}  # of the file and its log
+        self._lock = threading.Lock()
+        self._replaced: RecordReplaced | None = None
+
+    def open(self, open_record: Callable[[], T]) -> T:
+        """Return what `open_record` returns, which lets MLflow open the file.
+
+        Only one process at a time makes a record, or lets MLflow upgrade it; others wait. One
+        that was left half-made is made again where it holds no study.
+
+        Raises InputError where the file cannot be one, and what `open_record` raises.
+        """
+        try:
+            if self.is_made():
+                opened = open_record()
+            else:
+                with _alone(self.path):
+                    opened = self._make(open_record)
+            self._hold()
+        except OSError as error:
+            raise InputError(
+                f"the record {self.path} cannot be opened: {error.strerror}; "
+                "name another place by --tracking-uri"
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"the record {self.path} cannot be opened: {error}; check that it and its folder "
+                "can be written, or name another one by --tracking-uri"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self.path} is not the SQLite file of a record: {error}; put one back, "
+                "or name another by --tracking-uri"
+            ) from error
+        return opened
+
+    def check(self, runs: Mapping[str, int], thorough: bool = False) -> None:
+        """Read back through a new connection, by the path, what was written to the record.
+
+        `runs` leads from runs to when they ended, in milliseconds since 1970. A thorough check
+        reads all of them, a quick one whether the newest are there.
+
+        Raises RecordReplaced where they are not; what the open file still holds then is saved
+        beside it. Raises RecordUnavailable where the file cannot be read now.
+        """
+        with self._lock:
+            if self._replaced is None:
+                fault = self._fault(runs, thorough)
+                if not fault:
+                    return
+                self._replaced = self._saved(fault)
+            raise self._replaced
+
+    def checkpoint(self) -> None:
+        """Move all that was written into the file itself, so that a copy of it is complete."""
+        if self._replaced is None and _identity(self.path) == self._identities.get(""):
+            checkpoint(self.path)
+
+    def is_made(self) -> bool:
+        """Say whether the file is complete, for the MLflow that is installed here."""
+        with contextlib.suppress(sqlite3.Error), closing(_connect(self.path, "ro")) as database:
+            stamp: int = database.execute("PRAGMA user_version").fetchone()[0]
+            return stamp == _our_stamp()
+        return False
+
+    # making
+
+    def _make(self, open_record: Callable[[], T]) -> T:
+        """Open the record while no other process does: it is made or upgraded where need be."""
+        if not self.path.exists():
+            # SQLite gives the files beside it the same mode.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            with contextlib.suppress(FileExistsError):
+                artifacts_beside(self.path).mkdir(0o700)
+        with closing(_connect(self.path, "rw")) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+        try:
+            opened = open_record()
+        except HPOError as error:
+            if "database is locked" in str(error):
+                raise
+            if not self._cleared():
+                raise InputError(
+                    f"the record {self.path} cannot be opened, or was left half-made: {error}; "
+                    "put a copy of it back, or move it away and begin anew"
+                ) from error
+            opened = open_record()
+        with contextlib.suppress(sqlite3.Error), closing(_connect(self.path, "rw")) as database:
+            database.execute(f"PRAGMA user_version = {_our_stamp()}")
+        return opened
+
+    def _cleared(self) -> bool:
+        """Remove all tables of a record that holds nothing; say whether that was done."""
+        with closing(_connect(self.path, "rw")) as database:
+            database.isolation_level = None
+            database.execute("BEGIN EXCLUSIVE")  # whoever else has it open sees all or nothing
+            tables = [
+                name for (name,) in database.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table'"
+                    " AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+                )
+            ]
+            for name in tables:
+                rows = database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
+                original = name.removeprefix("_alembic_tmp_")
+                if rows > (1 if original in _WITH_ROWS else 0):
+                    return False
+            for name in tables:
+                database.execute(f'DROP TABLE "{name}"')
+            database.execute("COMMIT")
+        return True
+
+    # checking
+
+    def _hold(self) -> None:
+        """Keep the file open, to read it even where it is unlinked."""
+        self._held = sqlite3.connect(self.path, LOCK_SECONDS, check_same_thread=False)
+        self._held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log too
+        for suffix in ("", "-wal", "-shm"):
+            self._identities[suffix] = _identity(Path(f"{self.path}{suffix}"))
+
+    def _fault(self, runs: Mapping[str, int], thorough: bool) -> str:
+        """Return what happened to the file at the path, or ""."""
+        identity = _identity(self.path)
+        if identity is None:
+            return "was deleted"
+        if identity != self._identities[""]:
+            return "was replaced by another file"
+        wanted = list(runs)[None if thorough else -NEWEST :]
+        try:
+            with closing(_connect(self.path, "ro")) as database:
+                missing = _missing(database, runs, wanted, thorough)
+        except sqlite3.DatabaseError as error:
+            # The lower byte is the kind of error, the others are details.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _MATTERS_OF_MOMENT:
+                raise RecordUnavailable(f"{self.path}: {error}") from error
+            return f"was overwritten or damaged ({error})"
+        if missing:
+            return f"was overwritten: {missing} of {len(wanted)} results are gone from it"
+        return ""
+
+    def _saved(self, fault: str) -> RecordReplaced:
+        """Save what the open file holds; return what to tell the user."""
+        begin = f"the record {self.path} {fault}, while the study ran"
+        _wait_until_still(self.path)
+        try:
+            saved = self._save()
+        except (sqlite3.Error, OSError) as error:
+            return RecordReplaced(f"{begin}; what it held could not be saved ({error})")
+        self._remove_stale_log(fault)
+        return RecordReplaced(
+            f"{begin}; what was written to it is saved in {saved}: put that in its place, "
+            "or decide for what is there now, then the same command goes on"
+        )
+
+    def _save(self) -> Path:
+        assert self._held is not None
+        name = f"{self.path.name}.saved-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        folder = self.path.parent
+        if not folder.is_dir():  # it was deleted or moved as a whole
+            folder = Path(tempfile.gettempdir())
+        saved = folder / name
+        os.close(os.open(saved, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(saved)) as target:
+            self._held.backup(target)
+        return saved
+
+    def _remove_stale_log(self, fault: str) -> None:
+        """Remove the log of the open file from beside another one, which it would damage.
+
+        Where the same file was overwritten, only if it is sound without the log and not with it.
+        """
+        if _identity(self.path) == self._identities[""] and (
+            _is_sound(self.path, "mode=ro") or not _is_sound(self.path, "immutable=1")
+        ):
+            return
+        for suffix in ("-wal", "-shm"):
+            beside = Path(f"{self.path}{suffix}")
+            if _identity(beside) == self._identities[suffix]:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
+
+
+def checkpoint(path: Path) -> None:
+    """Move all that was written to an SQLite file into the file itself."""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        closing(_connect(path, "rw", CHECKPOINT_SECONDS)) as database,
+    ):
+        (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:  # somebody reads all the time, which does not keep most of it from being moved
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _connect(path: Path, mode: str, seconds: float = LOCK_SECONDS) -> sqlite3.Connection:
+    """Open an SQLite file that is there."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", seconds, uri=True)
+
+
+def _missing(
+    database: sqlite3.Connection, runs: Mapping[str, int], wanted: list[str], thorough: bool
+) -> int:
+    """Return how many of the wanted runs are not in the file, or not as they were written."""
+    ids = json.dumps(wanted)
+    if not thorough:
+        query = """SELECT count(*) FROM runs WHERE status <> 'RUNNING'
+            AND run_uuid IN (SELECT value FROM json_each(?))"""
+        return len(wanted) - int(database.execute(query, (ids,)).fetchone()[0])
+    query = """SELECT run_uuid, end_time FROM runs
+        WHERE status <> 'RUNNING' AND run_uuid IN (SELECT value FROM json_each(?))
+        AND EXISTS (SELECT value FROM tags WHERE tags.run_uuid = runs.run_uuid)"""
+    found: dict[str, int] = dict(database.execute(query, (ids,)).fetchall())
+    return sum(found.get(run) != runs[run] for run in wanted)
+
+
+def _is_sound(path: Path, how: str) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True)) as database:
+            return bool(database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other one that is there; None where there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _wait_until_still(path: Path) -> None:
+    """Wait until nobody copies anything to a file any more, for some seconds at most."""
+    end = time.monotonic() + STILL_SECONDS
+    before: object = None
+    while before != (now := _state(path)) and time.monotonic() < end:
+        before = now
+        time.sleep(0.5)
+
+
+def _state(path: Path) -> object:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
+def _our_stamp() -> int:
+    """Return a number for the version of MLflow, which decides about the tables."""
+    return zlib.crc32(importlib.metadata.version("mlflow").encode()) & 0x7FFFFFFF
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock beside the file, which is there only as long as somebody holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(f"{path}.lock")
+    while True:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor, path)
+            ours = os.fstat(descriptor)
+            if _identity(beside) == (ours.st_dev, ours.st_ino):  # not one that was just removed
+                try:
+                    yield
+                finally:
+                    beside.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Wait for the lock, and say so where that takes long."""
+    began = time.monotonic()
+    said = False
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if not said and time.monotonic() - began > SAID_AFTER_SECONDS:
+            said = True
+            print(f"waiting: another process makes the record {path}", file=sys.stderr)
+        time.sleep(0.02)

@@ -1,0 +1,239 @@
+"""The file of a record: one for each path, private, made once, and complete when a command ends."""
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from sqlalchemy import make_url
+
+from hpo.errors import InputError, RecordReplaced, RecordUnavailable
+from hpo.record_file import absolute, address_of, path_of
+from hpo.record_process import RecordProcess
+from hpo.tracking import Tracking, without_password
+from tests.hpo.test_record_process import begin, result
+from tests.ports import free_ports
+from tests.toys import hpo
+
+ODD = ["a b", "a%20b", "100%", "what?", "c#d", "e%3Ff", "g?h=i", "j&k;l@m:n", "ö"]
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_an_address_names_the_path_it_was_made_from(name: str) -> None:
+    path = Path("/", name, "mlflow.db")
+    address = address_of(path)
+    assert path_of(address) == path
+    assert make_url(address).database == str(path)  # that is how MLflow opens it
+    assert absolute(address) == address
+
+
+def test_addresses_that_are_no_path_stay_as_they_are() -> None:
+    for address in ("http://a/b", "postgresql+psycopg://a:b@c/d?e=f", "sqlite:///file:x?uri=true"):
+        assert path_of(address) is None
+        assert absolute(address) == address
+    assert absolute("sqlite:///a%20b.db?timeout=5") == f"sqlite:///{Path.cwd()}/a b.db?timeout=5"
+
+
+def test_each_folder_has_its_own_record_whatever_its_name(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ODD:
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name / "mlflow.db")
+        monkeypatch.chdir(tmp_path / name)
+        record = Tracking(absolute("sqlite:///mlflow.db"))
+        assert record.studies() == []
+        begin(record, name)
+        record.deliver(name, "loss", result(1), again=False)
+        [note] = (tmp_path / name / "mlartifacts").rglob("note.txt")
+        assert note.read_text() == "text"
+        record.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(ODD)  # and none beside them
+    for name in ODD:
+        assert [known for known, _ in Tracking(address_of(tmp_path / name / "mlflow.db")).studies()
+                ] == [name]
+
+
+def test_a_study_runs_in_a_folder_with_an_odd_name(
+    folder: Path, make_study: object, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = folder / "a%20b?"
+    odd.mkdir()
+    for name in ("toy.py", "mlflow.db"):
+        shutil.copy(folder / name, odd / name)
+    monkeypatch.chdir(odd)
+    file = make_study(round={"trials": 2})  # type: ignore[operator]
+    hpo("run", file, "--inline")
+    capsys.readouterr()
+    hpo("list")
+    assert capsys.readouterr().out.startswith("toy: 1 rounds, 2 trials")
+    assert Tracking(f"sqlite:///{folder}/mlflow.db").studies() == []
+
+
+MAKE = "import os; os.umask(0); from hpo.tracking import Tracking; Tracking({!r}).studies()"
+
+
+def make_process(path: Path, code: str = MAKE) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code.format(address_of(path))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+
+
+def test_several_processes_make_one_private_record(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "mlflow.db"
+    processes = [make_process(path) for _ in range(3)]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+    modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.iterdir()}
+    assert modes.pop("mlartifacts") == 0o700
+    assert set(modes.values()) == {0o600}
+    assert set(modes) <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm"}  # no lock is left
+
+
+KILLED = """
+import os, signal
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+left = 3
+@event.listens_for(Engine, "after_cursor_execute")
+def _(connection, cursor, statement, *_):
+    global left
+    left -= "CREATE TABLE _alembic_tmp" in " ".join(statement.split())
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+from hpo.tracking import Tracking; Tracking({!r})
+"""
+
+
+def test_a_record_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    process = make_process(path, KILLED)
+    process.communicate(timeout=300)
+    assert process.returncode == -9
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master")]
+    assert any(name.startswith("_alembic_tmp") for name in names)
+    record = Tracking(address_of(path))
+    begin(record)
+    record.deliver("toy", "loss", result(1), again=False)
+    assert len(record.read("toy").results) == 1  # type: ignore[union-attr]
+
+
+def test_a_half_made_record_with_a_study_is_left_alone(folder: Path) -> None:
+    path = folder / "half.db"
+    shutil.copy(folder / "mlflow.db", path)
+    first = Tracking(address_of(path))
+    begin(first)
+    first.close()
+    copy = folder / "copy.db"
+    shutil.copy(path, copy)
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        database.execute("PRAGMA user_version = 0")
+        database.execute("DROP TABLE scorers")
+        database.execute("CREATE TABLE _alembic_tmp_runs (x)")
+        database.execute("UPDATE alembic_version SET version_num = '0584bdc529eb'")
+        database.commit()
+    with pytest.raises(InputError, match=r"copy.db cannot be opened, or was left half-made: .*"):
+        Tracking(address_of(copy))
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_what_is_no_record_is_said_in_one_line(tmp_path: Path) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("no database " * 100)
+    with pytest.raises(InputError, match=r"text.db is not the SQLite file of a record"):
+        Tracking(address_of(text))
+    assert text.read_text().startswith("no database")
+    with pytest.raises(InputError, match=r"/dev/null/x.db cannot be opened: .*--tracking-uri"):
+        Tracking("sqlite:////dev/null/x.db")
+    with pytest.raises(InputError, match=r"cannot be opened"):
+        Tracking(address_of(tmp_path))
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_closed_the_file_alone_is_complete(folder: Path, reading: bool) -> None:
+    process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
+    record = process.as_tracking()
+    begin(record)
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as reader:
+        if reading:  # as `hpo ui` has it open
+            reader.execute("SELECT count(*) FROM runs").fetchall()
+        for number in range(1, 4):
+            record.deliver("toy", "loss", result(number), again=False)
+        process.close()
+        (folder / "copy").mkdir()
+        shutil.copy(folder / "mlflow.db", folder / "copy" / "mlflow.db")
+    copied = Tracking(f"sqlite:///{folder}/copy/mlflow.db").read("toy")
+    assert copied is not None
+    assert len(copied.results) == 3
+
+
+def test_a_record_that_was_exchanged_is_noticed_and_saved(folder: Path) -> None:
+    path = folder / "mlflow.db"
+    shutil.copy(path, folder / "before.db")
+    record = Tracking(f"sqlite:///{path}")
+    begin(record)
+    record.deliver("toy", "loss", result(1), again=False)
+    record.verify()
+    record.confirm()
+    record.deliver("toy", "loss", result(2), again=False)
+    (folder / "before.db").rename(path)
+    for _ in range(2):
+        with pytest.raises(RecordReplaced, match="was replaced by another file"):
+            record.verify()
+    [saved] = folder.glob("mlflow.db.saved-*")
+    record.close()
+    read = Tracking(f"sqlite:///{saved}").read("toy")
+    assert read is not None
+    assert len(read.results) == 2
+
+
+def test_results_that_are_gone_from_the_file_are_noticed(folder: Path) -> None:
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    begin(record)
+    record.deliver("toy", "loss", result(1), again=False)
+    client = MlflowClient(record.uri)
+    [experiment] = client.search_experiments(filter_string="tags.hpo = 'study'")
+    [run] = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'")
+    client.delete_run(run.info.run_id)  # that is for the user to say
+    record.confirm()
+    record.deliver("toy", "loss", result(2), again=False)
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        database.execute("UPDATE runs SET end_time = 0 WHERE status = 'FINISHED'")
+        database.commit()
+    record.verify()  # a quick look sees that it is there
+    with pytest.raises(RecordReplaced, match="1 of 1 results are gone"):
+        record.confirm()
+
+
+def test_a_database_that_is_not_there_is_said_soon_and_without_its_password() -> None:
+    (port,) = free_ports(1)
+    address = f"postgresql+psycopg://hpo:secret@127.0.0.1:{port}/mlflow?password=secret"
+    began = time.monotonic()
+    with pytest.raises(RecordUnavailable, match=f"at postgresql.*127.0.0.1:{port}") as raised:
+        Tracking(address)
+    assert time.monotonic() - began < 30
+    assert "secret" not in str(raised.value)
+    assert "secret" not in without_password(address)
+
+
+@pytest.mark.parametrize("bad", ["file", "/dev/null/outbox", "file/deeper"])
+def test_a_bad_folder_for_results_is_said_in_one_line(
+    folder: Path, make_study: object, bad: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "file").touch()
+    monkeypatch.setenv("HPO_OUTBOX", bad)
+    with pytest.raises(InputError, match=f"{bad}: .*HPO_OUTBOX"):
+        hpo("run", make_study(round={"trials": 2}), "--inline")  # type: ignore[operator]
