@@ -134,8 +134,10 @@ def read_result(run: "Run", metric: str) -> TrialResult:
     if state in (State.COMPLETE, State.PRUNED) or "value" in tags:
         value = read_tag(run, "value", _finite)
         epoch = read_tag(run, "epoch", _whole)
+        if not curve:
+            read_tag(run, "curve", lambda text: _no("it has no value"))
         if epoch > len(curve):
-            read_tag(run, "curve", lambda text: _no(f"it ends before epoch {epoch}"), "[]")
+            read_tag(run, "epoch", lambda text: _no(f"the trial has {len(curve)}"))
     return TrialResult(
         read_trial(run),
         state,
@@ -242,11 +244,14 @@ def read_round(run: "Run") -> Round:
     """Read back the round of a run."""
     number = read_tag(run, "round", _whole)
     settings = read_tag(run, "settings", _settings)
+    search_space = read_tag(run, "search_space", _search_space)
+    if settings.get("search_space", search_space).keys() != search_space.keys():
+        read_tag(run, "search_space", lambda text: _no("the tag 'settings' has other names"))
     place = f"the tag 'settings' of the run {_short(run.info.run_name or '')} ({run.info.run_id})"
     return Round(
         number,
         run.info.run_id,
-        read_tag(run, "search_space", _search_space),
+        search_space,
         Settings(settings, place),
         run.info.status == "FINISHED",
         read_tag(run, "proposal", _proposal, "[]"),
