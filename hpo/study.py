@@ -1,5 +1,6 @@
 """A study file as a value: parsed once, so that a wrong file gets no further than here."""
 
+import datetime
 import difflib
 import json
 import math
@@ -26,6 +27,7 @@ from pydantic import (
 )
 
 from hpo import objective as objectives
+from hpo import wording
 from hpo.data import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
@@ -90,7 +92,9 @@ class RoundSettings(BaseModel):
         settings = {key: value for key, value in table.items() if key != "name"}
         if name == "none":
             for key in settings:
-                raise _WrongKeyError(key, 'is of no use to the pruner "none"; take it out')
+                raise _WrongKeyError(
+                    _key_text(key), 'is of no use to the pruner "none"; take it out'
+                )
             return None
         return _filled(PRUNERS[_one_of(name, ["none", *PRUNERS], "pruner")], settings)
 
@@ -132,30 +136,31 @@ class _Range(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> "_Range":
+        low, high, step = (wording.whole(n) for n in (self.low, self.high, self.step or 1))
         if not self.low < self.high:
             raise _WrongKeyError(
-                "low", f"{self.low:g} is not below high = {self.high:g}; swap or part them"
+                "low", f"{low} is not below high = {high}; swap or part them"
             )
         if not math.isfinite(self.high - self.low):
-            raise _WrongKeyError("high", f"{self.high:g} is too far from low = {self.low:g} to "
+            raise _WrongKeyError("high", f"{high} is too far from low = {low} to "
                                  "count in floats; choose a smaller range")
         if self.log and self.low <= 0:
-            raise _WrongKeyError("low", f"a log range cannot touch zero, and low is {self.low:g}; "
+            raise _WrongKeyError("low", f"a log range cannot touch zero, and low is {low}; "
                                 "raise it or drop `log`")
         if self.log and not math.log(self.low) < math.log(self.high):
-            raise _WrongKeyError("low", f"{self.low!r} and high = {self.high!r} are the same on a "
+            raise _WrongKeyError("low", f"{low} and high = {high} are the same on a "
                                  "log scale; part them")
         if self.log and self.step is not None:
             raise _WrongKeyError("step", "a log range takes no step; drop one of the two")
         steps = (self.high - self.low) / self.step if self.step is not None else 1
         if not 0.5 < steps < 2**53 or abs(steps - round(steps)) > 1e-6:
-            raise _WrongKeyError("step", f"{self.step:g} does not lead from {self.low:g} to "
-                                 f"{self.high:g} in whole steps; move an edge")
+            raise _WrongKeyError("step", f"{step} does not lead from {low} to "
+                                 f"{high} in whole steps; move an edge")
         if self.limits is not None and not (
             self.limits[0] <= self.low and self.high <= self.limits[1]
         ):
             raise _WrongKeyError("limits", f"{list(self.limits)} does not hold the range from "
-                                   f"{self.low:g} to {self.high:g}; widen the limits")
+                                   f"{low} to {high}; widen the limits")
         if self.log and self.limits is not None and self.limits[0] <= 0:
             raise _WrongKeyError("limits", "a log range cannot touch zero; raise the lower limit")
         return self
@@ -192,7 +197,9 @@ class Study(BaseModel):
     @classmethod
     def _recordable_name(cls, name: str) -> str:
         if not name.strip() or name != name.strip() or not name.isprintable():
-            raise ValueError(f"{name!r} is empty, padded or not printable; choose another name")
+            raise ValueError(
+                f"{_short(name)} is empty, padded or not printable; choose another name"
+            )
         if len(name) > _NAME_LENGTH:
             raise ValueError(f"{len(name)} characters; use at most {_NAME_LENGTH}")
         return name
@@ -202,6 +209,8 @@ class Study(BaseModel):
     def _find_objective(cls, name: object) -> Objective:
         if not isinstance(name, str):
             raise ValueError('write it as "package.module:name"')
+        if len(name) > _NAME_LENGTH:
+            raise ValueError(f"{_short(name)} has {len(name)} characters; write a shorter one")
         try:
             return objectives.find(name)
         except InputError as error:
@@ -225,7 +234,9 @@ class Study(BaseModel):
             return metric
         known = dict.fromkeys(name for names in objective.metrics.values() for name in names)
         if metric not in known:
-            raise ValueError(f"{objective.name} yields no {metric!r}{_nearest(metric, known)}")
+            raise ValueError(
+                f"{objective.name} yields no {_short(metric)}{_nearest(metric, known)}"
+            )
         return metric
 
     @field_validator("fixed")
@@ -268,8 +279,11 @@ class Study(BaseModel):
             typed = {name: _typed(name, value, hints, f"{index}.") for name, value in given.items()}
             for name, value in typed.items():
                 if not space[name].contains(value):
-                    raise _WrongKeyError(f"{index}.{name}", f"{value!r} lies outside its range; "
-                                                    "move the point or widen the range")
+                    raise _WrongKeyError(
+                        f"{index}.{name}",
+                        f"{_short(value)} lies outside its range; "
+                        "move the point or widen the range",
+                    )
             points.append(typed)
         return tuple(points)
 
@@ -307,7 +321,8 @@ class Study(BaseModel):
                 word = re.match(r"\w*", refusal)
                 name = word[0] if word and word[0] in {**self.fixed, **values} else ""
                 table = "search_space" if name in values else "fixed"
-                raise _WrongKeyError(f"{table}.{name}".rstrip("."), f"{refusal}; change it")
+                said = _clipped(refusal, 300)
+                raise _WrongKeyError(f"{table}.{name}".rstrip("."), f"{said}; change it")
         return self
 
     def with_trials(self, trials: int) -> "Study":
@@ -339,7 +354,10 @@ def read(path: Path) -> Study:
     except InputError as error:
         raise InputError(_one_line(f"{path}: {error}")) from None
     except RecursionError:
-        raise InputError(_one_line(f"{path}: nested too deeply; make it flatter")) from None
+        line = _deepest_line(path.read_text(encoding="utf-8-sig"))
+        raise InputError(
+            _one_line(f"{path}: nested too deeply (at line {line}); make it flatter")
+        ) from None
 
 
 def _read(path: Path) -> Study:
@@ -348,12 +366,24 @@ def _read(path: Path) -> Study:
     except FileNotFoundError:
         raise InputError("no such file; name a study file (.toml)") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}; name a text file in UTF-8") from None
+        said = _clipped(str(error), 200)
+        raise InputError(f"cannot be read: {said}; name a text file in UTF-8") from None
     try:
         table = tomllib.loads(text)
         json.dumps(table, default=str)  # a hexadecimal number may have too many digits for that
-    except ValueError as error:  # of TOML, or of Python for a number of thousands of digits
-        raise InputError(f"not TOML: {error}; correct this place") from None
+    except tomllib.TOMLDecodeError as error:
+        said = re.sub(  # it names nested keys as Python's tuples
+            r"\(('[^()]*'),?\)", lambda keys: keys[1].replace("', '", "."), str(error)
+        )
+        raise InputError(f"not TOML: {_clipped(said, 300)}; correct this place") from None
+    except ValueError:  # of Python, for a number of thousands of digits
+        digits = sys.get_int_max_str_digits()
+        found = re.search(rf"[\da-fA-F_]{{{digits * 3 // 4},}}", text)
+        line = text.count("\n", 0, found.start()) + 1 if found else "?"
+        raise InputError(
+            f"not TOML: a number of more than {digits} digits (at line {line}); "
+            "correct this place"
+        ) from None
     for reserved in ("path", "text"):
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
@@ -429,10 +459,13 @@ def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -
     unknown = [d for d in found if d["type"] in ("extra_forbidden", "unexpected_keyword_argument")]
     details = (unknown or found)[0]  # a misspelled key is why another is missing
     location = tuple(str(part) for part in details["loc"])
-    key = ".".join(part if len(part) <= 60 else part[:57] + "…" for part in location)
+    key = ".".join(map(_key_text, location))
     kind, message = details["type"], details["msg"]
     if unknown:
         names = known.get(location[:-1], [])
+        table = next((table for table, keys in known.items() if table and location[-1] in keys), ())
+        if table:
+            return key, f"unknown key; move it to [{'.'.join(table)}]"
         return key, f"unknown key{_nearest(location[-1], names) or '; take it out'}"
     if kind in ("missing", "missing_argument"):
         return key, "is missing; add it"
@@ -444,10 +477,18 @@ def _first(error: ValidationError, known: Mapping[tuple[str, ...], list[str]]) -
     shown = _short(details.get("input"))
     if kind in _TOML_WORDS:
         return key, f"{_TOML_WORDS[kind]}, not {shown}"
+    if kind == "literal_error":
+        return key, f"write {message.removeprefix('Input should be ')}, not {shown}"
     return key, f"{message[0].lower()}{message[1:]}, not {shown}"
 
 
 _TOML_WORDS = {
+    "string_type": "write a valid string, in quotes",
+    "int_type": "write a valid integer",
+    "int_from_float": "write a valid integer",
+    "float_type": "write a valid number",
+    "finite_number": "write a finite number",
+    "bool_type": "write a valid boolean, true or false",
     "tuple_type": "write a list such as [1, 2]",
     "dict_type": "write a table",
     "model_type": "write a table",
@@ -462,20 +503,56 @@ def _one_line(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    """Return a value as a study file writes it, the middle of a long one left out."""
+    return _clipped(_toml_text(value), 60)
+
+
+def _toml_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        inside = list(value[:30])  # more is not shown in any case
+        return f"[{', '.join(map(_toml_text, inside))}{', …' * (len(value) > len(inside))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_key_text(k)} = {_toml_text(v)}' for k, v in value.items())} }}"
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return repr(value)
+
+
+def _key_text(key: object) -> str:
+    """Return a key, not too long, in quotes where nothing would be seen or a dot is part of it."""
+    text = str(key)
+    return _clipped(text if text.strip() and "." not in text else f'"{text}"', 60)
+
+
+def _clipped(text: str, letters: int) -> str:
+    """Return a text of at most so many letters: what stands at its end often says the most."""
+    half = letters // 2
+    return text if len(text) <= letters else f"{text[:half]}…{text[half + 1 - letters:]}"
+
+
+def _deepest_line(text: str) -> int:
+    """Return the number of the line, from 1, where most brackets are open or most keys dotted."""
+    opened, deepest, found = 0, 0, 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        inside = max(line.count("[") + line.count("{"), line.count("."))
+        if opened + inside > deepest:
+            deepest, found = opened + inside, number
+        opened += sum(map(line.count, "[{")) - sum(map(line.count, "]}"))
+    return found
 
 
 def _nearest(name: str, known: Any) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; it has {', '.join(known)}" if known else ""
+    return f"; it has {_clipped(', '.join(known), 300)}" if known else ""
 
 
 def _one_of(name: str, known: Any, kind: str) -> str:
     if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}{_nearest(name, known)}")
+        raise ValueError(f"unknown {kind} {_short(name)}{_nearest(name, known)}")
     return name
 
 
@@ -511,7 +588,7 @@ def _typed(
     kind: str = "hyperparameter",
 ) -> Value:
     """Return `value` as the type that `hints` gives to `name`: lists as tuples, 1 as 1.0."""
-    key = prefix + name
+    key = prefix + _key_text(name)
     if name not in hints:
         raise _WrongKeyError(key, f"unknown {kind}{_nearest(name, hints)}")
     try:
@@ -563,7 +640,7 @@ def _number_type(hint: Any) -> type | None:
 
 def _distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
     if name not in hints:
-        raise _WrongKeyError(name, f"unknown hyperparameter{_nearest(name, hints)}")
+        raise _WrongKeyError(_key_text(name), f"unknown hyperparameter{_nearest(name, hints)}")
     if not isinstance(table, dict):
         raise _WrongKeyError(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
                            "or put a single value in [fixed]")

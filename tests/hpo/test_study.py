@@ -1,10 +1,13 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.study import Study, parse_range, read
+from tests.study_mutants import WHOLE, mutant
 from tests.toys import hpo, table
 
 # An objective with every kind of hyperparameter; it costs nothing to import.
@@ -157,6 +161,25 @@ BAD: dict[str, tuple[str, str, str]] = {
     "key in a range": (searched("rate = { low = 1, hihg = 2 }"), "search_space.rate.hihg: ",
                        "'high'"),
     "key with a command": (f'"\\u001b[31m\\n" = 1\n{GOOD}', "\\x1b[31m : ", "unknown key"),
+    "empty key": (f'"" = 1\n{GOOD}', '"": ', "unknown key; it has"),
+    "dotted key in quotes": (f'"round.trials" = 1\n{GOOD}', '"round.trials": ', "unknown key"),
+    "key of another table": (f"trials = 1\n{GOOD}", "trials: ", "move it to [round]"),
+    "key declared twice": (f"{GOOD}[a.b]\n[a.b]\n", "not TOML: ", "declare 'a.b' twice"),
+    "long hyperparameter": (f"{GOOD}[fixed]\n{'k' * 9000} = 1", "fixed.kkk", "unknown"),
+    "long sampler": (
+        f"{GOOD}[round]\nsampler = '{'k' * 9000}'", "round.sampler: ", "it has random"
+    ),
+    "long objective": (
+        GOOD.replace("objectives_of", "k" * 9000), "objective: ", "write a shorter one"
+    ),
+    "long label refused": (
+        f"{GOOD}[fixed]\nsizes = [{'0, ' * 20_000}]", "fixed.sizes: ", "; change it"
+    ),
+    "date": (f"seed = 1979-05-27\n{GOOD}", "seed: ", "not 1979-05-27"),
+    "edges that differ late": (
+        searched("rate = { low = 1.00000012, high = 1.00000011 }"), "search_space.rate.low: ",
+        "1.00000012 is not below high = 1.00000011; swap",
+    ),
     "key of 9000 characters": (f"{'k' * 9000} = 1\n{GOOD}", "kkk", "unknown key"),
     # Types and values at the top
     "seed of text": ("seed = '1'\n" + GOOD, "seed: ", "integer"),
@@ -700,17 +723,34 @@ def test_any_text_gives_a_study_or_one_line(
     _study_or_one_line(tmp_path, GOOD[:start] + text + GOOD[start + length :])
 
 
-def _study_or_one_line(folder: Path, text: str) -> None:
+def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "studies"
+    texts = [WHOLE, *(path.read_text(encoding="utf-8") for path in sorted(shipped.glob("*.toml")))]
+    for text in texts:
+        _study_or_one_line(tmp_path, text)
+        assert parse(tmp_path, text).metric == "validation_accuracy"
+    random = Random(0)
+    for _ in range(400):
+        _study_or_one_line(tmp_path, mutant(random.choice(texts), random))
+
+
+def _study_or_one_line(folder: Path, text: str | bytes) -> None:
     path = folder / "study.toml"
-    path.write_bytes(text.encode("utf-8", "replace"))
+    path.write_bytes(text.encode("utf-8", "replace") if isinstance(text, str) else text)
+    before = time.process_time()
     try:
         study = read(path)
     except InputError as error:
         said = str(error)
         assert said.startswith(f"{path}: ")
         assert said.isprintable()
-        assert len(said) <= 700
+        assert len(said) < 600  # nothing was cut off its end
+        key, _, remedy = said.removeprefix(f"{path}: ").partition(": ")
+        assert key.strip()
+        assert re.search(r"; \w|write |should be |must ", remedy or key), said
         return
+    finally:
+        assert time.process_time() - before < 5
     for unit in (0.0, 0.3, 1.0):
         for distribution in study.search_space.values():
             assert distribution.contains(distribution.from_unit(unit))
