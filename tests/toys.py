@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,34 @@ def _value(value: Any) -> str:
 def hpo(*arguments: object) -> None:
     """Run a command in this process."""
     cli.hpo.main([str(a) for a in arguments], prog_name="hpo", standalone_mode=False)
+
+
+@dataclass
+class Outcome:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Return a function that runs a command as a terminal would, and says what it came to."""
+
+    def run(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["hpo", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        return Outcome(code or 0, *capfd.readouterr())
+
+    return run
 
 
 def table(study: str = "toy", *options: str) -> list[dict[str, str]]:

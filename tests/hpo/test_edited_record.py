@@ -4,27 +4,16 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from hpo.cli import main
 from tests.fuzzing import examples
-from tests.toys import hpo, write_study
+from tests.toys import Outcome, hpo, write_study
 
 Make = Callable[..., Path]
-
-
-@dataclass
-class Outcome:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +63,6 @@ def copied(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(home)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return home
-
-
-@pytest.fixture
-def command(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Outcome]:
-    """Return a function that runs a command as a terminal would, and says what it came to."""
-
-    def run(*arguments: object) -> Outcome:
-        capfd.readouterr()
-        monkeypatch.setattr("sys.argv", ["hpo", *map(str, arguments)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        return Outcome(code or 0, *capfd.readouterr())
-
-    return run
 
 
 def complaint(outcome: Outcome) -> str:

@@ -43,6 +43,7 @@ class Hyperparameters:
     sizes: tuple[int, ...] = (100,)
     bound: float | None = None
     label: str = ""
+    दरी: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1000:
@@ -94,6 +95,13 @@ train.metrics = {
     "regression": ("validation_loss", "validation_r2"),
 }
 needy.metrics = hungry.metrics = dataless.metrics = ("validation_loss",)
+
+
+def ranking(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
+    yield {"validation_loss": hyperparameters.rate, "MAP@5": 0.5}
+
+
+ranking.metrics = ("validation_loss", "MAP@5")
 '''
 HEAD = 'objective = "objectives_of_test_study:train"\nmetric = "validation_loss"\n'
 HEAD += 'direction = "minimize"\n'
@@ -104,7 +112,7 @@ GOOD = HEAD + SPACE
 @pytest.fixture(scope="module")
 def objective_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("objective")
-    (folder / "objectives_of_test_study.py").write_text(OBJECTIVE)
+    (folder / "objectives_of_test_study.py").write_text(OBJECTIVE, encoding="utf-8")
     (folder / "raises_on_import.py").write_text("raise OSError('disk\\nfull')\n")
     (folder / "exits_on_import.py").write_text("import sys\nsys.exit(0)\n")
     (folder / "is_no_python.py").write_text("def train(:\n")
@@ -147,6 +155,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "a number of 5000 digits": (f"seed = {'1' * 5000}\n{GOOD}", "not TOML: ", "4300 digits"),
     "nested arrays": (f"{GOOD}[fixed]\nlabel = {'[' * 9000}{']' * 9000}", "nested", "flatter"),
     "nested tables": (f"{GOOD}[data.source.{'.'.join('a' * 5000)}]\n", "nested", "flatter"),
+    "a hexadecimal number": (f"seed = 0x{'f' * 5000}\n{GOOD}", "not TOML: ", "4300 digits"),
     "empty file": ("", "objective: ", "missing; add it"),
     # Keys
     "top key": ("sede = 1\n" + GOOD, "sede: ", "did you mean 'seed'?"),
@@ -200,7 +209,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "objective's module": (GOOD.replace("objectives_of", "nothing_of"), "objective: ",
                            "put it beside the study file or install it"),
     "objective's function": (GOOD.replace(":train", ":trian"), "objective: ",
-                             "it has dataless, hungry, needy, train"),
+                             "it has dataless, hungry, needy, ranking, train"),
     "objective no generator": (GOOD.replace(":train", ":plain"), "objective: ", "no generator"),
     "objective without metrics": (GOOD.replace(":train", ":silent"), "objective: ", "`metrics`"),
     "module that raises": (GOOD.replace("objectives_of_test_study", "raises_on_import"),
@@ -334,6 +343,20 @@ BAD: dict[str, tuple[str, str, str]] = {
                     "rate must lie in (0, 1000), not 0"),
     "high refused": (searched("rate = { low = 1, high = 1000 }"), "search_space.rate: ",
                      "not 1000.0; change it"),
+    "metric MLflow lacks": (GOOD.replace(":train", ":ranking"),
+                            "objective: objectives_of_test_study:ranking declares a metric 'MAP@5'",
+                            "rename it there"),
+    "choice with NUL": (searched(r'label = { choices = ["a", "b\u0000"] }'),
+                        "search_space.label.choices: ", "take it out"),
+    "long choice": (searched(f"label = {{ choices = ['a', '{'b' * 5999}'] }}"),
+                    "search_space.label.choices: takes 6001", "put the value into a file"),
+    "fixed with NUL": (GOOD + r'[fixed]' + '\nlabel = "a\\u0000"', "fixed.label: ", "take it out"),
+    "long fixed": (f"{GOOD}[fixed]\nlabel = '{'한' * 6000}'", "fixed.label: takes 6002",
+                   "put the value into a file"),
+    "long fixed list": (f"{GOOD}[fixed]\nsizes = {[1] * 2001}", "fixed.sizes: takes 6003", "file"),
+    "source with NUL": (GOOD + '[data]\nsource = "a\\u0000"', "data.source: ", "take it out"),
+    "name with a mark": (searched('"\u0926\u0930\u0940" = { low = 0.0, high = 1.0 }'),
+                         "search_space.", "rename it in the objective"),
     "middle choice refused": (searched("label = { choices = ['a', 'refused', 'b'] }"),
                               "search_space.label: ", "change it"),
     "middle list refused": (searched("sizes = { choices = [[1], [0], [2]] }"),
@@ -448,7 +471,7 @@ def test_an_objective_beside_the_study_file_is_found(tmp_path: Path) -> None:
     folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
     folder.mkdir()
     elsewhere.mkdir()
-    (folder / "very_own.py").write_text(OBJECTIVE)
+    (folder / "very_own.py").write_text(OBJECTIVE, encoding="utf-8")
     (folder / "study.toml").write_text(GOOD.replace("objectives_of_test_study", "very_own"))
     ended = subprocess.run(
         [Path(sys.executable).with_name("hpo"), "check", "../mine/study.toml"],
