@@ -381,8 +381,8 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
         coloring.mark_heights(axes, results, axis.positions(results))
         axes.set_title(
-            f"{shortened(move.name, wide - 10)}: {move.direction}", loc="left", y=1.2, pad=61,
-            fontweight="bold",
+            f"{shortened(move.name, int(wide * 0.55))}: {move.direction}", loc="left", y=1.2,
+            pad=61, fontweight="bold",
         )
         axes.annotate(
             "\n".join(_caption(move, wide)), (0, 1.2), (0, 58), "axes fraction",
