@@ -78,7 +78,7 @@ def test_a_command_is_a_target(
 
 
 def test_ranges_are_overruled_or_kept(
-    make_study: Make, capsys: pytest.CaptureFixture[str]
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = make_study(round={"trials": 20})
     hpo("run", file, "--inline")
@@ -97,6 +97,16 @@ def test_ranges_are_overruled_or_kept(
     hpo("run", file, "--inline", "--rounds", 4)
     rounds = show(capsys, "toy")["rounds"]
     assert rounds[3]["ranges"]["learning_rate"] == {"low": 1e-2, "high": 1.0}  # from the file
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    runs = client.search_runs(
+        [client.get_experiment_by_name("toy").experiment_id], "tags.kind = 'round'",
+        order_by=["attribute.start_time"],
+    )
+    notes = [run.data.tags["mlflow.note.content"] for run in runs]
+    assert "| learning_rate | 0.0001 to 10 | as given |" in notes[0]
+    assert "| learning_rate | 0.001 to 0.1 | overruled by --range |" in notes[1]
+    assert "| learning_rate | 0.001 to 0.1 | kept by --keep-ranges |" in notes[2]
+    assert "| learning_rate | 0.01 to 1 | changed in the study file |" in notes[3]
 
 
 def test_narrow_proposes_what_the_next_round_takes(

@@ -285,14 +285,11 @@ def test_a_loss_of_a_millionth_is_seen(
     ):
         hpo(*command)
         piped = capsys.readouterr().out
-        monkeypatch.setattr(sys, "stdout", Terminal())
-        hpo(*command)
-        narrow = sys.stdout.getvalue()  # type: ignore[attr-defined]
-        monkeypatch.undo()
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("COLUMNS", "40")
-        monkeypatch.setenv("TERM", "xterm")
-        for output in (piped, narrow):
+        narrow = Terminal()
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(sys, "stdout", narrow)
+            hpo(*command)
+        for output in (piped, narrow.getvalue()):
             assert "0.0000" not in output
             assert "…" not in output
             assert command[0] == "narrow" or re.search(r"1\.\d{3}e-06", output)
