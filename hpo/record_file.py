@@ -87,7 +87,7 @@ class RecordFile:
             if self.is_made():
                 opened = open_record()
             else:
-                with _alone(self.path):
+                with _alone(self.path.resolve()):
                     opened = self._make(open_record)
             self._hold()
         except OSError as error:
@@ -190,7 +190,7 @@ class RecordFile:
         self._held = sqlite3.connect(self.path, LOCK_SECONDS, check_same_thread=False)
         self._held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log too
         for suffix in ("", "-wal", "-shm"):
-            self._identities[suffix] = _identity(Path(f"{self.path}{suffix}"))
+            self._identities[suffix] = _identity(_beside(self.path, suffix))
 
     def _fault(self, runs: Mapping[str, int], thorough: bool) -> str:
         """Return what happened to the file at the path, or ""."""
@@ -209,21 +209,22 @@ class RecordFile:
                 raise RecordUnavailable(f"{self.path}: {error}") from error
             return f"was overwritten or damaged ({error})"
         if missing:
-            return f"was overwritten: {missing} of {len(wanted)} results are gone from it"
+            return f"was overwritten ({missing} of {len(wanted)} results are gone from it)"
         return ""
 
     def _saved(self, fault: str) -> RecordReplaced:
         """Save what the open file holds; return what to tell the user."""
-        begin = f"the record {self.path} {fault}, while the study ran"
+        begin = f"the record {self.path} {fault} while the study ran"
         _wait_until_still(self.path)
         try:
             saved = self._save()
         except (sqlite3.Error, OSError) as error:
             return RecordReplaced(f"{begin}; what it held could not be saved ({error})")
-        self._remove_stale_log(fault)
+        self._remove_stale_log()
+        or_else = ", or keep what is there now" if self.path.exists() else ""
         return RecordReplaced(
-            f"{begin}; what was written to it is saved in {saved}: put that in its place, "
-            "or decide for what is there now, then the same command goes on"
+            f"{begin}; what was written to it is saved in {saved}: put that in its place{or_else}; "
+            "then the same command goes on"
         )
 
     def _save(self) -> Path:
@@ -238,7 +239,7 @@ class RecordFile:
             self._held.backup(target)
         return saved
 
-    def _remove_stale_log(self, fault: str) -> None:
+    def _remove_stale_log(self) -> None:
         """Remove the log of the open file from beside another one, which it would damage.
 
         Where the same file was overwritten, only if it is sound without the log and not with it.
@@ -248,7 +249,7 @@ class RecordFile:
         ):
             return
         for suffix in ("-wal", "-shm"):
-            beside = Path(f"{self.path}{suffix}")
+            beside = _beside(self.path, suffix)
             if _identity(beside) == self._identities[suffix]:
                 with contextlib.suppress(OSError):
                     beside.unlink()
@@ -317,6 +318,11 @@ def _state(path: Path) -> object:
         found = path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
     return ()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """Return the path of one of the files that SQLite keeps beside another, or of itself."""
+    return Path(f"{path.resolve()}{suffix}") if suffix else path
 
 
 def _our_stamp() -> int:

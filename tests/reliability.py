@@ -28,7 +28,13 @@ Tested beside these, with no table to compare: Ctrl-C with trials that hang in C
 runs it); a trial that hangs in C code (stopped after `trial_timeout`), raises, or eats memory
 (failed at once, by Ray's memory monitor); an objective that always fails (the study stops and
 says why); a full disk (no half-written line in the outbox); runs, rounds and experiments deleted
-in MLflow.
+in MLflow, also trials, repeats and rounds that run.
+
+A result stays on disk, in the outbox, until its round has ended and was read back from the SQLite
+file that the record's path names; the file is looked at every few seconds as well. Where it is
+not the one that was written to, nothing more is dropped, what the open file holds is saved beside
+it, and the study stops and names both. The same command then goes on with whatever file is put
+there: results of the round that ran come from the outbox, those of earlier rounds from the file.
 
 Of two processes that begin the same new study at the same moment, one goes on and the other is
 refused: MLflow gives a name once.

@@ -861,6 +861,7 @@ def test_npz_files_that_cannot_be_read(write: Write) -> None:
 
 
 IMAGES = idx(np.zeros((60, 4, 3)))
+PACKED = gzip.compress(IMAGES)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -895,7 +896,7 @@ def test_idx_files_that_cannot_be_read(
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(IMAGES)[:-9], IMAGES, gzip.compress(IMAGES)[:30] + b"x" * 9]
+    "content", [PACKED[:-9], IMAGES, PACKED[:30] + b"x" * 9], ids=["short", "plain", "broken"]
 )
 def test_gzip_files_that_are_not_whole(tmp_path: Path, content: bytes) -> None:
     chosen = write_idx(tmp_path, train_images_idx3_ubyte=None)

@@ -7,14 +7,21 @@ import resource
 import shutil
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hpo.errors import HPOError, InputError, RecordRefused, RecordReplaced, RecordUnavailable
-from hpo.outbox import Delivery, Outbox
+from hpo.errors import (
+    HPOError,
+    InputError,
+    RecordRefused,
+    RecordReplaced,
+    RecordUnavailable,
+    RoundAbsent,
+)
+from hpo.outbox import Delivery, Outbox, fingerprint
 from hpo.search_space import FloatDistribution
 from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
@@ -43,10 +50,13 @@ class SomeRecord:
         self.refuses: set[int] = set()
         self.shown = 0
         self.replaced = False
+        self.is_new = False
 
     def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
         if self.away:
             raise RecordUnavailable("nobody there")
+        if self.is_new:
+            raise RoundAbsent("no round 1")
         if result.trial.number in self.refuses:
             raise RecordRefused("deleted")
         self.taken.append((result.trial.number, again))
@@ -115,6 +125,39 @@ def test_what_was_delivered_is_kept_until_it_was_read_back(tmp_path: Path) -> No
     outbox = Outbox(path)
     outbox.take_up((), {})
     assert same(outbox.waiting(), [result(2)])
+
+
+def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "o.jsonl"
+    before, (ours, others) = Outbox(path), (fingerprint({"seed": seed}) for seed in (1, 2))
+    for number, settings in ((1, ours), (2, ours), (3, others), (4, ours)):
+        before.add(result(number), settings)
+    before.close()
+    outbox, record, notes = Outbox(path), SomeRecord(), list[str]()
+    assert outbox.take_up((), {}) == 0
+    record.is_new = True
+    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery.start()
+    assert delivery.finish(10)
+    assert len(delivery.held) == 4
+    record.is_new = False  # its round begins
+    delivery.settings = ours
+    assert same([delivery.reclaim(result(1).trial)], [result(1)])  # type: ignore[list-item]
+    assert delivery.reclaim(replace(result(2).trial, seed=8)) is None
+    assert delivery.reclaim(result(3).trial) is None
+    assert delivery.reclaim(result(5).trial) is None
+    assert delivery.finish(10)
+    delivery.close()
+    outbox.close()
+    assert record.taken == [(1, True)]
+    assert len((tmp_path / "o.refused.jsonl").read_text().splitlines()) == 2
+    assert len(notes) == 2
+    outbox = Outbox(path)
+    assert same(outbox.waiting(), [result(4)])  # it did not come up
+    assert outbox.take_up((), {1: others}) == 1  # a round of the same number with other settings
+    assert len(outbox) == 0
 
 
 def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> None:

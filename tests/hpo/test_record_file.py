@@ -81,9 +81,9 @@ def test_a_study_runs_in_a_folder_with_an_odd_name(
 MAKE = "import os; os.umask(0); from hpo.tracking import Tracking; Tracking({!r}).studies()"
 
 
-def make_process(path: Path, code: str = MAKE) -> subprocess.Popen[str]:
+def make_process(path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", code.format(address_of(path))],
+        [sys.executable, "-c", MAKE.format(address_of(path))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
 
@@ -99,35 +99,6 @@ def test_several_processes_make_one_private_record(tmp_path: Path) -> None:
     assert modes.pop("mlartifacts") == 0o700
     assert set(modes.values()) == {0o600}
     assert set(modes) <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm"}  # no lock is left
-
-
-KILLED = """
-import os, signal
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-left = 3
-@event.listens_for(Engine, "after_cursor_execute")
-def _(connection, cursor, statement, *_):
-    global left
-    left -= "CREATE TABLE _alembic_tmp" in " ".join(statement.split())
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-from hpo.tracking import Tracking; Tracking({!r})
-"""
-
-
-def test_a_record_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "mlflow.db"
-    process = make_process(path, KILLED)
-    process.communicate(timeout=300)
-    assert process.returncode == -9
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master")]
-    assert any(name.startswith("_alembic_tmp") for name in names)
-    record = Tracking(address_of(path))
-    begin(record)
-    record.deliver("toy", "loss", result(1), again=False)
-    assert len(record.read("toy").results) == 1  # type: ignore[union-attr]
 
 
 def test_a_half_made_record_with_a_study_is_left_alone(folder: Path) -> None:
@@ -214,7 +185,7 @@ def test_results_that_are_gone_from_the_file_are_noticed(folder: Path) -> None:
         database.execute("UPDATE runs SET end_time = 0 WHERE status = 'FINISHED'")
         database.commit()
     record.verify()  # a quick look sees that it is there
-    with pytest.raises(RecordReplaced, match="1 of 1 results are gone"):
+    with pytest.raises(RecordReplaced, match=r"overwritten \(1 of 1 results are gone from it\)"):
         record.confirm()
 
 
