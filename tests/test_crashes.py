@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from hpo.errors import HPOError, InputError
 from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
 from tests.ports import free_ports, listens
 from tests.toys import hpo, table
@@ -652,3 +653,49 @@ def test_a_trial_that_eats_memory_fails_at_once(
     fate = {float(row["learning_rate"]) > 0.01: row["state"] for row in rows}
     assert fate == {True: "failed", False: "complete"}, output
     assert all("memory" in row["message"] for row in rows if row["state"] == "failed")
+
+
+EDITS_ITSELF = """
+import os
+import signal
+from pathlib import Path
+
+from toy import Toy, quadratic
+
+
+def train(hyperparameters: Toy, *, seed):
+    mark = Path(hyperparameters.folder) / "edited"
+    if seed % 3 == 0 and not mark.exists():
+        mark.touch()
+        with open(__file__, "a") as file:
+            file.write("# another version\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield from quadratic(hyperparameters, seed=seed)
+
+
+train.metrics = ("accuracy", "loss")
+"""
+
+
+def test_a_worker_that_comes_after_an_edit_trains_nothing(
+    make_study: Make, folder: Path, ray_address: str, tally: Tally,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One round holds one version of the objective's code."""
+    expected = undisturbed(make_study, round={"trials": 30})
+    (folder / "edits_itself.py").write_text(EDITS_ITSELF)
+    file = make_study(
+        objective="edits_itself:train", fixed={"folder": str(folder)}, resources={"cpus": 4},
+        round={"trials": 30},
+    )
+    with pytest.raises(HPOError, match=r"edits_itself.py changed while the study runs"):
+        hpo("run", file, "--ray-address", ray_address)
+    assert len(table()) < 30
+    monkeypatch.delitem(sys.modules, "edits_itself")  # as in a new process
+    with pytest.raises(InputError, match="the code of the objective changed since round 1"):
+        hpo("run", file, "--ray-address", ray_address)
+    (folder / "edits_itself.py").write_text(EDITS_ITSELF)
+    monkeypatch.delitem(sys.modules, "edits_itself")
+    hpo("run", file, "--ray-address", ray_address)
+    tally("objective's file edited, then the worker killed; later changed back", 1, expected,
+          table())
