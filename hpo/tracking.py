@@ -56,7 +56,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 
 PAGE = 500  # runs read by one request
 VIEW = "trials"  # the key of the saved view
-REFUSED_TRIES = 5  # that fail in the same words, while another write does not
+REFUSED_TRIES = 3  # that fail before, and then while, another write is tried and goes through
 DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 _STATUS = {
@@ -108,7 +108,8 @@ class Tracking:
         self._confirmations: dict[str, str] = {}
         self._running: dict[tuple[str, Identity, int], tuple[str, int]] = {}
         self._claims: dict[str, tuple[str, int]] = {}  # study -> run with the claim, its number
-        self._failed = ("", 0)  # the words in which the last deliveries failed, and how many
+        self._failures = 0  # of the delivery that is tried now
+        self._despite = 0  # how many of them in a row though another write went through
 
     # studies
 
@@ -445,11 +446,13 @@ class Tracking:
         except HPOError as error:
             refused = self._refusal(study, trial, error)
             if isinstance(refused, RecordRefused):
+                self._failures = self._despite = 0
                 self._running.pop(key, None)
-                with contextlib.suppress(HPOError):
-                    self.discard(run_id or "")  # what was written of it before the refusal
+                if run_id and refused is not error:  # something was written before the refusal
+                    with contextlib.suppress(HPOError):
+                        self.discard(run_id)
             raise refused from error
-        self._failed = ("", 0)
+        self._failures = self._despite = 0
         self._running.pop(key, None)
         if run_id is not None and self._file:
             self._written[run_id] = ended
@@ -470,8 +473,8 @@ class Tracking:
     def _refusal(self, study: str, trial: Trial, error: HPOError) -> HPOError:
         """Return what a delivery that failed raises, so that no result blocks those after it.
 
-        A refusal is not always told from an absence by its words. But where one result fails in
-        the same words again and again while the record takes another write, it is the result.
+        A refusal is not always told from an absence by its words. But where one result fails
+        again and again, and another write right after it does not, it is the result.
         """
         if isinstance(error, RecordRefused):
             return error
@@ -481,12 +484,15 @@ class Tracking:
             return RecordRefused(str(error))
         if isinstance(error, InputError) and code != "BAD_REQUEST":
             return error  # of the password: true of every result
-        text, times = self._failed
-        self._failed = str(error), times + 1 if text == str(error) else 1
-        if self._failed[1] >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
-            with contextlib.suppress(Exception):
+        self._failures += 1
+        if self._failures >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
+            try:
                 run_id = self._parent(study, trial)
                 self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+                self._despite += 1
+            except Exception:  # it is away, or came back and went again
+                self._despite = 0
+            if self._despite >= REFUSED_TRIES:
                 return RecordRefused(str(error))
         return RecordUnavailable(str(error))
 
