@@ -29,7 +29,7 @@ def sources_read_once():
 @pytest.mark.parametrize("file", STUDIES, ids=name)
 def test_a_study_file_is_right(file):
     read = study.read(file)
-    if "/" in read.data.source:
+    if read.data is not None and "/" in read.data.source:
         source = (file.parent / read.data.source).resolve()
         if not source.exists():
             pytest.skip(f"right, but there is no data at {source}")

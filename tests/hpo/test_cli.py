@@ -242,7 +242,7 @@ def test_start_points_come_first(make_study: Make, folder: Path) -> None:
         ({"fixed": {"epochs": 6}}, r"\[fixed\]"),
         ({"value": "best"}, "value"),
         ({"objective": "toy:cliff"}, "the objective"),
-        ({"data": {"validation": 0.3}}, "the data or its split"),
+        ({"data": {"source": "digits"}}, "the data or its split"),
         ({"search_space": {"learning_rate": {"low": 0.1, "high": 0.2}}}, "what is searched"),
     ],
 )

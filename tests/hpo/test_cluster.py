@@ -43,7 +43,10 @@ def test_the_study_file_and_its_objective_travel_and_nothing_beside_them(
 
 
 def test_what_the_image_has_stays_here(folder: Path, make_study: Make) -> None:
-    file = make_study(objective="trainer.objectives:perceptron", metric="validation_accuracy")
+    file = make_study(
+        objective="trainer.objectives:perceptron", metric="validation_accuracy",
+        data={"source": "digits"},
+    )
     assert list(pack(read(file)).files) == ["toy.toml"]
 
 

@@ -181,7 +181,7 @@ def test_killed_inside_a_write_it_loses_and_repeats_nothing(
 def test_it_claims_the_study(make_study: Make, folder: Path) -> None:
     (folder / "held.py").write_text(
         "import time\nfrom pathlib import Path\nfrom toy import Toy, quadratic\n\n"
-        "def train(hyperparameters: Toy, data, *, seed):\n"
+        "def train(hyperparameters: Toy, data=None, *, seed):\n"
         "    yield from quadratic(hyperparameters, data, seed=seed)\n"
         "    while Path('hold').exists():\n"
         "        time.sleep(0.01)\n\n"
@@ -336,7 +336,7 @@ class Hyperparameters:
     learning_rate: float = 0.1
     weight_decay: float = 0.0
 
-def train(hyperparameters: Hyperparameters, data, *, seed):
+def train(hyperparameters: Hyperparameters, data=None, *, seed):
     rows = data.validation.inputs.reshape(len(data.validation.targets), -1).sum(axis=1)
     yield {"validation_sum": float(sum(float(row) ** 2 for row in rows))}
 
@@ -393,7 +393,7 @@ def test_diverged_and_failed_repeats_rank_last_and_are_named(
 ) -> None:
     (folder / "fragile.py").write_text(
         "from toy import Toy, quadratic\n\n"
-        "def train(hyperparameters: Toy, data, *, seed):\n"
+        "def train(hyperparameters: Toy, data=None, *, seed):\n"
         "    if seed in map(int, open('bad').read().split()):\n"
         "        raise RuntimeError('an unlucky seed')\n"
         "    for metrics in quadratic(hyperparameters, data, seed=seed):\n"

@@ -64,7 +64,7 @@ def load(path):
         return Centers(file["centers"])
 
 
-def centers(hyperparameters: Shop, data, *, seed):
+def centers(hyperparameters: Shop, data=None, *, seed):
     random = np.random.default_rng(seed)
     rows = data.training
     if hyperparameters.seen:

@@ -22,7 +22,7 @@ class Hyperparameters:
     shift: float = 0.0
 
 
-def train(hyperparameters: Hyperparameters, data, *, seed: int):
+def train(hyperparameters: Hyperparameters, data=None, *, seed: int):
     print("\x1b]0;owned\x07\x1b[31mred\x1b[0m")
     if hyperparameters.prompt.startswith("@"):
         raise ValueError("one\n=\x1b[2J\x08\x9b\u202egone")

@@ -35,7 +35,7 @@ class Few:
     epochs: int = 1
 
 
-def train(hyperparameters: Few, data, *, seed):
+def train(hyperparameters: Few, data=None, *, seed):
     for epoch in range(hyperparameters.epochs):
         yield {"training_loss": 1e-6 * (1 + log10(hyperparameters.rate) ** 2) + seed % 997 * 1e-11}
 
