@@ -311,10 +311,12 @@ def test_what_is_refused_leaves_the_test_set_untouched(
         hpo("evaluate", file)
     (folder / "shop.csv").write_text(table)
     (folder / "shop.py").write_text(SHOP + "# another\n")
+    sys.modules.pop("shop")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed since round 1"):
         hpo("evaluate", file)
     (folder / "shop.py").write_text(SHOP)
-    toy = make_study()
+    sys.modules.pop("shop")
+    toy = make_study(data={"source": "digits"})
     hpo("run", toy, "--inline", "--trials", 1)
     with pytest.raises(InputError, match="toy:quadratic returns no model"):
         hpo("evaluate", toy)
