@@ -30,7 +30,7 @@ class H:
     rate: float = 0.1
 
 
-def train(hyperparameters: H, data=None, *, seed):
+def train(hyperparameters: H, data, *, seed):
     from lazily.inner import STEP
     yield {'accuracy': hyperparameters.rate * STEP}
     return leaf.Constant()
@@ -133,7 +133,7 @@ class H:
     rate: float = 0.1
 
 
-def train(hyperparameters: H, data=None, *, seed):
+def train(hyperparameters: H, data, *, seed):
     yield {'loss': 1.0}
 
 
