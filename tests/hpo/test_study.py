@@ -182,7 +182,7 @@ BAD: dict[str, tuple[str, str, str]] = {
         GOOD.replace("objectives_of", "k" * 9000), "objective: ", "write a shorter one"
     ),
     "long label refused": (
-        f"{GOOD}[fixed]\nsizes = [{'0, ' * 20_000}]", "fixed.sizes: ", "; change it"
+        f"{GOOD}[fixed]\nsizes = [{'0, ' * 20_000}]", "fixed.sizes: ", "put the value into a file"
     ),
     "date": (f"seed = 1979-05-27\n{GOOD}", "seed: ", "not 1979-05-27"),
     "edges that differ late": (
