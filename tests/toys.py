@@ -26,6 +26,7 @@ def ray_environment() -> None:
     os.environ.update(RAY_SETTINGS)
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["PYTHONHASHSEED"] = "0"  # else a command run in this process would start it anew
 
 
 @pytest.fixture(scope="session")
