@@ -124,7 +124,7 @@ CHOICE = LONG.filter(lambda text: not _text_fault(text) and not _hyperparameter_
 METRIC = st.text(CHARACTERS | st.sampled_from("ab_-. :/"), min_size=1, max_size=9) | LONG
 
 
-@settings(REAL, max_examples=examples(12, 500))
+@settings(REAL, max_examples=examples(8, 500))
 @given(study=STUDY, choice=CHOICE, message=LONG, place=TEXT, metric=METRIC)
 def test_any_text_comes_back_or_is_refused(
     record: Tracking, study: str, choice: str, message: str, place: str, metric: str
@@ -153,7 +153,7 @@ def test_any_text_comes_back_or_is_refused(
     assert first.metrics[-1] == written.metrics[-1]
 
 
-@settings(REAL, max_examples=examples(10, 300))
+@settings(REAL, max_examples=examples(6, 300))
 @given(values=st.lists(st.floats(), min_size=1, max_size=6))
 def test_any_number_comes_back(record: Tracking, values: list[float]) -> None:
     study = f"numbers {next(NUMBERS)}"
@@ -218,7 +218,7 @@ MOVES = st.builds(
 )  # fmt: skip
 
 
-@settings(REAL, max_examples=examples(12, 400))
+@settings(REAL, max_examples=examples(8, 400))
 @given(
     spaces=st.lists(DISTRIBUTIONS, min_size=1, max_size=4), moves=st.lists(MOVES, max_size=3),
     fixed=st.dictionaries(st.sampled_from("abc"), VALUES), many=st.sampled_from([1, 1, 30]),
