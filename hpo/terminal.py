@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +17,7 @@ from rich.console import ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +27,7 @@ from hpo.recorded import Round
 from hpo.search_space import describe as describe_range
 from hpo.search_space import from_table
 from hpo.study import Study
-from hpo.text import clean
+from hpo.text import clean, one_line
 from hpo.trial import Direction, Identity, State, Trial, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
 
@@ -54,6 +55,11 @@ class Console(RichConsole):
     def render_str(self, text: str, **options: Any) -> Text:
         """Render markup without control characters."""
         return super().render_str(clean(text), **options)
+
+    def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+        """Render anything, and so text that was no markup too, without control characters."""
+        for segment in super().render(*arguments, **options):
+            yield segment if segment.control else segment._replace(text=clean(segment.text))
 
 
 def open_console(file: TextIO | None = None) -> Console:
@@ -430,13 +436,13 @@ class MovesTable:
     def __init__(self, moves: Sequence[Mapping[str, Any]]) -> None:
         self._rows = [
             (
-                move["name"],
-                describe_range(from_table(move["old"])),
-                describe_range(from_table(move["new"])),
+                one_line(move["name"]),
+                one_line(describe_range(from_table(move["old"]))),
+                one_line(describe_range(from_table(move["new"]))),
                 move["direction"],
                 wording.number(move["factor"]),
                 _p_value(move["evidence"]),
-                move["reason"],
+                one_line(move["reason"]),
             )
             for move in moves
         ]
@@ -522,4 +528,4 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
 
 def shown(value: object) -> str:
     """Return a hyperparameter as a person reads it: four significant digits of a float."""
-    return wording.number(value) if isinstance(value, float) else str(value)
+    return wording.number(value) if isinstance(value, float) else one_line(str(value))

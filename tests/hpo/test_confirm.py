@@ -376,7 +376,7 @@ def test_a_fresh_split_has_other_validation_rows_and_the_same_test_rows(
 def test_of_both_kinds_the_fresh_splits_count(
     make_study: Make, folder: Path, capsys: Capture
 ) -> None:
-    file = make_study(round={"trials": 4})
+    file = make_study(round={"trials": 4}, data={"source": "digits"})
     hpo("run", file, "--inline")
     confirm(capsys, file, "--top", 3, "--repeats", 2)
     report = confirm(capsys, file, "--top", 2, "--repeats", 2, "--resplit")
