@@ -35,7 +35,6 @@ from hpo.threads import limit_threads
 from hpo.tracking import Tracking
 from hpo.trial import Trial, TrialResult, is_finite
 
-Z = 1.959963984540054  # of the normal distribution, for intervals of 95 %
 RESAMPLES = 1000  # of the test rows
 _BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
@@ -352,15 +351,18 @@ def score_classes(
     predicted: NDArray[np.intp], targets: NDArray[np.int64], classes: Sequence[str]
 ) -> Score:
     """Return the accuracy, with Wilson's interval, and the results of each class, by index."""
-    number = len(classes)
-    confusion = np.bincount(targets * number + predicted, minlength=number**2)
-    confusion = confusion.reshape(number, number).astype(np.int64)
-    hits, true, told = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    indices = np.arange(len(classes))
+    confusion = confusion_matrix(targets, predicted, labels=indices)
+    precision, recall, _, rows = precision_recall_fscore_support(
+        targets, predicted, labels=indices, zero_division=np.nan
+    )
     results = tuple(
-        ClassResult(name, _share(hits[i], told[i]), _share(hits[i], true[i]), int(true[i]))
+        ClassResult(name, _known(precision[i]), _known(recall[i]), int(rows[i]))
         for i, name in enumerate(classes)
     )
-    return Score({"accuracy": wilson(int(hits.sum()), len(targets))}, results, confusion)
+    return Score({"accuracy": wilson(int(confusion.trace()), len(targets))}, results, confusion)
 
 
 def wilson(hits: int, rows: int) -> Interval:
@@ -369,10 +371,10 @@ def wilson(hits: int, rows: int) -> Interval:
     Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
     American Statistical Association 22 (1927).
     """
-    share = hits / rows
-    center = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
-    half = math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2)) * Z / (1 + Z**2 / rows)
-    return Interval(share, max(0.0, center - half), min(1.0, center + half))
+    from scipy.stats import binomtest
+
+    bounds = binomtest(hits, rows).proportion_ci(confidence_level=0.95, method="wilson")
+    return Interval(hits / rows, float(bounds.low), float(bounds.high))
 
 
 def score_values(
@@ -458,8 +460,8 @@ def _silent() -> Iterator[None]:
             os.environ[_BARS] = before
 
 
-def _share(part: np.int64, whole: np.int64) -> float | None:
-    return float(part / whole) if whole else None
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _judge(

@@ -25,8 +25,8 @@ THIRD_PARTY = {
     "study": {"pydantic"}, "threads": {"threadpoolctl"}, "narrowing": {"scipy"},
     "ray_workers": {"ray"},
     "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
-    "drawing": {"matplotlib"}, "figures": {"matplotlib"}, "evaluation": {"mlflow"},
-    "terminal": {"rich"}, "cli": {"click", "rich"},
+    "drawing": {"matplotlib"}, "figures": {"matplotlib"},
+    "evaluation": {"mlflow", "scipy", "sklearn"}, "terminal": {"rich"}, "cli": {"click", "rich"},
 }  # fmt: skip
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix
 
 from hpo import evaluation
 from hpo.data import Split, load
@@ -481,17 +481,24 @@ def test_wilsons_interval(hits: int, rows: int, low: float, high: float) -> None
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-5)
 
 
-def test_results_of_classes_are_those_of_scikit_learn() -> None:
-    random = np.random.default_rng(0)
-    targets = random.integers(0, 3, 200)
-    predicted = np.where(random.random(200) < 0.7, targets, random.integers(0, 3, 200))
-    score = evaluation.score_classes(predicted, targets, ("a", "b", "c", "never"))
-    assert score.confusion[:3, :3].tolist() == confusion_matrix(targets, predicted).tolist()
-    precision, recall, _, rows = precision_recall_fscore_support(targets, predicted)
-    assert [c.precision for c in score.classes] == pytest.approx([*precision, None])
-    assert [c.recall for c in score.classes] == pytest.approx([*recall, None])
-    assert [c.rows for c in score.classes] == [*rows, 0]
-    assert score.metrics["accuracy"].value == pytest.approx((predicted == targets).mean())
+def test_wilsons_interval_ends_at_the_bounds_of_a_share() -> None:
+    for rows in range(1, 100):
+        assert evaluation.wilson(0, rows).low == 0
+        assert evaluation.wilson(rows, rows).high == 1
+
+
+def test_results_of_classes_are_counted_by_true_and_predicted_class() -> None:
+    targets = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
+    predicted = np.array([0, 0, 0, 1, 1, 0, 1, 1, 3])
+    score = evaluation.score_classes(predicted, targets, ("a", "b", "missed", "wrong", "absent"))
+    assert score.confusion.tolist() == [
+        [3, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0],
+    ]
+    assert [c.label for c in score.classes] == ["a", "b", "missed", "wrong", "absent"]
+    assert [c.precision for c in score.classes] == [3 / 4, 1 / 4, None, 0.0, None]
+    assert [c.recall for c in score.classes] == [3 / 4, 1 / 2, 0.0, None, None]
+    assert [c.rows for c in score.classes] == [4, 2, 3, 0, 0]
+    assert score.metrics["accuracy"].value == 4 / 9
 
 
 def test_the_bootstrap_of_a_mean_square_is_near_its_theory() -> None:
@@ -499,7 +506,7 @@ def test_the_bootstrap_of_a_mean_square_is_near_its_theory() -> None:
     targets = np.linspace(-3, 3, 2000)
     score = evaluation.score_values(targets + errors, targets, 5.0, seed=0)
     rmse = score.metrics["rmse"]
-    width = 2 * evaluation.Z * rmse.value / np.sqrt(2 * 2000)  # of a normal's deviation
+    width = 2 * 1.96 * rmse.value / np.sqrt(2 * 2000)  # of a normal's deviation
     assert rmse.value == pytest.approx(5 * np.sqrt(np.mean(errors**2)))
     assert rmse.high - rmse.low == pytest.approx(width, rel=0.15)
     again = evaluation.score_values(targets + errors, targets, 5.0, seed=0)
