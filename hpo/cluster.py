@@ -1,6 +1,7 @@
 """Sends a study to a Ray cluster as a job: exactly the files it needs, and nothing else."""
 
 import hashlib
+import io
 import logging
 import os
 import re
@@ -19,6 +20,7 @@ from hpo.study import Study
 
 MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
 STOP_SECONDS = 60.0  # that a cancelled study may take
+_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN")  # read of a file of many
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -244,14 +246,27 @@ def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _variables(file: Path) -> dict[str, str]:
+    """Return the address and the token that a file of NAME=VALUE lines gives.
+
+    A dollar sign stands for itself. Raises InputError where one of the two cannot be read.
+    """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
-    pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+    from dotenv import dotenv_values
+
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # the other lines are no affair of ours
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    for name in _VARIABLES:
+        if name not in values and re.search(rf"^\s*(export\s+)?{name}\s*=", text, re.MULTILINE):
+            raise InputError(
+                f"{file}: the value of {name} cannot be read; write {name}=VALUE on a line, "
+                "the value without quotes or with one at each end"
+            )
+    return {name: value for name in _VARIABLES if (value := values.get(name)) is not None}
 
 
 def _leads_away(file: Path, folder: Path) -> bool:

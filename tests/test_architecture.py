@@ -23,8 +23,8 @@ THIRD_PARTY = {
     "tables": {"charset_normalizer", "pandas", "pyarrow"},
     "sources": {"pandas", "sklearn"}, "surface": {"scipy"}, "samplers": {"optuna", "scipy"},
     "study": {"pydantic"}, "threads": {"threadpoolctl"}, "narrowing": {"scipy"},
-    "ray_workers": {"ray"},
-    "cluster": {"ray"}, "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
+    "ray_workers": {"ray"}, "cluster": {"dotenv", "ray"},
+    "run_format": {"mlflow"}, "tracking": {"mlflow"}, "results": {"pandas"},
     "drawing": {"matplotlib"}, "figures": {"matplotlib"},
     "evaluation": {"mlflow", "scipy", "sklearn"}, "terminal": {"rich"}, "cli": {"click", "rich"},
 }  # fmt: skip

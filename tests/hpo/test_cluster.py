@@ -185,6 +185,43 @@ def test_only_address_and_token_are_read_from_the_file(
     assert os.environ["RAY_AUTH_TOKEN"] == "mine"
 
 
+@pytest.mark.parametrize(("line", "token"), [
+    ("RAY_AUTH_TOKEN=abc", "abc"),
+    ("export RAY_AUTH_TOKEN = abc  # of the cluster", "abc"),
+    ("RAY_AUTH_TOKEN='a $b #c'", "a $b #c"),
+    ('RAY_AUTH_TOKEN="abc"', "abc"),
+    ("RAY_AUTH_TOKEN=a$b", "a$b"),
+    ("RAY_AUTH_TOKEN=a=b", "a=b"),
+    ("RAY_AUTH_TOKEN=", ""),
+    ("RAY_AUTH_TOKEN", None),
+    ("# RAY_AUTH_TOKEN=abc", None),
+])  # fmt: skip
+def test_the_token_is_read_from_its_file_as_docker_compose_reads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, token: str | None
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")  # so that what is read here is taken back afterwards
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    (folder / ".env").write_text(f"no pair\n{line}\nRAY_API_SERVER_ADDRESS=http://there:1\n")
+    assert find_address(None, folder / ".env") == "http://there:1"
+    assert os.environ.get("RAY_AUTH_TOKEN") == token
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_one_line(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = folder / ".env"
+    file.write_text("no pair\nRAY_AUTH_TOKEN='secret\nRAY_API_SERVER_ADDRESS=http://there:1\n")
+    with pytest.raises(InputError, match=r"\.env: the value of RAY_AUTH_TOKEN cannot be") as error:
+        find_address(None, file)
+    assert "secret" not in str(error.value)
+    file.write_bytes(b"RAY_AUTH_TOKEN=\xff\n")
+    with pytest.raises(InputError, match=r"\.env: cannot be read: .*utf-8"):
+        find_address(None, file)
+    with pytest.raises(InputError, match=r"cannot be read: .*directory"):
+        find_address(None, folder)
+    assert not caplog.records  # of the library, about lines that are not read here
+
+
 def test_nobody_there_is_one_line(folder: Path, make_study: Make) -> None:
     make_study()
     with pytest.raises(InputError, match=r"no job can be sent to http://127\.0\.0\.1:9.*--cluster"):
