@@ -55,6 +55,7 @@ _STYLE = {
     "legend.frameon": False,
     "text.parse_math": False,  # a name with two dollar signs is a name
 }
+_STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
 _NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?(x\d+)?")  # as `value_text` writes it
 _MARKS: Mapping[State, Mapping[str, Any]] = {
     State.PRUNED: {"marker": "o", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
@@ -547,10 +548,10 @@ def thinned(numbers: Sequence[int], at_most: int) -> list[int]:
 
 def whole_ticks(last: int, at_most: int) -> list[int]:
     """Return 1 and round numbers up to `last`."""
-    for step in (m * 10**e for e in range(9) for m in (1, 2, 5)):
-        if last / step <= at_most:
-            return sorted({1, *range(step, last + 1, step)} - ({2} if step > 2 else set()))
-    return [1]
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(at_most, steps=_STEPS, integer=True).tick_values(0, last)
+    return sorted({1, *(int(tick) for tick in ticks if 1 <= tick <= last)})
 
 
 def value_ticks(axes: "Axes", scale: Scale) -> None:
@@ -569,28 +570,34 @@ def _no_ticks() -> Any:
 
 def _ticks(low: float, high: float, log: bool, at_most: int) -> list[float]:
     """Return round numbers from `low` to `high`: powers of ten on a log scale, where they fit."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    def inside(ticks: Any) -> list[float]:
+        return [float(tick) for tick in ticks if low <= tick <= high]
+
     if log:
-        exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        inside = [e for e in exponents if low <= 10.0**e <= high]
-        if len(inside) > 2:
-            return [10.0**e for e in thinned(inside, at_most)]
-        for digits in ((1, 3), (1, 2, 5), (1, 2, 3, 5, 7)):
-            finer = [float(f"{d}e{e}") for e in exponents for d in digits]
-            finer = [tick for tick in finer if low <= tick <= high]
-            if 3 <= len(finer) <= at_most:
-                return finer
-    wanted = (high - low) / at_most
-    for exponent in range(math.floor(math.log10(wanted)), 400):
-        for digit in (1, 2, 5):
-            first, last = (f(x / digit / 10.0**exponent) for f, x in
-                           ((math.ceil, low), (math.floor, high)))
-            if last - first < at_most:
-                return [float(f"{n * digit}e{exponent}") for n in range(first, last + 1)]
-    return [low, high]
+        choices = [LogLocator(numticks=at_most).tick_values(low, high)]
+        # Beyond the ends as well: where it sees few ticks, this locator gives those of a linear
+        # scale, which are crowded at the upper end.
+        choices += [
+            LogLocator(subs=digits, numticks=at_most).tick_values(low / 10, high * 10)
+            for digits in ((1, 3), (1, 2, 5), (1, 2, 3, 5, 7))
+        ]
+        for ticks in map(inside, choices):
+            if 3 <= len(ticks) <= at_most:
+                return ticks
+    for more in (1, 0, -1):  # a locator takes intervals, which may have a tick more or less
+        ticks = inside(MaxNLocator(at_most + more, steps=_STEPS).tick_values(low, high))
+        if len(ticks) <= at_most:
+            break
+    return ticks
 
 
 def _number(value: float) -> str:
-    """Return a tick as a person types it: 0.05, 1e-6."""
+    """Return a tick as a person types it: 0.05, 1e-6.
+
+    Matplotlib would write 10 to a power as a formula, and a common offset apart from the ticks.
+    """
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}"
     digits, exponent = f"{value:.6e}".split("e")

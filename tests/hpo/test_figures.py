@@ -423,6 +423,22 @@ def test_a_range_beyond_all_trials_is_inside_the_axis() -> None:
     assert caption.endswith("…")
 
 
+@pytest.mark.parametrize(("low", "high", "log", "ticks"), [
+    (1e-6, 1e-2, True, ["1e-6", "1e-5", "1e-4", "0.001", "0.01"]),
+    (1e-4, 3e-3, True, ["1e-4", "3e-4", "0.001", "0.003"]),
+    (0.002, 0.009, True, ["0.002", "0.003", "0.005", "0.007"]),
+    (0.002, 0.004, True, ["0.002", "0.0025", "0.003", "0.0035", "0.004"]),
+    (0.0, 1.0, False, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+    (0.981, 0.984, False, ["0.981", "0.9815", "0.982", "0.9825", "0.983", "0.9835", "0.984"]),
+])  # fmt: skip
+def test_ticks_are_few_round_numbers(
+    low: float, high: float, log: bool, ticks: list[str]
+) -> None:
+    recorded = study([{"a": FloatDistribution(low, high, log=log)}], 5)
+    (axes,) = panels(figures.ranges(recorded))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ticks
+
+
 # all of them
 
 
