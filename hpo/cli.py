@@ -561,7 +561,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
 
     Its address is printed once it answers, and with STUDY also that of its trials.
     """
-    from hpo.tracking import page
+    from hpo.saved_view import page
 
     uri = absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):

@@ -324,28 +324,6 @@ def _proposal(text: str) -> list[dict[str, Any]]:
     return moves
 
 
-def view(columns: Sequence[str]) -> str:
-    """Return a saved view for the UI, which of itself shows neither params nor metrics."""
-    return json.dumps(
-        {
-            "searchFilter": "",
-            "orderByKey": "attributes.start_time",
-            "orderByAsc": False,
-            "startTime": "ALL",
-            "lifecycleFilter": "Active",
-            "datasetsFilter": [],
-            "selectedColumns": list(columns),
-            "runsExpanded": {},
-            "runsPinned": [],
-            "runsHidden": [],
-            "runsHiddenMode": "FIRST_20_RUNS",
-            "runListHidden": False,
-            "groupBy": None,
-            "groupsExpanded": {},
-        }
-    )
-
-
 def round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]]) -> str:
     """Return the description of a round in Markdown: its ranges, and why they are so."""
     reasons = {

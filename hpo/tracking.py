@@ -37,8 +37,8 @@ from hpo.run_format import (
     read_trial,
     result_tags,
     round_note,
-    view,
 )
+from hpo.saved_view import view_tags
 from hpo.search_space import (
     CategoricalDistribution,
     SearchSpace,
@@ -55,7 +55,6 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 PAGE = 500  # runs read by one request
-VIEW = "trials"  # the key of the saved view
 REFUSED_TRIES = 3  # that fail before, and then while, another write is tried and goes through
 DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
@@ -168,9 +167,7 @@ class Tracking:
             all_tags = {
                 "hpo": "study",
                 "mlflow.note.content": description,
-                f"mlflow.sharedViewState.{VIEW}": view(columns),
-                # The UI opens such an experiment on its runs, not on traces.
-                "mlflow.experimentKind": "custom_model_development",
+                **view_tags(columns),
                 **tags,
             }
             try:
@@ -851,16 +848,6 @@ def _deleted_trial(run: "Run", round_: Round) -> Trial:
         number = read_identity(run)[1]
     middle = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
     return Trial(round_.number, number, middle, 0)
-
-
-def page(server: str, experiment_id: str | None = None) -> str:
-    """Return the address of the UI on `server`, opened on the runs of an experiment."""
-    if experiment_id is None:
-        return f"{server}/#/experiments?workflowType=machine_learning"
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
-    )
 
 
 def _check_reachable(uri: str) -> None:

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
-from hpo.tracking import Tracking, page
+from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import Progress
 
@@ -278,7 +278,3 @@ def test_a_server_that_is_not_there_is_said_at_once() -> None:
     with pytest.raises(RecordUnavailable, match=r"no MLflow server .*127.0.0.1:9") as raised:
         Tracking("http://user:secret@127.0.0.1:9")
     assert "secret" not in str(raised.value)
-
-
-def test_addresses() -> None:
-    assert page("http://127.0.0.1:5000", "3").startswith("http://127.0.0.1:5000/#/experiments/3/")
