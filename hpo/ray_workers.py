@@ -40,19 +40,27 @@ _TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 # Says "ok", or why no cluster answers. In a process of its own, since Ray's client ends the one
 # that it is in where there is no token, goes on trying for minutes, and writes to the terminal.
+# The parts of Ray that it asks are private: without them it only knocks where the address says.
 _REACH = """
 import signal, socket, sys
 address, seconds = sys.argv[1:]
 try:
-    from ray._private import services
     from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+    from ray._private.services import canonicalize_bootstrap_address
     from ray._raylet import GcsClient
+    known = True
+except ImportError:
+    known = False
+try:
     signal.alarm(int(seconds))
-    client = address.startswith("ray://")
-    found = address[6:] if client else services.canonicalize_bootstrap_address(address)
+    found = address.removeprefix("ray://")
+    ask = known and found == address
+    if ask:
+        found = canonicalize_bootstrap_address(address)
     host, _, port = found.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    if not client:
+    if host or known:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    if ask:
         ensure_token_if_auth_enabled(None, create_token_if_missing=False)
         GcsClient(address=found)
     print("ok")
@@ -279,10 +287,14 @@ def _fewer_processes() -> Iterator[None]:
 
     Its autoscaler, the server of a dashboard (even where there shall be none) and the monitor of
     log files are Python processes, whose start takes a second from the first trial on two CPUs.
-    Ray has no option for it; where it does not know these methods any more, they are started.
+    Ray has no option for it; where it does not know this class or these methods any more, they
+    are started.
     """
-    from ray._private.node import Node
-
+    try:
+        from ray._private.node import Node
+    except ImportError:
+        yield
+        return
     left_out = {
         name: getattr(Node, name)
         for name in ("start_monitor", "start_api_server", "start_log_monitor")

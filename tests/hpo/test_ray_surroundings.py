@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import ray_folder
+from hpo import ray_folder, ray_workers
 from hpo.errors import InputError
 from hpo.ray_folder import RayFolder
 from tests.hpo.test_cluster import descendants
@@ -98,7 +98,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(
     monkeypatch.setattr(ray_folder, "_SOCKET_BYTES", 1000)
     killed = f"""
 import os
-from hpo import ray_folder
+from hpo import ray_folder, ray_workers
 ray_folder._places = lambda: iter([{str(tmp_path)!r}])
 ray_folder._SOCKET_BYTES = 1000
 folder = ray_folder.RayFolder()
@@ -152,3 +152,31 @@ def test_a_dead_address_is_one_line_that_names_what_gave_it(
         f"hpo: no Ray cluster answers at {silent_server}, which --ray-address names (no answer "
         "within 10 s); check --ray-address and RAY_AUTH_TOKEN, or use --inline\n"
     )
+
+
+def reach(address: str, hidden: str) -> str:
+    """Return what is said of an address where Ray has no module of this name."""
+    script = f"import ray, sys\nsys.modules[{hidden!r}] = None\n{ray_workers._REACH}"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", script, address, "10"], capture_output=True, text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_a_ray_without_its_private_parts_is_still_asked_whether_it_is_there() -> None:
+    (port,) = free_ports(1)
+    assert reach(f"127.0.0.1:{port}", hidden="ray._private.services") == "Connection refused"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert reach(address, hidden="ray._private.services") == "ok"
+
+
+def test_a_ray_without_its_private_parts_starts_all_its_processes(
+    ray_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray._private.node import Node
+
+    before = vars(Node).copy()
+    monkeypatch.setitem(sys.modules, "ray._private.node", None)
+    with ray_workers._fewer_processes():
+        assert vars(Node) == before
