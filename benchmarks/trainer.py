@@ -44,7 +44,7 @@ from trainer.objectives import (
     perceptron,
     perceptron_layers,
 )
-from trainer.optimizers import SGD, Adam, Optimizer
+from trainer.optimizers import SGD, Adam
 from trainer.training import Training
 
 CLASSES = 10
@@ -105,12 +105,10 @@ def ours(case: Case) -> Epoch:
     shape = (28, 28, 1) if case.convolutional else (case.features,)
     network = Network(layers(case), shape)
     network.initialize(np.random.default_rng(0))
-    optimizer: Optimizer = Adam() if case.adam else SGD()
-    update = optimizer.bind(network.parameters, network.gradient, network.weights)
     training = Training(
         network,
         LOSSES["cross_entropy"],
-        [update],
+        [Adam() if case.adam else SGD()],
         network.rows(inputs),
         targets,
         case.batch_size,

@@ -15,10 +15,10 @@ ORDER = {
         study workers outbox narrowing confirmation ray_folder ray_workers cluster record_file
         ownership recorded run_format saved_view tracking record_process results comparability
         proposals round_loop drawing figures evaluation service terminal session cli""",
-    "trainer": """arrays initializers losses regularizers metrics optimizers schedules
-        layers networks training model objectives""",
+    "trainer": """arrays initializers losses metrics schedules transformations
+        regularizers optimizers layers networks training model objectives""",
 }
-FIRST, *LEAVES = ORDER["trainer"].split()[:7]
+FIRST, *LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "tables": {"charset_normalizer", "pandas", "pyarrow"},
     "sources": {"pandas", "sklearn"}, "surface": {"scipy"}, "samplers": {"optuna", "scipy"},

@@ -65,7 +65,6 @@ class Network:
         self.gradient = np.zeros(learned, dtype)
         self.statistics = self.values[learned:]
         self.weights = self.values[: sizes["weight"]]
-        self.weights_gradient = self.gradient[: sizes["weight"]]
         self._views = self._arrange(self.values)
         self._gradients = self._arrange(self.gradient)
 

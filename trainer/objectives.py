@@ -39,10 +39,11 @@ from trainer.losses import LOSSES
 from trainer.metrics import METRICS
 from trainer.model import Model
 from trainer.networks import Network
-from trainer.optimizers import OPTIMIZERS, clip
-from trainer.regularizers import REGULARIZERS, Step
+from trainer.optimizers import OPTIMIZERS
+from trainer.regularizers import REGULARIZERS
 from trainer.schedules import SCHEDULES
 from trainer.training import Diagnostics, Training
+from trainer.transformations import Clip, Transformation
 
 F = TypeVar("F", bound=Callable[..., Any])
 Allowed: TypeAlias = tuple[Callable[[Any], bool], str]
@@ -266,6 +267,20 @@ def convolutional_layers(
     return [*layers, Flatten(), *_dense_layers(hyperparameters, outputs)]
 
 
+def transformations(hyperparameters: TrainingHyperparameters) -> list[Transformation]:
+    """Return what is done with each gradient, in order: clipping, penalties, the optimizer."""
+    chosen: list[Transformation] = []
+    if hyperparameters.gradient_clip:
+        chosen.append(Clip(hyperparameters.gradient_clip))
+    kind = OPTIMIZERS[hyperparameters.optimizer]
+    own = {field.name: getattr(hyperparameters, field.name) for field in fields(kind)}
+    for name, regularizer in REGULARIZERS.items():
+        strength = getattr(hyperparameters, name)
+        if strength and name not in own:  # AdamW does its weight decay itself
+            chosen.append(regularizer(strength))
+    return [*chosen, kind(**own)]
+
+
 def _noise(hyperparameters: TrainingHyperparameters) -> list[Layer]:
     return [Noise(hyperparameters.noise)] if hyperparameters.noise else []
 
@@ -324,7 +339,7 @@ def _train(
     training = Training(
         network,
         LOSSES[task.loss],
-        _steps(network, hyperparameters),
+        transformations(hyperparameters),
         network.rows(data.training.inputs),
         data.training.targets,
         hyperparameters.batch_size,
@@ -380,18 +395,3 @@ def _measure(
         return dict(zip(names, [loss.value(outputs, targets), *values], strict=True))
 
     return measure
-
-
-def _steps(network: Network, hyperparameters: TrainingHyperparameters) -> list[Step]:
-    """Return what is done with each gradient, in order: clipping, penalties, the update."""
-    steps: list[Step] = []
-    if hyperparameters.gradient_clip:
-        steps.append(clip(network.gradient, hyperparameters.gradient_clip))
-    kind = OPTIMIZERS[hyperparameters.optimizer]
-    own = {field.name: getattr(hyperparameters, field.name) for field in fields(kind)}
-    for name, regularizer in REGULARIZERS.items():
-        strength = getattr(hyperparameters, name)
-        if strength and name not in own:  # AdamW does its weight decay itself
-            steps.append(regularizer(network.weights, network.weights_gradient, strength))
-    update = kind(**own).bind(network.parameters, network.gradient, network.weights)
-    return [*steps, update]

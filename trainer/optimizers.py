@@ -1,38 +1,25 @@
 """An optimizer moves the parameters of a network down its gradient.
 
-Each is a frozen value that is bound to the arrays it works on: `bind` returns a function that
-takes a learning rate and updates the parameters in place. It may overwrite the gradient.
+It is the last transformation of a step, and overwrites the gradient where that saves an array.
 In the formulas w are the parameters, g is the gradient and r the learning rate.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy import add, divide, multiply, sqrt, subtract
 
 from trainer.arrays import Array, scalar
-
-Update: TypeAlias = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Optimizer(ABC):
-    """A rule for the next parameters."""
-
-    @abstractmethod
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
-        """Return the update of `parameters`; `weights` is the part that decays, a view of it."""
+from trainer.transformations import Step, Transformation
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(Transformation):
     """Stochastic gradient descent (Robbins and Monro, 1951): w ← w - r g."""
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update."""
         rate = scalar(0.0, parameters.dtype)
 
@@ -45,12 +32,12 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class Momentum(Optimizer):
+class Momentum(Transformation):
     """Momentum (Polyak, 1964): v ← momentum v - r g, w ← w + v."""
 
     momentum: float = 0.9
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update, with a velocity v of 0 to begin with."""
         momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
         velocity = np.zeros_like(parameters)
@@ -66,7 +53,7 @@ class Momentum(Optimizer):
 
 
 @dataclass(frozen=True)
-class Nesterov(Optimizer):
+class Nesterov(Transformation):
     """Nesterov's momentum, which looks ahead (Nesterov, 1983; Sutskever et al., 2013).
 
     v ← momentum v - r g, w ← w + momentum v - r g.
@@ -74,7 +61,7 @@ class Nesterov(Optimizer):
 
     momentum: float = 0.9
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update, with a velocity v of 0 to begin with."""
         momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
         velocity, ahead = np.zeros_like(parameters), np.empty_like(parameters)
@@ -92,12 +79,12 @@ class Nesterov(Optimizer):
 
 
 @dataclass(frozen=True)
-class AdaGrad(Optimizer):
+class AdaGrad(Transformation):
     """AdaGrad (Duchi et al., 2011): s ← s + g², w ← w - r g / (sqrt(s) + epsilon)."""
 
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update, with a sum of squares s of 0 to begin with."""
         squares, root = np.zeros_like(parameters), np.empty_like(parameters)
         step = _scaled_step(parameters, gradient, squares, root)
@@ -111,13 +98,13 @@ class AdaGrad(Optimizer):
 
 
 @dataclass(frozen=True)
-class RMSProp(Optimizer):
+class RMSProp(Transformation):
     """RMSProp (Hinton, 2012): s ← rho s + (1 - rho) g², w ← w - r g / (sqrt(s) + epsilon)."""
 
     rho: float = 0.99
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update, with a mean of squares s of 0 to begin with."""
         rho, share = scalar(self.rho, parameters.dtype), scalar(1.0 - self.rho, parameters.dtype)
         squares, root = np.zeros_like(parameters), np.empty_like(parameters)
@@ -134,7 +121,7 @@ class RMSProp(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(Transformation):
     """Adam (Kingma and Ba, 2015), bias-corrected.
 
     m ← beta1 m + (1 - beta1) g, s ← beta2 s + (1 - beta2) g², and after t steps
@@ -145,7 +132,7 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update, with means m and s of 0 to begin with."""
         beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
         kept1, kept2 = scalar(beta1, parameters.dtype), scalar(beta2, parameters.dtype)
@@ -178,7 +165,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
         """Return the update."""
         adam, kept = super().bind(parameters, gradient, weights), scalar(0.0, parameters.dtype)
 
@@ -190,7 +177,7 @@ class AdamW(Adam):
         return update
 
 
-OPTIMIZERS: Mapping[str, type[Optimizer]] = {
+OPTIMIZERS: Mapping[str, type[Transformation]] = {
     "sgd": SGD,
     "momentum": Momentum,
     "nesterov": Nesterov,
@@ -217,19 +204,3 @@ def _scaled_step(
         subtract(parameters, root, parameters)
 
     return step
-
-
-def clip(gradient: Array, longest: float) -> Update:
-    """Return a function that shortens the gradient to the length `longest` if it is longer.
-
-    All of it by one factor, so that it keeps its direction (Pascanu et al., 2013).
-    """
-    factor = scalar(1.0, gradient.dtype)
-
-    def shorten(learning_rate: float) -> None:
-        length = math.sqrt(gradient.dot(gradient))
-        if length > longest:
-            factor.fill(longest / length)
-            multiply(gradient, factor, gradient)
-
-    return shorten

@@ -10,7 +10,7 @@ import numpy as np
 from trainer.arrays import Array
 from trainer.losses import Loss
 from trainer.networks import Network
-from trainer.regularizers import Step
+from trainer.transformations import Step, Transformation
 
 Train: TypeAlias = Callable[[Array, Sequence[Step], float], bool]
 
@@ -62,7 +62,7 @@ class Training:
         self,
         network: Network,
         loss: Loss,
-        steps: Sequence[Step],
+        transformations: Sequence[Transformation],
         inputs: Array,
         targets: Array,
         batch_size: int,
@@ -71,7 +71,7 @@ class Training:
     ) -> None:
         """Make the buffers, for inputs in the network's shape.
 
-        `steps` are called with the learning rate after each backward pass; `shuffling` orders
+        `transformations` are done after each backward pass, in their order; `shuffling` orders
         the rows, and dropout and noise are drawn from `disturbing`.
         """
         rows = len(inputs)
@@ -86,7 +86,11 @@ class Training:
         self._parts = [(train, slice(*ends)) for ends in itertools.pairwise(stops)]
         if whole < rows:
             self._parts.append((bind(rows - whole, 1), slice(whole, rows)))
-        self._rows, self._steps, self._shuffling = rows, tuple(steps), shuffling
+        self._rows, self._shuffling = rows, shuffling
+        self._steps = tuple(
+            transformation.bind(network.parameters, network.gradient, network.weights)
+            for transformation in transformations
+        )
 
     def epoch(self, learning_rate: float) -> bool:
         """Train on every row once; say False, without the rest, when the loss is non-finite."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
-from trainer.optimizers import OPTIMIZERS, Adam, AdamW, Momentum, Nesterov, RMSProp, clip
+from trainer.optimizers import OPTIMIZERS, Adam, AdamW, Momentum, Nesterov, RMSProp
 
 GRADIENTS = np.random.default_rng(0).normal(size=(20, 6))
 START = np.random.default_rng(1).normal(size=6)
@@ -95,11 +95,3 @@ def test_adamw_shrinks_weights_and_leaves_the_rest_to_adam():
     decayed = walk(AdamW(weight_decay=0.5), np.zeros((3, 6)), weights=4)
     np.testing.assert_allclose(decayed[:4], START[:4] * (1 - RATE * 0.5) ** 3)
     np.testing.assert_array_equal(decayed[4:], START[4:])
-
-
-def test_clipping_shortens_a_long_gradient_and_leaves_a_short_one():
-    gradient = np.array([3.0, 4.0])
-    clip(gradient, 10.0)(RATE)
-    assert gradient.tolist() == [3.0, 4.0]
-    clip(gradient, 1.0)(RATE)
-    np.testing.assert_allclose(gradient, [0.6, 0.8])

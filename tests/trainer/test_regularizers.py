@@ -13,8 +13,10 @@ PENALTIES = {
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_analytic_gradients_are_the_numerical_ones(name):
     random = np.random.default_rng(0)
-    weights, before = random.normal(size=(2, 20))
-    gradient = before.copy()
-    REGULARIZERS[name](weights, gradient, 0.3)(0.1)
+    parameters, before = random.normal(size=(2, 25))
+    weights, gradient, unmoved = parameters[:20], before.copy(), parameters.copy()
+    REGULARIZERS[name](0.3).bind(parameters, gradient, weights)(0.1)
+    assert parameters.tolist() == unmoved.tolist()
     expected = numerical_gradient(lambda: PENALTIES[name](weights, 0.3), weights)
-    np.testing.assert_allclose(gradient - before, expected, rtol=1e-6)
+    np.testing.assert_allclose((gradient - before)[:20], expected, rtol=1e-6)
+    assert gradient[20:].tolist() == before[20:].tolist()  # of biases

@@ -12,6 +12,7 @@ from trainer.losses import LOSSES
 from trainer.networks import Network
 from trainer.optimizers import SGD
 from trainer.training import Diagnostics, Training, histograms
+from trainer.transformations import Transformation
 
 RANDOM = np.random.default_rng
 
@@ -30,12 +31,22 @@ class Recorder(Layer):
         return forward, lambda gradient: gradient
 
 
-def start(layers, inputs, targets, steps=(), batch_size=10):
+@dataclass(frozen=True)
+class Noting(Transformation):
+    """Notes the learning rate of each step."""
+
+    calls: list
+
+    def bind(self, parameters, gradient, weights):
+        return self.calls.append
+
+
+def start(layers, inputs, targets, transformations=(), batch_size=10):
     network = Network(layers, inputs.shape[1:])
     network.initialize(RANDOM(0))
     loss = LOSSES["squared_error"]
     return network, Training(
-        network, loss, steps, inputs, targets, batch_size, RANDOM(1), RANDOM(2)
+        network, loss, transformations, inputs, targets, batch_size, RANDOM(1), RANDOM(2)
     )
 
 
@@ -61,8 +72,7 @@ def test_an_epoch_sees_every_row_once_in_a_new_order(count, sizes):
 
 def test_a_target_travels_with_its_row():
     inputs, _ = rows(50)
-    network, training = start([Dense(1)], inputs / 50, inputs[:, 0] / 25)
-    training._steps = (SGD().bind(network.parameters, network.gradient, network.weights),)
+    network, training = start([Dense(1)], inputs / 50, inputs[:, 0] / 25, [SGD()])
     for _ in range(300):
         training.epoch(0.3)
     np.testing.assert_allclose(network.parameters, [2.0, 0.0], atol=1e-3)
@@ -74,15 +84,26 @@ def test_training_stops_when_the_loss_is_non_finite(bad, features):
     inputs, targets = np.full((100, features), 1e-3, np.float32), rows(100)[1]
     inputs[bad] = np.nan
     calls = []
-    network, training = start([Dense(1)], inputs, targets)
-    update = SGD().bind(network.parameters, network.gradient, network.weights)
-    training._steps = (update, calls.append)
+    _, training = start([Dense(1)], inputs, targets, [SGD(), Noting(calls)])
     order = RANDOM(1).permutation(100).tolist()
     with np.errstate(all="ignore"):
         assert not training.epoch(0.1)
     batch = order.index(bad) // 10
     assert len(calls) == (10 if features == 1 else batch + 1)
     assert set(calls) == {0.1}
+
+
+def test_each_batch_goes_through_the_transformations_in_their_order():
+    class Named(Noting):
+        """Notes its name."""
+
+        def bind(self, parameters, gradient, weights):
+            return lambda learning_rate: self.calls.append((type(self).__name__, learning_rate))
+
+    calls = []
+    _, training = start([Dense(1)], *rows(20), [Named(calls), Noting(calls), Named(calls)])
+    assert training.epoch(0.5)
+    assert calls == [("Named", 0.5), 0.5, ("Named", 0.5)] * 2
 
 
 def test_diagnostics_name_what_happens_in_each_layer():
@@ -116,8 +137,7 @@ def test_diagnostics_leave_the_training_alone():
     targets = rows(20)[1]
 
     def train(diagnose):
-        network, training = start(layers, inputs, targets)
-        training._steps = (SGD().bind(network.parameters, network.gradient, network.weights),)
+        network, training = start(layers, inputs, targets, [SGD()])
         loss = LOSSES["squared_error"]
         diagnostics = Diagnostics(network, loss, inputs, targets, RANDOM(4))
         for _ in range(3):

@@ -1,0 +1,53 @@
+"""A transformation is one part of a step of training: it changes the gradient, or moves by it.
+
+Clipping, penalties on weights and optimizers are transformations; a list of them, in order, is
+what is done after each backward pass. Each is a frozen value that is bound to the arrays it works
+on, and keeps what it remembers from step to step in arrays of its own.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from numpy import multiply
+
+from trainer.arrays import Array, scalar
+
+Step: TypeAlias = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Transformation(ABC):
+    """A rule for the next gradient, or for the next parameters."""
+
+    @abstractmethod
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+        """Return a function that takes the learning rate, and works in place.
+
+        Parameters and gradient are (n,). `weights` is a view of the first parameters, those that
+        are regularized. Whoever moves the parameters may overwrite the gradient.
+        """
+
+
+@dataclass(frozen=True)
+class Clip(Transformation):
+    """Shortens the gradient to the length `longest` if it is longer.
+
+    All of it by one factor, so that it keeps its direction (Pascanu et al., 2013).
+    """
+
+    longest: float
+
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+        """Return the step, which changes the gradient."""
+        longest, factor = self.longest, scalar(1.0, gradient.dtype)
+
+        def shorten(learning_rate: float) -> None:
+            length = math.sqrt(gradient.dot(gradient))
+            if length > longest:
+                factor.fill(longest / length)
+                multiply(gradient, factor, gradient)
+
+        return shorten
