@@ -1,5 +1,6 @@
 """A regularizer makes large weights cost something; biases are never asked."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,42 +13,43 @@ from trainer.transformations import Step, Transformation
 
 @dataclass(frozen=True)
 class Regularizer(Transformation):
-    """Adds the gradient of a penalty on weights to that of the loss."""
+    """Adds the gradient of a penalty, `strength` times its slope, to that of the loss."""
 
     strength: float
 
+    @staticmethod
+    @abstractmethod
+    def slope(weights: Array, out: Array) -> Array:
+        """Return the slope of the penalty at the weights (n,); it may be written to `out`."""
 
-@dataclass(frozen=True)
+    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+        """Return the step, which changes the gradient."""
+        slope, of_weights = self.slope, gradient[: weights.size]
+        strength, penalty = scalar(self.strength, weights.dtype), np.empty_like(weights)
+
+        def penalize(learning_rate: float) -> None:
+            multiply(slope(weights, penalty), strength, penalty)
+            add(of_weights, penalty, of_weights)
+
+        return penalize
+
+
 class L2(Regularizer):
     """Weight decay: strength / 2 * sum(weights²)."""
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
-        """Return the step, which changes the gradient."""
-        slope, penalty = gradient[: weights.size], np.empty_like(weights)
-        factor = scalar(self.strength, weights.dtype)
-
-        def penalize(learning_rate: float) -> None:
-            multiply(weights, factor, penalty)
-            add(slope, penalty, slope)
-
-        return penalize
+    @staticmethod
+    def slope(weights: Array, out: Array) -> Array:
+        """Return the weights."""
+        return weights
 
 
-@dataclass(frozen=True)
 class L1(Regularizer):
     """The lasso: strength * sum(|weights|) (Tibshirani, 1996)."""
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
-        """Return the step, which changes the gradient."""
-        slope, penalty = gradient[: weights.size], np.empty_like(weights)
-        factor = scalar(self.strength, weights.dtype)
-
-        def penalize(learning_rate: float) -> None:
-            sign(weights, penalty)
-            multiply(penalty, factor, penalty)
-            add(slope, penalty, slope)
-
-        return penalize
+    @staticmethod
+    def slope(weights: Array, out: Array) -> Array:
+        """Return the signs of the weights."""
+        return sign(weights, out)
 
 
 REGULARIZERS: Mapping[str, type[Regularizer]] = {"weight_decay": L2, "l1": L1}
