@@ -299,11 +299,10 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     round's run in MLflow; with --json to DIR only.
     """
     from hpo import proposals
+    from hpo.recorded import last_round
 
     name, recorded = read_recorded(study, tracking_uri)
-    if not recorded.rounds:
-        raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
-    last = recorded.rounds[-1]
+    last = last_round(name, recorded)
     moves = proposals.propose(
         last, recorded.results, recorded.repeats, proposals.acceptance(last)
     )
@@ -389,20 +388,19 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     test set is spent is recorded with the result; the model goes to MLflow.
     """
     from hpo import comparability, confirmation, evaluation
+    from hpo.recorded import last_round
     from hpo.terminal import Retraining, evaluation_tables, open_console
 
     parsed = read_study_file(study, "evaluate")
     record = existing_record(tracking_uri)
     name, recorded = find(record, study)
-    if not recorded.rounds:
-        raise InputError(f"the study {name!r} has no round yet; start one with `hpo run`")
+    last = last_round(name, recorded)
     evaluation.refuse_repetition(parsed, recorded, again)
     split = load_data(parsed)
     if split is None:
         raise InputError(
             f"{study}: evaluate needs a table [data]: without one hpo keeps no test set back"
         )
-    last = recorded.rounds[-1]
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         for note in split.description.notes:
             listener.note(note)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo.errors import InputError
 from hpo.search_space import SearchSpace
 from hpo.trial import Identity, TrialResult
 
@@ -55,3 +56,10 @@ class Recorded:
         """Return the attempts at trials and repeats that led to what is on record."""
         results = (*self.results, *self.spent, *self.repeats)
         return {(result.trial.identity, result.attempt) for result in results}
+
+
+def last_round(study: str, recorded: Recorded) -> Round:
+    """Return the last round of a study; raise InputError where it has none yet."""
+    if not recorded.rounds:
+        raise InputError(f"the study {study!r} has no round yet; start one with `hpo run`")
+    return recorded.rounds[-1]

@@ -14,7 +14,7 @@ from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.narrowing import Move
 from hpo.outbox import Delivery, fingerprint
 from hpo.proposals import moves_after, next_ranges
-from hpo.recorded import Recorded, Round
+from hpo.recorded import Recorded, Round, last_round
 from hpo.round_loop import Attempts, Listener, RoundLoop, budget_reached
 from hpo.search_space import Distribution, SearchSpace
 from hpo.study import ConfirmSettings, Study
@@ -199,14 +199,12 @@ def confirm(
     came of it. `start_workers` is given a repeat, whose split the workers shall hold, or 0 for
     that of the study. Raises InputError where there is no trial to confirm.
     """
-    if not recorded.rounds:
-        raise InputError(f"the study {study.name!r} has no round yet; start one with `hpo run`")
+    last = last_round(study.name, recorded)
     if settings.resplit and study.data is None:
         raise InputError(
             f"{study.path}: confirm.resplit: without a table [data] there are no rows to split; "
             "leave it out"
         )
-    last = recorded.rounds[-1]
     refuse_changes(study, last, dataset, listener.note)
     if not last.ended:
         listener.note(f"round {last.number} has not ended: these are the best trials so far")

@@ -109,6 +109,23 @@ def test_ranges_are_overruled_or_kept(
     assert "| learning_rate | 0.01 to 1 | changed in the study file |" in notes[3]
 
 
+def test_a_study_without_a_round_is_told_what_to_do(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study()
+    hpo("run", file, "--inline", "--trials", 1)
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("toy")
+    for run in client.search_runs([experiment.experiment_id], "tags.kind = 'round'"):
+        client.delete_run(run.info.run_id)
+    for arguments in (["narrow", "toy"], ["evaluate", file], ["confirm", file, "--inline"]):
+        with pytest.raises(InputError, match=r"^the study 'toy' has no round yet; start .*hpo run"):
+            hpo(*arguments)
+    capsys.readouterr()
+    hpo("show", "toy")
+    assert capsys.readouterr().out == "toy: no round yet\n"
+
+
 def test_narrow_proposes_what_the_next_round_takes(
     make_study: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
