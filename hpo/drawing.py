@@ -36,10 +36,7 @@ WIDTH = 8.2  # inches, for text that can be read where the MLflow UI shows it 60
 # Colors of Okabe and Ito, which people with any color vision tell apart, and grays.
 INK, GRAY, PALE, BAND = "#222222", "#767676", "#c4c4c4", "#e9eef5"
 BLUE, VERMILION = "#0072b2", "#d55e00"
-_STYLE = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9.0,
+INKED = {  # settings of Matplotlib for text and axes in these colors
     "axes.edgecolor": GRAY,
     "axes.linewidth": 0.7,
     "axes.axisbelow": True,
@@ -49,10 +46,15 @@ _STYLE = {
     "ytick.color": GRAY,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "legend.frameon": False,
+}
+_STYLE = INKED | {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
     "xtick.labelsize": 8.0,
     "ytick.labelsize": 8.0,
     "legend.fontsize": 8.5,
-    "legend.frameon": False,
     "text.parse_math": False,  # a name with two dollar signs is a name
 }
 _STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpo.data import load
+from hpo.drawing import BLUE, GRAY, INK, INKED, PALE, VERMILION
 from hpo.recorded import Recorded
 from hpo.search_space import describe
 from hpo.study import Study, read
@@ -60,28 +61,16 @@ STUDIES: Mapping[Path, Sequence[str]] = {
     FOLDER / "cnn.toml": (),
 }
 
-# Colors of Okabe and Ito, which people with any color vision tell apart, and grays.
-INK, GRAY, PALE = "#222222", "#767676", "#c4c4c4"
-BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
-STYLE = {
+GREEN, ORANGE = "#009e73", "#e69f00"  # two more of the colors of Okabe and Ito
+STYLE = INKED | {
     "font.size": 9.5,
     "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
-    "axes.edgecolor": GRAY,
-    "axes.linewidth": 0.7,
-    "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": GRAY,
-    "ytick.color": GRAY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
     "lines.linewidth": 1.5,
 }
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adagrad": "AdaGrad", "adam": "Adam"}
