@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo import objective_code, wording
+from hpo import objective_code, ray_settings, wording
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
 
@@ -22,12 +22,6 @@ MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
 STOP_SECONDS = 60.0  # that a cancelled study may take
 _VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN")  # read of a file of many
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
-_SETTINGS = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # what travels is chosen here, by name
-    "RAY_RUNTIME_ENV_LOG_TO_DRIVER_ENABLED": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -116,8 +110,7 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
+        ray_settings.apply(ray_settings.FOR_JOBS)
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 

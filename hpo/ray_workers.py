@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hpo import wording
+from hpo import ray_settings, wording
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
@@ -30,12 +30,6 @@ from hpo.workers import (
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
-_SETTINGS = {
-    "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 _TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 # Says "ok", or why no cluster answers. In a process of its own, since Ray's client ends the one
@@ -85,8 +79,7 @@ class RayWorkers:
         address: str | None = None,
         workers: int | None = None,
     ) -> None:
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
+        ray_settings.apply(ray_settings.FOR_WORKERS)
         os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
         os.environ["PYTHONHASHSEED"] = HASH_SEED  # of the workers of a Ray that starts here
         local = address is None or address == "local"

@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 ORDER = {
     "hpo": """errors text wording passwords search_space trial order surface threads process_state
         objective_code objective predictor files columns tables sources data samplers pruning
-        study workers outbox narrowing confirmation ray_folder ray_workers cluster record_file
-        ownership recorded run_format saved_view tracking record_process results comparability
-        proposals round_loop drawing figures evaluation service terminal session cli""",
+        study workers outbox narrowing confirmation ray_settings ray_folder ray_workers cluster
+        record_file ownership recorded run_format saved_view tracking record_process results
+        comparability proposals round_loop drawing figures evaluation service terminal session
+        cli""",
     "trainer": """arrays initializers losses metrics schedules transformations
         regularizers optimizers layers networks training model objectives""",
 }

@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from hpo import ray_settings
 from hpo.errors import HPOError, InputError
-from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
 from tests.ports import free_ports, listens
 from tests.toys import hpo, table
 
@@ -602,7 +602,7 @@ def start_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[s
         head = subprocess.Popen(
             [sys.executable, "-c", HEAD, json.dumps(arguments)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-            env={**os.environ, **RAY_SETTINGS, **environment},
+            env={**os.environ, **ray_settings.FOR_WORKERS, **environment},
         )
         heads.append(head)
         assert head.stdout is not None

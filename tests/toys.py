@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from hpo import cli
-from hpo.ray_workers import _SETTINGS as RAY_SETTINGS
+from hpo import cli, ray_settings
 from hpo.results import CIRCUMSTANCES
 
 TOY = Path(__file__).with_name("toy.py")
@@ -23,7 +22,7 @@ TOY = Path(__file__).with_name("toy.py")
 @pytest.fixture(scope="session", autouse=True)
 def ray_environment() -> None:
     """Set what Ray reads when it is first imported, and not again."""
-    os.environ.update(RAY_SETTINGS)
+    os.environ.update(ray_settings.FOR_WORKERS)
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONHASHSEED"] = "0"  # else a command run in this process would start it anew

@@ -1,0 +1,23 @@
+"""Ray takes its settings from the environment, once, when it is first imported."""
+
+import os
+from collections.abc import Mapping
+
+_ALWAYS = {
+    "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+FOR_WORKERS = _ALWAYS | {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+FOR_JOBS = _ALWAYS | {
+    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # what travels is chosen here, by name
+    "RAY_RUNTIME_ENV_LOG_TO_DRIVER_ENABLED": "0",
+}
+
+
+def apply(settings: Mapping[str, str]) -> None:
+    """Set what the environment does not say already."""
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
