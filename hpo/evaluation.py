@@ -427,9 +427,8 @@ def last_model(record: Tracking, study: str) -> Predictor:
     import mlflow
 
     address = record.model(study)
-    mlflow.set_tracking_uri(record.uri)
     try:
-        with _silent():
+        with _mlflow_on(record.uri):
             loaded = mlflow.pyfunc.load_model(address)
         model: Predictor = loaded.unwrap_python_model().predictor
     except Exception as error:  # of the record, or of somebody's code
@@ -446,18 +445,26 @@ def _quiet(call: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep MLflow from showing bars for a few files and advice to whoever writes a model."""
-    before = os.environ.get(_BARS)
+def _mlflow_on(uri: str) -> Iterator[None]:
+    """Let MLflow's own functions use a record; the process is as it was afterwards.
+
+    They show no bars for a few files, and no advice to whoever writes a model.
+    """
+    import mlflow
+
+    before = {name: os.environ.get(name) for name in (_BARS, "MLFLOW_TRACKING_URI")}
     os.environ[_BARS] = "false"
+    mlflow.set_tracking_uri(uri)  # which sets the variable, too
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.environ.pop(_BARS)
-        if before is not None:
-            os.environ[_BARS] = before
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _known(value: float) -> float | None:
@@ -511,9 +518,8 @@ def _log_model(
     code.write_text(text, encoding="utf-8")
     names = {study.objective.name, *(model.loader for model in models)}
     paths, requirements = _code(sorted(names), folder / "code")
-    mlflow.set_tracking_uri(uri)
     try:
-        with _silent(), mlflow.start_run(run_id=run_id):
+        with _mlflow_on(uri), mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
                 name=_model_name(study.name),
                 python_model=str(code),

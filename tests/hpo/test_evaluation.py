@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -212,7 +213,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
 
 
 def test_an_ensemble_averages_and_is_the_model_in_mlflow(
-    shop: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+    shop: Make, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = shop()
     study, split = split_of(file)
@@ -248,8 +249,10 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     hpo("predict", "shop", "rows.csv", "--output", "predicted.csv")
     with open("predicted.csv", newline="") as lines:
         predicted = list(csv.DictReader(lines))
-    mlflow.set_tracking_uri(record.uri)
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # or the next study would be written there
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", record.uri)
     served = mlflow.pyfunc.load_model(shown["model"]).predict(rows)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     inputs = split.preprocessing.transform(rows)
     expected = np.mean([m.predict(inputs) for m in models], axis=0, dtype=np.float64)
     for index, name in enumerate(("no", "yes")):
