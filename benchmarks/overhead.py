@@ -74,7 +74,6 @@ def run_study(
         f'[round]\ntrials = {earlier + trials}\nsampler = "tpe"\nparallel = {parallel}\n'
     )
     study = read(file)
-    dataset = {"source": "none", "digest": "0"}
     class Clocked(RecordProcess):
         ended = 0.0
 
@@ -85,7 +84,7 @@ def run_study(
     process = Clocked(f"sqlite:///{os.getcwd()}/mlflow.db")
     record = process.as_tracking()
     if earlier:
-        fill(record, study, dataset, earlier)
+        fill(record, study, earlier)
     opened = time.perf_counter()
     recorded = record.read(study.name)
     read_seconds = time.perf_counter() - opened
@@ -95,7 +94,7 @@ def run_study(
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
     pool = RayWorkers(service.job_of(study), Data(part, part, "classification"), workers=workers)
     service.run(
-        study, service.Command(1), record, recorded, delivery, dataset, lambda: pool, watch
+        study, service.Command(1), record, recorded, delivery, None, lambda: pool, watch
     )
     delivery.close()
     # The search and the process of the record, each at its highest.
@@ -142,17 +141,17 @@ class Watch:
     def note(self, text: str) -> None: ...
 
 
-def fill(record: Any, study: Any, dataset: dict[str, str], count: int) -> None:
+def fill(record: Any, study: Any, count: int) -> None:
     """Put `count` finished trials on record, through the same door but for one transaction."""
     import random
 
-    from hpo.comparability import round_settings
+    from hpo.comparability import settings_of
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
     record.create(study.name, "", {}, [])
-    settings = round_settings(study, dataset)
-    record.start_round(study.name, 1, study.search_space, settings, proposal=[], params={},
-                       dataset=dataset, files={})
+    settings = settings_of(study, None)
+    record.start_round(study.name, 1, study.search_space, settings, decisions=[],
+                       params={}, data=None, files={})
     generator = random.Random(0)
     for number in range(1, count + 1):
         values = {name: d.from_unit(generator.random()) for name, d in study.search_space.items()}

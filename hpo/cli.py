@@ -162,16 +162,16 @@ def run(
         keep_ranges,
     )
     with open_session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
-        record, dataset = session.record, session.dataset
+        record, data = session.record, session.data
         ran = service.run(
-            study, command, record, session.recorded, session.delivery, dataset,
+            study, command, record, session.recorded, session.delivery, data,
             session.start_workers, session.display, lambda *known: illustrate(record, *known),
         )
         if study.confirm is not None:
             recorded = record.read(study.name)
             if recorded and any(r.state is State.COMPLETE for r in recorded.results):
                 ran |= service.confirm(
-                    study, study.confirm, record, recorded, session.delivery, dataset,
+                    study, study.confirm, record, recorded, session.delivery, data,
                     session.start_workers, session.display,
                 )
         recorded = record.read(study.name)
@@ -222,7 +222,7 @@ def confirm(
         name, recorded = find(session.record, study)
         ran = service.confirm(
             parsed, settings, session.record, recorded, session.delivery,
-            session.dataset, session.start_workers, session.display,
+            session.data, session.start_workers, session.display,
         )
         if not ran:
             session.display.note("every repeat is on record already: nothing to run")
@@ -306,21 +306,21 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     moves = proposals.propose(
         last, recorded.results, recorded.repeats, proposals.acceptance(last)
     )
-    tables = [proposals.move_table(move) for move in moves]
     drawn = {}
     if figures is not None:
         drawn = {"figure": str(draw_proposal(recorded, moves, figures))}
     if as_json:
+        tables = [move.to_table() for move in moves]
         summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
         click.echo(json.dumps(summary, indent=2))
         return
     from hpo.terminal import MovesTable, open_console
 
     console = open_console()
-    console.print(MovesTable(tables))
+    console.print(MovesTable(moves))
     if not proposals.is_found(last):
         console.print(
-            f"{_escaped(last.settings['objective'])} is not found here, so its limits are not "
+            f"{_escaped(last.settings.objective)} is not found here, so its limits are not "
             "known: name the study file instead"
         )
     if not last.ended:
@@ -404,7 +404,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         for note in split.description.notes:
             listener.note(note)
-        comparability.refuse_changes(parsed, last, asdict(split.description), listener.note)
+        comparability.refuse_changes(parsed, last, split.description, listener.note)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
         better = confirmation.unconfirmed_best(
@@ -525,7 +525,7 @@ def show(
     for r in results:
         if r.state is State.FAILED:
             console.print(
-                f"\ntrial {r.trial.number} of round {r.trial.round} failed:\n{_escaped(r.message)}"
+                f"\n{r.trial.id} failed:\n{_escaped(r.message)}"
             )
     if files:
         console.print(f"\nfigures: {_escaped(', '.join(map(str, files)))}")

@@ -1,40 +1,41 @@
 """What makes trials of a study comparable: settings that must stay as they were."""
 
 import importlib.metadata
-import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from hpo import objective_code, pruning
+from hpo.data import Description
 from hpo.errors import InputError
 from hpo.recorded import Round
-from hpo.search_space import Value, describe, from_table, to_table
+from hpo.search_space import describe
+from hpo.settings import Settings
 from hpo.study import Study
 from hpo.threads import blas
 
 
-def round_settings(study: Study, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a round is started with; the part before "sampler" makes trials comparable."""
-    return {
-        "objective": study.objective.name,
-        "code": study.objective.code.digest,
-        "data": dataset.get("digest", ""),
-        "fixed": {name: plain(value) for name, value in sorted(study.fixed.items())},
-        "metric": study.metric,
-        "direction": study.direction,
-        "value": study.value,
-        "seed": study.seed,
-        "sampler": study.round.sampler,
-        "pruner": pruning.to_table(study.round.pruner),
-        "parallel": study.round.parallel,
-        "trials": study.round.trials,
-        "search_space": {name: to_table(d) for name, d in study.search_space.items()},
-        "start": [{name: plain(v) for name, v in point.items()} for point in study.start],
-        "environment": _environment(study.objective.name),
-    }
+def settings_of(study: Study, data: Description | None) -> Settings:
+    """Return what a round of this study, on this data, begins with."""
+    return Settings(
+        objective=study.objective.name,
+        code=study.objective.code.digest,
+        data=data.digest if data is not None else "",
+        fixed=dict(sorted(study.fixed.items())),
+        metric=study.metric,
+        direction=study.direction,
+        value=study.value,
+        seed=study.seed,
+        sampler=study.round.sampler,
+        pruner=study.round.pruner,
+        parallel=study.round.parallel,
+        trials=study.round.trials,
+        search_space=dict(study.search_space),
+        start=tuple(map(dict, study.start)),
+        environment=_environment(study.objective.name),
+    )
 
 
+# What has to be as it was, so that trials can be compared, and what a person calls it.
 _COMPARABLE = {
     "objective": "the objective",
     "code": "the code of the objective",
@@ -48,20 +49,20 @@ _COMPARABLE = {
 
 
 def refuse_changes(
-    study: Study, round_: Round, dataset: Mapping[str, Any], note: Callable[[str], None]
+    study: Study, round_: Round, data: Description | None, note: Callable[[str], None]
 ) -> None:
     """Raise InputError where what is trained now could not be compared with what is recorded.
 
     What may change the last digits is only noted.
     """
-    changed = incomparable(study, round_, dataset)
+    changed = incomparable(study, round_, data)
     if changed:
         raise InputError(
             f"{study.path}: {changed} changed since round {round_.number}, so its trials cannot "
             "be compared; change it back, or give the study another name"
         )
     now = _environment(study.objective.name)
-    for name, before in round_.settings["environment"].items():
+    for name, before in round_.settings.environment.items():
         if now.get(name) != before:
             note(
                 f"{name} is {now.get(name, 'not there')}, and was {before} in round "
@@ -69,11 +70,13 @@ def refuse_changes(
             )
 
 
-def incomparable(study: Study, round_: Round, dataset: Mapping[str, Any]) -> str:
+def incomparable(study: Study, round_: Round, data: Description | None) -> str:
     """Return what of the study is not as it was in a round and makes its trials others, or ""."""
-    now = json.loads(json.dumps(round_settings(study, dataset)))  # as the record gives it back
-    changed = [text for key, text in _COMPARABLE.items() if now[key] != round_.settings.get(key)]
-    if now["search_space"].keys() != round_.settings["search_space"].keys():
+    now, before = settings_of(study, data), round_.settings
+    changed = [
+        text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
+    ]
+    if now.search_space.keys() != before.search_space.keys():
         changed.append("what is searched")
     return " and ".join(changed)
 
@@ -97,25 +100,24 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
 
     lines = []
     for key in ("sampler", "parallel", "trials"):
-        now, before = getattr(study.round, key), began[key]
+        now, before = getattr(study.round, key), getattr(began, key)
         if now == before:
             continue
-        grows = key == "trials" and not last.ended and began["sampler"] != "grid"
+        grows = key == "trials" and not last.ended and began.sampler != "grid"
         lines.append(
             f"[round] trials = {now}: round {last.number} goes on to {now}; it began with {before}"
             if grows else said(f"[round] {key}", now, before)
         )
-    pruners = study.round.pruner, pruning.from_table(began["pruner"])
-    if pruners[0] != pruners[1]:
+    if study.round.pruner != began.pruner:
+        pruners = study.round.pruner, began.pruner
         lines.append(said("[round] pruner", *map(pruning.describe, pruners)))
     for name, distribution in study.search_space.items():
-        if distribution == from_table(began["search_space"][name]):
+        if distribution == began.search_space[name]:
             continue
         if not last.ended or goal < number:
             ranges = describe(distribution), describe(last.search_space[name])
             lines.append(said(f"[search_space] {name}", *ranges))
-    start = [{n: plain(v) for n, v in point.items()} for point in study.start]
-    if start != rounds[0].settings.get("start", start):
+    if rounds[0].settings.start not in (None, tuple(study.start)):
         lines.append(
             "[[start]]: its points are the first trials of round 1, which began before this "
             "edit, so it is not taken; give the study another name to try them"
@@ -132,8 +134,3 @@ def _environment(objective: str) -> dict[str, str]:
         "machine": platform.machine(),
         "blas": blas(),
     }
-
-
-def plain(value: Value) -> Any:
-    """Return tuples as lists, as JSON reads them back."""
-    return [plain(v) for v in value] if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ import numpy as np
 
 from hpo import wording
 from hpo.surface import Confirmed
-from hpo.trial import Direction, State, Trial, TrialResult, rank, trial_seed
+from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank, trial_seed
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,18 @@ def repeats_of(
 
 def confirmed(
     results: Sequence[TrialResult], repeats: Sequence[TrialResult], resplit: bool | None = None
-) -> dict[tuple[int, int], Confirmation]:
+) -> dict[TrialId, Confirmation]:
     """Return the trials that were repeated, by round and number.
 
     `resplit` says which repeats count; None: those on fresh splits where there are any.
     """
     if resplit is None:
         resplit = any(r.trial.resplit for r in repeats)
-    groups: dict[tuple[int, int], list[TrialResult]] = {}
+    groups: dict[TrialId, list[TrialResult]] = {}
     for repeat in repeats:
         if repeat.trial.resplit == resplit:
-            groups.setdefault((repeat.trial.round, repeat.trial.number), []).append(repeat)
-    found = {(r.trial.round, r.trial.number): r for r in results if r.state is State.COMPLETE}
+            groups.setdefault(repeat.trial.original, []).append(repeat)
+    found = {r.trial.id: r for r in results if r.state is State.COMPLETE}
     return {
         identity: Confirmation(found[identity], tuple(group))
         for identity, group in groups.items()
@@ -89,9 +89,9 @@ def in_order(trials: Sequence[Confirmation], direction: Direction) -> list[Confi
     """Return trials by their mean, best first, those with a diverged or failed repeat last."""
     sign = -1.0 if direction == "maximize" else 1.0
 
-    def key(trial: Confirmation) -> tuple[bool, float, int, int]:
+    def key(trial: Confirmation) -> tuple[bool, float, TrialId]:
         mean = sign * trial.mean if trial.values else math.inf
-        return not trial.is_sound, mean, trial.found.trial.round, trial.found.trial.number
+        return not trial.is_sound, mean, trial.found.trial.id
 
     return sorted(trials, key=key)
 
@@ -106,9 +106,7 @@ def ranked(
     known = confirmed(results, repeats)
     order = in_order(list(known.values()), direction)
     sound = [replace(trial.found, value=trial.mean) for trial in order if trial.is_sound]
-    others = [
-        r for r in rank(results, direction) if (r.trial.round, r.trial.number) not in known
-    ]
+    others = [r for r in rank(results, direction) if r.trial.id not in known]
     return sound + others + [trial.found for trial in order if not trial.is_sound]
 
 
@@ -118,10 +116,10 @@ def unconfirmed_best(
     """Return a line where some trials are confirmed, but not that of the best value; or ""."""
     known = confirmed(results, repeats)
     best = next(iter(rank(results, direction)), None)
-    if not known or best is None or (best.trial.round, best.trial.number) in known:
+    if not known or best is None or best.trial.id in known:
         return ""
     return (
-        f"the best value, {wording.number(best.value or 0.0)}, is that of {_name(best.trial)}, "
+        f"the best value, {wording.number(best.value or 0.0)}, is that of {best.trial.id}, "
         "which is not confirmed yet: `hpo confirm`"
     )
 
@@ -147,7 +145,7 @@ def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
     broken = sum(not trial.is_sound for trial in trials)
     last = "last" if broken == 1 else f"among the last {broken}"
     for place, trial in enumerate(trials, start=1):
-        name, old = _name(trial.found.trial), before.index(trial.found.trial) + 1
+        name, old = trial.found.trial.id, before.index(trial.found.trial) + 1
         if old != place:
             lines.append(f"{name} {'falls' if place > old else 'rises'} from {old} to {place}")
         for state in (State.DIVERGED, State.FAILED):
@@ -197,7 +195,3 @@ def to_table(trials: Sequence[Confirmation], direction: Direction) -> list[dict[
         }
         for place, trial in enumerate(trials, start=1)
     ]
-
-
-def _name(trial: Trial) -> str:
-    return f"trial {trial.number} of round {trial.round}"

@@ -84,7 +84,7 @@ def style() -> Iterator[None]:
 def searched_metric(recorded: Recorded) -> tuple[str, Direction]:
     """Return the name of the metric that the study searches by, and which way is better."""
     settings = recorded.rounds[0].settings
-    return settings["metric"], settings["direction"]
+    return settings.metric, settings.direction
 
 
 def ordered_results(recorded: Recorded) -> list[TrialResult]:
@@ -92,7 +92,7 @@ def ordered_results(recorded: Recorded) -> list[TrialResult]:
     shown = {round_.number for round_ in recorded.rounds}
     return sorted(
         (r for r in recorded.results if r.trial.round in shown),
-        key=lambda r: (r.trial.round, r.trial.number),
+        key=lambda r: r.trial.id,
     )
 
 

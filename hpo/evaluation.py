@@ -292,7 +292,7 @@ def retrain(
     trial = result.trial
     hyperparameters = {**study.fixed, **trial.hyperparameters}
     epochs = result.epoch if study.value == "best" and result.epoch else result.epochs
-    who = f"trial {trial.number} of round {trial.round}"
+    who = str(trial.id)
     parameters = inspect.signature(study.objective.hyperparameters).parameters
     if "epochs" in parameters:
         before = hyperparameters.get("epochs", parameters["epochs"].default)

@@ -45,19 +45,19 @@ from hpo.drawing import (
     whole_ticks,
 )
 from hpo.errors import InputError
-from hpo.narrowing import Move
+from hpo.moves import Move
 from hpo.recorded import Recorded
 from hpo.search_space import (
     CategoricalDistribution,
     describe,
 )
-from hpo.trial import State, rank
+from hpo.trial import State, TrialId, rank
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.figure import Figure
 
 Array: TypeAlias = NDArray[np.float64]
-Histories: TypeAlias = Mapping[tuple[int, int], Sequence[float]]  # by (round, number)
+Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
 
 CURVES = 20  # trials whose learning curves are drawn
 
@@ -100,7 +100,7 @@ def save(figure: "Figure", path: Path) -> Path:
 
 def training_histories(
     recorded: Recorded, history: Callable[[str, str], Sequence[float]]
-) -> dict[tuple[int, int], Sequence[float]]:
+) -> dict[TrialId, Sequence[float]]:
     """Return what the trials that `learning_curves` shows reached on the training rows by epoch.
 
     That is `training_loss` where the study searches by `validation_loss`. In the record that is
@@ -108,9 +108,9 @@ def training_histories(
     """
     metric, direction = searched_metric(recorded)
     name = _training_name(metric)
-    histories: dict[tuple[int, int], Sequence[float]] = {}
+    histories: dict[TrialId, Sequence[float]] = {}
     for result in rank(ordered_results(recorded), direction)[:CURVES]:
-        identity = result.trial.round, result.trial.number
+        identity = result.trial.id
         if name == metric or name not in result.metrics[-1]:
             continue
         known = result.curve(name)
@@ -149,7 +149,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     drawn = []
     for place, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
         curve = result.curve(metric)
-        training = histories.get((result.trial.round, result.trial.number), ())
+        training = histories.get(result.trial.id, ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
         draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label="training")
         draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
@@ -253,14 +253,14 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     results = ordered_results(recorded)
     coloring = Coloring.of(recorded)
     spaces = spaces_of(recorded)
-    evidence = {
-        move.name: move.evidence for move in moves if not math.isnan(move.evidence)
+    p_values = {
+        move.name: move.p_value for move in moves if not math.isnan(move.p_value)
     }
     strongest = sorted(
         spaces,
         key=lambda name: (
             isinstance(list(spaces[name].values())[-1], CategoricalDistribution),
-            evidence.get(name, 2.0),
+            p_values.get(name, 2.0),
         ),
     )[:2]
     names = [name for name in spaces if name in strongest]
@@ -381,7 +381,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
         coloring.mark_heights(axes, results, axis.positions(results))
         axes.set_title(
-            f"{shortened(move.name, int(wide * 0.55))}: {move.direction}", loc="left", y=1.2,
+            f"{shortened(move.name, int(wide * 0.55))}: {move.kind}", loc="left", y=1.2,
             pad=61, fontweight="bold",
         )
         axes.annotate(
@@ -402,8 +402,8 @@ def _caption(move: Move, wide: int) -> list[str]:
         numbers += f" → {describe(move.new)}"
     lines = textwrap.wrap(numbers, wide, max_lines=2, placeholder=" …")
     why = move.reason
-    if not math.isnan(move.evidence):
-        p_value = wording.p_value(move.evidence)
+    if not math.isnan(move.p_value):
+        p_value = wording.p_value(move.p_value)
         why += " (p\u00a0{}\u00a0{})".format(*p_value.split())  # not to be torn apart
     return lines + textwrap.wrap(why, wide, max_lines=5 - len(lines), placeholder=" …")
 

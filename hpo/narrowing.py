@@ -11,13 +11,13 @@ its range.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from hpo import wording
+from hpo.moves import Kind, Move
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -36,7 +36,6 @@ from hpo.surface import (
 )
 from hpo.trial import Direction, TrialResult
 
-Kind: TypeAlias = Literal["narrowed", "widened", "moved", "kept"]
 Range: TypeAlias = FloatDistribution | IntegerDistribution
 
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
@@ -54,24 +53,6 @@ LINES = 4  # best trials through which the surfaces are searched for their maxim
 STEPS = 24  # places in one width along such a line
 
 
-@dataclass(frozen=True)
-class Move:
-    """What one hyperparameter's range does after a round, and why.
-
-    `factor` is the new width over the old one on the distribution's scale (for choices: the share
-    kept). `evidence` is the p-value of the test that the hyperparameter has no influence on the
-    ranks of the trials: small means strong evidence; NaN where no test was possible.
-    """
-
-    name: str
-    old: Distribution
-    new: Distribution
-    direction: Kind
-    factor: float
-    reason: str
-    evidence: float
-
-
 def narrow(
     search_space: SearchSpace,
     results: Sequence[TrialResult],
@@ -81,7 +62,7 @@ def narrow(
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
     `results` are the trials of all rounds; a diverged trial is a bad one, a failed one says
-    nothing. `confirmed` maps (round, number) of trials that were repeated to the mean of their
+    nothing. `confirmed` leads from the ids of trials that were repeated to the mean of their
     values and how many there are; the mean replaces the value, and counts for more.
     """
     trials = ranked(search_space, results, direction, confirmed or {})
@@ -301,5 +282,5 @@ def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) 
     return Move(name, old, new, "narrowed", len(stay) / len(old.choices), said, p_value)
 
 
-def _kept(name: str, old: Distribution, reason: str, evidence: float = math.nan) -> Move:
-    return Move(name, old, old, "kept", 1.0, reason, evidence)
+def _kept(name: str, old: Distribution, reason: str, p_value: float = math.nan) -> Move:
+    return Move(name, old, old, "kept", 1.0, reason, p_value)

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import queue
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, cast, get_args
+from typing import Any, Protocol
 
 from hpo.errors import (
     HPOError,
@@ -22,7 +21,7 @@ from hpo.errors import (
     RoundAbsent,
 )
 from hpo.search_space import as_tuples
-from hpo.trial import Identity, State, Trial, TrialResult, check
+from hpo.trial import State, Trial, TrialId, TrialResult, check
 from hpo.workers import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
@@ -31,7 +30,7 @@ HEARTBEAT_SECONDS = 5.0
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
 # What is raised where a line is none of an outbox.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-Key = tuple[Identity, int]  # of a result: its trial and the attempt at it
+Key = tuple[TrialId, int]  # of a result: its trial and the attempt at it
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
 
@@ -245,7 +244,7 @@ class Outbox:
             if key in self._waiting:
                 self._unsure[key] = self._waiting.pop(key)
         else:
-            for key in [_key_of(identity) for identity in entry["confirmed"]]:
+            for key in list(map(_key_of, entry["confirmed"])):
                 self._unsure.pop(key, None)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
@@ -282,7 +281,7 @@ class Delivery(threading.Thread):
         self._away = False
         self._error: HPOError | None = None
         self.settings = ""  # the fingerprint of those of the round that runs
-        self.held: dict[Identity, TrialResult] = {}  # of rounds that the record does not have
+        self.held: dict[TrialId, TrialResult] = {}  # of rounds that the record does not have
         for result in outbox.waiting():
             self._queue.put((result, True))
 
@@ -303,7 +302,7 @@ class Delivery(threading.Thread):
         One of the same number that is another trial, or of a round with other settings, is set
         aside.
         """
-        result = self.held.pop(trial.identity, None)
+        result = self.held.pop(trial.id, None)
         if result is None:
             return None
         if replace(trial, cut_offs=None) != result.trial or not self._outbox.belongs(
@@ -426,7 +425,7 @@ class Delivery(threading.Thread):
                 self._stopping.wait(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
             except RoundAbsent:
-                self.held[result.trial.identity] = result
+                self.held[result.trial.id] = result
                 return
             except RecordRefused as error:
                 self._look()
@@ -461,13 +460,8 @@ class Delivery(threading.Thread):
             raise self._error
 
 
-def fingerprint(settings: Mapping[str, Any]) -> str:
-    """Return what tells the settings of a round from all others."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def _key(result: TrialResult) -> Key:
-    return result.trial.identity, result.attempt
+    return result.trial.id, result.attempt
 
 
 def _entry(key: Key) -> list[Any]:
@@ -475,10 +469,8 @@ def _entry(key: Key) -> list[Any]:
 
 
 def _key_of(entry: Sequence[Any]) -> Key:
-    *identity, attempt = entry
-    if len(identity) != len(get_args(Identity)):
-        raise ValueError("no attempt has this identity")
-    return cast(Identity, tuple(identity)), attempt
+    round_, number, repeat, resplit, attempt = entry
+    return TrialId(round_, number, repeat, resplit), attempt
 
 
 def _result(table: Mapping[str, Any]) -> TrialResult:

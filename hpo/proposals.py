@@ -1,23 +1,19 @@
 """The ranges of the next round: what narrowing proposes, and who has a say in it."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from hpo import confirmation
 from hpo import objective as objectives
 from hpo.errors import InputError
-from hpo.narrowing import Move, change, narrow
+from hpo.moves import Decision, Move
+from hpo.narrowing import change, narrow
 from hpo.recorded import Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     SearchSpace,
     Value,
-    as_tuples,
-    from_table,
-    to_table,
     with_range,
 )
 from hpo.study import Study, refused
@@ -37,7 +33,7 @@ def propose(
     """
     confirmed = confirmation.means(results, repeats)
     with one_thread():
-        moves = narrow(round_.search_space, results, round_.settings["direction"], confirmed)
+        moves = narrow(round_.search_space, results, round_.settings.direction, confirmed)
     return tuple(_accepted(move, accepts) for move in moves)
 
 
@@ -53,38 +49,37 @@ def next_ranges(
     moves: Sequence[Move] | None,
     overruled: Mapping[str, Distribution],
     keep: bool,
-) -> tuple[SearchSpace, list[dict[str, Any]]]:
+) -> tuple[SearchSpace, tuple[Decision, ...]]:
     """Return the ranges of the next round, and how each came about.
 
     `moves` are those proposed, None where they are not known yet; a range that is `overruled`, or
     changed in the study file, is taken as it is, and with `keep` none moves.
     """
     if not recorded.rounds:
-        return {**study.search_space, **overruled}, []
+        return {**study.search_space, **overruled}, ()
     last = recorded.rounds[-1]
     in_file = {
         name: d for name, d in study.search_space.items()
-        if d != from_table(last.settings["search_space"][name])
+        if d != last.settings.search_space[name]
     }
     moves = moves_after(recorded) if moves is None else moves
-    search_space, proposal = {}, []
+    decisions = []
     for move in moves:
-        used, decision = move.new, "taken"
+        decision = Decision(move, move.new)
         if keep:
-            used, decision = move.old, "kept by --keep-ranges"
+            decision = Decision(move, move.old, "kept by --keep-ranges")
         if move.name in in_file:
-            used, decision = in_file[move.name], "changed in the study file"
+            decision = Decision(move, in_file[move.name], "changed in the study file")
         if move.name in overruled:
-            used, decision = overruled[move.name], "overruled by --range"
-        search_space[move.name] = used
-        proposal.append(move_table(move) | {"used": to_table(used), "decision": decision})
-    return search_space, proposal
+            decision = Decision(move, overruled[move.name], "overruled by --range")
+        decisions.append(decision)
+    return {decision.move.name: decision.used for decision in decisions}, tuple(decisions)
 
 
 def is_found(round_: Round) -> bool:
     """Say whether the objective of a round can be imported here."""
     try:
-        objectives.find(round_.settings["objective"])
+        objectives.find(round_.settings.objective)
     except InputError:
         return False
     return True
@@ -97,10 +92,10 @@ def acceptance(round_: Round) -> Callable[[str, Value], bool]:
     """
     if not is_found(round_):
         return lambda name, value: True
-    objective = objectives.find(round_.settings["objective"])
+    objective = objectives.find(round_.settings.objective)
     values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
-    fixed = {name: as_tuples(value) for name, value in round_.settings["fixed"].items()}
-    return lambda name, value: refused(objective, {**fixed, **values, name: value}) is None
+    given = {**round_.settings.fixed, **values}
+    return lambda name, value: refused(objective, {**given, name: value}) is None
 
 
 def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
@@ -115,17 +110,4 @@ def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
         return move
     note = f"{move.reason}; the objective accepts no value beyond"
     kind, factor = change(old, bounded)
-    return replace(move, new=bounded, direction=kind, factor=factor, reason=note)
-
-
-def move_table(move: Move) -> dict[str, Any]:
-    """Return a move as plain values, for the record and for JSON."""
-    return {
-        "name": move.name,
-        "old": to_table(move.old),
-        "new": to_table(move.new),
-        "direction": move.direction,
-        "factor": move.factor,
-        "reason": move.reason,
-        "evidence": None if math.isnan(move.evidence) else move.evidence,
-    }
+    return replace(move, new=bounded, kind=kind, factor=factor, reason=note)

@@ -144,21 +144,27 @@ def to_table(pruner: Pruner | None) -> dict[str, Any] | None:
     return {"name": name, **vars(pruner)}
 
 
-def from_table(table: Mapping[str, Any] | str | None) -> Pruner | None:
-    """Return the pruner that `to_table` wrote.
-
-    Earlier records hold its representation, such as "MedianPruner(startup_trials=5)".
-    """
-    if isinstance(table, str):
-        call = ast.parse(table, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            return None  # "None"
-        kinds = {kind.__name__: kind for kind in PRUNERS.values()}
-        settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        return kinds[call.func.id](**settings)
+def from_table(table: Mapping[str, Any] | None) -> Pruner | None:
+    """Return the pruner that `to_table` wrote."""
     if table is None:
         return None
     return PRUNERS[table["name"]](**{key: v for key, v in table.items() if key != "name"})
+
+
+def from_representation(text: str) -> Pruner | None:
+    """Return the pruner of such a text as "MedianPruner(startup_trials=5)", or "None".
+
+    Raises ValueError or LookupError where it is another text.
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"{text!r} is no pruner") from error
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        return None
+    kinds = {kind.__name__: kind for kind in PRUNERS.values()}
+    settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    return kinds[call.func.id](**settings)
 
 
 def describe(pruner: Pruner | None) -> str:

@@ -2,24 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from hpo.errors import InputError
+from hpo.moves import Decision
 from hpo.search_space import SearchSpace
-from hpo.trial import Identity, TrialResult
+from hpo.settings import Settings
+from hpo.trial import TrialId, TrialResult
 
 
 @dataclass(frozen=True)
 class Round:
-    """A round as the record has it; `settings` are those it was started with."""
+    """A round as the record has it.
+
+    `settings` are those it began with, `fingerprint` tells them from those of other rounds.
+    `decisions` say how its ranges came from those before.
+    """
 
     number: int
     run_id: str
     search_space: SearchSpace
-    settings: Mapping[str, Any]
+    settings: Settings
+    fingerprint: str
     ended: bool
-    proposal: Sequence[Mapping[str, Any]] = ()  # how its ranges came from those before
+    decisions: Sequence[Decision] = ()
     stopped: str = ""  # why it ended before its last trial
+
+
+class Attempt(NamedTuple):
+    """An attempt at a trial that began, and its run."""
+
+    number: int
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -36,9 +50,9 @@ class Recorded:
     """All that the record knows of a study.
 
     `results` are in order of round and number, with every epoch of the searched metric and the
-    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads from (round, number)
-    to the run of a result, `attempts` to the attempt and run of one that began without an end.
-    `repeats` are those of trials in `results`, in order of identity; they are no results, and
+    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads to the run of a
+    result, `attempts` to the last attempt at a trial that began without an end.
+    `repeats` are those of trials in `results`, in order of their ids; they are no results, and
     `repeat_attempts` those that began without an end, or whose trial is gone.
     """
 
@@ -46,16 +60,16 @@ class Recorded:
     rounds: Sequence[Round] = ()
     results: Sequence[TrialResult] = ()
     spent: Sequence[TrialResult] = ()
-    runs: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    attempts: Mapping[tuple[int, int], tuple[int, str]] = field(default_factory=dict)
+    runs: Mapping[TrialId, str] = field(default_factory=dict)
+    attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     looks: Sequence[Look] = ()  # at the test set
     repeats: Sequence[TrialResult] = ()
-    repeat_attempts: Mapping[Identity, tuple[int, str]] = field(default_factory=dict)
+    repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
 
-    def ended_attempts(self) -> set[tuple[Identity, int]]:
+    def ended_attempts(self) -> set[tuple[TrialId, int]]:
         """Return the attempts at trials and repeats that led to what is on record."""
         results = (*self.results, *self.spent, *self.repeats)
-        return {(result.trial.identity, result.attempt) for result in results}
+        return {(result.trial.id, result.attempt) for result in results}
 
 
 def last_round(study: str, recorded: Recorded) -> Round:

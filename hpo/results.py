@@ -10,7 +10,7 @@ from hpo.errors import InputError
 from hpo.recorded import Recorded
 from hpo.search_space import Value, to_table
 from hpo.text import spreadsheet_cell
-from hpo.trial import Direction, State, TrialResult, rank
+from hpo.trial import State, TrialResult, rank
 
 if TYPE_CHECKING:  # pandas takes a third of a second to import
     import pandas as pd
@@ -33,7 +33,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
         name for r in results if r.metrics for name in sorted(r.metrics[-1])
     )
     rows = []
-    for result in sorted(results, key=lambda r: (r.trial.round, r.trial.number)):
+    for result in sorted(results, key=lambda r: r.trial.id):
         trial = result.trial
         last = result.metrics[-1] if result.metrics else {}
         rows.append(
@@ -94,8 +94,9 @@ def _cell(value: Value | None) -> Value | None:
 
 def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[str, Any]:
     """Return a study, or `only` one of its rounds, as plain values that JSON holds."""
-    settings = recorded.rounds[0].settings if recorded.rounds else {}
-    direction: Direction = settings["direction"] if settings else "maximize"
+    if not recorded.rounds:
+        return {"study": name, "metric": None, "direction": None, "rounds": [], "best": None}
+    settings = recorded.rounds[0].settings
     rounds = []
     for round_ in recorded.rounds:
         if only not in (None, round_.number):
@@ -111,16 +112,16 @@ def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[st
                 },
                 "trials": len(results),
                 **{s.value: sum(r.state is s for r in results) for s in State},
-                "best": _best(rank(results, direction)),
+                "best": _best(rank(results, settings.direction)),
             }
         )
     shown = [r for r in recorded.results if only in (None, r.trial.round)]
     return {
         "study": name,
-        "metric": settings.get("metric"),
-        "direction": settings.get("direction"),
+        "metric": settings.metric,
+        "direction": settings.direction,
         "rounds": rounds,
-        "best": _best(confirmation.ranked(shown, recorded.repeats, direction)),
+        "best": _best(confirmation.ranked(shown, recorded.repeats, settings.direction)),
     }
 
 

@@ -4,18 +4,17 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from hpo import wording
 from hpo.errors import HPOError
 from hpo.order import ResultsInOrder
 from hpo.outbox import Delivery
-from hpo.pruning import from_table as pruner_from
-from hpo.recorded import Recorded, Round
+from hpo.recorded import Attempt, Recorded, Round
 from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
-from hpo.search_space import Value, as_tuples
+from hpo.search_space import Value
 from hpo.study import Study
-from hpo.trial import CutOffs, Identity, State, Trial, TrialResult, compact, trial_seed, worse
+from hpo.trial import CutOffs, State, Trial, TrialId, TrialResult, compact, trial_seed, worse
 from hpo.workers import CodeChanged, Lost, Progress, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
@@ -26,7 +25,7 @@ WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
 class Listener(Protocol):
     """Is told what happens, for those who watch."""
 
-    def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
+    def round_started(self, round_: Round, trials: int) -> None:
         """Take note that a round begins or goes on."""
         ...
 
@@ -59,12 +58,12 @@ class Attempts:
 
     def __init__(
         self,
-        begun: Mapping[Identity, tuple[int, str]],
+        begun: Mapping[TrialId, Attempt],
         delivery: Delivery,
         workers: Workers,
         listener: Listener,
     ) -> None:
-        self._latest = {identity: attempt for identity, (attempt, _) in begun.items()}
+        self._latest = {trial: attempt.number for trial, attempt in begun.items()}
         self._delivery, self._workers, self._listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
         self.running = 0
@@ -117,8 +116,8 @@ class Attempts:
         return event
 
     def _send(self, trial: Trial) -> None:
-        attempt = self._latest.get(trial.identity, 0) + 1
-        self._latest[trial.identity] = attempt
+        attempt = self._latest.get(trial.id, 0) + 1
+        self._latest[trial.id] = attempt
         self._workers.submit(trial, attempt)
         self._listener.trial_started(trial)
 
@@ -143,18 +142,17 @@ class RoundLoop:
         settings = round_.settings
         self._study, self._round, self._trials = study, round_, trials
         self._listener = listener
-        self._parallel: int = settings["parallel"]
+        self._parallel = settings.parallel
         earlier = [r for r in recorded.results if r.trial.round < round_.number]
         plan = RoundPlan(
             round_.search_space, study.direction, study.seed, round_.number, trials, earlier
         )
-        self._sampler = SAMPLERS[settings["sampler"]](plan)
+        self._sampler = SAMPLERS[settings.sampler](plan)
         self._random = RandomSampler(plan)
         self._start: Sequence[Mapping[str, Value]] = ()
         if round_.number == 1:
-            points = settings.get("start", study.start)  # older records do not say
-            self._start = [{n: as_tuples(v) for n, v in point.items()} for point in points]
-        self._pruner = pruner_from(settings["pruner"])
+            self._start = study.start if settings.start is None else settings.start
+        self._pruner = settings.pruner
         self._learns = self._sampler.learns or self._pruner is not None
         budget = study.budget
         # What ends a study by its results has to read them in order, as what learns from them.
@@ -167,8 +165,7 @@ class RoundLoop:
             r for r in (*recorded.results, *recorded.spent) if r.trial.round == round_.number
         ))
         self._spent = {r.trial.number for r in recorded.spent if r.trial.round == round_.number}
-        begun = {(r, n, 0, False): attempt for (r, n), attempt in recorded.attempts.items()}
-        self._attempts = Attempts(begun, delivery, workers, listener)
+        self._attempts = Attempts(recorded.attempts, delivery, workers, listener)
         self._proposed = 0
         self._told = 0
 

@@ -8,12 +8,12 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import InputError
+from hpo.moves import Decision, decision_from
 from hpo.ownership import Owner
 from hpo.recorded import Look, Round
-from hpo.samplers import SAMPLERS
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -24,16 +24,16 @@ from hpo.search_space import (
     from_table,
     is_value,
 )
-from hpo.text import name_fault, one_line, shortened
+from hpo.settings import Settings, fingerprint, settings_from
+from hpo.text import one_line, shortened
 from hpo.trial import (
     MOST_SEEDS,
     MOST_TRIALS,
     Curve,
-    Direction,
     EpochMetrics,
-    Identity,
     State,
     Trial,
+    TrialId,
     TrialResult,
 )
 
@@ -45,17 +45,6 @@ LOOK = "test set look "
 # What a reader raises where a tag was edited: it becomes one line that names run and tag.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
-
-
-class Settings(dict[str, Any]):
-    """The settings of a round; a missing one is an InputError that names the run."""
-
-    def __init__(self, values: Mapping[str, Any], place: str) -> None:
-        super().__init__(values)
-        self.place = place
-
-    def __missing__(self, name: str) -> Any:
-        raise InputError(f"{self.place} has no {name!r}; {_REMEDY}")
 
 
 _REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
@@ -139,33 +128,38 @@ def read_result(run: "Run", metric: str) -> TrialResult:
         if epoch > len(curve):
             read_tag(run, "epoch", lambda text: _no(f"the trial has {len(curve)}"))
     return TrialResult(
-        read_trial(run),
-        state,
-        value,
-        epoch,
-        metrics,
-        read_attempt(run),
-        read_tag(run, "started", _finite),
-        read_tag(run, "seconds", _finite),
-        sys.intern(tags.get("place", "")),
-        tags.get("message", ""),
+        trial=read_trial(run),
+        state=state,
+        value=value,
+        epoch=epoch,
+        metrics=metrics,
+        attempt=read_attempt(run),
+        started=read_tag(run, "started", _finite),
+        seconds=read_tag(run, "seconds", _finite),
+        place=sys.intern(tags.get("place", "")),
+        message=tags.get("message", ""),
     )
 
 
 def read_trial(run: "Run") -> Trial:
     """Read back the trial of a run."""
-    round_, number, repeat, resplit = read_identity(run)
+    trial = read_id(run)
     seed = read_tag(run, "seed", lambda text: _whole(text, 0, MOST_SEEDS))
-    return Trial(round_, number, hyperparameters(run), seed, repeat=repeat, resplit=resplit)
+    return Trial(
+        trial.round, trial.number, hyperparameters(run), seed, repeat=trial.repeat,
+        resplit=trial.resplit,
+    )
 
 
-def read_identity(run: "Run") -> Identity:
+def read_id(run: "Run") -> TrialId:
     """Read back which trial a run is of, or which repeat of one."""
     repeat, resplit = 0, False
     if run.data.tags.get("kind") == "repeat":
         repeat = read_tag(run, "repeat", _whole)
         resplit = read_tag(run, "resplit", ("false", "true").index) == 1
-    return read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit
+    return TrialId(
+        read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit
+    )
 
 
 def read_attempt(run: "Run") -> int:
@@ -245,17 +239,17 @@ def read_round(run: "Run") -> Round:
     number = read_tag(run, "round", _whole)
     settings = read_tag(run, "settings", _settings)
     search_space = read_tag(run, "search_space", _search_space)
-    if settings.get("search_space", search_space).keys() != search_space.keys():
+    if settings.search_space.keys() != search_space.keys():
         read_tag(run, "search_space", lambda text: _no("the tag 'settings' has other names"))
-    place = f"the tag 'settings' of the run {_short(run.info.run_name or '')} ({run.info.run_id})"
     return Round(
-        number,
-        run.info.run_id,
-        search_space,
-        Settings(settings, place),
-        run.info.status == "FINISHED",
-        read_tag(run, "proposal", _proposal, "[]"),
-        run.data.tags.get("stopped", ""),
+        number=number,
+        run_id=run.info.run_id,
+        search_space=search_space,
+        settings=settings,
+        fingerprint=read_tag(run, "settings", _fingerprint),
+        ended=run.info.status == "FINISHED",
+        decisions=read_tag(run, "proposal", _decisions, "[]"),
+        stopped=run.data.tags.get("stopped", ""),
     )
 
 
@@ -287,49 +281,28 @@ def _search_space(text: str) -> dict[str, Distribution]:
     return {name: from_table(table) for name, table in tables.items()} or _no("it is empty")
 
 
-def _settings(text: str) -> dict[str, Any]:
-    settings: dict[str, Any] = _of_type(json.loads(text), dict)
-    for name, is_right in _RIGHT.items():
-        if name in settings and not is_right(settings[name]):
-            raise ValueError(f"its {name!r} cannot be {_short(json.dumps(settings[name]))}")
-    for table in settings.get("search_space", {}).values():
-        from_table(table)
-    return settings
+def _settings(text: str) -> Settings:
+    return settings_from(_of_type(json.loads(text), dict))
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < MOST_TRIALS
+def _fingerprint(text: str) -> str:
+    return fingerprint(json.loads(text))
 
 
-_RIGHT: Mapping[str, Callable[[Any], bool]] = {
-    "metric": lambda value: isinstance(value, str) and not name_fault(value),
-    "direction": lambda value: value in get_args(Direction),
-    "objective": lambda value: isinstance(value, str),
-    "fixed": lambda value: (
-        isinstance(value, dict) and all(is_value(as_tuples(v)) for v in value.values())
-    ),
-    "sampler": lambda value: isinstance(value, str) and value in SAMPLERS,
-    "parallel": _is_count,
-    "trials": _is_count,
-    "search_space": lambda value: isinstance(value, dict),
-    "environment": lambda value: isinstance(value, dict),
-}
+def _decisions(text: str) -> tuple[Decision, ...]:
+    tables = _of_type(json.loads(text or "[]"), list)
+    return tuple(decision_from(_upgraded(_of_type(table, dict))) for table in tables)
 
 
-def _proposal(text: str) -> list[dict[str, Any]]:
-    moves: list[dict[str, Any]] = _of_type(json.loads(text or "[]"), list)
-    for move in moves:
-        for name in ("name", "direction", "reason", "decision"):
-            _of_type(_of_type(move, dict)[name], str)
-    return moves
+def _upgraded(move: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a move with the names that it has now: some had others before format 1."""
+    earlier = {"direction": "kind", "evidence": "p_value"}
+    return {earlier.get(name, name): value for name, value in move.items()}
 
 
-def round_note(search_space: SearchSpace, proposal: Sequence[Mapping[str, Any]]) -> str:
+def round_note(search_space: SearchSpace, decisions: Sequence[Decision]) -> str:
     """Return the description of a round in Markdown: its ranges, and why they are so."""
-    reasons = {
-        move["name"]: move["reason"] if move["decision"] == "taken" else move["decision"]
-        for move in proposal
-    }
+    reasons = {decision.move.name: decision.reason for decision in decisions}
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
     left = TAG_CHARACTERS - 200
     for count, (name, distribution) in enumerate(search_space.items()):

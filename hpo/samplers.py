@@ -285,8 +285,8 @@ class TPESampler:
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
     """Return the best, which TPE models for themselves, and every second of the others."""
-    best = {(r.trial.round, r.trial.number) for r in rank(results, direction)[:BEST_SHOWN]}
-    is_best = [(r.trial.round, r.trial.number) in best for r in results]
+    best = {r.trial.id for r in rank(results, direction)[:BEST_SHOWN]}
+    is_best = [r.trial.id in best for r in results]
     others = [r for r, among_best in zip(results, is_best, strict=True) if not among_best]
     kept = {id(r) for r in others[::2]}
     return [r for r, among_best in zip(results, is_best, strict=True)

@@ -249,6 +249,11 @@ def as_tuples(value: Any) -> Any:
     return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
+def as_lists(value: Any) -> Any:
+    """Return `value` with all tuples in it as lists, as a study file writes them."""
+    return [as_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
 def to_text(value: Value) -> str:
     """Return a value as the record keeps it."""
     return json.dumps(value, ensure_ascii=False)

@@ -6,17 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from hpo import confirmation
-from hpo.comparability import edits, incomparable, plain, refuse_changes, round_settings
+from hpo.comparability import edits, incomparable, refuse_changes, settings_of
+from hpo.data import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.narrowing import Move
-from hpo.outbox import Delivery, fingerprint
+from hpo.moves import Decision, Move
+from hpo.outbox import Delivery
 from hpo.proposals import moves_after, next_ranges
 from hpo.recorded import Recorded, Round, last_round
 from hpo.round_loop import Attempts, Listener, RoundLoop, budget_reached
-from hpo.search_space import Distribution, SearchSpace
+from hpo.search_space import Distribution, SearchSpace, as_lists
+from hpo.settings import Settings
 from hpo.study import ConfirmSettings, Study
 from hpo.trial import State, TrialResult, rank, worse
 from hpo.workers import Job, Workers
@@ -49,11 +51,11 @@ class Record(Protocol):
         study: str,
         number: int,
         search_space: SearchSpace,
-        settings: Mapping[str, Any],
+        settings: Settings,
         *,
-        proposal: Sequence[Mapping[str, Any]],
+        decisions: Sequence[Decision],
         params: Mapping[str, str],
-        dataset: Mapping[str, Any],
+        data: Description | None,
         files: Mapping[str, str],
         again: bool = False,
     ) -> Round:
@@ -125,14 +127,14 @@ def run(
     record: Record,
     recorded: Recorded | None,
     delivery: Delivery,
-    dataset: Mapping[str, Any],
+    data: Description | None,
     start_workers: Callable[[], Workers],
     listener: Listener,
     illustrate: Callable[[Recorded, Sequence[Move]], None] | None = None,
 ) -> bool:
     """Make the command true; return False where it was so already.
 
-    `recorded` is what the record holds of the study, with the outbox delivered; `dataset`
+    `recorded` is what the record holds of the study, with the outbox delivered; `data`
     describes the data that the workers, started only where trials will run, hold. `illustrate`
     is called after each round with the record and the next moves, in a thread beside the next
     round; where it fails, a note says so.
@@ -143,11 +145,11 @@ def run(
         for line in edits(study, recorded.rounds, command.rounds):
             listener.note(line)
         if not to_run:
-            changed = incomparable(study, last, dataset)
+            changed = incomparable(study, last, data)
             if changed:
                 listener.note(f"{changed} changed since round {last.number}; nothing runs with it")
             return False
-        refuse_changes(study, last, dataset, listener.note)
+        refuse_changes(study, last, data, listener.note)
         if budget_reached(study, recorded.results):
             return False
         record.claim(study.name, listener.note)
@@ -165,7 +167,7 @@ def run(
             known = _patiently(lambda again: _create(study, record, again), listener)
         for number in to_run:
             stopped = _run_round(
-                study, command, number, record, known, drawing.moves(), delivery, dataset, workers,
+                study, command, number, record, known, drawing.moves(), delivery, data, workers,
                 listener,
             )
             known = _patiently(lambda again: _read(study, record), listener)
@@ -189,7 +191,7 @@ def confirm(
     record: Record,
     recorded: Recorded,
     delivery: Delivery,
-    dataset: Mapping[str, Any],
+    data: Description | None,
     start_workers: Callable[[int], Workers],
     listener: Listener,
 ) -> bool:
@@ -205,21 +207,21 @@ def confirm(
             f"{study.path}: confirm.resplit: without a table [data] there are no rows to split; "
             "leave it out"
         )
-    refuse_changes(study, last, dataset, listener.note)
+    refuse_changes(study, last, data, listener.note)
     if not last.ended:
         listener.note(f"round {last.number} has not ended: these are the best trials so far")
     best = rank(recorded.results, study.direction)[: settings.top]
     if not best:
         raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
-    known = {r.trial.identity for r in recorded.repeats}
+    known = {r.trial.id for r in recorded.repeats}
     wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
-    missing = [trial for trial in wanted if trial.identity not in known]
+    missing = [trial for trial in wanted if trial.id not in known]
     if not missing:
         return False
     record.claim(study.name, listener.note)
     _discard_attempts(record, recorded)
     _patiently(lambda again: record.start_confirmation(study.name), listener)
-    delivery.settings = fingerprint(last.settings)
+    delivery.settings = last.fingerprint
     listener.confirmation_started(len(best), len(missing))
     for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
         workers = start_workers(split)
@@ -250,8 +252,7 @@ def ranking(
     """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
     known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
     best = rank(recorded.results, study.direction)[: settings.top]
-    identities = [(r.trial.round, r.trial.number) for r in best]
-    trials = [known[identity] for identity in identities if identity in known]
+    trials = [known[r.trial.id] for r in best if r.trial.id in known]
     return confirmation.in_order(trials, study.direction)
 
 
@@ -357,7 +358,7 @@ def _run_round(
     recorded: Recorded,
     moves: Sequence[Move] | None,
     delivery: Delivery,
-    dataset: Mapping[str, Any],
+    data: Description | None,
     workers: Workers,
     listener: Listener,
 ) -> str:
@@ -368,15 +369,15 @@ def _run_round(
     """
     current = next((r for r in recorded.rounds if r.number == number), None)
     if current is None:
-        search_space, proposal = next_ranges(
+        search_space, decisions = next_ranges(
             study, recorded, moves, command.ranges, command.keep_ranges
         )
-        params = {name: str(plain(value)) for name, value in study.fixed.items()}
+        params = {name: str(as_lists(value)) for name, value in study.fixed.items()}
         params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
         current = _patiently(
             lambda again: record.start_round(
-                study.name, number, search_space, round_settings(study, dataset), proposal=proposal,
-                params=params, dataset=dataset, again=again,
+                study.name, number, search_space, settings_of(study, data),
+                decisions=decisions, params=params, data=data, again=again,
                 files={f"study/{study.path.name}": study.text},
             ),
             listener,
@@ -388,11 +389,11 @@ def _run_round(
             f"--range: round {number} has begun with its ranges; finish it first, "
             "then change those of the next"
         )
-    delivery.settings = fingerprint(current.settings)
+    delivery.settings = current.fingerprint
     trials = study.round.trials
-    if current.settings["sampler"] == "grid":
-        trials = current.settings["trials"]  # the points follow from how many they are
-    listener.round_started(current, trials, current.proposal)
+    if current.settings.sampler == "grid":
+        trials = current.settings.trials  # the points follow from how many they are
+    listener.round_started(current, trials)
     loop = RoundLoop(
         study, current, trials, command.ends, recorded, delivery, workers, listener
     )

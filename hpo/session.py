@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hpo import wording
 from hpo.errors import INTERRUPTED, HPOError, InputError
@@ -23,8 +23,8 @@ from hpo.record_file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.data import Split
-    from hpo.narrowing import Move
+    from hpo.data import Description, Split
+    from hpo.moves import Move
     from hpo.objective import Data
     from hpo.outbox import Delivery, Outbox
     from hpo.recorded import Recorded
@@ -47,9 +47,9 @@ class Session:
     start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
 
     @property
-    def dataset(self) -> dict[str, Any]:
-        """The description of the data; empty where there are none."""
-        return asdict(self.split.description) if self.split is not None else {}
+    def data(self) -> "Description | None":
+        """The description of the data, None where the study has none."""
+        return self.split.description if self.split is not None else None
 
 
 @contextlib.contextmanager
@@ -303,11 +303,9 @@ def _start_workers(
 
 def _take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
     """Compare the outbox with the record; return how many results belong to other rounds."""
-    from hpo.outbox import fingerprint
-
     if recorded is None:
         return outbox.take_up((), {})
-    rounds = {round_.number: fingerprint(round_.settings) for round_ in recorded.rounds}
+    rounds = {round_.number: round_.fingerprint for round_ in recorded.rounds}
     return outbox.take_up(recorded.ended_attempts(), rounds)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
-from hpo.trial import Direction, State, TrialResult
+from hpo.trial import Direction, State, TrialId, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
-Confirmed: TypeAlias = Mapping[tuple[int, int], tuple[float, int]]
+Confirmed: TypeAlias = Mapping[TrialId, tuple[float, int]]
 
 MINIMUM_TRIALS = 10  # fewer say too little
 MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
@@ -46,7 +46,7 @@ def ranked(
     """Return the trials that say something, best first, in an order that is theirs alone.
 
     Complete trials come first, then pruned ones, those that went on longer before the others;
-    diverged ones are last, failed ones left out. `confirmed` maps (round, number) of trials that
+    diverged ones are last, failed ones left out. `confirmed` leads from the ids of trials that
     were repeated to the mean of their values and how many there are; the mean replaces the value.
     """
     sign = -1.0 if direction == "maximize" else 1.0
@@ -57,8 +57,9 @@ def ranked(
             _usable(d, hyperparameters.get(name)) for name, d in search_space.items()
         ):
             continue
-        identity = (result.trial.round, result.trial.number)
-        value, count = confirmed.get(identity, (result.value, 1))
+        value, count = result.value, 1
+        if result.trial.id in confirmed:
+            value, count = confirmed[result.trial.id]
         rank: tuple[float, ...] = (2.0,)
         if value is not None and math.isfinite(value):
             if result.state is State.COMPLETE:

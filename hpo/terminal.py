@@ -23,12 +23,12 @@ from rich.text import Text
 
 from hpo import wording
 from hpo.confirmation import Confirmation, changes
+from hpo.moves import Move
 from hpo.recorded import Round
 from hpo.search_space import describe as describe_range
-from hpo.search_space import from_table
 from hpo.study import Study
 from hpo.text import clean, one_line
-from hpo.trial import Direction, Identity, State, Trial, TrialResult, rank
+from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank
 from hpo.workers import Progress as TrialProgress
 
 if TYPE_CHECKING:  # it draws, which takes a while to import
@@ -97,7 +97,7 @@ class Display:
         self._done = 0
         self._counts: Counter[State] = Counter()
         self._best: TrialResult | None = None
-        self._running: set[Identity] = set()
+        self._running: set[TrialId] = set()
         self._new = 0  # results that came in while this display watched
         self._started = self._shown = time.monotonic()
         hours = study.budget.hours
@@ -123,18 +123,17 @@ class Display:
         """Show a line."""
         self.console.print(escape(text))
 
-    def round_started(self, round_: Round, trials: int, moves: Sequence[Mapping[str, Any]]) -> None:
+    def round_started(self, round_: Round, trials: int) -> None:
         """Show the ranges of a round, and why they are so."""
         self._begin(f"round {round_.number}", "trial", trials)
         self.console.print(f"[bold]round {round_.number}[/bold]: {wording.count(trials, 'trial')}")
-        reasons = {move["name"]: move for move in moves}
+        decisions = {decision.move.name: decision for decision in round_.decisions}
         for name, distribution in round_.search_space.items():
             line = f"  {name}: {describe_range(distribution)}"
-            move = reasons.get(name)
-            if move is not None:
-                taken = move["decision"] == "taken"
-                why = move["reason"] if taken else move["decision"]
-                line += f" ({move['direction']}: {why})" if taken else f" ({why})"
+            decision = decisions.get(name)
+            if decision is not None:
+                kind = f"{decision.move.kind}: " if decision.is_taken else ""
+                line += f" ({kind}{decision.reason})"
             self.console.print(escape(line))
         self._update()
 
@@ -154,7 +153,7 @@ class Display:
 
     def trial_started(self, trial: Trial) -> None:
         """Count a trial as running."""
-        self._running.add(trial.identity)
+        self._running.add(trial.id)
         self._update()
 
     def trial_progressed(self, progress: TrialProgress) -> None:
@@ -169,8 +168,8 @@ class Display:
         if not result.trial.repeat:  # the best of repeats would be luck once more
             both = [r for r in (self._best, result) if r]
             self._best = next(iter(rank(both, self._direction)), None)
-        self._new += result.trial.identity in self._running
-        self._running.discard(result.trial.identity)
+        self._new += result.trial.id in self._running
+        self._running.discard(result.trial.id)
         self._update()
         now, last = time.monotonic(), self._done == self._trials
         if not self.console.is_terminal and (last or now - self._shown > PLAIN_SECONDS):
@@ -247,7 +246,7 @@ class Retraining:
 
     def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
         """Show an epoch, where the last one was shown is a while ago."""
-        name = f"training trial {trial.number} of round {trial.round}"
+        name = f"training {trial.id}"
         taken = len(f"  epoch {_counted(epoch, epochs)}")
         short = name if self._console.width - taken - len(name) > 1 else f"trial {trial.number}"
         self._bar.bar_width = min(max(self._console.width - taken - len(short), 1), BAR_WIDTH)
@@ -387,10 +386,10 @@ def best_trials(
     study: str,
     results: Sequence[TrialResult],
     metric: str,
-    known: Mapping[tuple[int, int], Confirmation] | None = None,
+    known: Mapping[TrialId, Confirmation] | None = None,
 ) -> Grid:
     """Return a table of trials, in the order given, with the means of those that are `known`."""
-    confirmed = [(known or {}).get((r.trial.round, r.trial.number)) for r in results]
+    confirmed = [(known or {}).get(r.trial.id) for r in results]
     values = [c.found.value if c else r.value for r, c in zip(results, confirmed, strict=True)]
     columns = [*_numbered([r.trial for r in results]), Column(metric, wording.column(values))]
     if known:
@@ -431,18 +430,18 @@ def _means(trials: Sequence[Confirmation | None]) -> list[Column]:
 
 
 class MovesTable:
-    """The proposed ranges, from moves as plain values: a table, or a paragraph for each move."""
+    """The proposed ranges: a table, or a paragraph for each move."""
 
-    def __init__(self, moves: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, moves: Sequence[Move]) -> None:
         self._rows = [
             (
-                one_line(move["name"]),
-                one_line(describe_range(from_table(move["old"]))),
-                one_line(describe_range(from_table(move["new"]))),
-                move["direction"],
-                wording.number(move["factor"]),
-                _p_value(move["evidence"]),
-                one_line(move["reason"]),
+                one_line(move.name),
+                one_line(describe_range(move.old)),
+                one_line(describe_range(move.new)),
+                move.kind,
+                wording.number(move.factor),
+                _p_value(move.p_value),
+                one_line(move.reason),
             )
             for move in moves
         ]
@@ -453,11 +452,11 @@ class MovesTable:
         others = list(zip(*self._rows, strict=True))[:-1]
         widths = [_width(h, cells) for h, cells in zip(headings, others, strict=False)]
         if sum(widths) + GAP * len(widths) + WHY_WIDTH > options.max_width:
-            for name, now, then, direction, factor, p, why in self._rows:
+            for name, now, then, kind, factor, p, why in self._rows:
                 ranges = now if now == then else f"{now} → {then}"
-                evidence = f", p {p}" if p else ""
+                tested = f", p {p}" if p else ""
                 yield Text.assemble((name, "bold"), f": {ranges}")
-                yield Padding(Text(f"{direction} (factor {factor}{evidence}): {why}"), (0, 0, 0, 2))
+                yield Padding(Text(f"{kind} (factor {factor}{tested}): {why}"), (0, 0, 0, 2))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in headings:
@@ -467,8 +466,8 @@ class MovesTable:
         yield table
 
 
-def _p_value(evidence: float | None) -> str:
-    return "" if evidence is None else wording.p_value(evidence).removeprefix("= ")
+def _p_value(p: float) -> str:
+    return "" if math.isnan(p) else wording.p_value(p).removeprefix("= ")
 
 
 def rounds_table(

@@ -11,15 +11,17 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hpo.data import Description
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
+from hpo.moves import Decision
 from hpo.ownership import Owner
 from hpo.passwords import without_password
 from hpo.record_file import RecordFile, artifacts_beside, path_of
-from hpo.recorded import Look, Recorded, Round
+from hpo.recorded import Attempt, Look, Recorded, Round
 from hpo.run_format import (
     LOOK,
     check_trial,
@@ -30,7 +32,7 @@ from hpo.run_format import (
     looks_told,
     missing,
     read_attempt,
-    read_identity,
+    read_id,
     read_result,
     read_round,
     read_tag,
@@ -46,8 +48,9 @@ from hpo.search_space import (
     to_table,
     to_text,
 )
+from hpo.settings import Settings, fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
-from hpo.trial import Identity, State, Trial, TrialResult
+from hpo.trial import State, Trial, TrialId, TrialResult
 from hpo.workers import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
@@ -76,6 +79,7 @@ _SETTINGS = {
 _AT_THE_SAME_MOMENT = (
     "another process began this study at the same moment; run the same command again once it ended"
 )
+_NO_ATTEMPT = Attempt(0, "")
 LOOKS_TOLD = 50  # at most, so that they fit into a tag
 T = TypeVar("T")
 
@@ -105,7 +109,7 @@ class Tracking:
         self._rounds: dict[tuple[str, int], str] = {}
         self._spaces: dict[tuple[str, int], SearchSpace] = {}
         self._confirmations: dict[str, str] = {}
-        self._running: dict[tuple[str, Identity, int], tuple[str, int]] = {}
+        self._running: dict[tuple[str, TrialId, int], tuple[str, int]] = {}
         self._claims: dict[str, tuple[str, int]] = {}  # study -> run with the claim, its number
         self._failures = 0  # of the delivery that is tried now
         self._despite = 0  # how many of them in a row though another write went through
@@ -189,11 +193,11 @@ class Tracking:
         study: str,
         number: int,
         search_space: SearchSpace,
-        settings: Mapping[str, Any],
+        settings: Settings,
         *,
-        proposal: Sequence[Mapping[str, Any]],
+        decisions: Sequence[Decision],
         params: Mapping[str, str],
-        dataset: Mapping[str, Any],
+        data: Description | None,
         files: Mapping[str, str],
         again: bool = False,
     ) -> Round:
@@ -205,14 +209,15 @@ class Tracking:
         from mlflow.entities import DatasetInput, InputTag, Param
 
         experiment_id = self._experiments[study]
+        table, proposal = settings.to_table(), [decision.to_table() for decision in decisions]
         tags = {
             "kind": "round",
             "round": str(number),
-            "mlflow.note.content": round_note(search_space, proposal),
+            "mlflow.note.content": round_note(search_space, decisions),
             **chunks(
                 "search_space", json.dumps({n: to_table(d) for n, d in search_space.items()})
             ),
-            **chunks("settings", json.dumps(settings)),
+            **chunks("settings", json.dumps(table)),
             **chunks("proposal", json.dumps(proposal) if proposal else ""),
         }
         edges = {}
@@ -235,12 +240,11 @@ class Tracking:
                 Param(k, shortened(v, VALUE_CHARACTERS)) for k, v in {**params, **edges}.items()
             ]
             self._client.log_batch(run_id, params=all_params)
-            if dataset:
+            if data is not None:
                 entity = MlflowDataset(
-                    name=Path(str(dataset["source"])).name[-500:],
-                    digest=str(dataset["digest"])[:36],
-                    source_type="local", source=json.dumps({"source": dataset["source"]}),
-                    profile=json.dumps(dataset, default=list)[:16_000],
+                    name=Path(data.source).name[-500:], digest=data.digest[:36],
+                    source_type="local", source=json.dumps({"source": data.source}),
+                    profile=json.dumps(asdict(data), default=list)[:16_000],
                 )
                 context = [InputTag("mlflow.data.context", "training and validation")]
                 self._client.log_inputs(run_id, [DatasetInput(entity, context)])
@@ -250,8 +254,10 @@ class Tracking:
 
         run_id = _translated(write)
         self._rounds[study, number], self._spaces[study, number] = run_id, search_space
-        as_read = json.loads(json.dumps(settings)), json.loads(json.dumps(proposal))
-        return Round(number, run_id, search_space, as_read[0], False, as_read[1])
+        return Round(
+            number=number, run_id=run_id, search_space=search_space, settings=settings,
+            fingerprint=fingerprint(table), ended=False, decisions=tuple(decisions),
+        )
 
     def end_round(
         self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
@@ -417,11 +423,11 @@ class Tracking:
         MLflow has no room for what is in the result.
         """
         trial = result.trial
-        key = (study, trial.identity, result.attempt)
+        key = (study, trial.id, result.attempt)
         self._parent(study, trial)
         fault = self._fault(study, metric, result)
         if fault:
-            raise RecordRefused(f"trial {trial.number} of round {trial.round} has {fault}")
+            raise RecordRefused(f"{trial.id} has {fault}")
         run_id, told = self._running.get(key, (None, 0))
         tags = result_tags(result, metric)
         ended = int((result.started + result.seconds) * 1000)
@@ -496,7 +502,7 @@ class Tracking:
     def show(self, study: str, progress: Progress) -> None:
         """Record the epochs of a trial that still runs, for those who watch."""
         trial = progress.trial
-        key = (study, trial.identity, progress.attempt)
+        key = (study, trial.id, progress.attempt)
 
         def write() -> None:
             run_id, told = self._running.get(key, (None, 0))
@@ -513,7 +519,7 @@ class Tracking:
 
     def abandon(self, study: str, trial: Trial, attempt: int) -> None:
         """Delete what was shown of an attempt that was lost."""
-        run_id, _ = self._running.pop((study, trial.identity, attempt), ("", 0))
+        run_id, _ = self._running.pop((study, trial.id, attempt), ("", 0))
         if run_id:
             self.discard(run_id)
 
@@ -545,44 +551,43 @@ class Tracking:
             rounds[run.info.run_id] = read_round(run)
             looks |= looks_taken(run)
         looks |= self._looks_told(experiment_id)
-        metric = next((r.settings["metric"] for r in rounds.values()), "")
-        results: dict[tuple[int, int], TrialResult] = {}
-        runs: dict[tuple[int, int], str] = {}
-        attempts: dict[tuple[int, int], tuple[int, str]] = {}
+        metric = next((r.settings.metric for r in rounds.values()), "")
+        results: dict[TrialId, TrialResult] = {}
+        runs: dict[TrialId, str] = {}
+        attempts: dict[TrialId, Attempt] = {}
         for run in self._runs(experiment_id, "tags.kind = 'trial'"):
             tags = run.data.tags
             if tags.get("mlflow.parentRunId") not in rounds:
                 continue  # its round was deleted, and took it along
-            identity = read_identity(run)[:2]
+            identity = read_id(run)
             if run.info.status != "RUNNING" and "superseded" not in tags:
                 results[identity] = read_result(run, metric)
                 check_trial(run, results[identity].trial, rounds[tags["mlflow.parentRunId"]])
                 runs[identity] = run.info.run_id
-            elif attempts.get(identity, (0, ""))[0] < read_attempt(run):
-                attempts[identity] = read_attempt(run), run.info.run_id
+            elif attempts.get(identity, _NO_ATTEMPT).number < read_attempt(run):
+                attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
         spent = {}
         for run in self._runs(experiment_id, "tags.kind = 'trial'", deleted=True):
             tags = run.data.tags
             parent = rounds.get(tags.get("mlflow.parentRunId", ""))
             if parent is not None and "superseded" not in tags:
                 trial = _deleted_trial(run, parent)
-                identity = trial.round, trial.number
-                if trial.number and identity not in results:
-                    spent[identity] = TrialResult(trial, State.FAILED, message="deleted")
+                if trial.number and trial.id not in results:
+                    spent[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
         for round_ in rounds.values():
             self._rounds[study, round_.number] = round_.run_id
             self._spaces[study, round_.number] = round_.search_space
         repeats, repeat_attempts = self._repeats(study, metric, results)
         return Recorded(
-            experiment_id,
-            tuple(sorted(rounds.values(), key=lambda r: r.number)),
-            tuple(results[identity] for identity in sorted(results)),
-            tuple(spent[identity] for identity in sorted(spent)),
-            runs,
-            attempts,
-            tuple(looks[number] for number in sorted(looks)),
-            repeats,
-            repeat_attempts,
+            experiment_id=experiment_id,
+            rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
+            results=_in_order(results),
+            spent=_in_order(spent),
+            runs=runs,
+            attempts=attempts,
+            looks=_in_order(looks),
+            repeats=repeats,
+            repeat_attempts=repeat_attempts,
         )
 
     # the end of a study
@@ -618,8 +623,8 @@ class Tracking:
             raise
 
     def _repeats(
-        self, study: str, metric: str, results: Mapping[tuple[int, int], TrialResult]
-    ) -> tuple[Sequence[TrialResult], Mapping[Identity, tuple[int, str]]]:
+        self, study: str, metric: str, results: Mapping[TrialId, TrialResult]
+    ) -> tuple[Sequence[TrialResult], Mapping[TrialId, Attempt]]:
         """Return the repeats of trials in `results`, and attempts that lead to none."""
         experiment_id = self._experiments[study]
         parents = [
@@ -629,19 +634,19 @@ class Tracking:
         if not parents:
             return (), {}
         self._confirmations[study] = parents[0]
-        repeats: dict[Identity, TrialResult] = {}
-        attempts: dict[Identity, tuple[int, str]] = {}
+        repeats: dict[TrialId, TrialResult] = {}
+        attempts: dict[TrialId, Attempt] = {}
         for run in self._runs(experiment_id, "tags.kind = 'repeat'"):
             tags, trial = run.data.tags, read_trial(run)
             if tags.get("mlflow.parentRunId") not in parents:
                 continue  # its confirmation was deleted, and took it along
-            found = results.get((trial.round, trial.number))
+            found = results.get(trial.original)
             same = found is not None and found.trial.hyperparameters == trial.hyperparameters
             if same and run.info.status != "RUNNING" and "superseded" not in tags:
-                repeats[trial.identity] = read_result(run, metric)
-            elif attempts.get(trial.identity, (0, ""))[0] < read_attempt(run):
-                attempts[trial.identity] = read_attempt(run), run.info.run_id
-        return tuple(repeats[identity] for identity in sorted(repeats)), attempts
+                repeats[trial.id] = read_result(run, metric)
+            elif attempts.get(trial.id, _NO_ATTEMPT).number < read_attempt(run):
+                attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
+        return _in_order(repeats), attempts
 
     def start_evaluation(self, study: str, params: Mapping[str, str], files: Path) -> str:
         """Record that trained models are about to be judged; return the id of the run."""
@@ -812,11 +817,11 @@ class Tracking:
         parent = self._parent(study, trial)
         ours = [
             run for run in found
-            if read_identity(run) == trial.identity and "superseded" not in run.data.tags
+            if read_id(run) == trial.id and "superseded" not in run.data.tags
             and run.data.tags.get("mlflow.parentRunId") == parent
         ]
         if any(run.info.lifecycle_stage == "deleted" for run in ours):
-            raise RecordRefused(f"trial {trial.number} of round {trial.round} was deleted")
+            raise RecordRefused(f"{trial.id} was deleted")
         return ours[0].info.run_id if ours else None
 
     def _runs(self, experiment_id: str, query: str, deleted: bool = False) -> "Iterator[Run]":
@@ -834,6 +839,10 @@ class Tracking:
         return artifacts_beside(self._file.path).as_uri() if self._file else None
 
 
+def _in_order(known: Mapping[Any, T]) -> tuple[T, ...]:
+    return tuple(known[key] for key in sorted(known))
+
+
 def _deleted_trial(run: "Run", round_: Round) -> Trial:
     """Return the trial of a deleted run, with number 0 where it does not say which one it was.
 
@@ -845,7 +854,7 @@ def _deleted_trial(run: "Run", round_: Round) -> Trial:
         return trial
     number = 0
     with contextlib.suppress(InputError):
-        number = read_identity(run)[1]
+        number = read_id(run).number
     middle = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
     return Trial(round_.number, number, middle, 0)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import UnionType
-from typing import Literal, TypeAlias, overload
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from hpo.text import clean
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 EpochMetrics: TypeAlias = Mapping[str, float]
-Identity: TypeAlias = tuple[int, int, int, bool]  # round, number, repeat, resplit
 
 MESSAGE_CHARACTERS = 3000  # of a message, the end of which is kept
 MOST_TRIALS = 10**9  # and rounds, and attempts: far more than a record holds
@@ -32,6 +31,22 @@ class State(StrEnum):
     PRUNED = "pruned"  # stopped early by its cut-offs
     DIVERGED = "diverged"  # a metric became non-finite: a result, which ranks last
     FAILED = "failed"  # no result: an exception, a lost worker
+
+
+class TrialId(NamedTuple):
+    """What tells a trial, or a repeat of one, from all others of its study.
+
+    `round` and `number` count from 1, `repeat` too where it is one; `resplit`: on a fresh split.
+    """
+
+    round: int
+    number: int
+    repeat: int = 0
+    resplit: bool = False
+
+    def __str__(self) -> str:
+        trial = f"trial {self.number} of round {self.round}"
+        return f"repeat {self.repeat} of {trial}" if self.repeat else trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +78,14 @@ class Trial:
     resplit: bool = False
 
     @property
-    def identity(self) -> Identity:
+    def id(self) -> TrialId:
         """What tells this trial, or repeat of one, from all others of its study."""
-        return self.round, self.number, self.repeat, self.resplit
+        return TrialId(self.round, self.number, self.repeat, self.resplit)
+
+    @property
+    def original(self) -> TrialId:
+        """Which trial this is a repeat of; its own id where it is none."""
+        return TrialId(self.round, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +219,7 @@ def rank(results: Sequence[TrialResult], direction: Direction) -> list[TrialResu
     sign = -1.0 if direction == "maximize" else 1.0
     complete = [r for r in results if r.state is State.COMPLETE and r.value is not None]
     return sorted(
-        complete, key=lambda r: (sign * (r.value or 0.0), r.trial.round, r.trial.number)
+        complete, key=lambda r: (sign * (r.value or 0.0), r.trial.id)
     )
 
 

@@ -71,9 +71,9 @@ def whole(value: float) -> str:
     return text if float(text) == value or math.isnan(value) else repr(float(value))
 
 
-def p_value(evidence: float) -> str:
+def p_value(p: float) -> str:
     """Return "= 0.01234", or "< 1e-99" where that says all."""
-    return f"= {number(evidence)}" if evidence > 1e-99 else "< 1e-99"
+    return f"= {number(p)}" if p > 1e-99 else "< 1e-99"
 
 
 def count(amount: float, noun: str, plural: str = "") -> str:

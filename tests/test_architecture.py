@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module imports none that stands after it. The leaves of the trainer import only the first.
 ORDER = {
-    "hpo": """errors text wording passwords search_space trial order surface threads process_state
-        objective_code objective predictor files columns tables sources data samplers pruning
-        study workers outbox narrowing confirmation ray_settings ray_folder ray_workers cluster
-        record_file ownership recorded run_format saved_view tracking record_process results
-        comparability proposals round_loop drawing figures evaluation service terminal session
-        cli""",
+    "hpo": """errors text wording passwords search_space trial moves order surface threads
+        process_state objective_code objective predictor files columns tables sources data samplers
+        pruning settings study workers outbox narrowing confirmation ray_settings ray_folder
+        ray_workers cluster record_file ownership recorded run_format saved_view tracking
+        record_process results comparability proposals round_loop drawing figures evaluation
+        service terminal session cli""",
     "trainer": """arrays initializers losses metrics schedules transformations
         regularizers optimizers layers networks training model objectives""",
 }

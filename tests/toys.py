@@ -15,6 +15,7 @@ import pytest
 
 from hpo import cli, ray_settings
 from hpo.results import CIRCUMSTANCES
+from hpo.settings import Settings
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -91,6 +92,16 @@ def write_study(folder: Path, name: str = "toy", **changes: Any) -> Path:
     path = folder / f"{name}.toml"
     path.write_text("".join(_toml(tables)), encoding="utf-8")
     return path
+
+
+def round_settings(**changes: Any) -> Settings:
+    """Return the settings of a round that minimizes a loss; `changes` replace some."""
+    settings: dict[str, Any] = {
+        "objective": "toy:quadratic", "code": "", "data": "", "fixed": {}, "metric": "loss",
+        "direction": "minimize", "value": "last", "seed": 0, "sampler": "random", "pruner": None,
+        "parallel": 4, "trials": 12, "search_space": {}, "start": (), **changes,
+    }  # fmt: skip
+    return Settings(**settings)
 
 
 def _toml(tables: dict[str, Any]) -> Iterator[str]:

@@ -136,8 +136,8 @@ def test_narrow_proposes_what_the_next_round_takes(
     proposal = json.loads(capsys.readouterr().out)
     assert (proposal["study"], proposal["round"]) == ("toy", 2)
     moves = {move["name"]: move for move in proposal["moves"]}
-    assert moves["learning_rate"]["direction"] == "narrowed"
-    assert moves["weight_decay"]["direction"] == "kept"
+    assert moves["learning_rate"]["kind"] == "narrowed"
+    assert moves["weight_decay"]["kind"] == "kept"
     assert all(move["reason"] for move in moves.values())
     hpo("narrow", file)
     printed = capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_an_edge_that_the_objective_refuses_does_not_move(
     hpo("narrow", "toy", "--json")
     (move,) = json.loads(capsys.readouterr().out)["moves"]
     assert move["new"]["high"] == 999.0
-    assert move["direction"] == ("narrowed" if move["new"]["low"] > 1.0 else "kept")
+    assert move["kind"] == ("narrowed" if move["new"]["low"] > 1.0 else "kept")
     assert move["factor"] <= 1.0
     assert "accepts no value beyond" in move["reason"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from hpo.comparability import edits, round_settings
+from hpo.comparability import edits, settings_of
 from hpo.errors import HPOError, InputError
 from hpo.recorded import Round
 from hpo.study import Study, read
@@ -19,7 +19,7 @@ Make = Callable[..., Path]
 
 
 def begun(study: Study, ended: bool) -> Round:
-    return Round(1, "run", study.search_space, round_settings(study, {}), ended)
+    return Round(1, "run", study.search_space, settings_of(study, None), "", ended)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_points_to_start_with_come_too_late_once_round_1_began(make_study: Make)
     (line,) = edits(read(file), [begun(before, False)], 1)
     assert line.startswith("[[start]]: ")
     older = begun(before, False)
-    settings = {k: v for k, v in older.settings.items() if k != "start"}
+    settings = replace(older.settings, start=None)
     assert edits(read(file), [replace(older, settings=settings)], 1) == []  # it does not say
 
 
@@ -127,7 +127,7 @@ def test_limits_and_choices_move_from_round_to_round(make_study: Make, folder: P
     hpo("run", file, "--inline")
     recorded = Tracking(f"sqlite:///{folder}/mlflow.db").read("toy")
     assert recorded is not None
-    decisions = {move["name"]: move["decision"] for move in recorded.rounds[1].proposal}
+    decisions = {decision.move.name: decision.why for decision in recorded.rounds[1].decisions}
     assert decisions == {"rate": "taken", "color": "taken", "shape": "taken"}
     space = recorded.rounds[1].search_space
     assert "red" not in space["color"].choices  # type: ignore[union-attr]
@@ -165,7 +165,7 @@ def test_a_study_without_data_has_none(
     record = Tracking(f"sqlite:///{folder}/mlflow.db")
     recorded = record.read("toy")
     assert recorded is not None
-    assert recorded.rounds[0].settings["data"] == ""
+    assert recorded.rounds[0].settings.data == ""
     run = record._client.get_run(recorded.rounds[0].run_id)
     assert run.inputs.dataset_inputs == []
     with pytest.raises(InputError, match="evaluate needs a table \\[data\\]"):

@@ -20,7 +20,7 @@ from hpo.data import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Data, Part
 from hpo.tracking import Tracking
-from hpo.trial import State, Trial, TrialResult, rank, trial_seed
+from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
 from hpo.workers import Job, attempt_trial
 from tests.test_crashes import SUICIDE, start, trainings, wait_for
 from tests.toys import hpo, table
@@ -449,8 +449,8 @@ def test_the_order_is_that_of_the_means_and_changes_are_said() -> None:
     ]
     broken = [*repeats, repeat(2, None, 3, State.DIVERGED), repeat(3, None, 3, State.FAILED)]
     means = confirmation.means(found, broken)
-    assert math.isnan(means[1, 2][0])  # narrowing takes it for diverged
-    assert means[1, 3] == (pytest.approx(0.7), 2)
+    assert math.isnan(means[TrialId(1, 2)][0])  # narrowing takes it for diverged
+    assert means[TrialId(1, 3)] == (pytest.approx(0.7), 2)
     assert [r.trial.number for r in confirmation.ranked(found, broken, "maximize")] == [1, 4, 2, 3]
     order = confirmation.in_order(
         list(confirmation.confirmed(found, broken[:-1]).values()), "maximize"
@@ -479,7 +479,7 @@ def test_the_best_of_many_is_too_good_to_be_true(folder: Path) -> None:
         best = rank(found, "maximize")[:5]
         repeats = trained(confirmation.repeats_of(best, seed, 3, resplit=False))
         known = confirmation.confirmed(found, repeats)
-        top = known[1, best[0].trial.number]
+        top = known[best[0].trial.id]
         assert best[0].value is not None
         lost += (best[0].value - top.mean) / 30
         lower += top.mean < best[0].value

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from hpo import figures, wording
 from hpo.errors import InputError
-from hpo.narrowing import Move, narrow
+from hpo.moves import Move
+from hpo.narrowing import narrow
 from hpo.recorded import Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
@@ -31,7 +32,7 @@ from hpo.search_space import (
 )
 from hpo.tracking import Tracking
 from hpo.trial import Direction, State, Trial, TrialResult
-from tests.toys import hpo, write_study
+from tests.toys import hpo, round_settings, write_study
 
 NAMES = {"learning_curves", "ranges", "map", "best_so_far", "proposal"}
 RATES: Mapping[str, Distribution] = {
@@ -64,7 +65,7 @@ def study(
 ) -> Recorded:
     """Return rounds of so many trials whose states take turns; value and seed are made up."""
     generator = np.random.default_rng(0)
-    settings = {"metric": metric, "direction": direction}
+    settings = round_settings(metric=metric, direction=direction)
     training = metric.replace("validation", "training")
     results = []
     for number, space in enumerate(spaces, start=1):
@@ -85,13 +86,13 @@ def study(
                     Trial(number, i, values, i), state, value, trained if value else None, metrics
                 )
             )
-    rounds = [Round(n, f"run {n}", s, settings, True) for n, s in enumerate(spaces, start=1)]
+    rounds = [Round(n, f"run {n}", s, settings, "", True) for n, s in enumerate(spaces, start=1)]
     return Recorded("1", rounds, results)
 
 
 def moves(recorded: Recorded) -> tuple[Move, ...]:
     last = recorded.rounds[-1]
-    return narrow(last.search_space, recorded.results, last.settings["direction"])
+    return narrow(last.search_space, recorded.results, last.settings.direction)
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -162,7 +163,7 @@ def test_training_curves_are_read_from_the_record_only_where_they_are_missing() 
                             for m in r.metrics[:-1]] + [r.metrics[-1]])
         for r in recorded.results
     ]
-    runs = {(r.trial.round, r.trial.number): f"run-{r.trial.number}" for r in short}
+    runs = {r.trial.id: f"run-{r.trial.number}" for r in short}
     asked = []
 
     def history(run_id: str, name: str) -> list[float]:
@@ -360,7 +361,7 @@ def test_the_proposal_shows_old_and_new_range_and_the_reason() -> None:
     for axes, move in zip(panels(figure), proposed, strict=True):
         assert isinstance(move.old, FloatDistribution)
         assert isinstance(move.new, FloatDistribution)
-        assert axes.get_title(loc="left") == f"{move.name}: {move.direction}"
+        assert axes.get_title(loc="left") == f"{move.name}: {move.kind}"
         bars = {str(line.get_label()): line for line in axes.lines}
         assert xs(bars["_now"]) == [move.old.low, move.old.high]
         assert xs(bars["_next"]) == [move.new.low, move.new.high]
@@ -372,7 +373,7 @@ def test_the_proposal_shows_old_and_new_range_and_the_reason() -> None:
         caption = next(t.get_text() for t in axes.texts if "\n" in t.get_text())
         flat = " ".join(caption.split())
         assert move.reason in flat
-        assert f"(p = {wording.number(move.evidence)})" in flat
+        assert f"(p = {wording.number(move.p_value)})" in flat
         assert axes.get_xscale() == "log"
         drawn = points(axes, "_trial")
         assert {(x, y) for x, y in drawn} == {
@@ -537,7 +538,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
         found = {artifact.path for artifact in client.list_artifacts(round_.run_id, "figures")}
         assert found == {f"figures/{name}.png" for name in NAMES}
     best = max(recorded.results, key=lambda r: r.value or 0)
-    run_id = recorded.runs[best.trial.round, best.trial.number]
+    run_id = recorded.runs[best.trial.id]
     history = Tracking(uri).history(run_id, "training_accuracy")
     assert len(history) == 4
     assert history[-1] == best.metrics[-1]["training_accuracy"]

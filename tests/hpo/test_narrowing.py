@@ -21,7 +21,7 @@ from hpo.search_space import (
     point,
 )
 from hpo.surface import MINIMUM_TRIALS
-from hpo.trial import State, Trial, TrialResult, rank
+from hpo.trial import State, Trial, TrialId, TrialResult, rank
 
 RATE = FloatDistribution(1e-6, 1e-2, log=True)
 DECAY = FloatDistribution(1e-8, 1e-4, log=True)
@@ -130,10 +130,10 @@ def test_a_proposal_is_sound(
 
 
 def check_move(move: Move) -> None:
-    assert (move.direction == "kept") == (move.new == move.old)
+    assert (move.kind == "kept") == (move.new == move.old)
     assert move.factor > 0
     assert move.reason
-    assert math.isnan(move.evidence) or 0 <= move.evidence <= 1
+    assert math.isnan(move.p_value) or 0 <= move.p_value <= 1
     old, new = move.old, move.new
     if isinstance(new, CategoricalDistribution):
         assert isinstance(old, CategoricalDistribution)
@@ -146,10 +146,10 @@ def check_move(move: Move) -> None:
     if new.limits is not None:
         assert new.limits[0] <= new.low
         assert new.high <= new.limits[1]
-    if move.direction in ("narrowed", "kept"):
+    if move.kind in ("narrowed", "kept"):
         assert old.low <= new.low
         assert new.high <= old.high
-    elif move.direction == "widened":
+    elif move.kind == "widened":
         assert new.low <= old.low
         assert old.high <= new.high
     else:
@@ -176,8 +176,8 @@ def test_other_units_of_measurement_give_the_same_ranges(
     ours = by_name(narrow(space, results, "maximize"))
     theirs = by_name(narrow(times_space, times, "maximize"))
     assert theirs["decay"].new == ours["decay"].new
-    assert theirs["rate"].direction == ours["rate"].direction
-    assert theirs["rate"].evidence == pytest.approx(ours["rate"].evidence, rel=1e-5)
+    assert theirs["rate"].kind == ours["rate"].kind
+    assert theirs["rate"].p_value == pytest.approx(ours["rate"].p_value, rel=1e-5)
     new, times_new = ours["rate"].new, theirs["rate"].new
     assert isinstance(new, FloatDistribution)
     assert isinstance(times_new, FloatDistribution)
@@ -202,7 +202,7 @@ def test_only_the_order_of_values_counts(seed: int, change: Callable[[float], fl
 def test_equal_values_move_nothing() -> None:
     results = random_round(DISTRIBUTIONS, 40, lambda h: 0.5, np.random.default_rng(0))
     moves = narrow(DISTRIBUTIONS, results, "maximize")
-    assert {move.direction for move in moves} == {"kept"}
+    assert {move.kind for move in moves} == {"kept"}
     assert "equally good" in moves[0].reason
 
 
@@ -216,7 +216,7 @@ def test_a_hyperparameter_without_influence_keeps_its_range(trials: int) -> None
             lambda h, g=generator: -(math.log10(h["rate"]) + 1.5) ** 2 + g.normal(),  # type: ignore[misc]
             generator,
         )
-        kept += by_name(history[0])["decay"].direction == "kept"
+        kept += by_name(history[0])["decay"].kind == "kept"
     assert kept >= 180
 
 
@@ -237,7 +237,7 @@ def test_trials_that_crowd_as_a_sampler_improves_do_not_make_an_idle_one_matter(
             value = -((units["rate"] - 0.5) ** 2) + 0.02 * generator.normal()
             results.append(result(number, hyperparameters, value))
         moves = by_name(narrow({"rate": RATE, "decay": DECAY}, results, "maximize"))
-        kept += moves["decay"].direction == "kept"
+        kept += moves["decay"].kind == "kept"
     assert kept >= 90
 
 
@@ -303,13 +303,13 @@ def test_the_learning_rate_of_the_textbook_moves_up_and_weight_decay_stays(seed:
         lambda h: mnist_accuracy(h["learning_rate"], generator), generator,
     )
     after_first, after_second = by_name(first)["learning_rate"], by_name(second)["learning_rate"]
-    assert after_first.direction in ("moved", "widened")
+    assert after_first.kind in ("moved", "widened")
     assert after_first.new.high > 0.05  # type: ignore[union-attr]
     assert "above 0.01" in after_first.reason
-    assert after_first.evidence < 1e-6
+    assert after_first.p_value < 1e-6
     assert 0.01 < after_second.new.low < 0.3  # type: ignore[union-attr]
     assert 0.1 < after_second.new.high < 1  # type: ignore[union-attr]
-    kept = [by_name(moves)["weight_decay"].direction == "kept" for moves in (first, second)]
+    kept = [by_name(moves)["weight_decay"].kind == "kept" for moves in (first, second)]
     assert sum(kept) >= 1
     assert "no influence" in by_name(first)["weight_decay"].reason or not kept[0]
 
@@ -322,11 +322,11 @@ def test_diverged_trials_bring_the_upper_edge_down() -> None:
     )
     move = narrow(space, results, "maximize")[0]
     assert isinstance(move.new, FloatDistribution)
-    assert move.direction == "narrowed"
+    assert move.kind == "narrowed"
     assert 0.1 < move.new.high < 2
     assert "diverged" in move.reason
     missing = [r for r in results if r.state is State.COMPLETE]
-    assert narrow(space, missing, "maximize")[0].direction == "kept"
+    assert narrow(space, missing, "maximize")[0].kind == "kept"
 
 
 def test_an_edge_moves_out_further_on_a_slope_than_on_a_plateau() -> None:
@@ -385,11 +385,11 @@ def rising(trials: int, seed: int = 9) -> list[TrialResult]:
 
 
 def test_too_few_trials_propose_nothing_and_say_so() -> None:
-    assert narrow({"rate": RATE}, rising(MINIMUM_TRIALS), "maximize")[0].direction != "kept"
+    assert narrow({"rate": RATE}, rising(MINIMUM_TRIALS), "maximize")[0].kind != "kept"
     move = narrow({"rate": RATE}, rising(MINIMUM_TRIALS - 1), "maximize")[0]
-    assert move.direction == "kept"
+    assert move.kind == "kept"
     assert f"only {MINIMUM_TRIALS - 1} trials" in move.reason
-    assert math.isnan(move.evidence)
+    assert math.isnan(move.p_value)
     reasons = [narrow({"rate": RATE}, rising(few), "maximize")[0].reason for few in (0, 1)]
     assert reasons == [
         "no trial has a result; at least 10 are needed",
@@ -404,7 +404,7 @@ def test_the_reason_of_a_narrow_range_has_numbers_that_lie_in_it() -> None:
     ]
     (move,) = narrow(space, results, "maximize")
     assert isinstance(move.new, FloatDistribution)
-    assert move.direction == "narrowed"
+    assert move.kind == "narrowed"
     ends = f"between {move.new.low!r} and {move.new.high!r}"
     assert move.reason == (
         f"the best value most likely lies {ends}; the best 3 of 40 trials have "
@@ -415,7 +415,7 @@ def test_the_reason_of_a_narrow_range_has_numbers_that_lie_in_it() -> None:
 def test_what_no_test_could_tell_is_not_called_without_influence() -> None:
     results = [result(i, {"rate": 1e-3 * 2**i, "decay": 1e-6}, 1.0 * i) for i in range(12)]
     moves = by_name(narrow({"rate": RATE, "decay": DECAY}, results, "maximize"))
-    assert math.isnan(moves["decay"].evidence)
+    assert math.isnan(moves["decay"].p_value)
     assert moves["decay"].reason == (
         "12 trials cannot tell its influence on the result in this range"
     )
@@ -443,7 +443,8 @@ def test_the_mean_of_repeats_replaces_a_lucky_value() -> None:
     results = rising(30)
     lucky = result(99, {"rate": 2e-6}, 1e6)
     once = narrow({"rate": RATE}, [*results, lucky], "maximize")[0].new
-    again = narrow({"rate": RATE}, [*results, lucky], "maximize", {(1, 99): (-13.0, 4)})[0].new
+    mean = {TrialId(1, 99): (-13.0, 4)}
+    again = narrow({"rate": RATE}, [*results, lucky], "maximize", mean)[0].new
     assert once.contains(2e-6)
     assert not again.contains(2e-6)
     assert again.contains(max(float(r.trial.hyperparameters["rate"]) for r in results))  # type: ignore[arg-type]
@@ -519,7 +520,7 @@ def test_many_hyperparameters_and_few_trials() -> None:
     generator = np.random.default_rng(12)
     results = random_round(space, 12, lambda h: h["h0"], generator)
     moves = narrow(space, results, "maximize")
-    assert moves[0].direction == "narrowed"
+    assert moves[0].kind == "narrowed"
     assert moves[0].new.high == 1.0  # type: ignore[union-attr]
 
 

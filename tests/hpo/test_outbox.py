@@ -21,12 +21,14 @@ from hpo.errors import (
     RecordUnavailable,
     RoundAbsent,
 )
-from hpo.outbox import Delivery, Outbox, fingerprint
+from hpo.outbox import Delivery, Outbox
 from hpo.search_space import FloatDistribution
+from hpo.settings import fingerprint
 from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import Progress
 from tests.fuzzing import examples
+from tests.toys import round_settings
 
 
 def result(number: int = 1, attempt: int = 1) -> TrialResult:
@@ -119,7 +121,7 @@ def test_what_was_delivered_is_kept_until_it_was_read_back(tmp_path: Path) -> No
     outbox.close()  # killed before they were read back
     outbox = Outbox(path)
     assert (outbox.waiting(), len(outbox)) == ([], 2)
-    outbox.take_up({(result(3).trial.identity, 1)}, {})  # the record has lost the other one
+    outbox.take_up({(result(3).trial.id, 1)}, {})  # the record has lost the other one
     assert same(outbox.waiting(), [result(2)])
     outbox.close()
     outbox = Outbox(path)
@@ -371,11 +373,11 @@ def test_of_any_file_the_good_lines_are_delivered(
     path.write_bytes(mutated("".join(f"{line}\n" for line in lines).encode(), chance))
     before = path.read_bytes().split(b"\n")
     record.create(study, "a study", {}, [])
+    space = {"rate": FloatDistribution(0.0, 1.0)}
     record.start_round(
-        study, 1, {"rate": FloatDistribution(0.0, 1.0)},
-        {"metric": "loss", "direction": "minimize"}, proposal=[], params={},
-        dataset={"source": "digits", "digest": "1"}, files={},
-    )  # fmt: skip
+        study, 1, space, round_settings(search_space=space), decisions=[], params={}, data=None,
+        files={},
+    )
     outbox, notes = Outbox(path), list[str]()
     waiting = outbox.waiting()
     delivery = Delivery(outbox, record, study, "loss", notes.append)

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from hpo.data import Description
 from hpo.errors import RecordRefused, RecordUnavailable
-from hpo.narrowing import Move
+from hpo.moves import Decision, Move
 from hpo.outbox import Delivery, Outbox
-from hpo.proposals import move_table
+from hpo.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
 from hpo.recorded import Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
@@ -38,9 +39,12 @@ from hpo.trial import MESSAGE_CHARACTERS, State, Trial, TrialResult
 from tests import postgres
 from tests.fuzzing import examples
 from tests.ports import free_ports, listens
+from tests.toys import round_settings
 
-DATASET = {"source": "digits", "digest": "0123456789abcdef", "rows": {"training": 5}}
-SETTINGS = {"metric": "loss", "direction": "minimize"}
+DATA = Description(
+    source="digits", task="classification", target=None, scale="range", rows={"training": 5},
+    shape=(64,), features=(), classes={}, digest="0123456789abcdef",
+)
 NUMBERS = count(1)
 # Of a real database each example takes a tenth of a second: to make one smaller takes minutes.
 REAL = settings(deadline=None, derandomize=True, phases=[Phase.generate])
@@ -79,8 +83,8 @@ def begin(
     """Begin a study and its first round."""
     record.create(study, "a study", {"objective": "a:b"}, [f"metrics.`{metric}`"])
     arguments: dict[str, Any] = {
-        "proposal": [], "params": {}, "dataset": DATASET, "files": {},
-        "settings": {**SETTINGS, "metric": metric}, **changes,
+        "decisions": [], "params": {}, "data": DATA, "files": {},
+        "settings": round_settings(metric=metric, search_space=space), **changes,
     }
     return record.start_round(study, 1, space, **arguments)
 
@@ -213,8 +217,8 @@ def test_a_range_survives_json_as_it_was(distribution: Distribution) -> None:
 
 MOVES = st.builds(
     Move, name=st.just("x0"), old=DISTRIBUTIONS, new=DISTRIBUTIONS,
-    direction=st.sampled_from(["narrowed", "widened", "moved", "kept"]), factor=FINITE,
-    reason=st.text(max_size=20), evidence=st.floats(0, 1) | st.just(math.nan),
+    kind=st.sampled_from(["narrowed", "widened", "moved", "kept"]), factor=FINITE,
+    reason=st.text(max_size=20), p_value=st.floats(0, 1) | st.just(math.nan),
 )  # fmt: skip
 
 
@@ -222,29 +226,25 @@ MOVES = st.builds(
 @given(
     spaces=st.lists(DISTRIBUTIONS, min_size=1, max_size=4), moves=st.lists(MOVES, max_size=3),
     fixed=st.dictionaries(st.sampled_from("abc"), VALUES), many=st.sampled_from([1, 1, 30]),
+    pruner=st.sampled_from([None, MedianPruner(2, 3), SuccessiveHalvingPruner(5)]),
 )  # fmt: skip
 def test_a_round_survives_the_record_as_it_was(
     record: Tracking, spaces: list[Distribution], moves: list[Move], fixed: dict[str, Any],
-    many: int,
+    many: int, pruner: Pruner | None,
 ) -> None:
     study = f"round {next(NUMBERS)}"
     space = {f"x{i}": d for i, d in enumerate(spaces * many)}
-    given_settings = {
-        **SETTINGS, "fixed": fixed, "search_space": {n: to_table(d) for n, d in space.items()},
-        "seed": 2**70, "trials": 3, "parallel": 4, "sampler": "tpe",
-    }  # fmt: skip
-    proposal = [
-        move_table(move) | {"used": to_table(move.new), "decision": "taken"} for move in moves
-    ]
-    begun = begin(record, study, space, settings=given_settings, proposal=proposal)
+    given_settings = round_settings(
+        fixed=fixed, search_space=space, seed=2**70, sampler="tpe", pruner=pruner,
+        start=(fixed,), environment={"python": "3.11"},
+    )
+    decisions = [Decision(move, move.old, "overruled by --range") for move in moves]
+    begun = begin(record, study, space, settings=given_settings, decisions=decisions)
     (found,) = read(record, study).rounds
     assert repr(found.search_space) == repr(space)
-    assert repr({**found.settings}) == repr(json.loads(json.dumps(given_settings)))
-    assert repr(found.proposal) == repr(begun.proposal)
-    assert repr({**found.settings}) == repr({**begun.settings})  # as the next process has them
-    for read_back, move in zip(found.proposal, moves, strict=True):
-        assert repr(from_table(read_back["old"])) == repr(move.old)
-        assert repr(from_table(read_back["used"])) == repr(move.new)
+    assert repr(found.settings) == repr(given_settings)
+    assert repr(found.decisions) == repr(tuple(decisions))
+    assert repr(found) == repr(begun)  # as the next process has it
 
 
 def test_a_round_with_many_long_choices_is_read_back(record: Tracking) -> None:
@@ -252,12 +252,13 @@ def test_a_round_with_many_long_choices_is_read_back(record: Tracking) -> None:
     texts = tuple(f"{i} " + "Answer with care, 한국어로. " * 150 for i in range(5))
     space = {f"hyperparameter_{i}_{'x' * 200}": CategoricalDistribution(texts) for i in range(120)}
     fixed = {"prompt": "Be brief. " * 500}
-    begin(record, study, space, settings={**SETTINGS, "fixed": fixed}, params=fixed)
+    fixed_too = round_settings(fixed=fixed, search_space=space)
+    begin(record, study, space, settings=fixed_too, params=fixed)
     point = dict.fromkeys(space, texts[0])
     record.deliver(study, "loss", result(1, hyperparameters=point), again=False)
     recorded = read(record, study)
     assert recorded.rounds[0].search_space == space
-    assert recorded.rounds[0].settings["fixed"] == fixed
+    assert recorded.rounds[0].settings.fixed == fixed
     assert recorded.results[0].trial.hyperparameters == point
     run = record._client.get_run(recorded.rounds[0].run_id)
     assert "more do not fit here" in run.data.tags["mlflow.note.content"]

@@ -1,6 +1,6 @@
 """The record in another process: the same answers, and nothing left behind."""
 
-import _thread
+import ast
 import contextlib
 import fcntl
 import os
@@ -20,6 +20,7 @@ from hpo.record_process import RecordProcess
 from hpo.search_space import FloatDistribution
 from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
+from tests.toys import round_settings
 
 SPACE = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True)}
 
@@ -34,8 +35,8 @@ def process(folder: Path) -> Iterator[RecordProcess]:
 def begin(record: Tracking, study: str = "toy") -> None:
     record.create(study, "a study", {}, [])
     record.start_round(
-        study, 1, SPACE, {"metric": "loss"}, proposal=[], params={},
-        dataset={"source": "none", "digest": "0"}, files={"note.txt": "text"},
+        study, 1, SPACE, round_settings(search_space=SPACE), decisions=[], params={}, data=None,
+        files={"note.txt": "text"},
     )
 
 
@@ -124,28 +125,37 @@ def test_the_claim_is_that_of_the_service(process: RecordProcess, folder: Path) 
         other.claim("toy", print)
 
 
-def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(
-    process: RecordProcess, folder: Path
-) -> None:
-    record = process.as_tracking()
-    begin(record)
-    delivered = set()
-    for number in range(1, 30):
-        timer = threading.Timer(0.001 * number, _thread.interrupt_main)
-        try:
-            timer.start()
-            record.deliver("toy", "loss", result(number), again=False)
-            delivered.add(number)
-            timer.join()
-            time.sleep(0.1)  # the interrupt, if it is still to come
-        except KeyboardInterrupt:
-            pass
-        assert record.experiment("toy") == "1"
-    recorded = record.read("toy")
-    assert recorded is not None
-    kept = [found.trial.number for found in recorded.results]
+def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -> None:
+    code = f"""
+import _thread, threading, time
+from hpo.record_process import RecordProcess
+from tests.hpo.test_record_process import begin, result
+process = RecordProcess("sqlite:///{folder}/mlflow.db")
+record = process.as_tracking()
+begin(record)
+delivered = []
+for number in range(1, 30):
+    timer = threading.Timer(0.001 * number, _thread.interrupt_main)
+    try:
+        timer.start()
+        record.deliver("toy", "loss", result(number), again=False)
+        delivered.append(number)
+        timer.join()
+        time.sleep(0.2)  # the interrupt, if it is still to come
+    except KeyboardInterrupt:
+        pass
+    assert record.experiment("toy") == "1"
+print(delivered, [found.trial.number for found in record.read("toy").results])
+process.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    delivered, kept = ast.literal_eval(ran.stdout.replace("] [", "], ["))
     assert kept == sorted(set(kept))
-    assert delivered <= set(kept)  # one that was interrupted may have been sent already, or not
+    assert set(delivered) <= set(kept)  # one that was interrupted may have been sent, or not
     assert len(kept) > 1
 
 

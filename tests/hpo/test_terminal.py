@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -15,11 +16,18 @@ from rich.console import Console
 
 from hpo import cli, study, terminal, wording
 from hpo.confirmation import Confirmation
+from hpo.moves import Move
 from hpo.recorded import Round
-from hpo.search_space import FloatDistribution, Value, to_table
+from hpo.search_space import FloatDistribution, SearchSpace, Value
 from hpo.terminal import Display, MovesTable, Retraining, best_trials, rounds_table
-from hpo.trial import State, Trial, TrialResult
-from tests.toys import hpo
+from hpo.trial import State, Trial, TrialId, TrialResult
+from tests.toys import hpo, round_settings
+
+
+def begun(space: SearchSpace) -> Round:
+    """Return a first round in these ranges."""
+    return Round(1, "", space, round_settings(search_space=space), "", False)
+
 
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -93,7 +101,7 @@ WIDTHS = (30, 40, 80, 120, 200, terminal.PIPE_WIDTH)
 def test_no_number_of_the_best_trials_is_cut(count: int, width: int, confirmed: bool) -> None:
     results = trials(count)
     repeats = [replace(results[0], value=1.2e-7), replace(results[0], value=1.3e-7)]
-    known = {(1, 101): Confirmation(results[0], tuple(repeats))} if confirmed else {}
+    known = {TrialId(1, 101): Confirmation(results[0], tuple(repeats))} if confirmed else {}
     output = printed(width, best_trials("a study", results, "validation_loss", known))
     assert "…" not in output
     words = re.findall(r"[^\s,=]+", output)
@@ -136,10 +144,9 @@ def test_no_number_of_the_rounds_is_cut(count: int, width: int) -> None:
 def test_no_number_of_the_moves_is_cut(width: int) -> None:
     old, new = FloatDistribution(1.234e-6, 1e-2, log=True), FloatDistribution(3.478e-5, 1.0)
     moves = [
-        {"name": name, "old": to_table(old), "new": to_table(new), "direction": "moved",
-         "factor": 0.12345, "reason": "the best 3 of 40 trials have 0.005812 to 0.008991",
-         "evidence": evidence}
-        for name, evidence in (("learning_rate", 1.2345e-9), (LONG, None), ("momentum", 0.0))
+        Move(name, old, new, "moved", 0.12345,
+             "the best 3 of 40 trials have 0.005812 to 0.008991", p_value)
+        for name, p_value in (("learning_rate", 1.2345e-9), (LONG, math.nan), ("momentum", 0.0))
     ]
     output = printed(width, MovesTable(moves))
     assert "…" not in output
@@ -161,7 +168,7 @@ def test_progress_is_never_cut(
     with Display(parsed, output) as display:
         display.workers_started(2)
         display.waiting("opening it")
-        display.round_started(Round(1, "", space, {}, False), 14, [])
+        display.round_started(begun(space), 14)
         for result in trials(2)[:9]:
             display.trial_started(result.trial)
         display._progress.refresh()
@@ -202,7 +209,7 @@ def test_the_time_left_is_no_longer_than_the_budget(make_study: Make) -> None:
     parsed = study.read(make_study(budget={"hours": 1e-3}, round={"trials": 1000}))
     output = io.StringIO()
     display = Display(parsed, output)
-    display.round_started(Round(1, "", {}, {}, False), 1000, [])
+    display.round_started(begun({}), 1000)
     display._started -= 60.0  # a trial a minute
     result = trials(2)[0]
     display.trial_started(result.trial)

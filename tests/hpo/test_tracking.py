@@ -8,19 +8,26 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from hpo.data import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.tracking import Tracking
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import State, Trial, TrialId, TrialResult
 from hpo.workers import Progress
+from tests.toys import round_settings
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-6, 1e-2, log=True, limits=(1e-8, 10.0)),
     "batch_size": IntegerDistribution(16, 256, log=True),
     "hidden_sizes": CategoricalDistribution(((50,), (100, 100))),
 }
-SETTINGS = {"metric": "accuracy", "direction": "maximize", "environment": {"python": "3.11"}}
-DATASET = {"source": "digits", "digest": "0123456789abcdef", "rows": {"training": 5}}
+SETTINGS = round_settings(
+    metric="accuracy", direction="maximize", environment={"python": "3.11"}, search_space=SPACE
+)
+DATA = Description(
+    source="digits", task="classification", target=None, scale="range", rows={"training": 5},
+    shape=(64,), features=(), classes={}, digest="0123456789abcdef",
+)
 VALUES = {"learning_rate": 0.1 + 0.2, "batch_size": 32, "hidden_sizes": (100, 100)}
 
 
@@ -35,7 +42,7 @@ def begin(record: Tracking, study: str = "toy", number: int = 1, **changes: Any)
         study, "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"], again=True
     )
     arguments: dict[str, Any] = {
-        "proposal": [], "params": {"epochs": "5"}, "dataset": DATASET, "files": {"a.toml": "x"},
+        "decisions": [], "params": {"epochs": "5"}, "data": DATA, "files": {"a.toml": "x"},
     }
     arguments |= changes
     return record.start_round(study, number, SPACE, SETTINGS, **arguments).run_id
@@ -90,7 +97,7 @@ def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) ->
     history = client.get_metric_history(trial.info.run_id, "loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert above.data.params["learning_rate.low"] == "1e-06"
-    assert above.inputs.dataset_inputs[0].dataset.digest == DATASET["digest"]
+    assert above.inputs.dataset_inputs[0].dataset.digest == DATA.digest
     assert [f.path for f in client.list_artifacts(round_run)] == ["a.toml"]
 
 
@@ -149,7 +156,7 @@ def test_running_trials_can_be_watched_and_are_not_logged_twice(record: Tracking
     recorded = record.read("toy")
     assert recorded is not None
     assert recorded.results == ()
-    assert recorded.attempts == {(1, 1): (2, run.info.run_id)}
+    assert recorded.attempts == {TrialId(1, 1): (2, run.info.run_id)}
     record.deliver("toy", "accuracy", whole, again=False)
     (run,) = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
     assert run.info.status == "FINISHED"
@@ -164,7 +171,7 @@ def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
     recorded = record.read("toy")
     assert recorded is not None
     client = MlflowClient(record.uri)
-    client.delete_run(recorded.runs[1, 2])
+    client.delete_run(recorded.runs[TrialId(1, 2)])
     recorded = record.read("toy")
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 3]

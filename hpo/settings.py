@@ -1,0 +1,165 @@
+"""The settings that a round begins with and keeps, and how they are written on record."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from hpo import pruning
+from hpo.errors import InputError
+from hpo.pruning import Pruner
+from hpo.samplers import SAMPLERS
+from hpo.search_space import SearchSpace, Value, as_tuples, from_table, is_value, to_table
+from hpo.text import name_fault
+from hpo.trial import MOST_TRIALS, Direction
+
+FORMAT = 1  # of what is written; `_upgraded` reads all before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a round begins with and keeps, whatever becomes of the study file.
+
+    `code` and `data` are digests of the files of the objective and of the split data ("" without
+    data); `environment` holds the versions that the last bits of a result depend on. `start` are
+    the points tried first, None where an early record does not say.
+    """
+
+    objective: str
+    code: str
+    data: str
+    fixed: Mapping[str, Value]
+    metric: str
+    direction: Direction
+    value: Literal["last", "best"]
+    seed: int
+    sampler: str
+    pruner: Pruner | None
+    parallel: int
+    trials: int
+    search_space: SearchSpace
+    start: Sequence[Mapping[str, Value]] | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the settings as plain values that JSON holds."""
+        return {
+            "format": FORMAT,
+            **vars(self),
+            "pruner": pruning.to_table(self.pruner),
+            "search_space": {name: to_table(d) for name, d in self.search_space.items()},
+        }
+
+
+def settings_from(table: Mapping[str, Any]) -> Settings:
+    """Return the settings that `to_table` wrote, in this version or one before it.
+
+    Raises ValueError, TypeError or LookupError, which say what is wrong, where the table is
+    another one, and InputError where it was written by a later version.
+    """
+    upgraded = _upgraded(table)
+    read = {}
+    for name, reader in _READERS.items():
+        if name not in upgraded:
+            raise ValueError(f"it has no {name!r}")
+        try:
+            read[name] = reader(upgraded[name])
+        except (ValueError, TypeError, LookupError, AttributeError, SyntaxError) as error:
+            text = json.dumps(upgraded[name])
+            raise ValueError(f"its {name!r} cannot be {text[:60]}") from error
+    return Settings(**read)
+
+
+def fingerprint(table: Mapping[str, Any]) -> str:
+    """Return what tells settings, as they are on record, from all others."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings of any format in the newest one."""
+    written_in = table.get("format", 0)
+    if not isinstance(written_in, int):
+        raise TypeError(f"its 'format' cannot be {written_in!r}")
+    if written_in > FORMAT:
+        raise InputError(
+            f"this round was written by a later version of hpo, in format {written_in}; this one "
+            f"reads up to {FORMAT}: upgrade it"
+        )
+    if written_in == 0:
+        pruner = table.get("pruner")
+        if isinstance(pruner, str):
+            pruner = pruning.to_table(pruning.from_representation(pruner))
+        table = {"start": None, "environment": {}, **table, "pruner": pruner}
+    return table
+
+
+def _one_of(*allowed: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in allowed:
+            raise ValueError(value)
+        return value
+
+    return read
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _metric(value: Any) -> str:
+    if name_fault(_text(value)):
+        raise ValueError(value)
+    return _text(value)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
+def _count(value: Any) -> int:
+    if not 1 <= _whole(value) < MOST_TRIALS:
+        raise ValueError(value)
+    return _whole(value)
+
+
+def _values(table: Any) -> dict[str, Value]:
+    values = {name: as_tuples(value) for name, value in table.items()}
+    if not all(map(is_value, values.values())):
+        raise ValueError(table)
+    return values
+
+
+def _space(table: Any) -> SearchSpace:
+    return {name: from_table(distribution) for name, distribution in table.items()}
+
+
+def _points(table: Any) -> Sequence[Mapping[str, Value]] | None:
+    return None if table is None else tuple(map(_values, table))
+
+
+def _texts(table: Any) -> dict[str, str]:
+    return {name: _text(value) for name, value in table.items()}
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "objective": _text,
+    "code": _text,
+    "data": _text,
+    "fixed": _values,
+    "metric": _metric,
+    "direction": _one_of(*get_args(Direction)),
+    "value": _one_of("last", "best"),
+    "seed": _whole,
+    "sampler": _one_of(*SAMPLERS),
+    "pruner": pruning.from_table,
+    "parallel": _count,
+    "trials": _count,
+    "search_space": _space,
+    "start": _points,
+    "environment": _texts,
+}
