@@ -52,7 +52,8 @@ import sys, time, warnings
 from pathlib import Path
 import numpy as np
 from sklearn.neural_network import MLPClassifier
-from hpo import data, study
+from hpo import study
+from hpo.data import split as data
 book = study.read(Path(sys.argv[1]))
 settings = data.DataSettings(source=sys.argv[2], rows=500, validation=0.2)
 split = data.load(settings, seed=0, folder=Path(".")).data

@@ -28,8 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.narrowing import narrow
-from hpo.samplers import SAMPLERS, RoundPlan
+from hpo.search.narrowing import narrow
+from hpo.search.samplers import SAMPLERS, RoundPlan
 from hpo.search_space import FloatDistribution, SearchSpace
 from hpo.trial import State, Trial, TrialResult, trial_seed
 

@@ -56,12 +56,12 @@ def run_study(
     """
     import numpy as np
 
-    from hpo import service
     from hpo.objective import Data, Part
-    from hpo.outbox import Delivery, Outbox
-    from hpo.ray_workers import RayWorkers
-    from hpo.record_process import RecordProcess
+    from hpo.record.outbox import Delivery, Outbox
+    from hpo.record.process import RecordProcess
+    from hpo.service import rounds as service
     from hpo.study import read
+    from hpo.workers.ray import RayWorkers
 
     edges = "\n".join(
         f"{name} = {{ low = {low}, high = {high}, log = true }}"
@@ -145,7 +145,7 @@ def fill(record: Any, study: Any, count: int) -> None:
     """Put `count` finished trials on record, through the same door but for one transaction."""
     import random
 
-    from hpo.comparability import settings_of
+    from hpo.service.comparability import settings_of
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
     record.create(study.name, "", {}, [])

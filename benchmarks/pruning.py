@@ -14,19 +14,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # not this folder, whose trainer.py is another one
+sys.path[0] = str(ROOT)
 
-from hpo import data, study, threads, workers  # noqa: E402
-from hpo.order import ResultsInOrder  # noqa: E402
-from hpo.pruning import (  # noqa: E402
+from hpo import study, threads  # noqa: E402
+from hpo.data import split as data  # noqa: E402
+from hpo.search.order import ResultsInOrder  # noqa: E402
+from hpo.search.pruning import (  # noqa: E402
     MedianPruner,
     PercentilePruner,
     Pruner,
     SuccessiveHalvingPruner,
 )
-from hpo.samplers import RandomSampler, RoundPlan  # noqa: E402
+from hpo.search.samplers import RandomSampler, RoundPlan  # noqa: E402
 from hpo.search_space import FloatDistribution  # noqa: E402
 from hpo.trial import State, Trial, TrialResult, read_value, trial_seed  # noqa: E402
+from hpo.workers import attempt  # noqa: E402
 
 PARALLEL = 4
 PRUNERS: dict[str, Pruner | None] = {
@@ -47,20 +49,20 @@ def curves(folder: Path, seed: int, trials: int, epochs: int) -> list[TrialResul
     }
     book = study.read(ROOT / "studies" / "mnist_book.toml")
     fixed = {**book.fixed, "epochs": epochs}
-    job = workers.Job(book.objective.name, book.metric, book.direction, "last", fixed)
+    job = attempt.Job(book.objective.name, book.metric, book.direction, "last", fixed)
     sampler = RandomSampler(RoundPlan(space, book.direction, seed, 1, trials))
     results = []
     for number in range(1, trials + 1):
         of_trial = trial_seed(seed, 1, number)
         trial = Trial(1, number, sampler.propose(number, of_trial), of_trial)
-        *_, result = workers.attempt_trial(job, split.data, trial, 1)
+        *_, result = attempt.attempt_trial(job, split.data, trial, 1)
         assert isinstance(result, TrialResult)
         results.append(result)
     return results
 
 
 def pruned(
-    results: list[TrialResult], pruner: Pruner | None, job: workers.Job
+    results: list[TrialResult], pruner: Pruner | None, job: attempt.Job
 ) -> list[TrialResult]:
     """Return the results as they are where `pruner` stops trials, decided in order of number."""
     decided = ResultsInOrder(PARALLEL)
@@ -72,7 +74,7 @@ def pruned(
         for epoch in range(1, result.epochs + 1):
             so_far = result.metrics[:epoch]
             over = epoch == result.epochs and result.state is State.DIVERGED
-            if cut and not over and workers.falls_behind(so_far, job, cut):
+            if cut and not over and attempt.falls_behind(so_far, job, cut):
                 value, at = read_value([m[job.metric] for m in so_far], "last", job.direction)
                 kept = TrialResult(result.trial, State.PRUNED, value, at, so_far)
                 break
@@ -94,7 +96,7 @@ def main() -> None:
         return
     threads.limit_threads(1)
     perceptron = "trainer.objectives:perceptron"
-    job = workers.Job(perceptron, "validation_accuracy", "maximize", "last", {})
+    job = attempt.Job(perceptron, "validation_accuracy", "maximize", "last", {})
     epochs: dict[str, list[float]] = {pruner: [] for pruner in PRUNERS}
     best: dict[str, list[float]] = {pruner: [] for pruner in PRUNERS}
     for seed in range(options.seeds):

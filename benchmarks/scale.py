@@ -72,12 +72,12 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     """Run one study in this process and return what it took."""
     import numpy as np
 
-    from hpo import service
     from hpo.objective import Data, Part
-    from hpo.outbox import Delivery, Outbox
-    from hpo.ray_workers import RayWorkers
-    from hpo.record_process import RecordProcess
+    from hpo.record.outbox import Delivery, Outbox
+    from hpo.record.process import RecordProcess
+    from hpo.service import rounds as service
     from hpo.study import read
+    from hpo.workers.ray import RayWorkers
 
     file = Path("scale.toml")
     file.write_text(

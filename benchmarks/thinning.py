@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.narrowing import DATA, Array, Task, read_tasks, search, starts
-from hpo import samplers
+from hpo.search import samplers
 
 
 def one(

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo import objective_code, ray_settings, wording
+from hpo import objective_code, wording
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
+from hpo.workers import ray_settings
 
 MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
 STOP_SECONDS = 60.0  # that a cancelled study may take

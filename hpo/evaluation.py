@@ -23,16 +23,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import confirmation, figures, objective_code, predictor, wording
-from hpo.data import Split
+from hpo import objective_code, wording
+from hpo.data import predictor
+from hpo.data.predictor import Predictor, Preprocessing
+from hpo.data.split import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
-from hpo.predictor import Predictor, Preprocessing
 from hpo.process_state import TrialProcess
-from hpo.recorded import Look, Recorded
+from hpo.record.tracking import Tracking
+from hpo.record.values import Look, Recorded
+from hpo.report import figures
+from hpo.search import confirmation
 from hpo.study import Study
 from hpo.threads import limit_threads
-from hpo.tracking import Tracking
 from hpo.trial import Trial, TrialResult, is_finite
 
 RESAMPLES = 1000  # of the test rows

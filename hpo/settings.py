@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from hpo import pruning
 from hpo.errors import InputError
-from hpo.pruning import Pruner
-from hpo.samplers import SAMPLERS
+from hpo.search import pruning
+from hpo.search.pruning import Pruner
+from hpo.search.samplers import SAMPLERS
 from hpo.search_space import SearchSpace, Value, as_tuples, from_table, is_value, to_table
 from hpo.text import name_fault
 from hpo.trial import MOST_TRIALS, Direction

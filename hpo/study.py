@@ -28,11 +28,11 @@ from pydantic import (
 
 from hpo import objective as objectives
 from hpo import wording
-from hpo.data import DataSettings
+from hpo.data.split import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
-from hpo.pruning import PRUNERS, Pruner
-from hpo.samplers import SAMPLERS
+from hpo.search.pruning import PRUNERS, Pruner
+from hpo.search.samplers import SAMPLERS
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

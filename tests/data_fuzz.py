@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpo.data import DataSettings, load
+from hpo.data.split import DataSettings, load
+from hpo.data.tables import read_rows
 from hpo.errors import InputError
-from hpo.tables import read_rows
 
 Files = dict[str, bytes]
 ODD = [

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo import data, study
+from hpo import study
+from hpo.data import split as data
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "book.md"

@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from hpo import ray_settings
 from hpo.errors import HPOError, InputError
+from hpo.workers import ray_settings
 from tests.ports import free_ports, listens
 from tests.toys import hpo, table
 
@@ -44,7 +44,7 @@ def call(self, *args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(MlflowClient, method, call)
-from hpo import cli
+from hpo.cli import commands as cli
 cli.hpo.main(sys.argv[4:], prog_name="hpo", standalone_mode=False)
 """
 
@@ -60,7 +60,7 @@ def _(connection, cursor, statement, *_):
     left -= "CREATE TABLE _alembic_tmp" in " ".join(statement.split())
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
-from hpo import cli
+from hpo.cli import commands as cli
 cli.hpo.main(sys.argv[1:], prog_name="hpo", standalone_mode=False)
 """
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from hpo import cli, ray_settings
-from hpo.results import CIRCUMSTANCES
+from hpo.cli import commands as cli
+from hpo.report.results import CIRCUMSTANCES
 from hpo.settings import Settings
+from hpo.workers import ray_settings
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -51,7 +52,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with MLflow's tables, which take a while to make."""
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     # In a process that ends: what a database that is open holds is not all in its file.
-    code = f"from hpo.tracking import Tracking; Tracking('sqlite:///{path}').studies()"
+    code = f"from hpo.record.tracking import Tracking; Tracking('sqlite:///{path}').studies()"
     subprocess.run([sys.executable, "-c", code], check=True)
     return path
 

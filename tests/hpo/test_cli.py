@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hpo import cli
+from hpo.cli import commands as cli
 from hpo.errors import HPOError, InputError
 from tests.toys import hpo, table
 
@@ -384,7 +384,7 @@ def test_check_reads_the_data_only_when_asked(make_study: Make, folder: Path) ->
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     heavy = ("mlflow", "ray", "optuna", "pandas", "numpy", "sklearn", "scipy", "rich", "pydantic")
     code = (
-        "import sys\nfrom hpo import cli\n"
+        "import sys\nfrom hpo.cli import commands as cli\n"
         "try: cli.hpo.main(['--help'], prog_name='hpo')\nexcept SystemExit: pass\n"
         f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"
     )

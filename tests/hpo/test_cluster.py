@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from hpo import cli, cluster
+from hpo import cluster
+from hpo.cli import commands as cli
 from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
@@ -344,7 +345,7 @@ class Topology:
 
     def hpo(self, *arguments: str, code: int = 0) -> str:
         """Run a command as on a laptop, and return what it printed."""
-        command = [sys.executable, "-c", "from hpo.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from hpo.cli.commands import main; main()", *arguments]
         environment = {**self.base, **self.laptop}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == code, (
@@ -523,7 +524,7 @@ def test_a_study_on_a_cluster_whose_parts_die(
 def rows_of(path: str) -> list[dict[str, str]]:
     import csv
 
-    from hpo.results import CIRCUMSTANCES
+    from hpo.report.results import CIRCUMSTANCES
 
     with open(path, newline="") as file:
         return [

@@ -8,11 +8,11 @@ from typing import Any
 import click
 import pytest
 
-from hpo.comparability import edits, settings_of
 from hpo.errors import HPOError, InputError
-from hpo.recorded import Round
+from hpo.record.tracking import Tracking
+from hpo.record.values import Round
+from hpo.service.comparability import edits, settings_of
 from hpo.study import Study, read
-from hpo.tracking import Tracking
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]

@@ -15,13 +15,16 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from hpo import cli, confirmation, data, evaluation, study, wording
-from hpo.data import DataSettings
+from hpo import evaluation, study, wording
+from hpo.cli import commands as cli
+from hpo.data import split as data
+from hpo.data.split import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Data, Part
-from hpo.tracking import Tracking
+from hpo.record.tracking import Tracking
+from hpo.search import confirmation
 from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
-from hpo.workers import Job, attempt_trial
+from hpo.workers.attempt import Job, attempt_trial
 from tests.test_crashes import SUICIDE, start, trainings, wait_for
 from tests.toys import hpo, table
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.data import DataSettings, Split, load
+from hpo.data.split import DataSettings, Split, load
 from hpo.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -177,7 +177,7 @@ def test_full_mnist_needs_little_memory(mnist: Path) -> None:
     code = """if True:
         import resource, sys
         from pathlib import Path
-        from hpo.data import DataSettings, load
+        from hpo.data.split import DataSettings, load
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         load(DataSettings(source=sys.argv[1]), seed=0, folder=Path())
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

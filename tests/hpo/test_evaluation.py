@@ -18,11 +18,11 @@ from mlflow import MlflowClient
 from sklearn.metrics import confusion_matrix
 
 from hpo import evaluation
-from hpo.data import Split, load
+from hpo.data.split import Split, load
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
+from hpo.record.tracking import Tracking
 from hpo.study import Study, read
-from hpo.tracking import Tracking
 from hpo.trial import Trial
 from tests.toys import hpo
 

@@ -19,18 +19,19 @@ from matplotlib.text import Text
 from mlflow import MlflowClient
 from numpy.typing import NDArray
 
-from hpo import figures, wording
+from hpo import wording
 from hpo.errors import InputError
 from hpo.moves import Move
-from hpo.narrowing import narrow
-from hpo.recorded import Recorded, Round
+from hpo.record.tracking import Tracking
+from hpo.record.values import Recorded, Round
+from hpo.report import figures
+from hpo.search.narrowing import narrow
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
-from hpo.tracking import Tracking
 from hpo.trial import Direction, State, Trial, TrialResult
 from tests.toys import hpo, round_settings, write_study
 

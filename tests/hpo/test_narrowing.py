@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.narrowing import KEPT_BEST, MINIMUM_FACTOR, Move, narrow
+from hpo.search.narrowing import KEPT_BEST, MINIMUM_FACTOR, Move, narrow
+from hpo.search.surface import MINIMUM_TRIALS
 from hpo.search_space import (
     CategoricalDistribution,
     FloatDistribution,
@@ -20,7 +21,6 @@ from hpo.search_space import (
     contains,
     point,
 )
-from hpo.surface import MINIMUM_TRIALS
 from hpo.trial import State, Trial, TrialId, TrialResult, rank
 
 RATE = FloatDistribution(1e-6, 1e-2, log=True)

@@ -331,7 +331,7 @@ def _output(script: str, folder: Path) -> str:
 TRAINING = """
 import sys
 from hpo.trial import Trial
-from hpo.workers import Job, attempt_trial
+from hpo.workers.attempt import Job, attempt_trial
 
 job = Job("own:train", "loss", "minimize", "last", {}, (sys.argv[1],))
 *_, result = attempt_trial(job, None, Trial(1, 1, {"rate": 0.5}, seed=0), 1)

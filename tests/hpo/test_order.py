@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.order import ResultsInOrder
+from hpo.search.order import ResultsInOrder
 from hpo.trial import State, Trial, TrialResult
 
 

@@ -21,12 +21,12 @@ from hpo.errors import (
     RecordUnavailable,
     RoundAbsent,
 )
-from hpo.outbox import Delivery, Outbox
+from hpo.record.outbox import Delivery, Outbox
+from hpo.record.tracking import Tracking
 from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
-from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
-from hpo.workers import Progress
+from hpo.workers.attempt import Progress
 from tests.fuzzing import examples
 from tests.toys import round_settings
 
@@ -206,7 +206,7 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
 def test_results_wait_while_the_record_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.outbox.RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("hpo.record.outbox.RETRY_SECONDS", (0.02,))
     outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
     record.away = True
     delivery = Delivery(outbox, record, "toy", "loss", notes.append)

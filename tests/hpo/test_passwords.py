@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import session
+from hpo.cli import session
 from hpo.passwords import without_password, without_passwords_of
 from tests.hpo.test_cluster import descendants
 from tests.test_crashes import start, wait_for

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from hpo.data import DataSettings, Split, load
-from hpo.predictor import Column, Predictor, Preprocessing
-from hpo.tables import read_rows
+from hpo.data.predictor import Column, Predictor, Preprocessing
+from hpo.data.split import DataSettings, Split, load
+from hpo.data.tables import read_rows
 
 TABLE = Preprocessing(
     shape=(4,),

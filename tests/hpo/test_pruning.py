@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
-from hpo.pruning import (
+from hpo.search.pruning import (
     PRUNERS,
     MedianPruner,
     PercentilePruner,
@@ -15,7 +15,7 @@ from hpo.pruning import (
     SuccessiveHalvingPruner,
 )
 from hpo.trial import CutOffs, Direction, State, Trial, TrialResult
-from hpo.workers import Job, falls_behind
+from hpo.workers.attempt import Job, falls_behind
 
 HISTORIES = 1000  # of each pruner; about a hundred thousand decisions
 Curve = list[float]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hpo import ray_folder, ray_workers
 from hpo.errors import InputError
-from hpo.ray_folder import RayFolder
+from hpo.workers import ray as ray_workers
+from hpo.workers import ray_folder
+from hpo.workers.ray_folder import RayFolder
 from tests.hpo.test_cluster import descendants
 from tests.ports import free_ports
 
@@ -98,7 +99,8 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(
     monkeypatch.setattr(ray_folder, "_SOCKET_BYTES", 1000)
     killed = f"""
 import os
-from hpo import ray_folder, ray_workers
+from hpo.workers import ray_folder
+from hpo.workers import ray as ray_workers
 ray_folder._places = lambda: iter([{str(tmp_path)!r}])
 ray_folder._SOCKET_BYTES = 1000
 folder = ray_folder.RayFolder()

@@ -17,12 +17,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from hpo.data import Description
+from hpo.data.split import Description
 from hpo.errors import RecordRefused, RecordUnavailable
 from hpo.moves import Decision, Move
-from hpo.outbox import Delivery, Outbox
-from hpo.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
-from hpo.recorded import Recorded, Round
+from hpo.record.outbox import Delivery, Outbox
+from hpo.record.tracking import Tracking
+from hpo.record.values import Recorded, Round
+from hpo.search.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -34,7 +35,6 @@ from hpo.search_space import (
 )
 from hpo.study import Study, _hyperparameter_fault, _text_fault
 from hpo.text import clean, name_fault
-from hpo.tracking import Tracking
 from hpo.trial import MESSAGE_CHARACTERS, State, Trial, TrialResult
 from tests import postgres
 from tests.fuzzing import examples

@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from sqlalchemy import make_url
 
 from hpo.errors import InputError, RecordReplaced, RecordUnavailable
-from hpo.record_file import absolute, address_of, path_of
-from hpo.record_process import RecordProcess
-from hpo.tracking import Tracking, without_password
+from hpo.record.file import absolute, address_of, path_of
+from hpo.record.process import RecordProcess
+from hpo.record.tracking import Tracking, without_password
 from tests.hpo.test_record_process import begin, result
 from tests.ports import free_ports
 from tests.toys import hpo
@@ -78,7 +78,7 @@ def test_a_study_runs_in_a_folder_with_an_odd_name(
     assert Tracking(f"sqlite:///{folder}/mlflow.db").studies() == []
 
 
-MAKE = "import os; os.umask(0); from hpo.tracking import Tracking; Tracking({!r}).studies()"
+MAKE = "import os; os.umask(0); from hpo.record.tracking import Tracking; Tracking({!r}).studies()"
 
 
 def make_process(path: Path) -> subprocess.Popen[str]:

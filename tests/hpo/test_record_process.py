@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
-from hpo.ownership import Owner
-from hpo.record_process import RecordProcess
+from hpo.record.owner import Owner
+from hpo.record.process import RecordProcess
+from hpo.record.tracking import Tracking
 from hpo.search_space import FloatDistribution
-from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
 from tests.toys import round_settings
 
@@ -128,7 +128,7 @@ def test_the_claim_is_that_of_the_service(process: RecordProcess, folder: Path) 
 def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -> None:
     code = f"""
 import _thread, threading, time
-from hpo.record_process import RecordProcess
+from hpo.record.process import RecordProcess
 from tests.hpo.test_record_process import begin, result
 process = RecordProcess("sqlite:///{folder}/mlflow.db")
 record = process.as_tracking()
@@ -171,7 +171,7 @@ def test_killed_it_is_said_to_be_gone(process: RecordProcess, folder: Path) -> N
 def test_it_ends_with_its_service_and_holds_the_lock_until_then(folder: Path) -> None:
     code = f"""
 import fcntl, sys, time
-from hpo.record_process import RecordProcess
+from hpo.record.process import RecordProcess
 file = open("lock", "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 process = RecordProcess("sqlite:///{folder}/mlflow.db", [file.fileno()])

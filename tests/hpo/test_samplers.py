@@ -14,8 +14,8 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
-from hpo.order import ResultsInOrder
-from hpo.samplers import SAMPLERS, RoundPlan, Sampler
+from hpo.search.order import ResultsInOrder
+from hpo.search.samplers import SAMPLERS, RoundPlan, Sampler
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

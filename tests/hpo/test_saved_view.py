@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import mlflow
 import pytest
 
-from hpo.saved_view import page, view_tags
+from hpo.record.saved_view import page, view_tags
 
 SHARED = "mlflow.sharedViewState."
 

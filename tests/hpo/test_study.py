@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import InputError
-from hpo.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
+from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

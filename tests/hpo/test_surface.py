@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpo.search.surface import MINIMUM_TRIALS, noise_share
 from hpo.search_space import FloatDistribution, SearchSpace, point
-from hpo.surface import MINIMUM_TRIALS, noise_share
 from hpo.trial import State, Trial, TrialResult
 
 SPACE: SearchSpace = {

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data import DataSettings, Split, load
+from hpo.data.predictor import Notation, Preprocessing
+from hpo.data.split import DataSettings, Split, load
+from hpo.data.tables import read_rows
 from hpo.errors import InputError
-from hpo.predictor import Notation, Preprocessing
-from hpo.tables import read_rows
 
 Write = Callable[..., DataSettings]
 ROWS = 100

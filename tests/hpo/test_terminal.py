@@ -14,12 +14,14 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from hpo import cli, study, terminal, wording
-from hpo.confirmation import Confirmation
+from hpo import study, wording
+from hpo.cli import commands as cli
+from hpo.cli import terminal
+from hpo.cli.terminal import Display, MovesTable, Retraining, best_trials, rounds_table
 from hpo.moves import Move
-from hpo.recorded import Round
+from hpo.record.values import Round
+from hpo.search.confirmation import Confirmation
 from hpo.search_space import FloatDistribution, SearchSpace, Value
-from hpo.terminal import Display, MovesTable, Retraining, best_trials, rounds_table
 from hpo.trial import State, Trial, TrialId, TrialResult
 from tests.toys import hpo, round_settings
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo.data import Description
+from hpo.data.split import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
+from hpo.record.tracking import Tracking
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
-from hpo.tracking import Tracking
 from hpo.trial import State, Trial, TrialId, TrialResult
-from hpo.workers import Progress
+from hpo.workers.attempt import Progress
 from tests.toys import round_settings
 
 SPACE = {
@@ -212,7 +212,7 @@ def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracki
 def test_many_runs_are_read_page_by_page(
     record: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.tracking.PAGE", 4)
+    monkeypatch.setattr("hpo.record.tracking.PAGE", 4)
     begin(record)
     for number in range(1, 12):
         record.deliver("toy", "accuracy", result(number), again=False)
@@ -260,7 +260,7 @@ def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
 def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(
     record: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.tracking.HEARTBEAT_STANDS", 1.0)
+    monkeypatch.setattr("hpo.record.tracking.HEARTBEAT_STANDS", 1.0)
     run = begin(record)
     client = MlflowClient(record.uri)
     owner = {"host": "elsewhere", "process": 1, "began": "1", "since": 0.0}

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo import ray_workers
 from hpo.objective import Data, Part
 from hpo.objective_code import read_code
 from hpo.process_state import HASH_SEED
-from hpo.ray_workers import RayWorkers
 from hpo.trial import CutOffs, State, Trial, TrialResult
-from hpo.workers import (
+from hpo.workers import ray as ray_workers
+from hpo.workers.attempt import (
     CodeChanged,
     Event,
     InlineWorkers,
@@ -30,6 +29,7 @@ from hpo.workers import (
     Workers,
     attempt_trial,
 )
+from hpo.workers.ray import RayWorkers
 
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
@@ -346,7 +346,7 @@ def test_a_ray_of_its_own_has_no_process_that_it_has_no_use_for(folder: Path) ->
     script = """
 import os, pathlib, ray
 from ray._private.node import Node
-from hpo import ray_workers
+from hpo.workers import ray as ray_workers
 before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
 folder = ray_workers.RayFolder()
 ray_workers._start_local(1, 0, folder)

@@ -22,10 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 import click
 
 from hpo import wording
-from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
-from hpo.passwords import without_password, without_passwords_of
-from hpo.record_file import RecordFile, absolute, checkpoint, path_of
-from hpo.session import (
+from hpo.cli.session import (
     draw,
     draw_proposal,
     existing_record,
@@ -40,13 +37,16 @@ from hpo.session import (
     stop_on_termination,
     study_name,
 )
+from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
+from hpo.passwords import without_password, without_passwords_of
+from hpo.record.file import RecordFile, absolute, checkpoint, path_of
 from hpo.text import clean, one_line
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.recorded import Recorded
+    from hpo.cli.terminal import Console
+    from hpo.record.values import Recorded
     from hpo.study import Study
-    from hpo.terminal import Console
 
 DEFAULT_RECORD = "sqlite:///mlflow.db"
 TRAIN_HERE = {"--inline", "evaluate"}  # what trains in this process
@@ -149,7 +149,7 @@ def run(
 
     Run again, it finds all done and does nothing; interrupted, the same command goes on.
     """
-    from hpo import service
+    from hpo.service import rounds as service
     from hpo.study import parse_ranges, read
     from hpo.trial import State
 
@@ -207,9 +207,10 @@ def confirm(
     again, it finds all done and does nothing. The table [confirm] of the file has the defaults.
     `show`, `evaluate` and `narrow` use the means from then on.
     """
-    from hpo import confirmation, service
+    from hpo.cli.terminal import confirmation_parts, open_console
+    from hpo.search import confirmation
+    from hpo.service import rounds as service
     from hpo.study import ConfirmSettings
-    from hpo.terminal import confirmation_parts, open_console
 
     parsed = read_study_file(study, "confirm")
     given = {"top": top, "repeats": repeats, "resplit": resplit or None}
@@ -298,8 +299,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
     round's run in MLflow; with --json to DIR only.
     """
-    from hpo import proposals
-    from hpo.recorded import last_round
+    from hpo.record.values import last_round
+    from hpo.service import proposals
 
     name, recorded = read_recorded(study, tracking_uri)
     last = last_round(name, recorded)
@@ -314,7 +315,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
         summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
         click.echo(json.dumps(summary, indent=2))
         return
-    from hpo.terminal import MovesTable, open_console
+    from hpo.cli.terminal import MovesTable, open_console
 
     console = open_console()
     console.print(MovesTable(moves))
@@ -342,7 +343,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @as_json
 def list_studies(tracking_uri: str, as_json: bool) -> None:
     """List the studies on record."""
-    from hpo.results import summarize
+    from hpo.report.results import summarize
 
     record = existing_record(tracking_uri)
     studies, unread = [], 0
@@ -358,7 +359,7 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
         return
-    from hpo.terminal import open_console
+    from hpo.cli.terminal import open_console
 
     console = open_console()
     for study in studies:
@@ -387,9 +388,11 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     They are trained on training plus validation rows, for the recorded number of epochs. That the
     test set is spent is recorded with the result; the model goes to MLflow.
     """
-    from hpo import comparability, confirmation, evaluation
-    from hpo.recorded import last_round
-    from hpo.terminal import Retraining, evaluation_tables, open_console
+    from hpo import evaluation
+    from hpo.cli.terminal import Retraining, evaluation_tables, open_console
+    from hpo.record.values import last_round
+    from hpo.search import confirmation
+    from hpo.service import comparability
 
     parsed = read_study_file(study, "evaluate")
     record = existing_record(tracking_uri)
@@ -443,8 +446,8 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     it has one column for each pixel. The result is a label and the probability of each class, or
     a value, for each row.
     """
+    from hpo.data.tables import read_rows
     from hpo.evaluation import last_model
-    from hpo.tables import read_rows
 
     record = existing_record(tracking_uri)
     name, _ = find(record, study)
@@ -483,8 +486,8 @@ def show(
     hyperparameters, the best value so far, and the ranges proposed for the next round. They
     also stand under Artifacts of each round's run in MLflow, as of its end.
     """
-    from hpo import confirmation
-    from hpo.results import summarize
+    from hpo.report.results import summarize
+    from hpo.search import confirmation
     from hpo.trial import State
 
     name, recorded = read_recorded(study, tracking_uri)
@@ -498,8 +501,8 @@ def show(
         drawn = {"figures": [str(file) for file in files]} if files else {}
         click.echo(json.dumps(summary | drawn, indent=2))
         return
+    from hpo.cli.terminal import best_trials, open_console, rounds_table
     from hpo.search_space import describe
-    from hpo.terminal import best_trials, open_console, rounds_table
 
     if not summary["rounds"]:
         _say(f"{name}: no round yet")
@@ -542,7 +545,7 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
     tab or a line break, and is no number) begins with a quote (') instead, and control characters
     are written as \x1b. The other formats keep all text as it is.
     """
-    from hpo.results import write
+    from hpo.report.results import write
 
     _, recorded = read_recorded(study, tracking_uri)
     write(recorded.results, file)
@@ -559,7 +562,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
 
     Its address is printed once it answers, and with STUDY also that of its trials.
     """
-    from hpo.saved_view import page
+    from hpo.record.saved_view import page
 
     uri = absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):
@@ -787,9 +790,9 @@ def _finish(
     console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
-    from hpo import confirmation
-    from hpo.round_loop import budget_reached
-    from hpo.terminal import best_trials
+    from hpo.cli.terminal import best_trials
+    from hpo.search import confirmation
+    from hpo.service.round_loop import budget_reached
 
     done = max((r.number for r in recorded.rounds if r.ended), default=0)
     ended = budget_reached(study, recorded.results) if done < rounds else ""

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hpo import ray_settings, wording
+from hpo import wording
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
-from hpo.ray_folder import RayFolder
 from hpo.trial import State, Trial, TrialResult
-from hpo.workers import (
+from hpo.workers import ray_settings
+from hpo.workers.attempt import (
     Event,
     Job,
     Lost,
@@ -26,6 +26,7 @@ from hpo.workers import (
     attempt_trial,
     timed_out,
 )
+from hpo.workers.ray_folder import RayFolder
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes

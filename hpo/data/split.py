@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import sources
-from hpo.files import fault
+from hpo.data import sources
+from hpo.data.files import fault
+from hpo.data.predictor import Notation, Preprocessing, category, listed, quoted
+from hpo.data.sources import ColumnSettings, Impute, Source
 from hpo.objective import Data, Part, Task
-from hpo.predictor import Notation, Preprocessing, category, listed, quoted
-from hpo.sources import ColumnSettings, Impute, Source
 
 _CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs is needed
 _GROUPING = ("", ",", ".", " ", "'")  # what may separate groups of three digits

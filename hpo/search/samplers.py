@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hpo.search.surface import noise_share
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -19,7 +20,6 @@ from hpo.search_space import (
     contains,
     point,
 )
-from hpo.surface import noise_share
 from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # Optuna and SciPy take half a second to import: only where they are used

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hpo.predictor import Notation, quoted
+from hpo.data.predictor import Notation, quoted
 
 FEW = 20  # numbers of at most so many distinct values can be classes, or codes
 _FEW_UNITS = 3  # words that can be units of one column

@@ -22,7 +22,7 @@ from hpo.errors import (
 )
 from hpo.search_space import as_tuples
 from hpo.trial import State, Trial, TrialId, TrialResult, check
-from hpo.workers import Lost, Progress
+from hpo.workers.attempt import Lost, Progress
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
 CLOSING_SECONDS = 2.0  # for what waits when the study is stopped

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from hpo.data.predictor import listed
 from hpo.errors import InputError
-from hpo.predictor import listed
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}  # by ending
 _ROOM = 64 << 20  # bytes that any file may unpack to

@@ -8,20 +8,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from hpo import confirmation
-from hpo.comparability import edits, incomparable, refuse_changes, settings_of
-from hpo.data import Description
+from hpo.data.split import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Decision, Move
-from hpo.outbox import Delivery
-from hpo.proposals import moves_after, next_ranges
-from hpo.recorded import Recorded, Round, last_round
-from hpo.round_loop import Attempts, Listener, RoundLoop, budget_reached
+from hpo.record.outbox import Delivery
+from hpo.record.values import Recorded, Round, last_round
+from hpo.search import confirmation
 from hpo.search_space import Distribution, SearchSpace, as_lists
+from hpo.service.comparability import edits, incomparable, refuse_changes, settings_of
+from hpo.service.proposals import moves_after, next_ranges
+from hpo.service.round_loop import Attempts, Listener, RoundLoop, budget_reached
 from hpo.settings import Settings
 from hpo.study import ConfirmSettings, Study
 from hpo.trial import State, TrialResult, rank, worse
-from hpo.workers import Job, Workers
+from hpo.workers.attempt import Job, Workers
 
 POLL_SECONDS = 0.5
 T = TypeVar("T")

@@ -15,14 +15,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo.data import Description
+from hpo.data.split import Description
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.moves import Decision
-from hpo.ownership import Owner
 from hpo.passwords import without_password
-from hpo.record_file import RecordFile, artifacts_beside, path_of
-from hpo.recorded import Attempt, Look, Recorded, Round
-from hpo.run_format import (
+from hpo.record.file import RecordFile, artifacts_beside, path_of
+from hpo.record.format import (
     LOOK,
     check_trial,
     chunks,
@@ -40,7 +38,9 @@ from hpo.run_format import (
     result_tags,
     round_note,
 )
-from hpo.saved_view import view_tags
+from hpo.record.owner import Owner
+from hpo.record.saved_view import view_tags
+from hpo.record.values import Attempt, Look, Recorded, Round
 from hpo.search_space import (
     CategoricalDistribution,
     SearchSpace,
@@ -51,7 +51,7 @@ from hpo.search_space import (
 from hpo.settings import Settings, fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult
-from hpo.workers import Progress
+from hpo.workers.attempt import Progress
 
 if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow import MlflowClient

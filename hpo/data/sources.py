@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import tables
-from hpo.columns import FEW, WAYS, Examined, examine, marking, refusal, toml
+from hpo.data import tables
+from hpo.data.columns import FEW, WAYS, Examined, examine, marking, refusal, toml
+from hpo.data.files import fault, most_unpacked, reason, too_much, unpacked
+from hpo.data.predictor import Column, ColumnType, Notation, category, listed, quoted
 from hpo.errors import InputError
-from hpo.files import fault, most_unpacked, reason, too_much, unpacked
-from hpo.predictor import Column, ColumnType, Notation, category, listed, quoted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,14 +18,7 @@ import numpy as np
 
 from hpo import wording
 from hpo.moves import Kind, Move
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-)
-from hpo.surface import (
+from hpo.search.surface import (
     MINIMUM_TRIALS,
     ROUNDING,
     SURFACES,
@@ -33,6 +26,13 @@ from hpo.surface import (
     Confirmed,
     Observations,
     ranked,
+)
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    SearchSpace,
 )
 from hpo.trial import Direction, TrialResult
 

@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
 
 from hpo.errors import HPOError
-from hpo.ownership import Owner
+from hpo.record.owner import Owner
 
 if TYPE_CHECKING:
-    from hpo.tracking import Tracking
+    from hpo.record.tracking import Tracking
 
 END_SECONDS = 5.0  # for a write that has begun
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -96,7 +96,7 @@ class _Function:
 def serve(descriptor: int, parent: int) -> None:
     """Hold a record and answer the calls of the process `parent`, until it wants no more."""
     _end_with(parent)
-    from hpo.tracking import Tracking
+    from hpo.record.tracking import Tracking
 
     connection = Connection(descriptor)
     uri, owner = connection.recv()

@@ -4,10 +4,11 @@ import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
 
-from hpo import objective_code, pruning
-from hpo.data import Description
+from hpo import objective_code
+from hpo.data.split import Description
 from hpo.errors import InputError
-from hpo.recorded import Round
+from hpo.record.values import Round
+from hpo.search import pruning
 from hpo.search_space import describe
 from hpo.settings import Settings
 from hpo.study import Study

@@ -3,7 +3,7 @@
 All in one process on one thread, in turns, so that whatever else the machine does falls on all
 alike; each figure is a median. Peers that are not installed are left out.
 
-    python benchmarks/trainer.py [--rounds 40] [--json]
+    python benchmarks/training.py [--rounds 40] [--json]
 """
 
 import os

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from hpo import wording
-from hpo.surface import Confirmed
+from hpo.search.surface import Confirmed
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank, trial_seed
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.recorded import Recorded
+from hpo.record.values import Recorded
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, TextIO
 from hpo import wording
 from hpo.errors import INTERRUPTED, HPOError, InputError
 from hpo.passwords import without_password
-from hpo.record_file import absolute, path_of
+from hpo.record.file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.data import Description, Split
+    from hpo.cli.terminal import Display
+    from hpo.data.split import Description, Split
     from hpo.moves import Move
     from hpo.objective import Data
-    from hpo.outbox import Delivery, Outbox
-    from hpo.recorded import Recorded
+    from hpo.record.outbox import Delivery, Outbox
+    from hpo.record.tracking import Tracking
+    from hpo.record.values import Recorded
     from hpo.study import Study
-    from hpo.terminal import Display
-    from hpo.tracking import Tracking
-    from hpo.workers import Workers
+    from hpo.workers.attempt import Workers
 
 
 
@@ -62,9 +62,9 @@ def open_session(
     file: TextIO,
 ) -> Iterator[Session]:
     """Open what a command that trains works with; close it in the end, however that comes."""
-    from hpo import service
-    from hpo.outbox import Delivery, Outbox
-    from hpo.terminal import Display
+    from hpo.cli.terminal import Display
+    from hpo.record.outbox import Delivery, Outbox
+    from hpo.service import rounds as service
 
     uri = absolute(tracking_uri)
     outbox_path = _outbox_path(uri, study.name)
@@ -134,7 +134,7 @@ def open_session(
 
 def existing_record(tracking_uri: str) -> "Tracking":
     """Return the record; raise InputError where there is none yet."""
-    from hpo.tracking import Tracking
+    from hpo.record.tracking import Tracking
 
     uri = absolute(tracking_uri)
     require_file(uri)
@@ -189,7 +189,7 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
     """
     if study.data is None:
         return None
-    from hpo.data import load
+    from hpo.data.split import load
 
     folder = study.path.absolute().parent
     try:
@@ -207,7 +207,8 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
 
 def draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
     """Write all figures of the rounds of `recorded` to a folder; return the files."""
-    from hpo import figures, proposals
+    from hpo.report import figures
+    from hpo.service import proposals
 
     last = recorded.rounds[-1]
     known = [r for r in recorded.results if r.trial.round <= last.number]
@@ -217,7 +218,7 @@ def draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
 
 def illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]") -> None:
     """Add all figures, as of now, to the run of the last round."""
-    from hpo import figures
+    from hpo.report import figures
 
     with figures_of(record, recorded.rounds[-1].run_id) as folder:
         figures.write(recorded, moves, record.history, folder)
@@ -225,7 +226,7 @@ def illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]"
 
 def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
     """Write the figure of the proposed ranges to a folder; return the file."""
-    from hpo import figures
+    from hpo.report import figures
 
     return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
 
@@ -268,12 +269,12 @@ def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
                 "name another place by --tracking-uri"
             )
     if inline:
-        from hpo.tracking import Tracking
+        from hpo.record.tracking import Tracking
 
         record = Tracking(uri)
         at_the_end.callback(record.close)
         return record
-    from hpo.record_process import RecordProcess
+    from hpo.record.process import RecordProcess
 
     process = RecordProcess(uri, [outbox.fileno()])
     at_the_end.callback(process.close)
@@ -283,10 +284,10 @@ def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
 def _start_workers(
     study: "Study", data: "Data | None", inline: bool, ray_address: str | None, workers: int | None
 ) -> "Workers":
-    from hpo.service import job_of
+    from hpo.service.rounds import job_of
 
     if inline:
-        from hpo.workers import InlineWorkers
+        from hpo.workers.attempt import InlineWorkers
 
         if study.round.fresh_process:
             raise InputError(
@@ -294,7 +295,7 @@ def _start_workers(
                 "drop one of the two"
             )
         return InlineWorkers(job_of(study), data)
-    from hpo.ray_workers import RayWorkers
+    from hpo.workers.ray import RayWorkers
 
     started = RayWorkers(job_of(study), data, address=ray_address, workers=workers)
     stop_on_termination()  # once more: Ray sets a handler of its own

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from hpo import wording
 from hpo.errors import HPOError
-from hpo.order import ResultsInOrder
-from hpo.outbox import Delivery
-from hpo.recorded import Attempt, Recorded, Round
-from hpo.samplers import SAMPLERS, RandomSampler, RoundPlan
+from hpo.record.outbox import Delivery
+from hpo.record.values import Attempt, Recorded, Round
+from hpo.search.order import ResultsInOrder
+from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.search_space import Value
 from hpo.study import Study
 from hpo.trial import CutOffs, State, Trial, TrialId, TrialResult, compact, trial_seed, worse
-from hpo.workers import CodeChanged, Lost, Progress, Stalled, Workers
+from hpo.workers.attempt import CodeChanged, Lost, Progress, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops

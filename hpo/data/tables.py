@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo.data.files import COMPRESSIONS, fault, most_unpacked, reason, too_much, unpacked
+from hpo.data.predictor import Notation, Preprocessing, listed, quoted
 from hpo.errors import InputError
-from hpo.files import COMPRESSIONS, fault, most_unpacked, reason, too_much, unpacked
-from hpo.predictor import Notation, Preprocessing, listed, quoted
 
 if TYPE_CHECKING:
     import pandas as pd

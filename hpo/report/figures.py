@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.drawing import (
+from hpo.errors import InputError
+from hpo.moves import Move
+from hpo.record.values import Recorded
+from hpo.report.drawing import (
     BAND,
     BLUE,
     DOTS_PER_INCH,
@@ -44,9 +47,6 @@ from hpo.drawing import (
     values_of,
     whole_ticks,
 )
-from hpo.errors import InputError
-from hpo.moves import Move
-from hpo.recorded import Recorded
 from hpo.search_space import (
     CategoricalDistribution,
     describe,

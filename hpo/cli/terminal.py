@@ -22,14 +22,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import wording
-from hpo.confirmation import Confirmation, changes
 from hpo.moves import Move
-from hpo.recorded import Round
+from hpo.record.values import Round
+from hpo.search.confirmation import Confirmation, changes
 from hpo.search_space import describe as describe_range
 from hpo.study import Study
 from hpo.text import clean, one_line
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank
-from hpo.workers import Progress as TrialProgress
+from hpo.workers.attempt import Progress as TrialProgress
 
 if TYPE_CHECKING:  # it draws, which takes a while to import
     from hpo.evaluation import Evaluation

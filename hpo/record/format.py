@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import InputError
 from hpo.moves import Decision, decision_from
-from hpo.ownership import Owner
-from hpo.recorded import Look, Round
+from hpo.record.owner import Owner
+from hpo.record.values import Look, Round
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo import confirmation
 from hpo.errors import InputError
-from hpo.recorded import Recorded
+from hpo.record.values import Recorded
+from hpo.search import confirmation
 from hpo.search_space import Value, to_table
 from hpo.text import spreadsheet_cell
 from hpo.trial import State, TrialResult, rank

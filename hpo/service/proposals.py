@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from hpo import confirmation
 from hpo import objective as objectives
 from hpo.errors import InputError
 from hpo.moves import Decision, Move
-from hpo.narrowing import change, narrow
-from hpo.recorded import Recorded, Round
+from hpo.record.values import Recorded, Round
+from hpo.search import confirmation
+from hpo.search.narrowing import change, narrow
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,

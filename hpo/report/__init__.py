@@ -1,0 +1,1 @@
+"""What a study came to: its trials as a table, and its figures."""

@@ -1,0 +1,1 @@
+"""The service: rounds of trials with ranges that move in between, and repeats of the best."""

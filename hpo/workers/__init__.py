@@ -1,0 +1,1 @@
+"""Workers: one attempt at a trial, in this process or in many of Ray's."""
