@@ -57,9 +57,10 @@ def run_study(
     import numpy as np
 
     from hpo.objective import Data, Part
-    from hpo.record.outbox import Delivery, Outbox
-    from hpo.record.process import RecordProcess
-    from hpo.service import rounds as service
+    from hpo.record.delivery import Delivery
+    from hpo.record.outbox import Outbox
+    from hpo.record.process import RecordProcess, StudyElsewhere
+    from hpo.service.rounds import Goal, Service, job_of
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 
@@ -74,33 +75,33 @@ def run_study(
         f'[round]\ntrials = {earlier + trials}\nsampler = "tpe"\nparallel = {parallel}\n'
     )
     study = read(file)
-    class Clocked(RecordProcess):
+
+    class Clocked(StudyElsewhere):
         ended = 0.0
 
         def deliver(self, *arguments: Any, **named: Any) -> None:
-            self.__getattr__("deliver")(*arguments, **named)
+            super().deliver(*arguments, **named)
             self.ended = time.perf_counter()
 
-    process = Clocked(f"sqlite:///{os.getcwd()}/mlflow.db")
-    record = process.as_tracking()
+    process = RecordProcess(f"sqlite:///{os.getcwd()}/mlflow.db")
+    record = Clocked(process, study.name)
     if earlier:
         fill(record, study, earlier)
     opened = time.perf_counter()
-    recorded = record.read(study.name)
+    recorded = record.read()
     read_seconds = time.perf_counter() - opened
     watch = Watch()
-    delivery = Delivery(Outbox(Path("outbox.jsonl")), record, study.name, "accuracy", print)
+    delivery = Delivery(Outbox(Path("outbox.jsonl")), record, "accuracy", print)
     delivery.start()
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
-    pool = RayWorkers(service.job_of(study), Data(part, part, "classification"), workers=workers)
-    service.run(
-        study, service.Command(1), record, recorded, delivery, None, lambda: pool, watch
-    )
+    pool = RayWorkers(job_of(study), Data(part, part, "classification"), workers=workers)
+    service = Service(study, record, delivery, None, lambda repeat: pool, watch)
+    service.run(Goal(1), recorded)
     delivery.close()
     # The search and the process of the record, each at its highest.
     memory = sum(map(highest_megabytes, (os.getpid(), process.number)))
     process.close()
-    return {"began": watch.began, "ended": process.ended, "read_seconds": read_seconds,
+    return {"began": watch.began, "ended": record.ended, "read_seconds": read_seconds,
             "memory_megabytes": memory, "results": watch.results[earlier:]}
 
 
@@ -145,13 +146,13 @@ def fill(record: Any, study: Any, count: int) -> None:
     """Put `count` finished trials on record, through the same door but for one transaction."""
     import random
 
+    from hpo.record.values import RoundStart
     from hpo.service.comparability import settings_of
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
-    record.create(study.name, "", {}, [])
+    record.create("", {}, [])
     settings = settings_of(study, None)
-    record.start_round(study.name, 1, study.search_space, settings, decisions=[],
-                       params={}, data=None, files={})
+    record.start_round(RoundStart(1, study.search_space, settings))
     generator = random.Random(0)
     for number in range(1, count + 1):
         values = {name: d.from_unit(generator.random()) for name, d in study.search_space.items()}
@@ -159,7 +160,7 @@ def fill(record: Any, study: Any, count: int) -> None:
         trial = Trial(1, number, values, trial_seed(0, 1, number))
         result = TrialResult(trial, State.COMPLETE, epochs[-1]["accuracy"], EPOCHS, epochs, 1,
                              time.time(), 0.001, "here")
-        record.deliver(study.name, "accuracy", result, again=False)
+        record.deliver("accuracy", result, again=False)
 
 
 def time_optuna(trials: int, workers: int, epochs: bool = True) -> dict[str, float]:

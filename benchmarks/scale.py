@@ -73,9 +73,10 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     import numpy as np
 
     from hpo.objective import Data, Part
-    from hpo.record.outbox import Delivery, Outbox
+    from hpo.record.delivery import Delivery
+    from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess
-    from hpo.service import rounds as service
+    from hpo.service.rounds import Goal, Service, job_of
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 
@@ -88,17 +89,14 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     )
     study = read(file)
     process = RecordProcess(f"sqlite:///{os.getcwd()}/mlflow.db")
-    record = process.as_tracking()
-    delivery = Delivery(Outbox(Path("outbox.jsonl")), record, study.name, "accuracy", print)
+    record = process.study(study.name)
+    delivery = Delivery(Outbox(Path("outbox.jsonl")), record, "accuracy", print)
     delivery.start()
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
-    pool = RayWorkers(service.job_of(study), Data(part, part, "classification"), workers=workers)
+    pool = RayWorkers(job_of(study), Data(part, part, "classification"), workers=workers)
     warm_up(pool, workers)
     watch = Watch(trials)
-    service.run(
-        study, service.Command(1), record, None, delivery, {"source": "none", "digest": "0"},
-        lambda: pool, watch,
-    )
+    Service(study, record, delivery, None, lambda repeat: pool, watch).run(Goal(1), None)
     complete = time.perf_counter()
     delivery.close()
     process.close()

@@ -109,11 +109,9 @@ def ours(case: Case) -> Epoch:
         network,
         LOSSES["cross_entropy"],
         [Adam() if case.adam else SGD()],
-        network.rows(inputs),
-        targets,
+        (network.rows(inputs), targets),
         case.batch_size,
-        np.random.default_rng(1),
-        np.random.default_rng(2),
+        (np.random.default_rng(1), np.random.default_rng(2)),
     )
     return lambda: training.epoch(0.001)
 

@@ -30,7 +30,7 @@ from hpo.data.split import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.process_state import TrialProcess
-from hpo.record.tracking import Tracking
+from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.report import figures
 from hpo.search import confirmation
@@ -181,7 +181,7 @@ def evaluate(
     study: Study,
     split: Split,
     recorded: Recorded,
-    record: Tracking,
+    record: StudyRecord,
     listener: Listener,
     *,
     top: int = 1,
@@ -206,7 +206,7 @@ def evaluate(
             trained.append((result, model, epochs))
     if not trained:
         raise HPOError("every trial diverged when trained once more; the test set is untouched")
-    models = tuple(model for _, model, _ in trained)
+    models, evaluations = tuple(model for _, model, _ in trained), record.evaluations
     ensemble = Predictor(split.preprocessing, models)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -217,18 +217,20 @@ def evaluate(
         (files / "study").mkdir()
         (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
         params = {"trials": str(len(trained)), "of": _names([r for r, _, _ in trained])}
-        run_id = record.start_evaluation(study.name, params, files)
+        run_id = evaluations.start(params, files)
         number = max((look.number for look in recorded.looks), default=0) + 1
         look = Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         address = ""
         try:
-            address = _log_model(study, record.uri, run_id, split.preprocessing, models, folder)
-            record.take_look(study.name, look)
+            address = _log_model(
+                study, evaluations.uri, run_id, split.preprocessing, models, folder
+            )
+            evaluations.take_look(look)
         except BaseException:
             with contextlib.suppress(HPOError):
                 record.discard(run_id)
                 if address:
-                    record.discard_model(address)
+                    evaluations.discard_model(address)
             raise
         judged = _judge(trained, ensemble, split, study.seed)
         rows = len(split.test.targets)
@@ -236,9 +238,7 @@ def evaluate(
         evaluation = Evaluation(study.name, look, rows, *judged, run_id, address)
         _write_outcome(evaluation, outcome, listener)
         try:
-            record.end_evaluation(
-                study.name, run_id, look, _metrics(evaluation), _tags(evaluation), outcome
-            )
+            evaluations.end(run_id, look, _metrics(evaluation), _tags(evaluation), outcome)
         except RecordUnavailable as error:  # what was seen must not be lost with it
             raise HPOError(
                 f"{look.result}; but the record is away, and knows only that the test set is "
@@ -422,21 +422,22 @@ def shown_time(when: str) -> str:
     return f"{when[:10]} {when[11:16]} UTC"
 
 
-def last_model(record: Tracking, study: str) -> Predictor:
+def last_model(record: StudyRecord) -> Predictor:
     """Return the model of the study's last evaluation; this runs the code that lies with it.
 
     Raises InputError where there is none, HPOError where it cannot be loaded.
     """
     import mlflow
 
-    address = record.model(study)
+    address = record.evaluations.model()
     try:
-        with _mlflow_on(record.uri):
+        with _mlflow_on(record.evaluations.uri):
             loaded = mlflow.pyfunc.load_model(address)
         model: Predictor = loaded.unwrap_python_model().predictor
     except Exception as error:  # of the record, or of somebody's code
         raise HPOError(
-            f"the model {address} of {study!r} cannot be loaded: {error}; `hpo evaluate` again"
+            f"the model {address} of {record.name!r} cannot be loaded: {error}; "
+            "`hpo evaluate` again"
         ) from error
     return model
 

@@ -151,6 +151,26 @@ class TrialResult:
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
 
 
+@dataclass(frozen=True)
+class Progress:
+    """A trial runs: `metrics` are all its epochs so far."""
+
+    trial: Trial
+    attempt: int
+    started: float
+    place: str
+    metrics: Sequence[EpochMetrics]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The worker of an attempt died; nothing is known of the trial."""
+
+    trial: Trial
+    attempt: int
+    reason: str
+
+
 def check(result: TrialResult) -> None:
     """Raise ValueError or TypeError where what was read from JSON is no result of a trial."""
     trial = result.trial

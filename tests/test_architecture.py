@@ -20,8 +20,9 @@ ORDER = {
         search.confirmation
         settings study
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
-        record.file record.owner record.values record.format record.saved_view record.tracking
-        record.process record.outbox
+        record.file record.owner record.values record.interface record.format record.saved_view
+        record.connection record.claim record.trials record.evaluations record.study
+        record.tracking record.process record.outbox record.delivery
         service.comparability service.proposals service.round_loop service.rounds
         report.results report.drawing report.figures
         evaluation cluster
@@ -46,7 +47,11 @@ THIRD_PARTY = {
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "record.format": {"mlflow"},
-    "record.tracking": {"mlflow"},
+    "record.connection": {"mlflow"},
+    "record.claim": {"mlflow"},
+    "record.trials": {"mlflow"},
+    "record.evaluations": {"mlflow"},
+    "record.study": {"mlflow"},
     "report.results": {"pandas"},
     "report.drawing": {"matplotlib"},
     "report.figures": {"matplotlib"},

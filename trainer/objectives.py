@@ -340,11 +340,9 @@ def _train(
         network,
         LOSSES[task.loss],
         transformations(hyperparameters),
-        network.rows(data.training.inputs),
-        data.training.targets,
+        (network.rows(data.training.inputs), data.training.targets),
         hyperparameters.batch_size,
-        shuffling,
-        disturbing,
+        (shuffling, disturbing),
     )
     every = -(-len(data.training.inputs) // _MEASURED_ROWS)
     parts = {"training": (data.training.inputs[::every], data.training.targets[::every])}

@@ -63,17 +63,16 @@ class Training:
         network: Network,
         loss: Loss,
         transformations: Sequence[Transformation],
-        inputs: Array,
-        targets: Array,
+        examples: tuple[Array, Array],
         batch_size: int,
-        shuffling: np.random.Generator,
-        disturbing: np.random.Generator,
+        generators: tuple[np.random.Generator, np.random.Generator],
     ) -> None:
-        """Make the buffers, for inputs in the network's shape.
+        """Make the buffers, for examples (inputs in the network's shape, targets).
 
-        `transformations` are done after each backward pass, in their order; `shuffling` orders
-        the rows, and dropout and noise are drawn from `disturbing`.
+        `transformations` are done after each backward pass, in their order; the first of
+        the generators orders the rows, and dropout and noise are drawn from the second.
         """
+        (inputs, targets), (shuffling, disturbing) = examples, generators
         rows = len(inputs)
         batch_size = min(batch_size, rows)
         batches = min(max(1, _GATHERED // (inputs[:batch_size].nbytes or 1)), rows // batch_size)

@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import csv
+import functools
 import gc
 import io
 import json
@@ -14,8 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -23,12 +24,12 @@ import click
 
 from hpo import wording
 from hpo.cli.session import (
+    Placement,
     draw,
     draw_proposal,
     existing_record,
     figures_of,
     find,
-    illustrate,
     load_data,
     open_session,
     read_recorded,
@@ -60,15 +61,56 @@ figures_folder = click.option(
     "--figures", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
     help="Write the figures to DIR as PNG files.",
 )
-workers_option = click.option(
-    "--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]"
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a study beyond its file; `ranges` are such as "learning_rate=0.01:0.1"."""
+
+    rounds: int | None = None
+    trials: int | None = None
+    ranges: Sequence[str] = ()
+    keep_ranges: bool = False
+
+    def as_typed(self) -> list[str]:
+        """Return the options that ask for it."""
+        return [
+            *(["--rounds", str(self.rounds)] if self.rounds else []),
+            *(["--trials", str(self.trials)] if self.trials else []),
+            *(part for text in self.ranges for part in ("--range", text)),
+            *(["--keep-ranges"] if self.keep_ranges else []),
+        ]
+
+
+def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that adds options to a command, which gets them as one value."""
+
+    def decorate(command: Any) -> Any:
+        @functools.wraps(command)
+        def with_value(**given: Any) -> Any:
+            values = {field.name: given.pop(field.name) for field in fields(kind)}
+            return command(**given, **{name: kind(**values)})
+
+        for option in reversed(options):
+            with_value = option(with_value)
+        return with_value
+
+    return decorate
+
+
+wish_options = _gathered(
+    "wish", Wish,
+    click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all."),
+    click.option("--trials", type=click.IntRange(1), help="Trials of each new round."),
+    click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
+                 help="Overrule a range of the next round; may be repeated."),
+    click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds."),
 )
-ray_address_option = click.option(
-    "--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
-    help="An existing Ray cluster to use.  [RAY_ADDRESS]",
-)
-inline_option = click.option(
-    "--inline", is_flag=True, help="Train in this process, without Ray."
+placement_options = _gathered(
+    "placement", Placement,
+    click.option("--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]"),
+    click.option("--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
+                 help="An existing Ray cluster to use.  [RAY_ADDRESS]"),
+    click.option("--inline", is_flag=True, help="Train in this process, without Ray."),
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 study_argument = click.argument("study")
@@ -125,58 +167,31 @@ def hpo() -> None:
 
 @hpo.command()
 @file_argument
-@click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all.")
-@click.option("--trials", type=click.IntRange(1), help="Trials of each new round.")
-@workers_option
-@click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
-              help="Overrule a range of the next round; may be repeated.")
-@click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds.")
+@wish_options
+@placement_options
 @tracking_uri
-@ray_address_option
-@inline_option
-def run(
-    file: Path,
-    rounds: int | None,
-    trials: int | None,
-    workers: int | None,
-    ranges: Sequence[str],
-    keep_ranges: bool,
-    tracking_uri: str,
-    ray_address: str | None,
-    inline: bool,
-) -> None:
+def run(file: Path, wish: Wish, placement: Placement, tracking_uri: str) -> None:
     """Run the study in FILE, or go on with it, until it has its rounds.
 
     Run again, it finds all done and does nothing; interrupted, the same command goes on.
     """
-    from hpo.service import rounds as service
+    from hpo.service.rounds import Goal
     from hpo.study import parse_ranges, read
     from hpo.trial import State
 
     study = read(file)
-    if trials is not None:
-        study = study.with_trials(trials)
-    command = service.Command(
-        rounds or study.rounds,
-        parse_ranges(ranges, study),
-        keep_ranges,
-    )
-    with open_session(study, tracking_uri, inline, ray_address, workers, sys.stdout) as session:
-        record, data = session.record, session.data
-        ran = service.run(
-            study, command, record, session.recorded, session.delivery, data,
-            session.start_workers, session.display, lambda *known: illustrate(record, *known),
-        )
+    if wish.trials is not None:
+        study = study.with_trials(wish.trials)
+    goal = Goal(wish.rounds or study.rounds, parse_ranges(wish.ranges, study), wish.keep_ranges)
+    with open_session(study, tracking_uri, placement, sys.stdout) as session:
+        ran = session.service.run(goal, session.recorded)
         if study.confirm is not None:
-            recorded = record.read(study.name)
+            recorded = session.record.read()
             if recorded and any(r.state is State.COMPLETE for r in recorded.results):
-                ran |= service.confirm(
-                    study, study.confirm, record, recorded, session.delivery, data,
-                    session.start_workers, session.display,
-                )
-        recorded = record.read(study.name)
+                ran |= session.service.confirm(study.confirm, recorded)
+        recorded = session.record.read()
     assert recorded is not None
-    _finish(session.display.console, study, recorded, ran, command.rounds)
+    _finish(session.display.console, study, recorded, ran, goal.rounds)
 
 
 @hpo.command()
@@ -185,20 +200,16 @@ def run(
 @click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]")
 @click.option("--resplit", is_flag=True,
               help="Draw the validation rows anew each time, too; never from the test set.")
-@workers_option
+@placement_options
 @tracking_uri
-@ray_address_option
-@inline_option
 @as_json
 def confirm(
     study: str,
     top: int | None,
     repeats: int | None,
     resplit: bool,
-    workers: int | None,
+    placement: Placement,
     tracking_uri: str,
-    ray_address: str | None,
-    inline: bool,
     as_json: bool,
 ) -> None:
     """Train the best trials of STUDY, a file, again with fresh seeds; rank them by their mean.
@@ -209,7 +220,7 @@ def confirm(
     """
     from hpo.cli.terminal import confirmation_parts, open_console
     from hpo.search import confirmation
-    from hpo.service import rounds as service
+    from hpo.service.rounds import ranking
     from hpo.study import ConfirmSettings
 
     parsed = read_study_file(study, "confirm")
@@ -219,17 +230,13 @@ def confirm(
     )
     require_file(absolute(tracking_uri))
     shown = sys.stderr if as_json else sys.stdout
-    with open_session(parsed, tracking_uri, inline, ray_address, workers, shown) as session:
-        name, recorded = find(session.record, study)
-        ran = service.confirm(
-            parsed, settings, session.record, recorded, session.delivery,
-            session.data, session.start_workers, session.display,
-        )
-        if not ran:
+    with open_session(parsed, tracking_uri, placement, shown) as session:
+        name, recorded = find(session.whole, study)
+        if not session.service.confirm(settings, recorded):
             session.display.note("every repeat is on record already: nothing to run")
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
             session.display.note("show, evaluate and narrow go by the repeats with --resplit")
-        order = service.ranking(parsed, settings, find(session.record, study)[1])
+        order = ranking(parsed, settings, find(session.whole, study)[1])
     if as_json:
         summary = {
             "study": name, "metric": parsed.metric, "direction": parsed.direction,
@@ -329,7 +336,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     if figures is None:
         drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
         try:
-            with figures_of(existing_record(tracking_uri), last.run_id) as folder:
+            with figures_of(existing_record(tracking_uri).study(name), last.run_id) as folder:
                 draw_proposal(recorded, moves, folder)
         except HPOError as error:
             drawn["figure"] = f"not kept: {error}"
@@ -349,7 +356,7 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
     studies, unread = [], 0
     for name, _ in record.studies():
         try:
-            recorded = record.read(name)
+            recorded = record.study(name).read()
             if recorded is not None:
                 studies.append(summarize(name, recorded))
         except InputError as error:
@@ -416,7 +423,7 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
         if better:
             listener.note(better)
         result = evaluation.evaluate(
-            parsed, split, recorded, record, listener, top=top, again=again
+            parsed, split, recorded, record.study(name), listener, top=top, again=again
         )
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))
@@ -451,7 +458,7 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
 
     record = existing_record(tracking_uri)
     name, _ = find(record, study)
-    model = last_model(record, name)
+    model = last_model(record.study(name))
     table = read_rows(rows, model.preprocessing)
     try:
         predictions = model.predict(table)
@@ -495,7 +502,7 @@ def show(
     files: list[Path] = []
     if figures is not None and summary["rounds"]:
         shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
-        record = existing_record(tracking_uri)
+        record = existing_record(tracking_uri).study(name)
         files = draw(record, replace(recorded, rounds=shown), figures)
     if as_json:
         drawn = {"figures": [str(file) for file in files]} if files else {}
@@ -661,23 +668,12 @@ def _cluster_options(command: Any) -> Any:
 
 @hpo.command()
 @file_argument
-@click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all.")
-@click.option("--trials", type=click.IntRange(1), help="Trials of each new round.")
-@click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
-              help="Overrule a range of the next round; may be repeated.")
-@click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds.")
+@wish_options
 @click.option("--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="Send this file as well; may be repeated.")
 @_cluster_options
 def submit(
-    file: Path,
-    rounds: int | None,
-    trials: int | None,
-    ranges: Sequence[str],
-    keep_ranges: bool,
-    also: Sequence[Path],
-    address: str | None,
-    env_file: Path,
+    file: Path, wish: Wish, also: Sequence[Path], address: str | None, env_file: Path
 ) -> None:
     """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
 
@@ -688,17 +684,11 @@ def submit(
     from hpo.study import parse_range, read
 
     study = read(file)
-    for text in ranges:
+    for text in wish.ranges:
         parse_range(text, study.search_space)
     parcel = pack(study, also)
-    options = [
-        *(["--rounds", str(rounds)] if rounds else []),
-        *(["--trials", str(trials)] if trials else []),
-        *(part for text in ranges for part in ("--range", text)),
-        *(["--keep-ranges"] if keep_ranges else []),
-    ]
     cluster = connect(address, env_file)
-    job = cluster.submit(study.name, parcel, options)
+    job = cluster.submit(study.name, parcel, wish.as_typed())
     files = wording.count(len(parcel.files), "file")
     click.echo(
         f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name} runs at "

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -24,47 +24,52 @@ from hpo.record.file import absolute, path_of
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
     from hpo.cli.terminal import Display
-    from hpo.data.split import Description, Split
+    from hpo.data.split import Split
     from hpo.moves import Move
     from hpo.objective import Data
-    from hpo.record.outbox import Delivery, Outbox
+    from hpo.record.interface import Record
+    from hpo.record.outbox import Outbox
+    from hpo.record.process import RecordProcess
     from hpo.record.tracking import Tracking
     from hpo.record.values import Recorded
+    from hpo.service.rounds import Service
     from hpo.study import Study
     from hpo.workers.attempt import Workers
 
 
 
-@dataclass
+@dataclass(frozen=True)
+class Placement:
+    """Where trials run: in this process, on a Ray that is there, or on one with so many CPUs."""
+
+    inline: bool = False
+    ray_address: str | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
 class Session:
-    """What a command that trains works with: the record, the way to it, data and workers."""
+    """What a command that trains works with: a study on record, and the service that runs it.
 
-    record: "Tracking"
+    `whole` is the record of all studies, `recorded` what it knows of this one.
+    """
+
+    whole: "Tracking | RecordProcess"
+    record: "Record"
     recorded: "Recorded | None"
-    delivery: "Delivery"
-    split: "Split | None"  # None where the study has no data
+    service: "Service"
     display: "Display"
-    start_workers: "Callable[..., Workers]"  # takes a repeat whose split they shall hold
-
-    @property
-    def data(self) -> "Description | None":
-        """The description of the data, None where the study has none."""
-        return self.split.description if self.split is not None else None
 
 
 @contextlib.contextmanager
 def open_session(
-    study: "Study",
-    tracking_uri: str,
-    inline: bool,
-    ray_address: str | None,
-    workers: int | None,
-    file: TextIO,
+    study: "Study", tracking_uri: str, placement: Placement, file: TextIO
 ) -> Iterator[Session]:
     """Open what a command that trains works with; close it in the end, however that comes."""
     from hpo.cli.terminal import Display
-    from hpo.record.outbox import Delivery, Outbox
-    from hpo.service import rounds as service
+    from hpo.record.delivery import Delivery
+    from hpo.record.outbox import Outbox
+    from hpo.service.rounds import PATIENCE_SECONDS, Service
 
     uri = absolute(tracking_uri)
     outbox_path = _outbox_path(uri, study.name)
@@ -79,8 +84,9 @@ def open_session(
         if outbox.damage:
             display.note(outbox.damage)
         display.waiting("opening the record")
-        record = _open_record(uri, outbox, inline, at_the_end)
-        opening = beside.submit(record.read, study.name)  # MLflow takes a while to import
+        whole = _open_record(uri, outbox, placement.inline, at_the_end)
+        record = whole.study(study.name)
+        opening = beside.submit(record.read)  # MLflow takes a while to import
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
             display.note(note)
@@ -97,11 +103,12 @@ def open_session(
             display.waiting("starting workers")
             held = load_data(study, repeat) if repeat else split
             data = held.data if held is not None else None
-            started = _start_workers(study, data, inline, ray_address, workers)
+            started = _start_workers(study, data, placement)
             display.workers_started(started.slots)
             return started
 
-        if first_time and not inline:  # then there is something to run, and Ray takes a while too
+        # Then there is something to run, and Ray takes a while as well.
+        if first_time and not placement.inline:
             ready.append(start_workers())
             at_the_end.callback(close_idle)
         try:
@@ -110,22 +117,26 @@ def open_session(
             if others:
                 display.note(f"{others} results on disk belong to an earlier round of the same "
                              f"number with other settings: set aside beside {outbox.path}")
-            delivery = Delivery(outbox, record, study.name, study.metric, display.note)
-            at_the_end.callback(_release, record, study.name)
+            delivery = Delivery(outbox, record, study.metric, display.note)
+            at_the_end.callback(_release, record)
             at_the_end.callback(delivery.close)
             delivery.start()
             if outbox.waiting():
                 waiting = wording.count(len(outbox.waiting()), "result")
                 display.note(f"delivering {waiting} that waited on disk")
-                delivery.finish(service.PATIENCE_SECONDS)
-                recorded = record.read(study.name)
+                delivery.finish(PATIENCE_SECONDS)
+                recorded = record.read()
             if delivery.held:
                 display.note(
                     f"{len(delivery.held)} results wait in {outbox.path} for a round that the "
                     "record does not have: it is not the record they were written to; "
                     "where the same trial comes up again, its result counts"
                 )
-            yield Session(record, recorded, delivery, split, display, start_workers)
+            service = Service(
+                study, record, delivery, split.description if split is not None else None,
+                start_workers, display, lambda *known: illustrate(record, *known),
+            )
+            yield Session(whole, record, recorded, service, display)
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
             display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
@@ -148,13 +159,13 @@ def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
     return find(existing_record(tracking_uri), study)
 
 
-def find(record: "Tracking", study: str) -> "tuple[str, Recorded]":
+def find(record: "Tracking | RecordProcess", study: str) -> "tuple[str, Recorded]":
     """Return the name of a study and what a record that is open holds of it.
 
     Raises InputError where that is nothing.
     """
     name = study_name(study)
-    recorded = record.read(name)
+    recorded = record.study(name).read()
     if recorded is None:
         known = ", ".join(known for known, _ in record.studies()) or "none yet"
         raise InputError(f"no study {name!r} on record; there are: {known}")
@@ -205,7 +216,7 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
     return split
 
 
-def draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
+def draw(record: "Record", recorded: "Recorded", folder: Path) -> list[Path]:
     """Write all figures of the rounds of `recorded` to a folder; return the files."""
     from hpo.report import figures
     from hpo.service import proposals
@@ -216,7 +227,7 @@ def draw(record: "Tracking", recorded: "Recorded", folder: Path) -> list[Path]:
     return figures.write(recorded, moves, record.history, folder)
 
 
-def illustrate(record: "Tracking", recorded: "Recorded", moves: "Sequence[Move]") -> None:
+def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -> None:
     """Add all figures, as of now, to the run of the last round."""
     from hpo.report import figures
 
@@ -232,7 +243,7 @@ def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -
 
 
 @contextlib.contextmanager
-def figures_of(record: "Tracking", run_id: str) -> Iterator[Path]:
+def figures_of(record: "Record", run_id: str) -> Iterator[Path]:
     """Give a folder whose files become the figures of a run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "figures"
@@ -259,7 +270,9 @@ def stop_on_termination() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack) -> "Tracking":
+def _open_record(
+    uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
+) -> "Tracking | RecordProcess":
     """Return the record; but for `inline` in a process of its own, which ends at the end."""
     path = path_of(uri)
     for place in (path, path.parent) if path and path.exists() else ():
@@ -278,15 +291,13 @@ def _open_record(uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
 
     process = RecordProcess(uri, [outbox.fileno()])
     at_the_end.callback(process.close)
-    return process.as_tracking()
+    return process
 
 
-def _start_workers(
-    study: "Study", data: "Data | None", inline: bool, ray_address: str | None, workers: int | None
-) -> "Workers":
+def _start_workers(study: "Study", data: "Data | None", placement: Placement) -> "Workers":
     from hpo.service.rounds import job_of
 
-    if inline:
+    if placement.inline:
         from hpo.workers.attempt import InlineWorkers
 
         if study.round.fresh_process:
@@ -297,7 +308,9 @@ def _start_workers(
         return InlineWorkers(job_of(study), data)
     from hpo.workers.ray import RayWorkers
 
-    started = RayWorkers(job_of(study), data, address=ray_address, workers=workers)
+    started = RayWorkers(
+        job_of(study), data, address=placement.ray_address, workers=placement.workers
+    )
     stop_on_termination()  # once more: Ray sets a handler of its own
     return started
 
@@ -310,9 +323,9 @@ def _take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
     return outbox.take_up(recorded.ended_attempts(), rounds)
 
 
-def _release(record: "Tracking", study: str) -> None:
+def _release(record: "Record") -> None:
     with contextlib.suppress(HPOError):
-        record.release(study)
+        record.release()
 
 
 def _outbox_path(uri: str, study: str) -> Path:

@@ -29,7 +29,7 @@ from hpo.search_space import describe as describe_range
 from hpo.study import Study
 from hpo.text import clean, one_line
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank
-from hpo.workers.attempt import Progress as TrialProgress
+from hpo.trial import Progress as TrialProgress
 
 if TYPE_CHECKING:  # it draws, which takes a while to import
     from hpo.evaluation import Evaluation

@@ -270,15 +270,15 @@ def _split(
     held_out = rows[:0]
     if source.test is None:
         count = math.ceil(round(settings.test * len(rows), 6))
-        rows, held_out = _draw("test", rows, codes, count, rngs[0], classes, later=2)
+        rows, held_out = _draw("test", rows, codes, count, rngs[0], classes, (1, 2))
     if settings.rows is not None and settings.rows != len(rows):
         if settings.rows > len(rows):
             raise fault(
                 "rows", f"{settings.rows}, but there are {len(rows)} training rows; lower it"
             )
-        _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, each=2)
+        _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, (2, 0))
     count = math.ceil(round(settings.validation * len(rows), 6))
-    rows, validation = _draw("validation", rows, codes, count, rngs[2], classes, later=1)
+    rows, validation = _draw("validation", rows, codes, count, rngs[2], classes, (1, 1))
     return rows, validation, held_out
 
 
@@ -289,17 +289,16 @@ def _draw(
     count: int,
     rng: np.random.Generator,
     classes: tuple[str, ...],
-    *,
-    each: int = 1,
-    later: int = 0,
+    at_least: tuple[int, int],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Shuffle `rows`, draw `count` of them, and return the rest and the drawn.
 
     With classes the draw is stratified: each class gives its share, rounded so that the total
-    is right, but at least `each` rows, and keeps at least `later`. (scikit-learn's
+    is right, but `at_least` so many rows, and keeps at least so many. (scikit-learn's
     stratification has no such floor: of 3 rows at 0.2 it may draw none.)
     """
     number, kinds = len(rows), max(1, len(classes))
+    each, later = at_least
     least, most = each * kinds, number - later * kinds
     shuffled = rng.permutation(rows)
     if codes is None:

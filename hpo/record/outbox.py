@@ -1,68 +1,24 @@
-"""The outbox keeps results on disk until the record has them, and delivers them meanwhile."""
+"""The outbox keeps results on disk until the record has them."""
 
-import contextlib
 import fcntl
 import json
 import os
-import queue
 import threading
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hpo.errors import (
     HPOError,
     InputError,
-    RecordRefused,
-    RecordReplaced,
-    RecordUnavailable,
-    RoundAbsent,
 )
 from hpo.search_space import as_tuples
 from hpo.trial import State, Trial, TrialId, TrialResult, check
-from hpo.workers.attempt import Lost, Progress
 
-RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
-CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
-HEARTBEAT_SECONDS = 5.0
-BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
 # What is raised where a line is none of an outbox.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 Key = tuple[TrialId, int]  # of a result: its trial and the attempt at it
-SHOWN = 200  # results that may wait before the epochs of running trials are left out
-
-
-class Record(Protocol):
-    """Where results are delivered to."""
-
-    def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result; RecordUnavailable: try again; RecordRefused: never.
-
-        RoundAbsent: not before its round is on record.
-        """
-        ...
-
-    def show(self, study: str, progress: Progress) -> None:
-        """Write the epochs of a trial that runs."""
-        ...
-
-    def abandon(self, study: str, trial: Trial, attempt: int) -> None:
-        """Delete what was shown of an attempt that was lost."""
-        ...
-
-    def keep(self, study: str) -> None:
-        """Say that this process still runs the study; look whether the record is still there."""
-        ...
-
-    def verify(self) -> None:
-        """Raise RecordReplaced where the record is not the one that was written to."""
-        ...
-
-    def confirm(self) -> None:
-        """Read back what was delivered, and raise as `verify` does."""
-        ...
 
 
 class Outbox:
@@ -260,204 +216,6 @@ class Outbox:
             raise HPOError(
                 f"{self.path}: {error.strerror}; make room, then the same command goes on"
             ) from error
-
-
-class Delivery(threading.Thread):
-    """Delivers the outbox to the record, in the background, one result after another.
-
-    `notify` is called with a line for the user: once when the record goes away, once when it is
-    back, and for each result it refuses.
-    """
-
-    def __init__(
-        self, outbox: Outbox, record: Record, study: str, metric: str, notify: Callable[[str], None]
-    ) -> None:
-        super().__init__(name="delivery", daemon=True)
-        self._outbox, self._record, self._notify = outbox, record, notify
-        self._study, self._metric = study, metric
-        self._queue: queue.Queue[tuple[TrialResult, bool] | Progress | Lost | None] = queue.Queue()
-        self._beat = time.monotonic()
-        self._stopping = threading.Event()
-        self._away = False
-        self._error: HPOError | None = None
-        self.settings = ""  # the fingerprint of those of the round that runs
-        self.held: dict[TrialId, TrialResult] = {}  # of rounds that the record does not have
-        for result in outbox.waiting():
-            self._queue.put((result, True))
-
-    def add(self, result: TrialResult) -> None:
-        """Put a result on disk and in the queue; wait while a working record is far behind.
-
-        Raises whatever ended the delivery.
-        """
-        self._outbox.add(result, self.settings)
-        self._queue.put((result, False))
-        while self._queue.qsize() > BACKLOG and not self._away and self.is_alive():
-            self._stopping.wait(0.01)
-        self._raise()
-
-    def reclaim(self, trial: Trial) -> TrialResult | None:
-        """Return the result of just this trial that waited for its round, and deliver it.
-
-        One of the same number that is another trial, or of a round with other settings, is set
-        aside.
-        """
-        result = self.held.pop(trial.id, None)
-        if result is None:
-            return None
-        if replace(trial, cut_offs=None) != result.trial or not self._outbox.belongs(
-            result, self.settings
-        ):
-            aside = self._outbox.set_aside(result, "it belongs to another trial of this number")
-            self._notify(
-                f"trial {trial.number} is another one than that on disk, which was set aside in "
-                f"{aside}"
-            )
-            return None
-        self._queue.put((result, True))
-        return result
-
-    def show(self, progress: Progress) -> None:
-        """Put epochs of a running trial in the queue; they may be left out."""
-        if self._queue.qsize() < SHOWN and not self._away:
-            self._queue.put(progress)
-
-    def abandon(self, lost: Lost) -> None:
-        """Let what was shown of a lost attempt be deleted."""
-        self._queue.put(lost)
-
-    def finish(self, seconds: float) -> bool:
-        """Wait until everything is delivered; False where it is not after so many seconds."""
-        waited = 0.0
-        while self._queue.unfinished_tasks and waited < seconds and self.is_alive():
-            self._stopping.wait(0.01)
-            waited += 0.01
-        self._raise()
-        return not self._queue.unfinished_tasks
-
-    def close(self) -> None:
-        """Stop; deliver what waits first, as far as a record that answers takes it soon.
-
-        Raises RecordReplaced where what was delivered is not on record, unless that is known.
-        """
-        with contextlib.suppress(HPOError):
-            self.finish(0.0 if self._away else CLOSING_SECONDS)
-        self._stopping.set()
-        self._queue.put(None)
-        if self.is_alive():
-            self.join()
-        if self._error is None and not self._away:
-            try:
-                self.confirm()
-            except RecordReplaced:
-                raise
-            except HPOError:
-                pass  # the next start compares the outbox with the record
-
-    def confirm(self) -> None:
-        """Read back what was delivered, and let the outbox forget it.
-
-        Raises RecordReplaced where it is not on record, RecordUnavailable where that is not known.
-        """
-        delivered = self._outbox.delivered()
-        try:
-            self._record.confirm()
-        except RecordReplaced as error:
-            self._error = self._told(error)
-            raise self._error from error
-        self._outbox.forget(delivered)
-
-    def run(self) -> None:
-        """Deliver until closed."""
-        while not self._stopping.is_set():
-            try:
-                self._keep()
-                self._next()
-            except HPOError as error:
-                self._error = self._told(error)
-                return
-
-    def _told(self, error: HPOError) -> HPOError:
-        """Return the error to stop with; that of a replaced record says where results are."""
-        if not isinstance(error, RecordReplaced):
-            try:
-                self._record.verify()
-            except RecordReplaced as replaced:
-                error = replaced
-            except HPOError:
-                return error
-            else:
-                return error
-        return RecordReplaced(f"{error}; results stay in {self._outbox.path}")
-
-    def _next(self) -> None:
-        try:
-            item = self._queue.get(timeout=HEARTBEAT_SECONDS)
-        except queue.Empty:
-            return
-        try:
-            if isinstance(item, Progress | Lost):
-                self._show(item)
-            elif item is not None:
-                self._deliver(*item)
-        finally:
-            self._queue.task_done()
-
-    def _keep(self) -> None:
-        if time.monotonic() - self._beat < HEARTBEAT_SECONDS:
-            return
-        self._beat = time.monotonic()
-        with contextlib.suppress(RecordUnavailable, RecordRefused):
-            self._record.keep(self._study)
-
-    def _deliver(self, result: TrialResult, again: bool) -> None:
-        tries = 0
-        while not self._stopping.is_set():
-            try:
-                self._record.deliver(self._study, self._metric, result, again=again or tries > 0)
-            except RecordUnavailable as error:
-                self._look()
-                if not self._away:
-                    self._away = True
-                    self._notify(
-                        f"the record is away ({error}); results wait in {self._outbox.path}"
-                    )
-                self._stopping.wait(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
-                tries += 1
-            except RoundAbsent:
-                self.held[result.trial.id] = result
-                return
-            except RecordRefused as error:
-                self._look()
-                if self._outbox.was_delivered(result):  # it is on record, and deleted there
-                    self._outbox.drop(result)
-                    return
-                aside = self._outbox.set_aside(result, str(error))
-                self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
-                return
-            else:
-                self._outbox.drop(result)
-                if self._away:
-                    self._away = False
-                    self._notify("the record is back")
-                return
-
-    def _look(self) -> None:
-        """Raise RecordReplaced where that is why the record is away, or refuses a result."""
-        with contextlib.suppress(RecordUnavailable):
-            self._record.verify()
-
-    def _show(self, event: Progress | Lost) -> None:
-        """Show or abandon an attempt, as far as that works: the result will say it all."""
-        with contextlib.suppress(RecordUnavailable, RecordRefused):
-            if isinstance(event, Progress):
-                self._record.show(self._study, event)
-            else:
-                self._record.abandon(self._study, event.trial, event.attempt)
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
 
 
 def _key(result: TrialResult) -> Key:

@@ -6,24 +6,27 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HPOError
 from hpo.record.owner import Owner
+from hpo.record.values import Recorded, Round, RoundStart
+from hpo.trial import Progress, Trial, TrialResult
 
 if TYPE_CHECKING:
-    from hpo.record.tracking import Tracking
+    pass
 
 END_SECONDS = 5.0  # for a write that has begun
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class RecordProcess:
-    """A `Tracking` that another process holds: each of its methods is called over there.
+    """A `Tracking` that another process holds: what it is asked is asked over there.
 
     MLflow's work, and its import, then take another core than the search. That process ends with
     this one, even where this one is killed. It keeps the open files `held`, so that a lock on
@@ -47,14 +50,14 @@ class RecordProcess:
         self._talk = ThreadPoolExecutor(1, "record")
         self._talk.submit(self._connection.send, (uri, Owner.this_process()))
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return lambda *args, **named: self._talk.submit(self._call, name, args, named).result()
+    def studies(self) -> list[tuple[str, Mapping[str, str]]]:
+        """Return the names and tags of all studies, latest first."""
+        studies: list[tuple[str, Mapping[str, str]]] = self.call("", "studies")
+        return studies
 
-    def as_tracking(self) -> "Tracking":
-        """Return this by the type it stands for."""
-        return cast("Tracking", self)
+    def study(self, name: str) -> "StudyElsewhere":
+        """Return the record of a study, whether it is there yet or not."""
+        return StudyElsewhere(self, name)
 
     def close(self) -> None:
         """End the process once what it writes is written."""
@@ -67,11 +70,19 @@ class RecordProcess:
         self._talk.shutdown()
         self._connection.close()
 
-    def _call(self, method: str, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
-        """Call a method over there; functions among its arguments are called here."""
+    def call(self, study: str, method: str, *arguments: Any, **named: Any) -> Any:
+        """Call a method over there, of a study or, where that is "", of the whole record.
+
+        Functions among its arguments are called here.
+        """
+        return self._talk.submit(self._call, study, method, arguments, named).result()
+
+    def _call(
+        self, study: str, method: str, arguments: Sequence[Any], named: dict[str, Any]
+    ) -> Any:
         sent = [_Function(i) if callable(a) else a for i, a in enumerate(arguments)]
         try:
-            self._connection.send((method, sent, named))
+            self._connection.send((study, method, sent, named))
             while True:
                 kind, value = self._connection.recv()
                 if kind == "returns":
@@ -84,6 +95,98 @@ class RecordProcess:
             raise HPOError(
                 "the process that writes the record is gone; the same command goes on"
             ) from error
+
+
+class StudyElsewhere:
+    """The record of one study, a `Record`, in a process of its own."""
+
+    def __init__(self, process: RecordProcess, name: str) -> None:
+        self.name = name
+        self._process = process
+
+    def create(
+        self,
+        description: str,
+        tags: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        again: bool = False,
+    ) -> str:
+        """Make the study known, and return the id of its experiment."""
+        answer: str = self._ask("create", description, tags, columns, again=again)
+        return answer
+
+    def read(self) -> Recorded | None:
+        """Return all that the record knows of the study; None where it knows nothing."""
+        answer: Recorded | None = self._ask("read")
+        return answer
+
+    def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
+        """Record that a round begins; with `again` take what an earlier try left."""
+        answer: Round = self._ask("start_round", start, again=again)
+        return answer
+
+    def end_round(
+        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+    ) -> None:
+        """Record that a round ended, with its best so far by trial number."""
+        self._ask("end_round", run_id, best_so_far, tags)
+
+    def claim(self, note: Callable[[str], None]) -> None:
+        """Become the one process that runs the study; raise InputError where another one lives."""
+        self._ask("claim", note)
+
+    def keep(self) -> None:
+        """Say that this process still runs the study; look whether the record is still there."""
+        self._ask("keep")
+
+    def release(self) -> None:
+        """Give the claim up, so that the next process need not wait."""
+        self._ask("release")
+
+    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
+        """Write a result, with the whole curve of `metric`."""
+        self._ask("deliver", metric, result, again=again)
+
+    def show(self, progress: Progress) -> None:
+        """Write the epochs of a trial that still runs, for those who watch."""
+        self._ask("show", progress)
+
+    def abandon(self, trial: Trial, attempt: int) -> None:
+        """Delete what was shown of an attempt that was lost."""
+        self._ask("abandon", trial, attempt)
+
+    def discard(self, run_id: str) -> None:
+        """Delete the run of an attempt without a result."""
+        self._ask("discard", run_id)
+
+    def verify(self) -> None:
+        """Raise RecordReplaced where the record is not the one that was written to."""
+        self._ask("verify")
+
+    def confirm(self) -> None:
+        """Read back what was delivered, and raise as `verify` does."""
+        self._ask("confirm")
+
+    def start_confirmation(self) -> None:
+        """Record that trials are about to be repeated, unless some were already."""
+        self._ask("start_confirmation")
+
+    def end_confirmation(self, note: str) -> None:
+        """Record what came of the repeats, in Markdown."""
+        self._ask("end_confirmation", note)
+
+    def history(self, run_id: str, metric: str) -> list[float]:
+        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        answer: list[float] = self._ask("history", run_id, metric)
+        return answer
+
+    def add_files(self, run_id: str, folder: Path) -> None:
+        """Add the files of a folder to a run."""
+        self._ask("add_files", run_id, folder)
+
+    def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return self._process.call(self.name, method, *arguments, **named)
 
 
 @dataclass(frozen=True)
@@ -102,12 +205,13 @@ def serve(descriptor: int, parent: int) -> None:
     uri, owner = connection.recv()
     record: Tracking | None = None
     while (asked := _next(connection)) is not None:
-        method, arguments, named = asked
+        study, method, arguments, named = asked
         arguments = [_calling(connection, a) if isinstance(a, _Function) else a for a in arguments]
         try:
             if record is None:
                 record = Tracking(uri, owner)
-            value = getattr(record, method)(*arguments, **named)
+            part = record.study(study) if study else record
+            value = getattr(part, method)(*arguments, **named)
         except HPOError as error:
             connection.send(("raises", error))
         else:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hpo.data.split import Description
 from hpo.errors import InputError
 from hpo.moves import Decision
 from hpo.search_space import SearchSpace
@@ -27,6 +28,23 @@ class Round:
     ended: bool
     decisions: Sequence[Decision] = ()
     stopped: str = ""  # why it ended before its last trial
+
+
+@dataclass(frozen=True)
+class RoundStart:
+    """What is recorded of a round as it begins.
+
+    `decisions` say how its ranges came about, `params` are what the UI shows beside them, `data`
+    describes what it runs on, `files` are kept with it, as text by name.
+    """
+
+    number: int
+    search_space: SearchSpace
+    settings: Settings
+    decisions: Sequence[Decision] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    data: Description | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Attempt(NamedTuple):

@@ -444,36 +444,41 @@ class Axis:
 # panels, ticks and text
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How large a figure of panels is, in inches; `height` is that of one panel.
+
+    `left` to `bottom` are the margins around all panels, `across` and `down` the gaps between.
+    """
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    across: float = 0.0
+    down: float = 0.0
+
+
 def panel_grid(
-    count: int,
-    columns: int,
-    *,
-    width: float,
-    height: float,
-    left: float,
-    right: float,
-    top: float,
-    bottom: float,
-    across: float = 0.0,
-    down: float = 0.0,
-    sharex: bool = False,
-    sharey: bool = False,
+    count: int, columns: int, layout: Layout, *, sharex: bool = False, sharey: bool = False
 ) -> "tuple[Figure, list[Axes]]":
-    """Return a figure with so many panels; all in inches, `height` that of one panel."""
+    """Return a figure with so many panels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = math.ceil(count / columns)
-    tall = rows * height + (rows - 1) * down + top + bottom
-    wide = (width - left - right - (columns - 1) * across) / columns
-    figure = Figure((width, tall))
+    tall = rows * layout.height + (rows - 1) * layout.down + layout.top + layout.bottom
+    wide = (layout.width - layout.left - layout.right - (columns - 1) * layout.across) / columns
+    figure = Figure((layout.width, tall))
     FigureCanvasAgg(figure)
     panels = figure.subplots(
         rows, columns, squeeze=False, sharex=sharex, sharey=sharey,
         gridspec_kw={
-            "left": left / width, "right": 1 - right / width,
-            "bottom": bottom / tall, "top": 1 - top / tall,
-            "wspace": across / wide, "hspace": down / height,
+            "left": layout.left / layout.width, "right": 1 - layout.right / layout.width,
+            "bottom": layout.bottom / tall, "top": 1 - layout.top / tall,
+            "wspace": layout.across / wide, "hspace": layout.down / layout.height,
         },
     ).ravel().tolist()
     for axes in panels[count:]:
@@ -486,9 +491,8 @@ def panel_grid(
 
 def empty_figure(text: str) -> "Figure":
     """Return a figure that says why there is nothing to see."""
-    figure, (axes,) = panel_grid(
-        1, 1, width=5.0, height=1.0, left=0.2, right=0.2, top=0.2, bottom=0.2
-    )
+    layout = Layout(width=5.0, height=1.0, left=0.2, right=0.2, top=0.2, bottom=0.2)
+    figure, (axes,) = panel_grid(1, 1, layout)
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GRAY)
     return figure

@@ -24,6 +24,7 @@ from hpo.report.drawing import (
     WIDTH,
     Axis,
     Coloring,
+    Layout,
     curves_scale,
     draw_line,
     empty_figure,
@@ -141,11 +142,11 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     columns = min(len(best), 5)
     rows = math.ceil(len(best) / 5)
     under = 0.13 * lines + 0.05  # inches between a title and its panel
-    figure, panels = panel_grid(
-        len(best), columns, width=max(1.48 * columns + 0.8, 3.6), height=1.0,
-        left=0.65, right=0.2, top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
-        sharex=True, sharey=True,
+    layout = Layout(
+        width=max(1.48 * columns + 0.8, 3.6), height=1.0, left=0.65, right=0.2,
+        top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
     )
+    figure, panels = panel_grid(len(best), columns, layout, sharex=True, sharey=True)
     drawn = []
     for place, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
         curve = result.curve(metric)
@@ -206,12 +207,11 @@ def ranges(recorded: Recorded) -> "Figure":
     borders = round_borders(recorded)
     columns = min(len(spaces), 2 if len(spaces) in (2, 4) else 3)
     room = 0.35 if has_choices(recorded) else 0.0  # for their names
-    figure, panels = panel_grid(
-        len(spaces), columns, width=WIDTH if columns > 1 else 6.0,
-        height=3.8 if len(spaces) <= columns else 2.6,
+    layout = Layout(
+        width=WIDTH if columns > 1 else 6.0, height=3.8 if len(spaces) <= columns else 2.6,
         left=0.85, right=1.05, top=0.45, bottom=0.62 + room, across=0.3, down=0.72 + room,
-        sharey=True,
     )
+    figure, panels = panel_grid(len(spaces), columns, layout, sharey=True)
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
     for index, (axes, (name, distributions)) in enumerate(
         zip(panels, spaces.items(), strict=True)
@@ -266,9 +266,10 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     names = [name for name in spaces if name in strongest]
     if len(names) < 2:
         return empty_figure("a map takes two hyperparameters")
-    figure, (axes,) = panel_grid(
-        1, 1, width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
+    layout = Layout(
+        width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
     )
+    figure, (axes,) = panel_grid(1, 1, layout)
     width, height = panel_inches(axes)
     x, y = (Axis(name, list(spaces[name].values()), results) for name in names)
     x.prepare(axes, "x", size=(width, height))
@@ -315,9 +316,10 @@ def best_so_far(recorded: Recorded) -> "Figure":
     results = ordered_results(recorded)
     borders = round_borders(recorded)
     coloring = Coloring.of(recorded)
-    figure, (axes,) = panel_grid(
-        1, 1, width=WIDTH, height=3.2, left=0.85, right=0.55, top=0.55, bottom=0.55,
+    layout = Layout(
+        width=WIDTH, height=3.2, left=0.85, right=0.55, top=0.55, bottom=0.55,
     )
+    figure, (axes,) = panel_grid(1, 1, layout)
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
     axes.set_xlim(0.5, max(bottom for _, bottom in borders.values()))
     coloring.mark_heights(axes, results, positions, gray=True)
@@ -356,11 +358,11 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     coloring = Coloring.of(recorded)
     columns = min(len(moves), 2)
     room = 0.35 if has_choices(recorded) else 0.0  # for their names
-    figure, panels = panel_grid(
-        len(moves), columns, width=WIDTH if columns > 1 else 6.0, height=2.2,
-        left=0.85, right=1.05, top=1.83, bottom=0.62 + room, across=0.55, down=2.0 + room,
-        sharey=True,
+    layout = Layout(
+        width=WIDTH if columns > 1 else 6.0, height=2.2, left=0.85, right=1.05, top=1.83,
+        bottom=0.62 + room, across=0.55, down=2.0 + room,
     )
+    figure, panels = panel_grid(len(moves), columns, layout, sharey=True)
     wide = int((panel_inches(panels[0])[0] + 0.35) * 16)  # letters of the captions on a line
     for index, (axes, move) in enumerate(zip(panels, moves, strict=True)):
         axis = Axis(move.name, [move.old, move.new], results)
@@ -420,10 +422,11 @@ def confusion_matrix(confusion: NDArray[np.int64], labels: Sequence[str]) -> "Fi
     names = [shortened(label, 16) for label in labels]
     room = 0.35 + 0.075 * max(map(len, names))
     tilted = max(map(len, names)) * 0.085 > 0.9 * size / count
-    figure, (axes,) = panel_grid(
-        1, 1, width=size + room + 1.35, height=size, left=room + 0.3, right=1.05,
-        top=0.35, bottom=(room if tilted else 0.3) + 0.35,
+    layout = Layout(
+        width=size + room + 1.35, height=size, left=room + 0.3, right=1.05, top=0.35,
+        bottom=(room if tilted else 0.3) + 0.35,
     )
+    figure, (axes,) = panel_grid(1, 1, layout)
     rows = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(rows, 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -8,14 +8,25 @@ from typing import Protocol
 
 from hpo import wording
 from hpo.errors import HPOError
-from hpo.record.outbox import Delivery
+from hpo.record.delivery import Delivery
 from hpo.record.values import Attempt, Recorded, Round
 from hpo.search.order import ResultsInOrder
 from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.search_space import Value
 from hpo.study import Study
-from hpo.trial import CutOffs, State, Trial, TrialId, TrialResult, compact, trial_seed, worse
-from hpo.workers.attempt import CodeChanged, Lost, Progress, Stalled, Workers
+from hpo.trial import (
+    CutOffs,
+    Lost,
+    Progress,
+    State,
+    Trial,
+    TrialId,
+    TrialResult,
+    compact,
+    trial_seed,
+    worse,
+)
+from hpo.workers.attempt import CodeChanged, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -135,8 +146,7 @@ class RoundLoop:
         trials: int,
         ends: float,
         recorded: Recorded,
-        delivery: Delivery,
-        workers: Workers,
+        attempts: Attempts,
         listener: Listener,
     ) -> None:
         settings = round_.settings
@@ -165,7 +175,7 @@ class RoundLoop:
             r for r in (*recorded.results, *recorded.spent) if r.trial.round == round_.number
         ))
         self._spent = {r.trial.number for r in recorded.spent if r.trial.round == round_.number}
-        self._attempts = Attempts(recorded.attempts, delivery, workers, listener)
+        self._attempts = attempts
         self._proposed = 0
         self._told = 0
 

@@ -6,91 +6,31 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import TypeAlias, TypeVar
 
 from hpo.data.split import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.moves import Decision, Move
-from hpo.record.outbox import Delivery
-from hpo.record.values import Recorded, Round, last_round
+from hpo.moves import Move
+from hpo.record.delivery import Delivery
+from hpo.record.interface import Record
+from hpo.record.values import Recorded, Round, RoundStart, last_round
 from hpo.search import confirmation
-from hpo.search_space import Distribution, SearchSpace, as_lists
+from hpo.search_space import Distribution, as_lists
 from hpo.service.comparability import edits, incomparable, refuse_changes, settings_of
 from hpo.service.proposals import moves_after, next_ranges
 from hpo.service.round_loop import Attempts, Listener, RoundLoop, budget_reached
-from hpo.settings import Settings
 from hpo.study import ConfirmSettings, Study
 from hpo.trial import State, TrialResult, rank, worse
 from hpo.workers.attempt import Job, Workers
 
 POLL_SECONDS = 0.5
 T = TypeVar("T")
+Illustrate: TypeAlias = Callable[[Recorded, Sequence[Move]], None]
 PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 
 
-class Record(Protocol):
-    """What the service asks of the record; `tracking.Tracking` is one."""
-
-    def create(
-        self,
-        study: str,
-        description: str,
-        tags: Mapping[str, str],
-        columns: Sequence[str],
-        again: bool = False,
-    ) -> str:
-        """Make the study known; with `again` take what an earlier try left."""
-        ...
-
-    def read(self, study: str) -> Recorded | None:
-        """Return all that is known of a study."""
-        ...
-
-    def start_round(
-        self,
-        study: str,
-        number: int,
-        search_space: SearchSpace,
-        settings: Settings,
-        *,
-        decisions: Sequence[Decision],
-        params: Mapping[str, str],
-        data: Description | None,
-        files: Mapping[str, str],
-        again: bool = False,
-    ) -> Round:
-        """Record that a round begins; with `again` take what an earlier try left."""
-        ...
-
-    def claim(self, study: str, note: Callable[[str], None]) -> None:
-        """Become the one process that runs the study."""
-        ...
-
-    def release(self, study: str) -> None:
-        """Let other processes run the study."""
-        ...
-
-    def end_round(
-        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
-    ) -> None:
-        """Record that a round ended."""
-        ...
-
-    def discard(self, run_id: str) -> None:
-        """Delete the run of an attempt without a result."""
-        ...
-
-    def start_confirmation(self, study: str) -> None:
-        """Record that trials are about to be repeated."""
-        ...
-
-    def end_confirmation(self, study: str, note: str) -> None:
-        """Record what came of the repeats."""
-        ...
-
-
 @dataclass(frozen=True)
-class Command:
+class Goal:
     """What shall be true in the end: so many rounds, the next one with these ranges."""
 
     rounds: int
@@ -121,129 +61,231 @@ def open_rounds(recorded: Recorded | None, rounds: int) -> range:
     return range(max(ended, default=0) + 1, rounds + 1)
 
 
-def run(
-    study: Study,
-    command: Command,
-    record: Record,
-    recorded: Recorded | None,
-    delivery: Delivery,
-    data: Description | None,
-    start_workers: Callable[[], Workers],
-    listener: Listener,
-    illustrate: Callable[[Recorded, Sequence[Move]], None] | None = None,
-) -> bool:
-    """Make the command true; return False where it was so already.
+class Service:
+    """Runs one study on record: its rounds, and repeats of its best trials.
 
-    `recorded` is what the record holds of the study, with the outbox delivered; `data`
-    describes the data that the workers, started only where trials will run, hold. `illustrate`
-    is called after each round with the record and the next moves, in a thread beside the next
-    round; where it fails, a note says so.
+    `data` describes what the workers hold, None where that is nothing. `start_workers` is given a
+    repeat, whose split the workers shall hold, or 0 for that of the study. `illustrate` is called
+    after each round with the record and the next moves, in a thread beside the next round; where
+    it fails, a note says so.
     """
-    to_run = open_rounds(recorded, command.rounds)
-    if recorded is not None and recorded.rounds:
-        last = recorded.rounds[-1]
-        for line in edits(study, recorded.rounds, command.rounds):
-            listener.note(line)
+
+    def __init__(
+        self,
+        study: Study,
+        record: Record,
+        delivery: Delivery,
+        data: Description | None,
+        start_workers: Callable[[int], Workers],
+        listener: Listener,
+        illustrate: Illustrate | None = None,
+    ) -> None:
+        self._study, self._record, self._delivery, self._data = study, record, delivery, data
+        self._start_workers, self._listener, self._illustrate = start_workers, listener, illustrate
+
+    def run(self, goal: Goal, recorded: Recorded | None) -> bool:
+        """Reach the goal; return False where it was reached already.
+
+        `recorded` is what the record holds of the study, with the outbox delivered.
+        """
+        study, listener = self._study, self._listener
+        to_run = open_rounds(recorded, goal.rounds)
+        if recorded is not None and recorded.rounds:
+            last = recorded.rounds[-1]
+            for line in edits(study, recorded.rounds, goal.rounds):
+                listener.note(line)
+            if not to_run:
+                changed = incomparable(study, last, self._data)
+                if changed:
+                    listener.note(
+                        f"{changed} changed since round {last.number}; nothing runs with it"
+                    )
+                return False
+            refuse_changes(study, last, self._data, listener.note)
+            if budget_reached(study, recorded.results):
+                return False
+            self._take_over(recorded)
         if not to_run:
-            changed = incomparable(study, last, data)
-            if changed:
-                listener.note(f"{changed} changed since round {last.number}; nothing runs with it")
             return False
-        refuse_changes(study, last, data, listener.note)
-        if budget_reached(study, recorded.results):
-            return False
-        record.claim(study.name, listener.note)
-        _discard_attempts(record, recorded)
-    if not to_run:
-        return False
-    if study.budget.hours is not None:
-        command = replace(command, ends=time.monotonic() + study.budget.hours * 3600)
-    workers = start_workers()
-    drawing = _Drawing(illustrate, listener)
-    try:
-        _warn(study, workers, listener)
-        known = recorded
-        if known is None:
-            known = _patiently(lambda again: _create(study, record, again), listener)
-        for number in to_run:
-            stopped = _run_round(
-                study, command, number, record, known, drawing.moves(), delivery, data, workers,
-                listener,
-            )
-            known = _patiently(lambda again: _read(study, record), listener)
-            drawing.begin(known)
-            if stopped:
-                listener.note(f"{stopped}: the study ends")
-                break
-            command = replace(command, ranges={})
-    except BaseException:
-        drawing.abandon()
-        raise
-    finally:
-        workers.close()
-    drawing.finish()
-    return True
-
-
-def confirm(
-    study: Study,
-    settings: ConfirmSettings,
-    record: Record,
-    recorded: Recorded,
-    delivery: Delivery,
-    data: Description | None,
-    start_workers: Callable[[int], Workers],
-    listener: Listener,
-) -> bool:
-    """Train the best trials again, as often as the settings say; False where they were already.
-
-    The best are those of the searched values, so that what is confirmed does not depend on what
-    came of it. `start_workers` is given a repeat, whose split the workers shall hold, or 0 for
-    that of the study. Raises InputError where there is no trial to confirm.
-    """
-    last = last_round(study.name, recorded)
-    if settings.resplit and study.data is None:
-        raise InputError(
-            f"{study.path}: confirm.resplit: without a table [data] there are no rows to split; "
-            "leave it out"
-        )
-    refuse_changes(study, last, data, listener.note)
-    if not last.ended:
-        listener.note(f"round {last.number} has not ended: these are the best trials so far")
-    best = rank(recorded.results, study.direction)[: settings.top]
-    if not best:
-        raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
-    known = {r.trial.id for r in recorded.repeats}
-    wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
-    missing = [trial for trial in wanted if trial.id not in known]
-    if not missing:
-        return False
-    record.claim(study.name, listener.note)
-    _discard_attempts(record, recorded)
-    _patiently(lambda again: record.start_confirmation(study.name), listener)
-    delivery.settings = last.fingerprint
-    listener.confirmation_started(len(best), len(missing))
-    for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
-        workers = start_workers(split)
+        if study.budget.hours is not None:
+            goal = replace(goal, ends=time.monotonic() + study.budget.hours * 3600)
+        workers = self._start_workers(0)
+        drawing = _Drawing(self._illustrate, listener)
         try:
-            attempts = Attempts(recorded.repeat_attempts, delivery, workers, listener)
-            trials = [trial for trial in missing if not split or trial.repeat == split]
-            for trial in trials:
-                attempts.submit(trial)
-            while attempts.running:
-                attempts.next_result()
+            _warn(study, workers, listener)
+            known = recorded if recorded is not None else self._patiently(self._create)
+            for number in to_run:
+                stopped = self._run_round(number, goal, known, drawing.moves(), workers)
+                known = self._read()
+                drawing.begin(known)
+                if stopped:
+                    listener.note(f"{stopped}: the study ends")
+                    break
+                goal = replace(goal, ranges={})
+        except BaseException:
+            drawing.abandon()
+            raise
         finally:
             workers.close()
-    _wait_for(delivery)
-    order = ranking(study, settings, _patiently(lambda again: _read(study, record), listener))
-    if not order:
-        raise HPOError(
-            "every repeat was deleted in MLflow while they ran; the same command begins them anew"
+        drawing.finish()
+        return True
+
+    def confirm(self, settings: ConfirmSettings, recorded: Recorded) -> bool:
+        """Train the best trials again, as often as the settings say; False where they were already.
+
+        The best are those of the searched values, so that what is confirmed does not depend on
+        what came of it. Raises InputError where there is no trial to confirm.
+        """
+        study, record, listener = self._study, self._record, self._listener
+        last = last_round(study.name, recorded)
+        if settings.resplit and study.data is None:
+            raise InputError(
+                f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
+                "split; leave it out"
+            )
+        refuse_changes(study, last, self._data, listener.note)
+        if not last.ended:
+            listener.note(f"round {last.number} has not ended: these are the best trials so far")
+        best = rank(recorded.results, study.direction)[: settings.top]
+        if not best:
+            raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
+        known = {r.trial.id for r in recorded.repeats}
+        wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
+        missing = [trial for trial in wanted if trial.id not in known]
+        if not missing:
+            return False
+        self._take_over(recorded)
+        self._patiently(lambda again: record.start_confirmation())
+        self._delivery.settings = last.fingerprint
+        listener.confirmation_started(len(best), len(missing))
+        for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
+            workers = self._start_workers(split)
+            try:
+                attempts = Attempts(recorded.repeat_attempts, self._delivery, workers, listener)
+                for trial in missing:
+                    if not split or trial.repeat == split:
+                        attempts.submit(trial)
+                while attempts.running:
+                    attempts.next_result()
+            finally:
+                workers.close()
+        self._wait_for_delivery()
+        order = ranking(study, settings, self._read())
+        if not order:
+            raise HPOError(
+                "every repeat was deleted in MLflow while they ran; the same command begins them "
+                "anew"
+            )
+        note = confirmation.note(order, study.metric, study.direction)
+        self._patiently(lambda again: record.end_confirmation(note))
+        self._patiently(lambda again: self._delivery.confirm())
+        return True
+
+    def _take_over(self, recorded: Recorded) -> None:
+        """Claim the study, and delete attempts that a process which died left without a result."""
+        self._record.claim(self._listener.note)
+        for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
+            self._record.discard(attempt.run_id)
+
+    def _create(self, again: bool) -> Recorded:
+        study = self._study
+        columns = [
+            f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
+            *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
+        ]
+        tags = {"objective": study.objective.name}
+        self._record.create(_description(study), tags, columns, again=again)
+        return self._read()
+
+    def _read(self) -> Recorded:
+        recorded = self._patiently(lambda again: self._record.read())
+        if recorded is None:
+            raise HPOError(f"the experiment {self._study.name!r} is gone; the study stops")
+        return recorded
+
+    def _run_round(
+        self,
+        number: int,
+        goal: Goal,
+        recorded: Recorded,
+        moves: Sequence[Move] | None,
+        workers: Workers,
+    ) -> str:
+        """Start the round or go on with it, until it has its trials and is recorded as ended.
+
+        `moves` are those that lead to its ranges, None where they are not known yet. Returns why
+        the study ends before its rounds are full, or "".
+        """
+        study, delivery = self._study, self._delivery
+        current = next((r for r in recorded.rounds if r.number == number), None)
+        if current is None:
+            current = self._start_round(number, goal, recorded, moves)
+        elif goal.ranges:
+            raise InputError(
+                f"--range: round {number} has begun with its ranges; finish it first, "
+                "then change those of the next"
+            )
+        delivery.settings = current.fingerprint
+        trials = study.round.trials
+        if current.settings.sampler == "grid":
+            trials = current.settings.trials  # the points follow from how many they are
+        self._listener.round_started(current, trials)
+        attempts = Attempts(recorded.attempts, delivery, workers, self._listener)
+        loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, self._listener)
+        results = loop.run()
+        self._wait_for_delivery()
+        tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
+        if loop.stopped:
+            tags["stopped"] = loop.stopped
+        best = {f"best_{study.metric}": _best_so_far(results, study)}
+        run_id = current.run_id
+        self._patiently(lambda again: self._record.end_round(run_id, best, tags))
+        self._patiently(lambda again: delivery.confirm())
+        return loop.stopped
+
+    def _start_round(
+        self, number: int, goal: Goal, recorded: Recorded, moves: Sequence[Move] | None
+    ) -> Round:
+        study = self._study
+        search_space, decisions = next_ranges(study, recorded, moves, goal.ranges, goal.keep_ranges)
+        params = {name: str(as_lists(value)) for name, value in study.fixed.items()}
+        params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
+        start = RoundStart(
+            number=number,
+            search_space=search_space,
+            settings=settings_of(study, self._data),
+            decisions=decisions,
+            params=params,
+            data=self._data,
+            files={f"study/{study.path.name}": study.text},
         )
-    note = confirmation.note(order, study.metric, study.direction)
-    _patiently(lambda again: record.end_confirmation(study.name, note), listener)
-    _patiently(lambda again: delivery.confirm(), listener)
-    return True
+        started = self._patiently(lambda again: self._record.start_round(start, again=again))
+        if not recorded.rounds:
+            self._record.claim(self._listener.note)
+        return started
+
+    def _wait_for_delivery(self) -> None:
+        """Return when every result is on record."""
+        if not self._delivery.finish(PATIENCE_SECONDS):
+            raise RecordUnavailable(
+                "the record is still away; every result is on disk: "
+                "the same command delivers them and goes on"
+            )
+
+    def _patiently(self, call: Callable[[bool], T]) -> T:
+        """Return what `call` returns, tried again while the record is away, then with True."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        again = False
+        while True:
+            try:
+                return call(again)
+            except RecordUnavailable as error:
+                if time.monotonic() > end:
+                    raise
+                if not again:
+                    self._listener.note(f"waiting for the record ({error})")
+                again = True
+                time.sleep(POLL_SECONDS)
 
 
 def ranking(
@@ -260,7 +302,7 @@ class _Drawing:
     """Finds the next moves after each round and draws what is known, while the study goes on."""
 
     def __init__(
-        self, illustrate: Callable[[Recorded, Sequence[Move]], None] | None, listener: Listener
+        self, illustrate: Illustrate | None, listener: Listener
     ) -> None:
         self._illustrate, self._listener = illustrate, listener
         self._thread: threading.Thread | None = None
@@ -294,7 +336,7 @@ class _Drawing:
     def _draw(
         self,
         known: Recorded,
-        illustrate: Callable[[Recorded, Sequence[Move]], None],
+        illustrate: Illustrate,
         found: Future[Sequence[Move]],
     ) -> None:
         try:
@@ -309,113 +351,6 @@ class _Drawing:
                 self._listener.note(
                     f"round {number} has no figures: {type(error).__name__}: {error}"
                 )
-
-
-def _create(study: Study, record: Record, again: bool) -> Recorded:
-    columns = [
-        f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
-        *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
-    ]
-    tags = {"objective": study.objective.name}
-    record.create(study.name, _description(study), tags, columns, again)
-    return _read(study, record)
-
-
-def _read(study: Study, record: Record) -> Recorded:
-    recorded = record.read(study.name)
-    if recorded is None:
-        raise HPOError(f"the experiment {study.name!r} is gone; the study stops")
-    return recorded
-
-
-def _discard_attempts(record: Record, recorded: Recorded) -> None:
-    """Delete the runs of attempts that a process which died left without a result."""
-    for _, run_id in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
-        record.discard(run_id)
-
-
-def _patiently(call: Callable[[bool], T], listener: Listener) -> T:
-    """Return what `call` returns, tried again while the record is away, then with True."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    again = False
-    while True:
-        try:
-            return call(again)
-        except RecordUnavailable as error:
-            if time.monotonic() > end:
-                raise
-            if not again:
-                listener.note(f"waiting for the record ({error})")
-            again = True
-            time.sleep(POLL_SECONDS)
-
-
-def _run_round(
-    study: Study,
-    command: Command,
-    number: int,
-    record: Record,
-    recorded: Recorded,
-    moves: Sequence[Move] | None,
-    delivery: Delivery,
-    data: Description | None,
-    workers: Workers,
-    listener: Listener,
-) -> str:
-    """Start the round or go on with it, until it has its trials and is recorded as ended.
-
-    `moves` are those that lead to its ranges, None where they are not known yet. Returns why the
-    study ends before its rounds are full, or "".
-    """
-    current = next((r for r in recorded.rounds if r.number == number), None)
-    if current is None:
-        search_space, decisions = next_ranges(
-            study, recorded, moves, command.ranges, command.keep_ranges
-        )
-        params = {name: str(as_lists(value)) for name, value in study.fixed.items()}
-        params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
-        current = _patiently(
-            lambda again: record.start_round(
-                study.name, number, search_space, settings_of(study, data),
-                decisions=decisions, params=params, data=data, again=again,
-                files={f"study/{study.path.name}": study.text},
-            ),
-            listener,
-        )
-        if not recorded.rounds:
-            record.claim(study.name, listener.note)
-    elif command.ranges:
-        raise InputError(
-            f"--range: round {number} has begun with its ranges; finish it first, "
-            "then change those of the next"
-        )
-    delivery.settings = current.fingerprint
-    trials = study.round.trials
-    if current.settings.sampler == "grid":
-        trials = current.settings.trials  # the points follow from how many they are
-    listener.round_started(current, trials)
-    loop = RoundLoop(
-        study, current, trials, command.ends, recorded, delivery, workers, listener
-    )
-    results = loop.run()
-    _wait_for(delivery)
-    tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
-    if loop.stopped:
-        tags["stopped"] = loop.stopped
-    best = {f"best_{study.metric}": _best_so_far(results, study)}
-    run_id = current.run_id
-    _patiently(lambda again: record.end_round(run_id, best, tags), listener)
-    _patiently(lambda again: delivery.confirm(), listener)
-    return loop.stopped
-
-
-def _wait_for(delivery: Delivery) -> None:
-    """Return when every result is on record."""
-    if not delivery.finish(PATIENCE_SECONDS):
-        raise RecordUnavailable(
-            "the record is still away; every result is on disk: "
-            "the same command delivers them and goes on"
-        )
 
 
 def _warn(study: Study, workers: Workers, listener: Listener) -> None:

@@ -27,6 +27,8 @@ from hpo.trial import (
     CutOffs,
     Direction,
     EpochMetrics,
+    Lost,
+    Progress,
     State,
     Trial,
     TrialResult,
@@ -63,26 +65,6 @@ class Job:
     def folder(self) -> str | None:
         """The folder that trials start in."""
         return self.search_path[0] if self.search_path else None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A trial runs: `metrics` are all its epochs so far."""
-
-    trial: Trial
-    attempt: int
-    started: float
-    place: str
-    metrics: Sequence[EpochMetrics]
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The worker of an attempt died; nothing is known of the trial."""
-
-    trial: Trial
-    attempt: int
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,9 @@ from hpo import wording
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
-from hpo.workers.attempt import (
-    Event,
-    Job,
-    Lost,
-    Progress,
-    Stalled,
-    attempt_trial,
-    timed_out,
-)
+from hpo.workers.attempt import Event, Job, Stalled, attempt_trial, timed_out
 from hpo.workers.ray_folder import RayFolder
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from book_objectives import BINS, START
+from hpo.drawing import BLUE, GRAY, INK, INKED, PALE, VERMILION
+from hpo.recorded import Recorded
+from hpo.tracking import Tracking
 from matplotlib import rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,12 +30,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpo.data import load
-from hpo.drawing import BLUE, GRAY, INK, INKED, PALE, VERMILION
-from hpo.recorded import Recorded
 from hpo.search_space import describe
 from hpo.study import Study, read
 from hpo.threads import limit_threads
-from hpo.tracking import Tracking
 from hpo.trial import TrialResult, rank
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def test_limits_and_choices_move_from_round_to_round(make_study: Make, folder: P
         },
     )
     hpo("run", file, "--inline")
-    recorded = Tracking(f"sqlite:///{folder}/mlflow.db").read("toy")
+    recorded = Tracking(f"sqlite:///{folder}/mlflow.db").study("toy").read()
     assert recorded is not None
     decisions = {decision.move.name: decision.why for decision in recorded.rounds[1].decisions}
     assert decisions == {"rate": "taken", "color": "taken", "shape": "taken"}
@@ -163,10 +163,10 @@ def test_a_study_without_data_has_none(
     file = make_study()
     hpo("run", file, "--inline")
     record = Tracking(f"sqlite:///{folder}/mlflow.db")
-    recorded = record.read("toy")
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert recorded.rounds[0].settings.data == ""
-    run = record._client.get_run(recorded.rounds[0].run_id)
+    run = record._connection.client.get_run(recorded.rounds[0].run_id)
     assert run.inputs.dataset_inputs == []
     with pytest.raises(InputError, match="evaluate needs a table \\[data\\]"):
         hpo("evaluate", file)

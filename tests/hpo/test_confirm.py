@@ -256,7 +256,7 @@ def test_show_narrow_and_evaluate_use_the_means(
     assert (len(lines[heading + 5]), len(lines[heading + 6])) == (8, 6)  # no mean
     after = json.loads(printed(capsys, "narrow", "toy", "--json"))
     assert before["moves"] != after["moves"]
-    recorded = Tracking(f"sqlite:///{folder}/mlflow.db").read("toy")
+    recorded = Tracking(f"sqlite:///{folder}/mlflow.db").study("toy").read()
     assert recorded is not None
     assert len(recorded.results) == 12
     assert len(recorded.repeats) == 10

@@ -219,7 +219,7 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     study, split = split_of(file)
     shown = evaluate(capsys, file, "--top", 3)
     record = record_of(file)
-    recorded = record.read("shop")
+    recorded = record.study("shop").read()
     assert recorded is not None
     best = evaluation.best(study, recorded, 3)
     assert [m["number"] for m in shown["members"]] == [r.trial.number for r in best]
@@ -342,12 +342,12 @@ def test_of_two_at_once_the_first_has_the_look(shop: Make, folder: Path) -> None
     file = shop()
     study, split = split_of(file)
     record = record_of(file)
-    recorded = record.read("shop")  # what both have read
+    recorded = record.study("shop").read()  # what both have read
     assert recorded is not None
     first = evaluation.evaluate(study, split, recorded, record, Quiet())
     with pytest.raises(InputError, match="another process used the test set"):
         evaluation.evaluate(study, split, recorded, record, Quiet())
-    after = record.read("shop")
+    after = record.study("shop").read()
     assert after is not None
     assert list(after.looks) == [first.look]
     client = MlflowClient(record.uri)
@@ -393,7 +393,7 @@ def test_members_that_diverge_are_left_out(
     file = shop(search_space=rates, fixed={"diverges_alone": 0.01}, round={"trials": 8})
     study, split = split_of(file)
     record = record_of(file)
-    recorded = record.read("shop")
+    recorded = record.study("shop").read()
     assert recorded is not None
     listener = Quiet()
     result = evaluation.evaluate(study, split, recorded, record, listener, top=8)

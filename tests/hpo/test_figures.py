@@ -532,7 +532,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
 ) -> None:
     hpo("run", train(folder, rounds=2), "--inline")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    recorded = Tracking(uri).read("small")
+    recorded = Tracking(uri).study("small").read()
     assert recorded is not None
     client = MlflowClient(uri)
     for round_ in recorded.rounds:

@@ -21,12 +21,13 @@ from hpo.errors import (
     RecordUnavailable,
     RoundAbsent,
 )
-from hpo.record.outbox import Delivery, Outbox
+from hpo.record.delivery import Delivery
+from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
+from hpo.record.values import RoundStart
 from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
-from hpo.trial import State, Trial, TrialResult
-from hpo.workers.attempt import Progress
+from hpo.trial import Progress, State, Trial, TrialResult
 from tests.fuzzing import examples
 from tests.toys import round_settings
 
@@ -54,7 +55,7 @@ class SomeRecord:
         self.replaced = False
         self.is_new = False
 
-    def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
+    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
         if self.away:
             raise RecordUnavailable("nobody there")
         if self.is_new:
@@ -63,14 +64,14 @@ class SomeRecord:
             raise RecordRefused("deleted")
         self.taken.append((result.trial.number, again))
 
-    def show(self, study: str, progress: Progress) -> None:
+    def show(self, progress: Progress) -> None:
         self.shown += 1
         raise RecordUnavailable("nobody there")
 
-    def abandon(self, study: str, trial: Trial, attempt: int) -> None:
+    def abandon(self, trial: Trial, attempt: int) -> None:
         raise RecordRefused("deleted")
 
-    def keep(self, study: str) -> None:
+    def keep(self) -> None:
         pass
 
     def verify(self) -> None:
@@ -140,7 +141,7 @@ def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
     outbox, record, notes = Outbox(path), SomeRecord(), list[str]()
     assert outbox.take_up((), {}) == 0
     record.is_new = True
-    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
     assert delivery.finish(10)
     assert len(delivery.held) == 4
@@ -164,7 +165,7 @@ def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
 
 def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> None:
     outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
-    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
     delivery.add(result(1))
     assert delivery.finish(10)
@@ -206,10 +207,10 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
 def test_results_wait_while_the_record_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.record.outbox.RETRY_SECONDS", (0.02,))
+    monkeypatch.setattr("hpo.record.delivery.RETRY_SECONDS", (0.02,))
     outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
     record.away = True
-    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
     for number in range(1, 4):
         delivery.add(result(number))
@@ -227,7 +228,7 @@ def test_results_wait_while_the_record_is_away(
 def test_what_an_earlier_process_left_is_delivered_first_and_looked_for(tmp_path: Path) -> None:
     outbox, record = Outbox(tmp_path / "o.jsonl"), SomeRecord()
     outbox.add(result(5))
-    delivery = Delivery(outbox, record, "toy", "loss", print)
+    delivery = Delivery(outbox, record, "loss", print)
     delivery.start()
     delivery.add(result(6))
     assert delivery.finish(10)
@@ -238,7 +239,7 @@ def test_what_an_earlier_process_left_is_delivered_first_and_looked_for(tmp_path
 def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path) -> None:
     outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
     record.refuses = {1}
-    delivery = Delivery(outbox, record, "toy", "loss", notes.append)
+    delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
     delivery.add(result(1))
     delivery.add(result(2))
@@ -372,20 +373,17 @@ def test_of_any_file_the_good_lines_are_delivered(
     lines.insert(3, '{"delivered": [1, 2, 0, false, 1]}')
     path.write_bytes(mutated("".join(f"{line}\n" for line in lines).encode(), chance))
     before = path.read_bytes().split(b"\n")
-    record.create(study, "a study", {}, [])
+    record.study(study).create("a study", {}, [])
     space = {"rate": FloatDistribution(0.0, 1.0)}
-    record.start_round(
-        study, 1, space, round_settings(search_space=space), decisions=[], params={}, data=None,
-        files={},
-    )
+    record.study(study).start_round(RoundStart(1, space, round_settings(search_space=space)))
     outbox, notes = Outbox(path), list[str]()
     waiting = outbox.waiting()
-    delivery = Delivery(outbox, record, study, "loss", notes.append)
+    delivery = Delivery(outbox, record.study(study), "loss", notes.append)
     delivery.start()
     assert delivery.finish(60)
     delivery.close()
     assert outbox.waiting() == []
-    recorded = record.read(study)
+    recorded = record.study(study).read()
     assert recorded is not None
     aside = [tmp_path / f"o.{kind}.jsonl" for kind in ("damaged", "refused")]
     damaged, refused = ([*p.read_bytes().split(b"\n")] if p.exists() else [b""] for p in aside)
@@ -408,7 +406,7 @@ def complete(number: int) -> TrialResult:
 
 def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
     record = SomeRecord()
-    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), record, "toy", "loss", print)
+    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), record, "loss", print)
     delivery.start()
     delivery.show(Progress(result().trial, 1, time.time(), "here", ()))
     assert delivery.finish(10)
@@ -418,10 +416,10 @@ def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
 
 def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
     class Takes(SomeRecord):
-        def deliver(self, study: str, metric: str, result: TrialResult, *, again: bool) -> None:
+        def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
             raise HPOError("somebody else has it")
 
-    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), Takes(), "toy", "loss", print)
+    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), Takes(), "loss", print)
     delivery.start()
     delivery.add(result())
     with pytest.raises(HPOError, match="somebody else"):

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from hpo.data.split import Description
 from hpo.errors import RecordRefused, RecordUnavailable
 from hpo.moves import Decision, Move
-from hpo.record.outbox import Delivery, Outbox
+from hpo.record.delivery import Delivery
+from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
-from hpo.record.values import Recorded, Round
+from hpo.record.values import Recorded, Round, RoundStart
 from hpo.search.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
 from hpo.search_space import (
     CategoricalDistribution,
@@ -81,17 +82,17 @@ def begin(
     record: Tracking, study: str, space: SearchSpace, metric: str = "loss", **changes: Any
 ) -> Round:
     """Begin a study and its first round."""
-    record.create(study, "a study", {"objective": "a:b"}, [f"metrics.`{metric}`"])
+    record.study(study).create("a study", {"objective": "a:b"}, [f"metrics.`{metric}`"])
     arguments: dict[str, Any] = {
         "decisions": [], "params": {}, "data": DATA, "files": {},
         "settings": round_settings(metric=metric, search_space=space), **changes,
     }
-    return record.start_round(study, 1, space, **arguments)
+    return record.study(study).start_round(RoundStart(1, space, **arguments))
 
 
 def read(record: Tracking, study: str) -> Recorded:
     """Read a study as another process would."""
-    recorded = Tracking(record.uri).read(study)
+    recorded = Tracking(record.uri).study(study).read()
     assert recorded is not None
     return recorded
 
@@ -145,10 +146,10 @@ def test_any_text_comes_back_or_is_refused(
         with contextlib.closing(Outbox(Path(folder) / "outbox")) as outbox:
             assert outbox.damage == ""
             (waited,) = outbox.waiting()
-    record.deliver(study, "loss", waited, again=True)
+    record.study(study).deliver("loss", waited, again=True)
     with contextlib.suppress(RecordRefused):
         bad = result(2, hyperparameters={"prompt": message}, metrics=({"loss": 1.0, metric: 2.0},))
-        record.deliver(study, "loss", bad, again=True)
+        record.study(study).deliver("loss", bad, again=True)
     recorded = read(record, study)
     assert recorded.rounds[0].search_space["prompt"].contains(choice)
     (first,) = [r for r in recorded.results if r.trial.number == 1]
@@ -169,7 +170,7 @@ def test_any_number_comes_back(record: Tracking, values: list[float]) -> None:
         value=values[-1] if state is State.COMPLETE else None,
         epoch=len(values) if state is State.COMPLETE else None,
     )  # fmt: skip
-    record.deliver(study, "loss", written, again=False)
+    record.study(study).deliver("loss", written, again=False)
     (found,) = read(record, study).results
     assert repr((found.value, found.epoch)) == repr((written.value, written.epoch))
     assert repr(found.curve("loss")) == repr(values)
@@ -255,12 +256,12 @@ def test_a_round_with_many_long_choices_is_read_back(record: Tracking) -> None:
     fixed_too = round_settings(fixed=fixed, search_space=space)
     begin(record, study, space, settings=fixed_too, params=fixed)
     point = dict.fromkeys(space, texts[0])
-    record.deliver(study, "loss", result(1, hyperparameters=point), again=False)
+    record.study(study).deliver("loss", result(1, hyperparameters=point), again=False)
     recorded = read(record, study)
     assert recorded.rounds[0].search_space == space
     assert recorded.rounds[0].settings.fixed == fixed
     assert recorded.results[0].trial.hyperparameters == point
-    run = record._client.get_run(recorded.rounds[0].run_id)
+    run = record._connection.client.get_run(recorded.rounds[0].run_id)
     assert "more do not fit here" in run.data.tags["mlflow.note.content"]
     assert run.data.params[f"{next(iter(space))}.choices"].endswith("…")
 
@@ -285,7 +286,7 @@ def test_what_is_refused_for_its_content_is_set_aside_and_the_rest_delivered(
     ]
     notes: list[str] = []
     with contextlib.closing(Outbox(tmp_path / "o.jsonl")) as outbox:
-        delivery = Delivery(outbox, record, study, "loss", notes.append)
+        delivery = Delivery(outbox, record.study(study), "loss", notes.append)
         delivery.start()
         for number, changes in enumerate(bad, start=1):
             delivery.add(result(2 * number - 1, **changes))
@@ -308,17 +309,17 @@ def test_what_fails_again_and_again_while_other_writes_do_not_is_refused(record:
     study = f"strange {next(NUMBERS)}"
     begin(record, study, RATE)
     own = Tracking(record.uri)
-    own.read(study)
+    own.study(study).read()
     own._client.log_batch = lambda *_, **__: 1 / 0  # type: ignore[method-assign, assignment]
     for _ in range(4):
         with pytest.raises(RecordUnavailable, match="division by zero"):
-            own.deliver(study, "loss", result(1), again=True)
+            own.study(study).deliver("loss", result(1), again=True)
     with pytest.raises(RecordRefused, match="division by zero"):
-        own.deliver(study, "loss", result(1), again=True)
+        own.study(study).deliver("loss", result(1), again=True)
     assert read(record, study).attempts == {}
     set_tag = own._client.set_tag
     for tries in range(12):  # it takes no other write either: it is away, and back now and then
         back = tries % 4 == 3
         own._client.set_tag = set_tag if back else own._client.log_batch  # type: ignore[method-assign]
         with pytest.raises(RecordUnavailable):
-            own.deliver(study, "loss", result(2), again=True)
+            own.study(study).deliver("loss", result(2), again=True)

@@ -15,9 +15,10 @@ from mlflow import MlflowClient
 from sqlalchemy import make_url
 
 from hpo.errors import InputError, RecordReplaced, RecordUnavailable
+from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
-from hpo.record.tracking import Tracking, without_password
+from hpo.record.tracking import Tracking
 from tests.hpo.test_record_process import begin, result
 from tests.ports import free_ports
 from tests.toys import hpo
@@ -51,7 +52,7 @@ def test_each_folder_has_its_own_record_whatever_its_name(
         record = Tracking(absolute("sqlite:///mlflow.db"))
         assert record.studies() == []
         begin(record, name)
-        record.deliver(name, "loss", result(1), again=False)
+        record.study(name).deliver("loss", result(1), again=False)
         [note] = (tmp_path / name / "mlartifacts").rglob("note.txt")
         assert note.read_text() == "text"
         record.close()
@@ -136,17 +137,17 @@ def test_what_is_no_record_is_said_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reading", [False, True])
 def test_closed_the_file_alone_is_complete(folder: Path, reading: bool) -> None:
     process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
-    record = process.as_tracking()
+    record = process
     begin(record)
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as reader:
         if reading:  # as `hpo ui` has it open
             reader.execute("SELECT count(*) FROM runs").fetchall()
         for number in range(1, 4):
-            record.deliver("toy", "loss", result(number), again=False)
+            record.study("toy").deliver("loss", result(number), again=False)
         process.close()
         (folder / "copy").mkdir()
         shutil.copy(folder / "mlflow.db", folder / "copy" / "mlflow.db")
-    copied = Tracking(f"sqlite:///{folder}/copy/mlflow.db").read("toy")
+    copied = Tracking(f"sqlite:///{folder}/copy/mlflow.db").study("toy").read()
     assert copied is not None
     assert len(copied.results) == 3
 
@@ -156,17 +157,17 @@ def test_a_record_that_was_exchanged_is_noticed_and_saved(folder: Path) -> None:
     shutil.copy(path, folder / "before.db")
     record = Tracking(f"sqlite:///{path}")
     begin(record)
-    record.deliver("toy", "loss", result(1), again=False)
-    record.verify()
-    record.confirm()
-    record.deliver("toy", "loss", result(2), again=False)
+    record.study("toy").deliver("loss", result(1), again=False)
+    record.study("toy").verify()
+    record.study("toy").confirm()
+    record.study("toy").deliver("loss", result(2), again=False)
     (folder / "before.db").rename(path)
     for _ in range(2):
         with pytest.raises(RecordReplaced, match="was replaced by another file"):
-            record.verify()
+            record.study("toy").verify()
     [saved] = folder.glob("mlflow.db.saved-*")
     record.close()
-    read = Tracking(f"sqlite:///{saved}").read("toy")
+    read = Tracking(f"sqlite:///{saved}").study("toy").read()
     assert read is not None
     assert len(read.results) == 2
 
@@ -174,19 +175,19 @@ def test_a_record_that_was_exchanged_is_noticed_and_saved(folder: Path) -> None:
 def test_results_that_are_gone_from_the_file_are_noticed(folder: Path) -> None:
     record = Tracking(f"sqlite:///{folder}/mlflow.db")
     begin(record)
-    record.deliver("toy", "loss", result(1), again=False)
+    record.study("toy").deliver("loss", result(1), again=False)
     client = MlflowClient(record.uri)
     [experiment] = client.search_experiments(filter_string="tags.hpo = 'study'")
     [run] = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'")
     client.delete_run(run.info.run_id)  # that is for the user to say
-    record.confirm()
-    record.deliver("toy", "loss", result(2), again=False)
+    record.study("toy").confirm()
+    record.study("toy").deliver("loss", result(2), again=False)
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
         database.execute("UPDATE runs SET end_time = 0 WHERE status = 'FINISHED'")
         database.commit()
-    record.verify()  # a quick look sees that it is there
+    record.study("toy").verify()  # a quick look sees that it is there
     with pytest.raises(RecordReplaced, match=r"overwritten \(1 of 1 results are gone from it\)"):
-        record.confirm()
+        record.study("toy").confirm()
 
 
 def test_a_database_that_is_not_there_is_said_soon_and_without_its_password() -> None:

@@ -18,6 +18,7 @@ from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
 from hpo.record.owner import Owner
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
+from hpo.record.values import RoundStart
 from hpo.search_space import FloatDistribution
 from hpo.trial import State, Trial, TrialResult
 from tests.toys import round_settings
@@ -33,10 +34,9 @@ def process(folder: Path) -> Iterator[RecordProcess]:
 
 
 def begin(record: Tracking, study: str = "toy") -> None:
-    record.create(study, "a study", {}, [])
-    record.start_round(
-        study, 1, SPACE, round_settings(search_space=SPACE), decisions=[], params={}, data=None,
-        files={"note.txt": "text"},
+    record.study(study).create("a study", {}, [])
+    record.study(study).start_round(
+        RoundStart(1, SPACE, round_settings(search_space=SPACE), files={"note.txt": "text"})
     )
 
 
@@ -63,33 +63,34 @@ def wait_until_gone(process: int) -> None:
 def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
     process: RecordProcess, folder: Path
 ) -> None:
-    there, here = process.as_tracking(), Tracking(f"sqlite:///{folder}/mlflow.db")
-    assert there.read("toy") is None
+    there, here = process, Tracking(f"sqlite:///{folder}/mlflow.db")
+    assert there.study("toy").read() is None
     begin(there)
     for number in (1, 2):
-        there.deliver("toy", "loss", result(number), again=False)
-    assert there.read("toy") == here.read("toy")
-    recorded = there.read("toy")
+        there.study("toy").deliver("loss", result(number), again=False)
+    assert there.study("toy").read() == here.study("toy").read()
+    recorded = there.study("toy").read()
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 2]
     assert recorded.results[0].curve("loss") == result(1).curve("loss")
 
 
 def test_errors_come_back_as_they_are(process: RecordProcess, folder: Path) -> None:
-    record = process.as_tracking()
+    record = process
     begin(record)
+    absent = TrialResult(Trial(7, 1, {}, 0), State.FAILED)
     with pytest.raises(RoundAbsent, match="round 7"):
-        record.deliver("toy", "loss", TrialResult(Trial(7, 1, {}, 0), State.FAILED), again=False)
+        record.study("toy").deliver("loss", absent, again=False)
     with pytest.raises(InputError, match="no model yet"):
         record.model("toy")
-    record.deliver("toy", "loss", result(1), again=False)
+    record.study("toy").deliver("loss", result(1), again=False)
 
 
 def test_an_address_without_a_server_is_said_at_the_first_call(folder: Path) -> None:
     process = RecordProcess("http://127.0.0.1:9")
     try:
         with pytest.raises(RecordUnavailable, match=r"127\.0\.0\.1:9"):
-            process.as_tracking().read("toy")
+            process.study("toy").read()
     finally:
         process.close()
 
@@ -98,14 +99,14 @@ def test_functions_are_called_here(process: RecordProcess, folder: Path) -> None
     elsewhere = Owner("another host", 1, "0", time.time())
     before = Tracking(f"sqlite:///{folder}/mlflow.db", elsewhere)
     begin(before)
-    before.claim("toy", print)
+    before.study("toy").claim(print)
     notes: list[str] = []
-    record = process.as_tracking()
-    record.read("toy")
+    record = process
+    record.study("toy").read()
 
     def claim() -> None:
         with contextlib.suppress(HPOError):  # closed while it waits
-            record.claim("toy", notes.append)
+            record.study("toy").claim(notes.append)
 
     threading.Thread(target=claim, daemon=True).start()
     end = time.monotonic() + 20
@@ -116,13 +117,13 @@ def test_functions_are_called_here(process: RecordProcess, folder: Path) -> None
 
 
 def test_the_claim_is_that_of_the_service(process: RecordProcess, folder: Path) -> None:
-    record = process.as_tracking()
+    record = process
     begin(record)
-    record.claim("toy", print)
+    record.study("toy").claim(print)
     other = Tracking(f"sqlite:///{folder}/mlflow.db")
-    other.read("toy")
+    other.study("toy").read()
     with pytest.raises(InputError, match=f"process {os.getpid()} "):
-        other.claim("toy", print)
+        other.study("toy").claim(print)
 
 
 def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -> None:
@@ -131,21 +132,21 @@ import _thread, threading, time
 from hpo.record.process import RecordProcess
 from tests.hpo.test_record_process import begin, result
 process = RecordProcess("sqlite:///{folder}/mlflow.db")
-record = process.as_tracking()
+record = process
 begin(record)
 delivered = []
 for number in range(1, 30):
     timer = threading.Timer(0.001 * number, _thread.interrupt_main)
     try:
         timer.start()
-        record.deliver("toy", "loss", result(number), again=False)
+        record.study("toy").deliver("loss", result(number), again=False)
         delivered.append(number)
         timer.join()
         time.sleep(0.2)  # the interrupt, if it is still to come
     except KeyboardInterrupt:
         pass
-    assert record.experiment("toy") == "1"
-print(delivered, [found.trial.number for found in record.read("toy").results])
+    assert [name for name, _ in record.studies()] == ["toy"]
+print(delivered, [found.trial.number for found in record.study("toy").read().results])
 process.close()
 """
     ran = subprocess.run(
@@ -160,12 +161,12 @@ process.close()
 
 
 def test_killed_it_is_said_to_be_gone(process: RecordProcess, folder: Path) -> None:
-    record = process.as_tracking()
+    record = process
     begin(record)
     os.kill(process.number, signal.SIGKILL)
     for _ in range(2):
         with pytest.raises(HPOError, match="the same command goes on"):
-            record.read("toy")
+            record.study("toy").read()
 
 
 def test_it_ends_with_its_service_and_holds_the_lock_until_then(folder: Path) -> None:
@@ -175,7 +176,7 @@ from hpo.record.process import RecordProcess
 file = open("lock", "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 process = RecordProcess("sqlite:///{folder}/mlflow.db", [file.fileno()])
-process.as_tracking().read("toy")
+process.study("toy").read()
 print(process.number, flush=True)
 time.sleep(60)
 """
@@ -191,6 +192,6 @@ time.sleep(60)
 
 def test_closed_it_is_gone(folder: Path) -> None:
     process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
-    begin(process.as_tracking())
+    begin(process)
     process.close()
     assert is_gone(process.number)

@@ -11,9 +11,9 @@ from mlflow import MlflowClient
 from hpo.data.split import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.record.tracking import Tracking
+from hpo.record.values import RoundStart
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
-from hpo.trial import State, Trial, TrialId, TrialResult
-from hpo.workers.attempt import Progress
+from hpo.trial import Progress, State, Trial, TrialId, TrialResult
 from tests.toys import round_settings
 
 SPACE = {
@@ -38,14 +38,15 @@ def record(folder: Path) -> Tracking:
 
 def begin(record: Tracking, study: str = "toy", number: int = 1, **changes: Any) -> str:
     """Begin a study and a round; return the id of the round's run."""
-    record.create(
-        study, "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"], again=True
+    record.study(study).create(
+        "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"], again=True
     )
     arguments: dict[str, Any] = {
         "decisions": [], "params": {"epochs": "5"}, "data": DATA, "files": {"a.toml": "x"},
     }
     arguments |= changes
-    return record.start_round(study, number, SPACE, SETTINGS, **arguments).run_id
+    start = RoundStart(number, SPACE, SETTINGS, **arguments)
+    return record.study(study).start_round(start).run_id
 
 
 def result(number: int, state: State = State.COMPLETE, epochs: int = 3) -> TrialResult:
@@ -65,8 +66,8 @@ def test_results_come_back_to_the_last_digit(record: Tracking) -> None:
     begin(record)
     written = [result(n, state) for n, state in enumerate(State, start=1)]
     for r in written:
-        record.deliver("toy", "accuracy", r, again=False)
-    recorded = record.read("toy")
+        record.study("toy").deliver("accuracy", r, again=False)
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert recorded.rounds[0].search_space == SPACE
     assert len(recorded.results) == 4
@@ -82,7 +83,7 @@ def test_results_come_back_to_the_last_digit(record: Tracking) -> None:
 
 def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) -> None:
     round_run = begin(record)
-    record.deliver("toy", "accuracy", result(17), again=False)
+    record.study("toy").deliver("accuracy", result(17), again=False)
     client = MlflowClient(record.uri)
     experiment = client.get_experiment_by_name("toy")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
@@ -104,8 +105,8 @@ def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) ->
 def test_a_long_curve_fills_several_tags(record: Tracking) -> None:
     begin(record)
     long = result(1, epochs=1500)
-    record.deliver("toy", "accuracy", long, again=False)
-    recorded = record.read("toy")
+    record.study("toy").deliver("accuracy", long, again=False)
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert recorded.results[0].curve("accuracy") == long.curve("accuracy")
 
@@ -113,9 +114,9 @@ def test_a_long_curve_fills_several_tags(record: Tracking) -> None:
 def test_delivered_again_is_recorded_once(record: Tracking) -> None:
     begin(record)
     for _ in range(3):
-        record.deliver("toy", "accuracy", result(1), again=True)
+        record.study("toy").deliver("accuracy", result(1), again=True)
     client = MlflowClient(record.uri)
-    runs = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    runs = client.search_runs([record.study("toy").experiment() or ""], "tags.kind = 'trial'")
     assert len(runs) == 1
     assert len(client.get_metric_history(runs[0].info.run_id, "loss")) == 3
 
@@ -127,15 +128,15 @@ def test_what_broke_off_inside_a_delivery_is_completed(record: Tracking, broken:
     def fail(*_: object, **__: object) -> None:
         raise ConnectionError("gone")
 
-    setattr(record._client, broken, fail)
+    setattr(record._connection.client, broken, fail)
     with pytest.raises(RecordUnavailable, match="gone"):
-        record.deliver("toy", "accuracy", result(1), again=False)
+        record.study("toy").deliver("accuracy", result(1), again=False)
     later = Tracking(record.uri)
-    before = later.read("toy")
+    before = later.study("toy").read()
     assert before is not None
     assert before.results == ()  # a half-written trial does not count
-    later.deliver("toy", "accuracy", result(1), again=True)
-    after = later.read("toy")
+    later.study("toy").deliver("accuracy", result(1), again=True)
+    after = later.study("toy").read()
     assert after is not None
     assert [(r.trial.number, r.metrics[-1]) for r in after.results] == [(1, result(1).metrics[-1])]
     assert after.attempts == {}
@@ -145,20 +146,18 @@ def test_running_trials_can_be_watched_and_are_not_logged_twice(record: Tracking
     begin(record)
     whole = result(1, epochs=4)
     for epochs in (1, 3):
-        record.show(
-            "toy",
-            Progress(whole.trial, 2, whole.started, "somewhere:1", whole.metrics[:epochs]),
-        )
+        shown = whole.metrics[:epochs]
+        record.study("toy").show(Progress(whole.trial, 2, whole.started, "somewhere:1", shown))
     client = MlflowClient(record.uri)
-    (run,) = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    (run,) = client.search_runs([record.study("toy").experiment() or ""], "tags.kind = 'trial'")
     assert run.info.status == "RUNNING"
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 3
-    recorded = record.read("toy")
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert recorded.results == ()
     assert recorded.attempts == {TrialId(1, 1): (2, run.info.run_id)}
-    record.deliver("toy", "accuracy", whole, again=False)
-    (run,) = client.search_runs([record.experiment("toy") or ""], "tags.kind = 'trial'")
+    record.study("toy").deliver("accuracy", whole, again=False)
+    (run,) = client.search_runs([record.study("toy").experiment() or ""], "tags.kind = 'trial'")
     assert run.info.status == "FINISHED"
     steps = sorted(m.step for m in client.get_metric_history(run.info.run_id, "loss"))
     assert steps == [1, 2, 3, 4]
@@ -167,33 +166,33 @@ def test_running_trials_can_be_watched_and_are_not_logged_twice(record: Tracking
 def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
     round_run = begin(record)
     for number in (1, 2, 3):
-        record.deliver("toy", "accuracy", result(number), again=False)
-    recorded = record.read("toy")
+        record.study("toy").deliver("accuracy", result(number), again=False)
+    recorded = record.study("toy").read()
     assert recorded is not None
     client = MlflowClient(record.uri)
     client.delete_run(recorded.runs[TrialId(1, 2)])
-    recorded = record.read("toy")
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 3]
     (spent,) = recorded.spent
     assert (spent.trial.number, spent.state) == (2, State.FAILED)
     assert spent.trial.hyperparameters == VALUES
     with pytest.raises(RecordRefused):
-        record.deliver("toy", "accuracy", result(2), again=True)
+        record.study("toy").deliver("accuracy", result(2), again=True)
     client.delete_run(round_run)
-    recorded = record.read("toy")
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert (recorded.rounds, recorded.results) == ((), ())
     with pytest.raises(RecordRefused):
-        Tracking(record.uri).deliver("toy", "accuracy", result(4), again=False)
+        Tracking(record.uri).study("toy").deliver("accuracy", result(4), again=False)
 
 
 def test_attempts_that_were_discarded_leave_no_spent_number(record: Tracking) -> None:
     begin(record)
     trial = result(1).trial
-    record.show("toy", Progress(trial, 1, 0.0, "", ({"accuracy": 0.5},)))
-    record.abandon("toy", trial, 1)
-    recorded = record.read("toy")
+    record.study("toy").show(Progress(trial, 1, 0.0, "", ({"accuracy": 0.5},)))
+    record.study("toy").abandon(trial, 1)
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert (recorded.results, recorded.spent, recorded.attempts) == ((), (), {})
 
@@ -203,81 +202,81 @@ def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracki
     client = MlflowClient(record.uri)
     client.create_experiment("theirs")
     with pytest.raises(InputError, match="not a study of hpo; give the study another name"):
-        record.experiment("theirs")
-    client.delete_experiment(record.experiment("toy") or "")
+        record.study("theirs").experiment()
+    client.delete_experiment(record.study("toy").experiment() or "")
     with pytest.raises(InputError, match="mlflow experiments restore --experiment-id"):
-        Tracking(record.uri).experiment("toy")
+        Tracking(record.uri).study("toy").experiment()
 
 
 def test_many_runs_are_read_page_by_page(
     record: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.record.tracking.PAGE", 4)
+    monkeypatch.setattr("hpo.record.connection.PAGE", 4)
     begin(record)
     for number in range(1, 12):
-        record.deliver("toy", "accuracy", result(number), again=False)
-    recorded = record.read("toy")
+        record.study("toy").deliver("accuracy", result(number), again=False)
+    recorded = record.study("toy").read()
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == list(range(1, 12))
 
 
 def test_of_two_that_begin_a_study_at_the_same_moment_one_goes_on(record: Tracking) -> None:
     other = Tracking(record.uri)
-    assert record.read("toy") is None
-    assert other.read("toy") is None  # so both will create it
+    assert record.study("toy").read() is None
+    assert other.study("toy").read() is None  # so both will create it
     begin(record)
     with pytest.raises(InputError, match="same moment"):
-        other.create("toy", "a study", {}, [])
-    record.claim("toy", print)
-    assert len(other.read("toy").rounds) == 1  # type: ignore[union-attr]
+        other.study("toy").create("a study", {}, [])
+    record.study("toy").claim(print)
+    assert len(other.study("toy").read().rounds) == 1  # type: ignore[union-attr]
 
 
 def test_one_process_claims_a_study(record: Tracking) -> None:
     begin(record)
-    record.claim("toy", print)
+    record.study("toy").claim(print)
     other = Tracking(record.uri)
-    other.read("toy")
+    other.study("toy").read()
     with pytest.raises(InputError, match=r"process \d+ on .* runs this study"):
-        other.claim("toy", print)
-    record.keep("toy")
-    record.release("toy")
-    other.claim("toy", print)
+        other.study("toy").claim(print)
+    record.study("toy").keep()
+    record.study("toy").release()
+    other.study("toy").claim(print)
 
 
 def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
     run = begin(record)
-    record.claim("toy", print)
+    record.study("toy").claim(print)
     client = MlflowClient(record.uri)
     owner = json.loads(client.get_run(run).data.params["owner 1"])
     client.log_param(run, "owner 2", json.dumps(owner | {"began": "1"}))  # an earlier process
     other = Tracking(record.uri)
-    other.read("toy")
-    other.claim("toy", print)
+    other.study("toy").read()
+    other.study("toy").claim(print)
     with pytest.raises(Exception, match="took this study over"):
-        record.keep("toy")
+        record.study("toy").keep()
 
 
 def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(
     record: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.record.tracking.HEARTBEAT_STANDS", 1.0)
+    monkeypatch.setattr("hpo.record.claim.HEARTBEAT_STANDS", 1.0)
     run = begin(record)
     client = MlflowClient(record.uri)
     owner = {"host": "elsewhere", "process": 1, "began": "1", "since": 0.0}
     client.log_param(run, "owner 1", json.dumps(owner))
     notes: list[str] = []
-    original = record._client.get_run
+    original = record._connection.client.get_run
 
     def get_run(run_id: str) -> Any:
         found = original(run_id)
         client.set_tag(run_id, "heartbeat", found.data.tags.get("heartbeat", "") + "x")
         return found
 
-    record._client.get_run = get_run  # type: ignore[method-assign]
+    record._connection.client.get_run = get_run  # type: ignore[method-assign]
     with pytest.raises(InputError, match="elsewhere"):
-        record.claim("toy", notes.append)
-    record._client.get_run = original  # type: ignore[method-assign]
-    record.claim("toy", notes.append)
+        record.study("toy").claim(notes.append)
+    record._connection.client.get_run = original  # type: ignore[method-assign]
+    record.study("toy").claim(notes.append)
     assert "waiting 1 s for a sign of life" in notes[0]
 
 

@@ -16,15 +16,13 @@ import pytest
 from hpo.objective import Data, Part
 from hpo.objective_code import read_code
 from hpo.process_state import HASH_SEED
-from hpo.trial import CutOffs, State, Trial, TrialResult
+from hpo.trial import CutOffs, Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray as ray_workers
 from hpo.workers.attempt import (
     CodeChanged,
     Event,
     InlineWorkers,
     Job,
-    Lost,
-    Progress,
     Stalled,
     Workers,
     attempt_trial,

@@ -46,7 +46,7 @@ def start(layers, inputs, targets, transformations=(), batch_size=10):
     network.initialize(RANDOM(0))
     loss = LOSSES["squared_error"]
     return network, Training(
-        network, loss, transformations, inputs, targets, batch_size, RANDOM(1), RANDOM(2)
+        network, loss, transformations, (inputs, targets), batch_size, (RANDOM(1), RANDOM(2))
     )
 
 

@@ -1,0 +1,109 @@
+"""The claim of the one process that runs a study."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from hpo.errors import HPOError, InputError, RecordRefused
+from hpo.record.connection import Connection, translated, translation
+from hpo.record.format import claims
+from hpo.record.owner import Owner
+
+HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
+AT_THE_SAME_MOMENT = (
+    "another process began this study at the same moment; run the same command again once it ended"
+)
+
+
+class Claim:
+    """A param of the run of the first round, since a param is written once: one process wins."""
+
+    def __init__(self, connection: Connection, owner: Owner) -> None:
+        self._connection, self._client, self._owner = connection, connection.client, owner
+        self._held: tuple[str, int] | None = None  # the run with the claim, and its number
+
+    @property
+    def is_held(self) -> bool:
+        """Say whether this process has the claim."""
+        return self._held is not None
+
+    def take(
+        self, experiment_id: str, known: Mapping[int, str], note: Callable[[str], None]
+    ) -> None:
+        """Become the process that runs the study; `known` are the runs of rounds known here.
+
+        Raises InputError where another process has the claim and lives. One on this machine is
+        seen to be gone at once, one elsewhere when its heartbeat stands still.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self._held:
+            return
+        rounds = list(self._connection.runs(experiment_id, "tags.kind = 'round'"))
+        first = min(rounds, key=lambda run: (int(run.data.tags["round"]), run.info.start_time))
+        same = [r for r in rounds if r.data.tags["round"] == first.data.tags["round"]]
+        if len(same) > 1:
+            mine = known.get(int(first.data.tags["round"]), "")
+            if any(claims(r) for r in same if r.info.run_id != mine) and mine:
+                self._connection.discard(mine)
+            raise InputError(AT_THE_SAME_MOMENT)
+        number, owner = max(claims(first).items(), default=(0, None))
+        if owner is not None and first.data.tags.get("released") != str(number):
+            self._wait_until_gone(first.info.run_id, owner, note)
+        try:
+            self._client.log_param(first.info.run_id, f"owner {number + 1}", self.since_now())
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise translation(error) from error
+            raise InputError(
+                "another process took this study over at the same moment; it goes on there"
+            ) from error
+        self._held = first.info.run_id, number + 1
+
+    def keep(self) -> bool:
+        """Move the heartbeat; return False where the claim was deleted with its round.
+
+        Raises HPOError where another process took over.
+        """
+        if not self._held:
+            return True
+        run_id, number = self._held
+
+        def write() -> None:
+            self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+            latest, owner = max(claims(self._client.get_run(run_id)).items())
+            if latest > number:
+                raise HPOError(f"{owner} took this study over; it goes on there")
+
+        try:
+            translated(write)
+        except RecordRefused:
+            self._held = None
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the claim up, so that the next process need not wait."""
+        if self._held:
+            run_id, number = self._held
+            self._held = None
+            translated(lambda: self._client.set_tag(run_id, "released", str(number)))
+
+    def since_now(self) -> str:
+        """Return the owner as it is written on record, as of now."""
+        return replace(self._owner, since=time.time()).to_text()
+
+    def _wait_until_gone(self, run_id: str, owner: Owner, note: Callable[[str], None]) -> None:
+        if owner.is_gone():
+            return
+        refusal = f"{owner} runs this study; wait for it, or stop it"
+        if owner.host == self._owner.host:
+            raise InputError(refusal)
+        note(f"{owner} ran this study; waiting {HEARTBEAT_STANDS:.0f} s for a sign of life")
+        before = self._client.get_run(run_id).data.tags.get("heartbeat")
+        waited = 0.0
+        while waited < HEARTBEAT_STANDS:
+            time.sleep(1.0)
+            waited += 1.0
+            if self._client.get_run(run_id).data.tags.get("heartbeat") != before:
+                raise InputError(refusal)

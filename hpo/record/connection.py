@@ -1,0 +1,235 @@
+"""A connection to the MLflow store or server that holds the record."""
+
+import contextlib
+import gc
+import logging
+import os
+import re
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.passwords import without_password
+from hpo.record.file import RecordFile, artifacts_beside, path_of
+
+if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PAGE = 500  # runs read by one request
+DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the outbox tries again by itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "PGCONNECT_TIMEOUT": "4",  # seconds, of each try and each address of a host
+}
+T = TypeVar("T")
+
+
+class Connection:
+    """An open store or server; what it is asked may raise RecordUnavailable.
+
+    `client` is MLflow's; calls of it belong into `translated`.
+    """
+
+    def __init__(self, uri: str) -> None:
+        """Open the record; one in a file or database that has no tables yet is made."""
+        self.uri = uri
+        _check_reachable(uri)
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        path = path_of(uri)
+        self._file = RecordFile(path) if path else None
+        self.client = self._file.open(lambda: _open(uri)) if self._file else _open(uri)
+        self._written: dict[str, int] = {}  # runs since the last `confirm`, and when they ended
+
+    def runs(self, experiment_id: str, query: str, deleted: bool = False) -> "Iterator[Run]":
+        """Yield the runs of an experiment that a query finds, earliest first."""
+        from mlflow.entities import ViewType
+
+        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+        return pages(
+            lambda token: self.client.search_runs(
+                [experiment_id], query, view, PAGE, ["attributes.start_time ASC"], token
+            )
+        )
+
+    def discard(self, run_id: str) -> None:
+        """End and delete a run without a result, marked so that it does not count as deleted."""
+
+        def write() -> None:
+            self.client.set_tag(run_id, "superseded", "true")
+            self.client.set_terminated(run_id, "KILLED")
+            self.client.delete_run(run_id)
+
+        translated(write)
+
+    def artifact_location(self) -> str | None:
+        """Return a folder beside the database of a local store; None where a server decides."""
+        return artifacts_beside(self._file.path).as_uri() if self._file else None
+
+    def history(self, run_id: str, metric: str) -> list[float]:
+        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        points = translated(lambda: self.client.get_metric_history(run_id, metric))
+        return [point.value for point in sorted(points, key=lambda point: point.step)]
+
+    def add_files(self, run_id: str, folder: Path) -> None:
+        """Add the files of a folder to a run."""
+        translated(lambda: self.client.log_artifacts(run_id, str(folder)))
+
+    def has_written(self, run_id: str, ended: int) -> None:
+        """Take note of a result, so that `verify` and `confirm` look for it.
+
+        `ended` is when its run did, in milliseconds since 1970.
+        """
+        if self._file:
+            self._written[run_id] = ended
+
+    def verify(self) -> None:
+        """Look whether the newest results are in the file at the path of the record.
+
+        Raises RecordReplaced where they are not. Of a server its answers are all there is.
+        """
+        if self._file:
+            self._file.check(self._written)
+
+    def confirm(self) -> None:
+        """Read back every result that was delivered since the last time, as `verify` does."""
+        if self._file:
+            written = dict(self._written)
+            self._file.check(written, thorough=True)
+            for run_id in written:
+                self._written.pop(run_id, None)
+
+    def close(self) -> None:
+        """Leave a record whose file alone is complete."""
+        if self._file:
+            self._file.checkpoint()
+
+
+def _check_reachable(uri: str) -> None:
+    """Raise RecordUnavailable at once where no server answers: MLflow would try for minutes."""
+    if uri.startswith("postgresql"):
+        _check_database(uri)
+    if not uri.startswith(("http://", "https://")):
+        return
+    address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            pass
+    except (OSError, ValueError) as error:
+        if getattr(error, "code", None) in (401, 403, 404):
+            return  # it is there; what it allows is seen when it is used
+        raise RecordUnavailable(
+            f"no MLflow server answers at {without_password(uri)}: {error}; "
+            "start it, or check --tracking-uri"
+        ) from error
+
+
+def _check_database(uri: str) -> None:
+    """Raise RecordUnavailable where nobody listens at the address of a PostgreSQL database."""
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        host, port = parts.hostname, parts.port or 5432
+    except ValueError:
+        return  # libpq knows more forms of an address
+    if not host:
+        return
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            pass
+    except OSError as error:
+        raise RecordUnavailable(_no_database(uri, error)) from error
+
+
+def _no_database(uri: str, reason: Exception) -> str:
+    return (
+        f"no database can be opened at {without_password(uri)}: {reason}; "
+        "start it, or check --tracking-uri"
+    )
+
+
+def _open(uri: str) -> "MlflowClient":
+    """Let MLflow open a record; of a database it makes or upgrades the tables."""
+    from mlflow import MlflowClient
+
+    if uri.startswith(("http://", "https://")):
+        return translated(lambda: MlflowClient(uri))
+    from mlflow.store.db import utils as databases
+
+    databases.MAX_RETRY_COUNT = DATABASE_TRIES
+    try:
+        return translated(lambda: MlflowClient(uri))
+    except RecordUnavailable as error:
+        if uri.startswith("sqlite"):
+            raise
+        raise RecordUnavailable(_no_database(uri, error)) from error
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Stop the collector of cycles, which would go over thousands of runs again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def translated(call: Callable[[], T]) -> T:
+    """Run `call`; whatever MLflow or its database raise becomes an error of ours."""
+    try:
+        return call()
+    except HPOError:
+        raise
+    except Exception as error:
+        raise translation(error) from error
+
+
+def translation(error: Exception) -> HPOError:
+    """Return what an exception of MLflow or its database means, as an error of ours."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    text = without_password(lines[0])
+    code = getattr(error, "error_code", "")
+    deleted = "lifecycle" in text or "Current state is deleted" in text
+    if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE") or deleted:
+        return RecordRefused(text)
+    if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+        return InputError(f"MLflow refuses: {text}")
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return InputError(
+            f"MLflow refuses: {text}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    return RecordUnavailable(text)
+
+
+def is_about_content(error: BaseException | None) -> bool:
+    """Say whether a text or number itself was in the way, by what a database raises then."""
+    while error is not None:
+        if isinstance(error, UnicodeError) or type(error).__name__ == "DataError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Yield what is fetched page by page, given the token of each, None for the first."""
+    token: str | None = None
+    while True:
+        page = translated(lambda token=token: fetch(token))  # type: ignore[misc]
+        yield from page
+        token = page.token
+        if not token:
+            return

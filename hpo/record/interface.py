@@ -1,0 +1,103 @@
+"""What the service asks of the record of a study, wherever that is kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hpo.record.values import Recorded, Round, RoundStart
+from hpo.trial import Progress, Trial, TrialResult
+
+
+class Record(Protocol):
+    """The record of one study; every call may raise RecordUnavailable."""
+
+    def create(
+        self,
+        description: str,
+        tags: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        again: bool = False,
+    ) -> str:
+        """Make the study known, and return the id of its experiment.
+
+        `columns` are what the UI shows of each run, such as "params.`momentum`". With `again` take
+        what an earlier try left; else raise InputError where another process was first.
+        """
+        ...
+
+    def read(self) -> Recorded | None:
+        """Return all that the record knows of the study; None where it knows nothing."""
+        ...
+
+    def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
+        """Record that a round begins; with `again` take what an earlier try left."""
+        ...
+
+    def end_round(
+        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+    ) -> None:
+        """Record that a round ended, with its best so far by trial number."""
+        ...
+
+    def claim(self, note: Callable[[str], None]) -> None:
+        """Become the one process that runs the study; raise InputError where another one lives.
+
+        `note` is called with a line for the user where that takes a while.
+        """
+        ...
+
+    def keep(self) -> None:
+        """Say that this process still runs the study; look whether the record is still there.
+
+        Raises HPOError where another process took over, or where what runs was deleted.
+        """
+        ...
+
+    def release(self) -> None:
+        """Give the claim up, so that the next process need not wait."""
+        ...
+
+    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
+        """Write a result, with the whole curve of `metric`; with `again` look what is there first.
+
+        Raises RecordUnavailable: try again; RecordRefused: never; RoundAbsent: not before its
+        round is on record.
+        """
+        ...
+
+    def show(self, progress: Progress) -> None:
+        """Write the epochs of a trial that still runs, for those who watch."""
+        ...
+
+    def abandon(self, trial: Trial, attempt: int) -> None:
+        """Delete what was shown of an attempt that was lost."""
+        ...
+
+    def discard(self, run_id: str) -> None:
+        """Delete the run of an attempt without a result."""
+        ...
+
+    def verify(self) -> None:
+        """Raise RecordReplaced where the record is not the one that was written to."""
+        ...
+
+    def confirm(self) -> None:
+        """Read back what was delivered, and raise as `verify` does."""
+        ...
+
+    def start_confirmation(self) -> None:
+        """Record that trials are about to be repeated, unless some were already."""
+        ...
+
+    def end_confirmation(self, note: str) -> None:
+        """Record what came of the repeats, in Markdown."""
+        ...
+
+    def history(self, run_id: str, metric: str) -> list[float]:
+        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        ...
+
+    def add_files(self, run_id: str, folder: Path) -> None:
+        """Add the files of a folder to a run."""
+        ...

@@ -1,0 +1,359 @@
+"""The record of one study in MLflow: its experiment, its rounds, and all that is read back."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
+from hpo.record.connection import Connection, translated, translation, uncollected
+from hpo.record.evaluations import Evaluations, looks_that_ended
+from hpo.record.format import (
+    check_trial,
+    chunks,
+    corners,
+    looks_taken,
+    read_attempt,
+    read_id,
+    read_result,
+    read_round,
+    read_trial,
+    round_note,
+)
+from hpo.record.owner import Owner
+from hpo.record.saved_view import view_tags
+from hpo.record.trials import Parents, Trials
+from hpo.record.values import Attempt, Look, Recorded, Round, RoundStart
+from hpo.search_space import CategoricalDistribution, describe, to_table
+from hpo.settings import fingerprint
+from hpo.text import VALUE_CHARACTERS, shortened
+from hpo.trial import State, Trial, TrialId, TrialResult
+
+if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow.entities import Run
+
+_NO_ATTEMPT = Attempt(0, "")
+T = TypeVar("T")
+
+
+class StudyRecord:
+    """The record of one study; a `Record`, so every call may raise RecordUnavailable."""
+
+    def __init__(self, connection: Connection, name: str, owner: Owner) -> None:
+        self.name = name
+        self._connection, self._client = connection, connection.client
+        self._parents = Parents(connection, name)
+        self._claim = Claim(connection, owner)
+        self._trials = Trials(connection, self._parents)
+        self.evaluations = Evaluations(connection, self._parents, self._claim)
+        # What is said of single runs, and of the whole record, is the same for each study.
+        self.deliver, self.show, self.abandon = (
+            self._trials.deliver, self._trials.show, self._trials.abandon
+        )
+        self.discard, self.history, self.add_files = (
+            connection.discard, connection.history, connection.add_files
+        )
+        self.verify, self.confirm = connection.verify, connection.confirm
+
+    def experiment(self) -> str | None:
+        """Return the id of the study's experiment; None where there is none.
+
+        Raises InputError where it was deleted, or where it is not one of ours.
+        """
+        return self._parents.experiment()
+
+    def create(
+        self,
+        description: str,
+        tags: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        again: bool = False,
+    ) -> str:
+        """Create the study's experiment and return its id; with `again` take one that is there.
+
+        `columns` are what the UI shows of each run, such as "params.`momentum`". A name is given
+        once: of several processes one wins. Raises InputError for the others.
+        """
+        from mlflow.exceptions import MlflowException
+
+        experiment_id = self._parents.experiment()
+        if experiment_id is not None and not again:
+            raise InputError(AT_THE_SAME_MOMENT)
+        if experiment_id is None:
+            all_tags = {
+                "hpo": "study",
+                "mlflow.note.content": description,
+                **view_tags(columns),
+                **tags,
+            }
+            try:
+                self._client.create_experiment(
+                    self.name, self._connection.artifact_location(), tags=all_tags
+                )
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise translation(error) from error
+                if not again:
+                    raise InputError(AT_THE_SAME_MOMENT) from error
+            experiment_id = self._parents.experiment()
+        if experiment_id is None:
+            raise RecordUnavailable(f"the experiment {self.name!r} was created and is gone")
+        return experiment_id
+
+    def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
+        """Record that a round begins: its ranges, what it came from, and what it runs on.
+
+        With `again` take what an earlier try left.
+        """
+        from mlflow.entities import Dataset as MlflowDataset
+        from mlflow.entities import DatasetInput, InputTag, Param
+
+        experiment_id = self._parents.experiment_id
+        table, proposal = start.settings.to_table(), [each.to_table() for each in start.decisions]
+        tags = {
+            "kind": "round",
+            "round": str(start.number),
+            "mlflow.note.content": round_note(start.search_space, start.decisions),
+            **chunks(
+                "search_space", json.dumps({n: to_table(d) for n, d in start.search_space.items()})
+            ),
+            **chunks("settings", json.dumps(table)),
+            **chunks("proposal", json.dumps(proposal) if proposal else ""),
+        }
+        edges = {}
+        for name, distribution in start.search_space.items():
+            if isinstance(distribution, CategoricalDistribution):
+                edges[f"{name}.choices"] = describe(distribution)
+            else:
+                edges[f"{name}.low"] = repr(distribution.low)
+                edges[f"{name}.high"] = repr(distribution.high)
+
+        def write() -> str:
+            query = f"tags.kind = 'round' and tags.round = '{start.number}'"
+            run = next(self._connection.runs(experiment_id, query), None) if again else None
+            if run is None:
+                run = self._client.create_run(
+                    experiment_id, run_name=f"round {start.number}", tags=tags
+                )
+            run_id: str = run.info.run_id
+            params = {**start.params, **edges}.items()
+            self._client.log_batch(
+                run_id, params=[Param(k, shortened(v, VALUE_CHARACTERS)) for k, v in params]
+            )
+            if (data := start.data) is not None:
+                entity = MlflowDataset(
+                    name=Path(data.source).name[-500:], digest=data.digest[:36],
+                    source_type="local", source=json.dumps({"source": data.source}),
+                    profile=json.dumps(asdict(data), default=list)[:16_000],
+                )
+                context = [InputTag("mlflow.data.context", "training and validation")]
+                self._client.log_inputs(run_id, [DatasetInput(entity, context)])
+            for path, text in start.files.items():
+                self._client.log_text(run_id, text, path)
+            return run_id
+
+        run_id = translated(write)
+        self._parents.rounds[start.number] = run_id
+        self._parents.spaces[start.number] = start.search_space
+        return Round(
+            number=start.number, run_id=run_id, search_space=start.search_space,
+            settings=start.settings, fingerprint=fingerprint(table), ended=False,
+            decisions=tuple(start.decisions),
+        )
+
+    def end_round(
+        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+    ) -> None:
+        """Record that a round ended, with its best so far by trial number."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, value, now, step)
+            for name, values in best_so_far.items()
+            for step, value in corners(values)
+        ]
+
+        def write() -> None:
+            self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+            self._client.set_terminated(run_id, "FINISHED")
+
+        try:
+            translated(write)
+        except RecordRefused:
+            self._refuse_deleted()
+            raise
+
+    def claim(self, note: Callable[[str], None]) -> None:
+        """Become the one process that runs the study; see `Claim.take`."""
+        self._claim.take(self._parents.experiment_id, self._parents.rounds, note)
+
+    def keep(self) -> None:
+        """Move the heartbeat of the claim; raise HPOError where another process took over.
+
+        Raises HPOError as well where the last round, or the confirmation, was deleted: what runs
+        no longer counts.
+        """
+        self.verify()
+        if not self._claim.is_held:
+            return
+        self._refuse_deleted()
+        if not self._claim.keep():  # it was deleted with an earlier round
+            self.claim(lambda _: None)
+
+    def release(self) -> None:
+        """Give the claim up, so that the next process need not wait."""
+        if self._claim.is_held:
+            self.verify()
+            self._claim.release()
+
+    def read(self) -> Recorded | None:
+        """Return all that the record knows of a study; None where it knows nothing."""
+        experiment_id = self._parents.experiment()
+        if experiment_id is None:
+            return None
+        with uncollected():
+            try:
+                return self._read(experiment_id)
+            except InputError as error:  # of a tag that somebody edited
+                raise InputError(f"the study {self.name!r} cannot be read: {error}") from error
+
+    def _read(self, experiment_id: str) -> Recorded:
+        rounds: dict[str, Round] = {}
+        looks: dict[int, Look] = {}
+        for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
+            rounds[run.info.run_id] = read_round(run)
+            looks |= looks_taken(run)
+        looks |= looks_that_ended(self._connection, experiment_id)
+        metric = next((r.settings.metric for r in rounds.values()), "")
+        results: dict[TrialId, TrialResult] = {}
+        runs: dict[TrialId, str] = {}
+        attempts: dict[TrialId, Attempt] = {}
+        for run in self._connection.runs(experiment_id, "tags.kind = 'trial'"):
+            tags = run.data.tags
+            if tags.get("mlflow.parentRunId") not in rounds:
+                continue  # its round was deleted, and took it along
+            identity = read_id(run)
+            if run.info.status != "RUNNING" and "superseded" not in tags:
+                results[identity] = read_result(run, metric)
+                check_trial(run, results[identity].trial, rounds[tags["mlflow.parentRunId"]])
+                runs[identity] = run.info.run_id
+            elif attempts.get(identity, _NO_ATTEMPT).number < read_attempt(run):
+                attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
+        spent = {}
+        for run in self._connection.runs(experiment_id, "tags.kind = 'trial'", deleted=True):
+            tags = run.data.tags
+            parent = rounds.get(tags.get("mlflow.parentRunId", ""))
+            if parent is not None and "superseded" not in tags:
+                trial = _deleted_trial(run, parent)
+                if trial.number and trial.id not in results:
+                    spent[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
+        for round_ in rounds.values():
+            self._parents.rounds[round_.number] = round_.run_id
+            self._parents.spaces[round_.number] = round_.search_space
+        repeats, repeat_attempts = self._repeats(metric, results)
+        return Recorded(
+            experiment_id=experiment_id,
+            rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
+            results=_in_order(results),
+            spent=_in_order(spent),
+            runs=runs,
+            attempts=attempts,
+            looks=_in_order(looks),
+            repeats=repeats,
+            repeat_attempts=repeat_attempts,
+        )
+
+    def start_confirmation(self) -> None:
+        """Record that trials are about to be repeated, unless some were already."""
+        if self._parents.confirmation:
+            return
+        experiment_id = self._parents.experiment_id
+
+        def write() -> str:
+            run = next(self._connection.runs(experiment_id, "tags.kind = 'confirmation'"), None)
+            run = run or self._client.create_run(
+                experiment_id, run_name="confirmation", tags={"kind": "confirmation"}
+            )
+            run_id: str = run.info.run_id
+            return run_id
+
+        self._parents.confirmation = translated(write)
+
+    def end_confirmation(self, note: str) -> None:
+        """Record what came of the repeats, in Markdown."""
+        run_id = self._parents.confirmation
+
+        def write() -> None:
+            self._client.set_tag(run_id, "mlflow.note.content", note)
+            self._client.set_terminated(run_id, "FINISHED")
+
+        try:
+            translated(write)
+        except RecordRefused:
+            self._refuse_deleted()
+            raise
+
+    def _repeats(
+        self, metric: str, results: Mapping[TrialId, TrialResult]
+    ) -> tuple[Sequence[TrialResult], Mapping[TrialId, Attempt]]:
+        """Return the repeats of trials in `results`, and attempts that lead to none."""
+        experiment_id = self._parents.experiment_id
+        confirmations = self._connection.runs(experiment_id, "tags.kind = 'confirmation'")
+        parents = [run.info.run_id for run in confirmations]
+        self._parents.confirmation = ""
+        if not parents:
+            return (), {}
+        self._parents.confirmation = parents[0]
+        repeats: dict[TrialId, TrialResult] = {}
+        attempts: dict[TrialId, Attempt] = {}
+        for run in self._connection.runs(experiment_id, "tags.kind = 'repeat'"):
+            tags, trial = run.data.tags, read_trial(run)
+            if tags.get("mlflow.parentRunId") not in parents:
+                continue  # its confirmation was deleted, and took it along
+            found = results.get(trial.original)
+            same = found is not None and found.trial.hyperparameters == trial.hyperparameters
+            if same and run.info.status != "RUNNING" and "superseded" not in tags:
+                repeats[trial.id] = read_result(run, metric)
+            elif attempts.get(trial.id, _NO_ATTEMPT).number < read_attempt(run):
+                attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
+        return _in_order(repeats), attempts
+
+    def _refuse_deleted(self) -> None:
+        """Raise HPOError where the last round or the confirmation of a study was deleted."""
+        last = max(self._parents.rounds)
+        parents = {f"round {last}": self._parents.rounds[last]}
+        if self._parents.confirmation:
+            parents["the confirmation"] = self._parents.confirmation
+        for name, run_id in parents.items():
+            run = translated(lambda run_id=run_id: self._client.get_run(run_id))  # type: ignore[misc]
+            if run.info.lifecycle_stage == "deleted":
+                raise HPOError(
+                    f"{name} was deleted in MLflow while it ran, and no longer counts; "
+                    "the same command begins it anew"
+                )
+
+
+def _in_order(known: Mapping[Any, T]) -> tuple[T, ...]:
+    return tuple(known[key] for key in sorted(known))
+
+
+def _deleted_trial(run: "Run", round_: Round) -> Trial:
+    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
+
+    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
+    """
+    with contextlib.suppress(InputError):
+        trial = read_trial(run)
+        check_trial(run, trial, round_)
+        return trial
+    number = 0
+    with contextlib.suppress(InputError):
+        number = read_id(run).number
+    middle = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
+    return Trial(round_.number, number, middle, 0)

@@ -1,0 +1,270 @@
+"""The runs of trials: results as they are delivered, and epochs as they are shown."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+
+from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
+from hpo.record.connection import Connection, is_about_content, translated
+from hpo.record.format import missing, read_id, result_tags
+from hpo.search_space import SearchSpace, to_text
+from hpo.text import VALUE_CHARACTERS
+from hpo.trial import Progress, State, Trial, TrialId, TrialResult
+
+REFUSED_TRIES = 3  # that fail before, and then while, another write is tried and goes through
+_STATUS = {
+    State.COMPLETE: "FINISHED",
+    State.DIVERGED: "FINISHED",  # a result, if a bad one
+    State.PRUNED: "KILLED",
+    State.FAILED: "FAILED",
+}
+
+
+class Parents:
+    """The runs of a study that others stand under, as far as this process knows them."""
+
+    def __init__(self, connection: Connection, study: str) -> None:
+        self.study = study
+        self.rounds: dict[int, str] = {}
+        self.spaces: dict[int, SearchSpace] = {}
+        self.confirmation = ""
+        self._client = connection.client
+        self._experiment_id = ""
+
+    def experiment(self) -> str | None:
+        """Return the id of the study's experiment; None where there is none.
+
+        Raises InputError where it was deleted, or where it is not one of ours.
+        """
+        if self._experiment_id:
+            return self._experiment_id
+        found = translated(lambda: self._client.get_experiment_by_name(self.study))
+        if found is None:
+            return None
+        if found.lifecycle_stage == "deleted":
+            raise InputError(
+                f"the experiment {self.study!r} was deleted; restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, "
+                "or give the study another name"
+            )
+        if found.tags.get("hpo") != "study":
+            raise InputError(
+                f"the experiment {self.study!r} is not a study of hpo; give the study another name"
+            )
+        self._experiment_id = found.experiment_id
+        return self._experiment_id
+
+    @property
+    def experiment_id(self) -> str:
+        """The id of the experiment, which is there."""
+        experiment_id = self.experiment()
+        if experiment_id is None:
+            raise RecordRefused(f"the experiment {self.study!r} is gone")
+        return experiment_id
+
+
+class Trials:
+    """The runs of the trials of one study, and of their repeats."""
+
+    def __init__(self, connection: Connection, parents: Parents) -> None:
+        self._connection, self._client, self._parents = connection, connection.client, parents
+        # Of attempts that are shown: their runs, and how many epochs those have.
+        self._shown: dict[tuple[TrialId, int], tuple[str, int]] = {}
+        self._failures = 0  # of the delivery that is tried now
+        self._despite = 0  # how many of them in a row though another write went through
+
+    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
+        """Record a result, with the whole curve of `metric` where it is read back in pages.
+
+        With `again` look first for what an earlier try left.
+
+        Raises RecordRefused where the run, its round or the experiment was deleted, or where
+        MLflow has no room for what is in the result.
+        """
+        trial = result.trial
+        key = (trial.id, result.attempt)
+        self._parent(trial)
+        fault = self._fault(metric, result)
+        if fault:
+            raise RecordRefused(f"{trial.id} has {fault}")
+        run_id, told = self._shown.get(key, (None, 0))
+        tags = result_tags(result, metric)
+        ended = int((result.started + result.seconds) * 1000)
+
+        def write() -> None:
+            nonlocal run_id
+            if run_id is None and again:
+                run_id = self._find(trial, result.attempt)
+            if run_id is None:
+                run_id = self._create_trial(trial, result.attempt, result.started, tags)
+                added = {}
+            else:
+                added = tags
+            self._log(run_id, result, told, added)
+            self._client.set_terminated(run_id, _STATUS[result.state], ended)
+
+        try:
+            translated(write)
+        except HPOError as error:
+            refused = self._refusal(trial, error)
+            if isinstance(refused, RecordRefused):
+                self._failures = self._despite = 0
+                self._shown.pop(key, None)
+                if run_id and refused is not error:  # something was written before the refusal
+                    with contextlib.suppress(HPOError):
+                        self._connection.discard(run_id)
+            raise refused from error
+        self._failures = self._despite = 0
+        self._shown.pop(key, None)
+        if run_id is not None:
+            self._connection.has_written(run_id, ended)
+
+    def _fault(self, metric: str, result: TrialResult) -> str:
+        """Return what of a result would not be read back as it is, or ""."""
+        trial = result.trial
+        without = missing(trial, self._parents.spaces.get(trial.round, {}))
+        if without:
+            return f"no {without[0]}"
+        if result.epoch is not None and result.epoch > len(result.curve(metric)):
+            return f"no {metric} at epoch {result.epoch}"
+        for name, value in trial.hyperparameters.items():
+            if len(to_text(value)) > VALUE_CHARACTERS:
+                return f"a {name} of more than {VALUE_CHARACTERS} characters"
+        return ""
+
+    def _refusal(self, trial: Trial, error: HPOError) -> HPOError:
+        """Return what a delivery that failed raises, so that no result blocks those after it.
+
+        A refusal is not always told from an absence by its words. But where one result fails
+        again and again, and another write right after it does not, it is the result.
+        """
+        if isinstance(error, RecordRefused):
+            return error
+        cause = error.__cause__
+        code = getattr(cause, "error_code", "")
+        if code == "INVALID_PARAMETER_VALUE" or is_about_content(cause):
+            return RecordRefused(str(error))
+        if isinstance(error, InputError) and code != "BAD_REQUEST":
+            return error  # of the password: true of every result
+        self._failures += 1
+        if self._failures >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
+            try:
+                run_id = self._parent(trial)
+                self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+                self._despite += 1
+            except Exception:  # it is away, or came back and went again
+                self._despite = 0
+            if self._despite >= REFUSED_TRIES:
+                return RecordRefused(str(error))
+        return RecordUnavailable(str(error))
+
+    def show(self, progress: Progress) -> None:
+        """Record the epochs of a trial that still runs, for those who watch."""
+        trial = progress.trial
+        key = (trial.id, progress.attempt)
+
+        def write() -> None:
+            run_id, told = self._shown.get(key, (None, 0))
+            if run_id is None:
+                run_id = self._create_trial(trial, progress.attempt, progress.started, {})
+            partial = TrialResult(
+                trial, State.COMPLETE, metrics=progress.metrics, started=progress.started,
+                seconds=time.time() - progress.started,
+            )
+            self._log(run_id, partial, told, {})
+            self._shown[key] = run_id, len(progress.metrics)
+
+        translated(write)
+
+    def abandon(self, trial: Trial, attempt: int) -> None:
+        """Delete what was shown of an attempt that was lost."""
+        run_id, _ = self._shown.pop((trial.id, attempt), ("", 0))
+        if run_id:
+            self._connection.discard(run_id)
+
+    def _create_trial(
+        self, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
+    ) -> str:
+        name, own = f"trial {trial.number}", {"kind": "trial"}
+        if trial.repeat:
+            name += f" of round {trial.round}, repeat {trial.repeat}"
+            name += ", fresh split" if trial.resplit else ""
+            own = {
+                "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
+            }
+        run = self._client.create_run(
+            self._parents.experiment_id,
+            start_time=int(started * 1000),
+            run_name=name,
+            tags={
+                "mlflow.parentRunId": self._parent(trial),
+                "round": str(trial.round),
+                "number": str(trial.number),
+                "attempt": str(attempt),
+                "seed": str(trial.seed),
+                **own,
+                **tags,
+            },
+        )
+        run_id: str = run.info.run_id
+        return run_id
+
+    def _parent(self, trial: Trial) -> str:
+        """Return the run that a trial or its repeat belongs under.
+
+        Raises RecordRefused where that was deleted, RoundAbsent where it never was.
+        """
+        if trial.round not in self._parents.rounds:
+            query = f"tags.kind = 'round' and tags.round = '{trial.round}'"
+            raise self._absent(f"round {trial.round}", query)
+        if trial.repeat and not self._parents.confirmation:
+            raise self._absent("confirmation", "tags.kind = 'confirmation'")
+        return self._parents.confirmation if trial.repeat else self._parents.rounds[trial.round]
+
+    def _absent(self, what: str, query: str) -> HPOError:
+        """Return what it means that the record has no such run of a study."""
+        experiment_id = self._parents.experiment()
+        if experiment_id and any(self._connection.runs(experiment_id, query, deleted=True)):
+            return RecordRefused(f"{what} was deleted")
+        return RoundAbsent(f"the record has no {what} of the study {self._parents.study!r}")
+
+    def _log(
+        self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
+    ) -> None:
+        """Log hyperparameters and the epochs after the first `told`, all in one batch."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        epochs = len(result.metrics)
+        metrics = []
+        for epoch in range(told + 1, epochs + 1):
+            # Spread over the trial, and the same again for the same result.
+            moment = int((result.started + result.seconds * epoch / epochs) * 1000)
+            for name, value in result.metrics[epoch - 1].items():
+                # MLflow turns infinity into a large number, which is worse than no number.
+                shown = value if abs(value) < float("inf") else float("nan")
+                metrics.append(Metric(name, shown, moment, epoch))
+        params = [Param(n, to_text(v)) for n, v in result.trial.hyperparameters.items()]
+        self._client.log_batch(
+            run_id, metrics, [] if told else params, [RunTag(k, v) for k, v in tags.items()]
+        )
+
+    def _find(self, trial: Trial, attempt: int) -> str | None:
+        """Return the run of an attempt, where an earlier delivery began one."""
+        from mlflow.entities import ViewType
+
+        found = self._client.search_runs(
+            [self._parents.experiment_id],
+            f"tags.kind = '{'repeat' if trial.repeat else 'trial'}' and "
+            f"tags.round = '{trial.round}' and tags.number = '{trial.number}' and "
+            f"tags.attempt = '{attempt}'",
+            ViewType.ALL,
+        )
+        parent = self._parent(trial)
+        ours = [
+            run for run in found
+            if read_id(run) == trial.id and "superseded" not in run.data.tags
+            and run.data.tags.get("mlflow.parentRunId") == parent
+        ]
+        if any(run.info.lifecycle_stage == "deleted" for run in ours):
+            raise RecordRefused(f"{trial.id} was deleted")
+        return ours[0].info.run_id if ours else None
