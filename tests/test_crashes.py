@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -24,60 +25,12 @@ from mlflow import MlflowClient
 
 from hpo.errors import HPOError, InputError
 from hpo.workers import ray_settings
+from tests.deaths import die_at, die_making, wait_for_locks
 from tests.ports import free_ports, listens
+from tests.processes import start, start_anew, wait_for
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
-HPO = str(Path(sys.executable).with_name("hpo"))
-
-# Runs a command, and kills its own process at the N-th call of a method of MLflow's client.
-SUICIDE = """
-import os, signal, sys
-from mlflow import MlflowClient
-method, left, after = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "after"
-original = getattr(MlflowClient, method)
-def call(self, *args, **kwargs):
-    global left
-    left -= 1
-    result = original(self, *args, **kwargs) if after or left else None
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-setattr(MlflowClient, method, call)
-from hpo.cli import commands as cli
-cli.hpo.main(sys.argv[4:], prog_name="hpo", standalone_mode=False)
-"""
-
-# Runs a command, and kills its own process in the middle of making the tables of the record.
-KILLED_MAKING = """
-import os, signal, sys
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-left = 3
-@event.listens_for(Engine, "after_cursor_execute")
-def _(connection, cursor, statement, *_):
-    global left
-    left -= "CREATE TABLE _alembic_tmp" in " ".join(statement.split())
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-from hpo.cli import commands as cli
-cli.hpo.main(sys.argv[1:], prog_name="hpo", standalone_mode=False)
-"""
-
-
-def start(*arguments: object, **kwargs: object) -> subprocess.Popen[str]:
-    """Start a command as a process of its own."""
-    return subprocess.Popen(
-        [HPO, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        **kwargs,  # type: ignore[call-overload]
-    )
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def trainings(folder: Path) -> Counter[str]:
@@ -119,12 +72,13 @@ def undisturbed(make_study: Make, **changes: object) -> list[dict[str, str]]:
     return table("undisturbed")
 
 
+@pytest.mark.figures
 def test_a_service_killed_again_and_again_ends_with_the_same_table(
     make_study: Make, folder: Path, tally: Tally
 ) -> None:
     settings = {"rounds": 2, "round": {"trials": 20, "sampler": "tpe"}}
     expected = undisturbed(make_study, **settings)
-    file = make_study(**settings, fixed={"sleep": 0.5, "folder": str(folder)})
+    file = make_study(**settings, fixed={"sleep": 0.3, "folder": str(folder)})
     generator = random.Random(7)
     kills = 0
     for _ in range(40):
@@ -163,11 +117,10 @@ def test_a_service_killed_inside_a_write_loses_and_repeats_nothing(
     expected = undisturbed(make_study, round={"trials": 6})
     file = make_study(fixed={"folder": str(folder)}, round={"trials": 6})
     left = 1 if method == "create_experiment" else 4
-    died = subprocess.run(
-        [sys.executable, "-c", SUICIDE, method, str(left), moment, "run", str(file), "--inline"],
-        capture_output=True, text=True, check=False,
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    dying = partial(die_at, method, left, after=moment == "after")
+    process = start("run", file, "--inline", first=dying)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, output
     hpo("run", file, "--inline")
     tally(f"service killed {moment} MLflow's `{method}`", 1, expected, table())
     # What was on disk was not trained again; the process may have died during one training.
@@ -222,7 +175,7 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
         objective="toy:hanging", fixed={"folder": str(folder)},
         search_space={"learning_rate": {"low": 0.1, "high": 1.0}},
     )
-    process = start("run", file, "--workers", 2, start_new_session=True)
+    process = start_anew("run", file, "--workers", 2, start_new_session=True)
     wait_for(lambda: len(trainings(folder)) >= 2)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: the whole group
@@ -251,7 +204,7 @@ def test_terminated_it_stops_cleanly_and_goes_on(
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_ui_ends_with_its_command(folder: Path, ending: signal.Signals) -> None:
     (port,) = free_ports(1)
-    process = start("ui", "--port", port)
+    process = start_anew("ui", "--port", port)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
     assert lines[0] == "MLflow UI, Ctrl-C ends it:\n"
@@ -277,7 +230,6 @@ def test_the_ui_takes_the_first_free_port_and_serves_the_record_that_was_named(
             2, "hpo: the port 5001 is taken; name another, or none for the first free one\n"
         )
         process = start("ui", "--tracking-uri", "sqlite:///other.db")
-        assert process.stdout is not None
         process.stdout.readline()
         found = re.search(r"(http://127\.0\.0\.1:(\d+))/#/experiments", process.stdout.readline())
         assert found
@@ -320,17 +272,17 @@ def test_a_locked_database_is_waited_for(
 ) -> None:
     expected = undisturbed(make_study)
     file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
-    process = start("run", file, "--inline")
+    process = start("run", file, "--inline", first=partial(wait_for_locks, 2.0))
     wait_for(lambda: len(trainings(folder)) >= 2)
     lock = sqlite3.connect(folder / "mlflow.db", isolation_level=None, timeout=20)
     lock.execute("BEGIN EXCLUSIVE")
-    time.sleep(25)  # MLflow gives up after 20
+    time.sleep(5)  # MLflow gives up after 2
     lock.execute("ROLLBACK")
     lock.close()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert output.count("the record is away") == 1
-    tally("SQLite file locked by another process for 25 s", 1, expected, table())
+    tally("SQLite file locked by another process, for longer than is waited", 1, expected, table())
     assert sum(trainings(folder).values()) == 12
 
 
@@ -350,20 +302,21 @@ def overwrite(record: Path, backup: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "what", "began", "put_back"),
+    ("fault", "damage"),
     [
-        ("SQLite file deleted, the saved one put back", vanish, 0, True),
-        ("SQLite file deleted, nothing put back", vanish, 0, False),
-        ("SQLite file replaced by rename, the saved one put back", swap, 4, True),
-        ("SQLite file replaced by rename, nothing put back", swap, 4, False),
-        ("SQLite file overwritten by a backup of that round", overwrite, 4, False),
-        ("SQLite file overwritten by a backup from before it", overwrite, 0, False),
+        ("SQLite file deleted, the saved one put back", (vanish, 0, True)),
+        ("SQLite file deleted, nothing put back", (vanish, 0, False)),
+        ("SQLite file replaced by rename, the saved one put back", (swap, 4, True)),
+        ("SQLite file replaced by rename, nothing put back", (swap, 4, False)),
+        ("SQLite file overwritten by a backup of that round", (overwrite, 4, False)),
+        ("SQLite file overwritten by a backup from before it", (overwrite, 0, False)),
     ],
 )
 def test_the_file_of_the_record_is_lost_while_the_study_runs(
     make_study: Make, folder: Path, empty_database: Path, tally: Tally, fault: str,
-    what: Callable[[Path, Path], None], began: int, put_back: bool,
+    damage: tuple[Callable[[Path, Path], None], int, bool],
 ) -> None:
+    what, began, put_back = damage
     expected = undisturbed(make_study)
     record, backup = folder / "lost.db", folder / "backup.db"  # one that is not open here
     shutil.copy(empty_database, record)
@@ -418,11 +371,9 @@ def test_a_service_killed_while_it_makes_the_record(
     expected = undisturbed(make_study, round={"trials": 4})
     options = ("--inline", "--tracking-uri", f"sqlite:///{folder}/new.db")
     file = make_study(round={"trials": 4})
-    died = subprocess.run(
-        [sys.executable, "-c", KILLED_MAKING, "run", str(file), *options],
-        capture_output=True, text=True, check=False,
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    process = start("run", file, *options, first=die_making)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, output
     hpo("run", file, *options)
     tally("service killed while it makes the record", 1, expected, table("toy", *options[1:]))
 
@@ -682,20 +633,19 @@ def test_a_worker_that_comes_after_an_edit_trains_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One round holds one version of the objective's code."""
-    expected = undisturbed(make_study, round={"trials": 30})
+    expected = undisturbed(make_study)
     (folder / "edits_itself.py").write_text(EDITS_ITSELF)
     file = make_study(
         objective="edits_itself:train", fixed={"folder": str(folder)}, resources={"cpus": 4},
-        round={"trials": 30},
     )
     with pytest.raises(HPOError, match=r"edits_itself.py changed while the study runs"):
         hpo("run", file, "--ray-address", ray_address)
-    assert len(table()) < 30
+    assert len(table()) < 12
     monkeypatch.delitem(sys.modules, "edits_itself")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed since round 1"):
-        hpo("run", file, "--ray-address", ray_address)
+        hpo("run", file, "--inline")
     (folder / "edits_itself.py").write_text(EDITS_ITSELF)
     monkeypatch.delitem(sys.modules, "edits_itself")
-    hpo("run", file, "--ray-address", ray_address)
+    hpo("run", file, "--inline")
     tally("objective's file edited, then the worker killed; later changed back", 1, expected,
           table())

@@ -6,7 +6,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.test_crashes import start, trainings, wait_for
+from tests.processes import start, wait_for
+from tests.test_crashes import trainings
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
@@ -34,7 +35,7 @@ def slow(make_study: Make, folder: Path, seconds: float, **changes: object) -> P
 
 
 def test_a_trial_that_runs(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.5)
+    file = slow(make_study, folder, 1.0)
     process = start("run", file, "--inline")
     wait_for(lambda: runs(folder, "trial"), seconds=150)
     [run] = runs(folder, "trial")
@@ -94,7 +95,7 @@ def test_a_round_that_runs(make_study: Make, folder: Path) -> None:
 
 
 def test_an_earlier_round(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 2.5, rounds=2)
+    file = slow(make_study, folder, 1.0, rounds=2)
     process = start("run", file, "--inline")
     wait_for(lambda: len(runs(folder, "round", "FINISHED")) == 1, seconds=150)
     delete(folder, runs(folder, "round", "FINISHED")[0])  # which holds the claim

@@ -4,9 +4,9 @@ import csv
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from hpo.cli import commands as cli
+from hpo.cli import session
+from hpo.record.tracking import Tracking
 from hpo.report.results import CIRCUMSTANCES
 from hpo.settings import Settings
 from hpo.workers import ray_settings
+from tests.processes import call, draw_nothing
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -28,6 +31,13 @@ def ray_environment() -> None:
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONHASHSEED"] = "0"  # else a command run in this process would start it anew
+
+
+@pytest.fixture(autouse=True)
+def without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes longest in a round of toys, but for tests marked with `figures`."""
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr(session, "illustrate", draw_nothing)
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +62,13 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with MLflow's tables, which take a while to make."""
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     # In a process that ends: what a database that is open holds is not all in its file.
-    code = f"from hpo.record.tracking import Tracking; Tracking('sqlite:///{path}').studies()"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    call(_make_database, path)
     return path
+
+
+def _make_database(path: Path) -> None:
+    with closing(Tracking(f"sqlite:///{path}")) as record:
+        record.studies()
 
 
 @pytest.fixture

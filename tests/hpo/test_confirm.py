@@ -3,10 +3,9 @@
 import json
 import math
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from hpo import evaluation, study, wording
-from hpo.cli import commands as cli
 from hpo.data import split as data
 from hpo.data.split import DataSettings
 from hpo.errors import InputError
@@ -25,17 +23,13 @@ from hpo.record.tracking import Tracking
 from hpo.search import confirmation
 from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
 from hpo.workers.attempt import Job, attempt_trial
-from tests.test_crashes import SUICIDE, start, trainings, wait_for
+from tests.deaths import die_at
+from tests.processes import start, wait_for
+from tests.test_crashes import trainings
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes longest in a round of toys."""
-    monkeypatch.setattr(cli, "illustrate", lambda *_: None)
 
 
 def confirm(capsys: Capture, file: Path, *options: object) -> dict[str, Any]:
@@ -169,11 +163,9 @@ def test_killed_inside_a_write_it_loses_and_repeats_nothing(
     file = make_study(fixed={"folder": str(folder)}, round={"trials": 3})
     hpo("run", file, "--inline")
     options = ["confirm", str(file), "--inline", "--top", "2", "--repeats", "2"]
-    died = subprocess.run(
-        [sys.executable, "-c", SUICIDE, method, str(left), moment, *options],
-        capture_output=True, text=True, check=False,
-    )
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    process = start(*options, first=partial(die_at, method, left, after=moment == "after"))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, output
     report = confirm(capsys, file, "--top", 2, "--repeats", 2)
     assert [len(trial["values"]) for trial in report["trials"]] == [2, 2]
     assert len(runs(folder, "repeat")) == 4

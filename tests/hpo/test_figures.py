@@ -527,6 +527,7 @@ def train(folder: Path, **changes: Any) -> Path:
     )
 
 
+@pytest.mark.figures
 def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -568,6 +569,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
     assert "figure" not in json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.figures
 def test_a_failure_to_draw_is_a_note_and_the_study_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from hpo import study, wording
-from hpo.cli import commands as cli
 from hpo.cli import terminal
 from hpo.cli.terminal import Display, MovesTable, Retraining, best_trials, rounds_table
 from hpo.moves import Move
@@ -54,12 +53,6 @@ train.metrics = ("training_loss",)
 """
 LONG = "a_name_that_goes_on_and_on_until_nobody_wants_to_read_it_any_more"
 CHOICE = "a long choice of an activation with a parameter of its own, such as 3.478e-05"
-
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what takes longest in a round of toys."""
-    monkeypatch.setattr(cli, "illustrate", lambda *_: None)
 
 
 class Terminal(io.StringIO):
