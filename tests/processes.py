@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 
 from hpo.cli import commands as cli
 from hpo.cli import session
@@ -93,13 +95,19 @@ def start_anew(*arguments: object, **options: object) -> subprocess.Popen[str]:
     )
 
 
-def call(function: Callable[..., None], *arguments: object) -> None:
-    """Call a function in a process of its own, and wait for its end."""
+def fork(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Call a function in a process of its own, which is returned."""
     _be_ready()
-    process = _FORKS.Process(target=function, args=arguments)
+    process = _FORKS.Process(target=function, args=arguments, daemon=True)
     process.start()
-    process.join()
-    assert process.exitcode == 0
+    return process
+
+
+def set_seconds(module: ModuleType, **seconds: float) -> None:
+    """Set how long a module waits; to be called first in the process of a command."""
+    for name, value in seconds.items():
+        assert hasattr(module, name)
+        setattr(module, name, value)
 
 
 def draw_nothing(*_: object) -> None:

@@ -19,7 +19,7 @@ from hpo.record.tracking import Tracking
 from hpo.report.results import CIRCUMSTANCES
 from hpo.settings import Settings
 from hpo.workers import ray_settings
-from tests.processes import call, draw_nothing
+from tests.processes import draw_nothing, fork
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -62,7 +62,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with MLflow's tables, which take a while to make."""
     path = tmp_path_factory.mktemp("database") / "mlflow.db"
     # In a process that ends: what a database that is open holds is not all in its file.
-    call(_make_database, path)
+    process = fork(_make_database, path)
+    process.join()
+    assert process.exitcode == 0
     return path
 
 

@@ -15,9 +15,10 @@ from mlflow import MlflowClient
 
 from hpo.cli import commands as cli
 from hpo.errors import HPOError, InputError
-from tests.toys import hpo, table
+from tests.toys import Outcome, hpo, table
 
 Make = Callable[..., Path]
+Command = Callable[..., Outcome]
 
 
 def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:  # type: ignore[type-arg]
@@ -308,7 +309,7 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def test_exit_codes_and_streams(make_study: Make, folder: Path) -> None:
+def test_exit_codes_and_streams(make_study: Make, folder: Path, command: Command) -> None:
     good = run("check", make_study(), cwd=folder)
     assert (good.returncode, good.stderr) == (0, "")
     nothing = run("show", "nobody", cwd=folder)
@@ -317,15 +318,15 @@ def test_exit_codes_and_streams(make_study: Make, folder: Path) -> None:
     assert "no study 'nobody' on record" in nothing.stderr
     usage = run("run", cwd=folder)
     assert usage.returncode == 2
-    failing = run("run", make_study(objective="toy:failing"), "--inline", cwd=folder)
-    assert failing.returncode == 1
-    assert "trials failed" in failing.stderr
-    assert "\x1b[" not in failing.stdout  # no colors in a pipe
-    away = run("list", "--tracking-uri", "http://127.0.0.1:9", cwd=folder)
-    assert away.returncode == 1
-    assert "Traceback" not in away.stderr
-    missing = run("list", "--tracking-uri", "sqlite:///none.db", cwd=folder)
-    assert (missing.returncode, (folder / "none.db").exists()) == (2, False)
+    failing = command("run", make_study(objective="toy:failing"), "--inline")
+    assert failing.code == 1
+    assert "trials failed" in failing.err
+    assert "\x1b[" not in failing.out  # no colors in a pipe
+    away = command("list", "--tracking-uri", "http://127.0.0.1:9")
+    assert away.code == 1
+    assert "Traceback" not in away.err
+    missing = command("list", "--tracking-uri", "sqlite:///none.db")
+    assert (missing.code, (folder / "none.db").exists()) == (2, False)
 
 
 def test_names_in_any_script_are_found_and_printed_in_any_locale(
@@ -334,8 +335,11 @@ def test_names_in_any_script_are_found_and_printed_in_any_locale(
     file = make_study("연구", round={"trials": 1})
     hpo("run", file, "--inline")
     locale = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-    for environment in (locale, {"PYTHONIOENCODING": "ascii"}):
-        for command in ("list", "show 연구", "show 연구.toml", "check 연구.toml"):
+    for environment, commands in (
+        (locale, ["show 연구", "show 연구.toml", "check 연구.toml"]),
+        ({"PYTHONIOENCODING": "ascii"}, ["list"]),
+    ):
+        for command in commands:
             done = subprocess.run(
                 [Path(sys.executable).with_name("hpo"), *command.split()], cwd=folder,
                 env={**os.environ, **environment}, capture_output=True, text=True, check=False,
@@ -364,19 +368,22 @@ def test_a_stream_that_is_closed_or_full_ends_in_no_traceback(
     )
 
 
-def test_check_reads_the_data_only_when_asked(make_study: Make, folder: Path) -> None:
+def test_check_reads_the_data_only_when_asked(
+    make_study: Make, folder: Path, command: Command
+) -> None:
     file = make_study(data={"source": "nowhere.csv", "target": "y"})
-    assert run("check", file, cwd=folder).returncode == 0
-    read = run("check", file, "--data", cwd=folder)
-    assert read.returncode == 2
-    assert read.stderr.startswith(f"hpo: {file}: [data] source")
-    ran = run("run", file, "--inline", cwd=folder)
-    assert (ran.returncode, ran.stderr) == (2, read.stderr)
+    assert command("check", file).code == 0
+    read = command("check", file, "--data")
+    assert read.code == 2
+    assert read.err.startswith(f"hpo: {file}: [data] source")
+    ran = command("run", file, "--inline")
+    assert (ran.code, ran.err) == (2, read.err)
     with (folder / "some.csv").open("w", newline="") as rows:
         csv.writer(rows).writerows([["x", "y"], *([i % 7, "ab"[i % 2]] for i in range(40))])
-    whole = run("check", make_study(data={"source": "some.csv", "target": "y"}), "--data",
-                "--json", cwd=folder)
-    assert json.loads(whole.stdout)["data"]["rows"] == {
+    whole = command(
+        "check", make_study(data={"source": "some.csv", "target": "y"}), "--data", "--json"
+    )
+    assert json.loads(whole.out)["data"]["rows"] == {
         "training": 25, "validation": 7, "test": 8
     }
 

@@ -25,6 +25,7 @@ from hpo.errors import InputError
 from hpo.study import read
 from tests import postgres
 from tests.ports import free_ports, listens
+from tests.processes import start
 from tests.toys import hpo, table, write_study
 
 ROOT = Path(__file__).parents[2]
@@ -345,13 +346,10 @@ class Topology:
 
     def hpo(self, *arguments: str, code: int = 0) -> str:
         """Run a command as on a laptop, and return what it printed."""
-        command = [sys.executable, "-c", "from hpo.cli.commands import main; main()", *arguments]
-        environment = {**self.base, **self.laptop}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == code, (
-            f"{done.stdout}\n{done.stderr}\n{self.log('head')}\n{self.job_logs()}"
-        )
-        return done.stdout + done.stderr
+        process = start(*arguments, env={**self.base, **self.laptop})
+        printed, _ = process.communicate()
+        assert process.returncode == code, f"{printed}\n{self.log('head')}\n{self.job_logs()}"
+        return printed
 
     def trials(self, study: str) -> int:
         import json
@@ -498,7 +496,7 @@ def test_a_study_on_a_cluster_whose_parts_die(
     hpo("run", make_study("quick", rounds=2, round=round_), "--inline")
     alone = table("quick")
 
-    file = str(make_study(rounds=2, round=round_, fixed={"sleep": 2.0}))
+    file = str(make_study(rounds=2, round=round_, fixed={"sleep": 1.0}))
     assert "sent 2 files" in topology.hpo("submit", file)
     assert "runs already" in topology.hpo("submit", file, code=2)
     wait(lambda: topology.trials("toy") >= 4, topology.job_logs)

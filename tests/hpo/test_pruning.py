@@ -16,8 +16,9 @@ from hpo.search.pruning import (
 )
 from hpo.trial import CutOffs, Direction, State, Trial, TrialResult
 from hpo.workers.attempt import Job, falls_behind
+from tests.fuzzing import examples
 
-HISTORIES = 1000  # of each pruner; about a hundred thousand decisions
+HISTORIES = examples(250, 1000)  # of each pruner; of a thousand, a hundred thousand decisions
 Curve = list[float]
 
 

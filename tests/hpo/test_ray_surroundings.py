@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,24 @@ from hpo.workers import ray_folder
 from hpo.workers.ray_folder import RayFolder
 from tests.hpo.test_cluster import descendants
 from tests.ports import free_ports
+from tests.processes import set_seconds, start
 
 Make = Callable[..., Path]
 HPO = str(Path(sys.executable).with_name("hpo"))
+
+
+HELD = """
+import time
+from pathlib import Path
+from toy import Toy, quadratic
+
+def train(hyperparameters: Toy, data=None, *, seed):
+    while Path(hyperparameters.folder, "hold").exists():
+        time.sleep(0.02)
+    yield from quadratic(hyperparameters, data, seed=seed)
+
+train.metrics = ("accuracy", "loss")
+"""
 
 
 def run(folder: Path, file: Path, **environment: str) -> "subprocess.Popen[str]":
@@ -40,8 +56,13 @@ def test_each_ray_has_a_token_of_its_own_and_a_folder_that_suits_it(
     temporary.mkdir()
     home = folder / "home"
     home.mkdir()
-    mark = {"sleep": 3.0, "steady": True, "folder": str(folder)}
-    changes = {"fixed": mark, "round": {"trials": 3, "parallel": 1}}
+    hold = folder / "hold"
+    hold.touch()
+    (folder / "held.py").write_text(HELD)
+    changes = {
+        "objective": "held:train", "fixed": {"folder": str(folder)},
+        "round": {"trials": 1, "parallel": 1},
+    }
     file = make_study("one", **changes)
     processes = [run(folder, file, TMPDIR=str(temporary), HOME=str(home))]
     tokens = [_token(processes[0])]  # one after the other: a busy machine starts no two in time
@@ -54,6 +75,7 @@ def test_each_ray_has_a_token_of_its_own_and_a_folder_that_suits_it(
             assert token not in _read(number, "cmdline")
     folders = [_folder_of_ray(process) for process in processes]
     assert all(stat.S_IMODE(place.stat().st_mode) == 0o700 for place in folders)
+    hold.unlink()
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [errors for _, errors in outputs] == ["", ""]
@@ -135,24 +157,24 @@ def silent_server() -> Iterator[str]:
 def test_a_dead_address_is_one_line_that_names_what_gave_it(
     make_study: Make, folder: Path, silent_server: str
 ) -> None:
-    file, (port,) = make_study(), free_ports(1)
+    (port,) = free_ports(1)
     environment = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{port}"}
-    by_option = [HPO, "run", file, "--ray-address", silent_server]
     began = time.monotonic()
-    outputs = [
-        subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True,
-                       check=False)
-        for command in ([HPO, "run", file], by_option)
+    sooner = partial(set_seconds, ray_workers, REACH_SECONDS=3)
+    processes = [
+        start("run", make_study(name), *options, env=environment, first=sooner)
+        for name, options in (("one", ()), ("two", ("--ray-address", silent_server)))
     ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert time.monotonic() - began < 120  # Ray by itself: 827 s
-    assert [(output.returncode, output.stdout) for output in outputs] == [(2, ""), (2, "")]
-    assert outputs[0].stderr == (
+    assert [process.returncode for process in processes] == [2, 2]
+    assert outputs[0] == (
         f"hpo: no Ray cluster answers at 127.0.0.1:{port}, which RAY_ADDRESS names (Connection "
         "refused); check RAY_ADDRESS and RAY_AUTH_TOKEN, or use --inline\n"
     )
-    assert outputs[1].stderr == (
+    assert outputs[1] == (
         f"hpo: no Ray cluster answers at {silent_server}, which --ray-address names (no answer "
-        "within 10 s); check --ray-address and RAY_AUTH_TOKEN, or use --inline\n"
+        "within 3 s); check --ray-address and RAY_AUTH_TOKEN, or use --inline\n"
     )
 
 

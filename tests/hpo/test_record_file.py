@@ -1,10 +1,9 @@
 """The file of a record: one for each path, private, made once, and complete when a command ends."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from tests.hpo.test_record_process import begin, result
 from tests.ports import free_ports
+from tests.processes import fork
 from tests.toys import hpo
 
 ODD = ["a b", "a%20b", "100%", "what?", "c#d", "e%3Ff", "g?h=i", "j&k;l@m:n", "ö"]
@@ -79,23 +79,17 @@ def test_a_study_runs_in_a_folder_with_an_odd_name(
     assert Tracking(f"sqlite:///{folder}/mlflow.db").studies() == []
 
 
-MAKE = "import os; os.umask(0); from hpo.record.tracking import Tracking; Tracking({!r}).studies()"
-
-
-def make_process(path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", MAKE.format(address_of(path))],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
+def make(path: Path) -> None:
+    os.umask(0)
+    with contextlib.closing(Tracking(address_of(path))) as record:
+        record.studies()
 
 
 def test_several_processes_make_one_private_record(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "mlflow.db"
-    processes = [make_process(path) for _ in range(3)]
-    for process in processes:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-        assert "Traceback" not in errors
+    for process in [fork(make, path) for _ in range(3)]:
+        process.join(300)
+        assert process.exitcode == 0
     modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.iterdir()}
     assert modes.pop("mlartifacts") == 0o700
     assert set(modes.values()) == {0o600}

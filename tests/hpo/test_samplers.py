@@ -572,7 +572,7 @@ def test_where_values_are_noisy_tpe_comes_nearer_to_the_best_than_optunas_own() 
     def depth(proposals: Sequence[dict[str, Value]]) -> float:
         return float(np.mean([(math.log10(p["learning_rate"]) + 4) ** 2 for p in proposals]))
 
-    earlier = [hill(0.6, seed) for seed in range(60)]
+    earlier = [hill(0.6, seed) for seed in range(30)]
     ours = np.mean([depth(proposals_after(results, SPACE, 5)) for results in earlier])
     optunas = np.mean([depth(proposals_of_optuna(results, 5)) for results in earlier])
     assert ours < 0.6 * optunas
