@@ -11,8 +11,8 @@ import pytest
 
 from hpo import workers
 from hpo.objective import Data
-from hpo.trial import Trial
-from hpo.workers import Event, Job, Lost, attempt_trial
+from hpo.trial import Lost, Trial
+from hpo.workers.attempt import Event, Job, attempt_trial
 from tests.toys import hpo, table
 
 Make = Callable[..., Path]

@@ -102,8 +102,9 @@ def _name(layer: Layer, path: Path) -> str:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        # Opened here: NumPy leaves open what it opened and found to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except OSError:
         raise  # it says which file, and why it cannot be read
     except Exception as error:  # of NumPy and zipfile, which raise many for a file that is none

@@ -81,8 +81,8 @@ def test_errors_come_back_as_they_are(process: RecordProcess, folder: Path) -> N
     absent = TrialResult(Trial(7, 1, {}, 0), State.FAILED)
     with pytest.raises(RoundAbsent, match="round 7"):
         record.study("toy").deliver("loss", absent, again=False)
-    with pytest.raises(InputError, match="no model yet"):
-        record.model("toy")
+    with pytest.raises(InputError, match="at the same moment"):
+        record.study("toy").create("a study", {}, [])
     record.study("toy").deliver("loss", result(1), again=False)
 
 
