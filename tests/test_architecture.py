@@ -26,7 +26,8 @@ ORDER = {
         service.comparability service.proposals service.round_loop service.rounds
         report.results report.drawing report.figures
         evaluation cluster
-        cli.terminal cli.session cli.commands
+        cli.terminal cli.session cli.options cli.training cli.looking cli.serving cli.sending
+        cli.commands
         """,
     "trainer": """
         arrays initializers losses metrics schedules transformations
@@ -58,7 +59,12 @@ THIRD_PARTY = {
     "evaluation": {"mlflow", "scipy", "sklearn"},
     "cluster": {"dotenv", "ray"},
     "cli.terminal": {"rich"},
-    "cli.commands": {"click", "rich"},
+    "cli.options": {"click", "rich"},
+    "cli.training": {"click"},
+    "cli.looking": {"click"},
+    "cli.serving": {"click"},
+    "cli.sending": {"click"},
+    "cli.commands": {"click"},
 }
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 

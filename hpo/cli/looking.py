@@ -1,0 +1,273 @@
+"""Commands that look at a study on record: list, show, narrow, export, predict."""
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from hpo import wording
+from hpo.cli.options import (
+    as_json,
+    complain,
+    escaped,
+    figures_folder,
+    file_argument,
+    hpo,
+    say,
+    study_argument,
+    tracking_uri,
+)
+from hpo.cli.session import (
+    draw,
+    draw_proposal,
+    existing_record,
+    figures_of,
+    find,
+    read_recorded,
+)
+from hpo.errors import HPOError, InputError
+from hpo.text import clean, one_line
+
+# Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
+if TYPE_CHECKING:
+    from hpo.record.values import Recorded
+
+@hpo.command("list")
+@tracking_uri
+@as_json
+def list_studies(tracking_uri: str, as_json: bool) -> None:
+    """List the studies on record."""
+    from hpo.report.results import summarize
+
+    record = existing_record(tracking_uri)
+    studies, unread = [], 0
+    for name, _ in record.studies():
+        try:
+            recorded = record.study(name).read()
+            if recorded is not None:
+                studies.append(summarize(name, recorded))
+        except InputError as error:
+            complain(error)  # and list the others all the same
+            unread += 1
+    if as_json:
+        click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
+                               | {"rounds": len(s["rounds"])} for s in studies], indent=2))
+        return
+    from hpo.cli.terminal import open_console
+
+    console = open_console()
+    for study in studies:
+        best = study["best"]
+        shown = "no result yet"
+        if best:
+            shown = f"best {study['metric']} {wording.number(best['value'])}"
+        rounds = wording.count(len(study["rounds"]), "round")
+        trials = wording.count(sum(r["trials"] for r in study["rounds"]), "trial")
+        console.print(escaped(f"{one_line(study['study'])}: {rounds}, {trials}, {shown}"))
+    if not studies and not unread:
+        click.echo("no studies yet; start one with `hpo run FILE`")
+
+
+@hpo.command()
+@study_argument
+@click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True,
+              help="How many of the best trials.")
+@figures_folder
+@tracking_uri
+@as_json
+def show(
+    study: str,
+    round_number: int | None,
+    top: int,
+    figures: Path | None,
+    tracking_uri: str,
+    as_json: bool,
+) -> None:
+    """Show the rounds and the best trials of STUDY.
+
+    The figures are learning curves of the best trials, the ranges by round, a map of two
+    hyperparameters, the best value so far, and the ranges proposed for the next round. They
+    also stand under Artifacts of each round's run in MLflow, as of its end.
+    """
+    from hpo.report.results import summarize
+    from hpo.search import confirmation
+    from hpo.trial import State
+
+    name, recorded = read_recorded(study, tracking_uri)
+    summary = summarize(name, recorded, round_number)
+    files: list[Path] = []
+    if figures is not None and summary["rounds"]:
+        shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
+        record = existing_record(tracking_uri).study(name)
+        files = draw(record, replace(recorded, rounds=shown), figures)
+    if as_json:
+        drawn = {"figures": [str(file) for file in files]} if files else {}
+        click.echo(json.dumps(summary | drawn, indent=2))
+        return
+    from hpo.cli.terminal import best_trials, open_console, rounds_table
+    from hpo.search_space import describe
+
+    if not summary["rounds"]:
+        say(f"{name}: no round yet")
+        return
+    numbers = [r["round"] for r in summary["rounds"]]
+    results = [r for r in recorded.results if r.trial.round in numbers]
+    spaces = [
+        {n: describe(d) for n, d in r.search_space.items()}
+        for r in recorded.rounds if r.number in numbers
+    ]
+    console = open_console()
+    console.print(f"[bold]{escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
+    console.print(rounds_table(name, summary["rounds"], spaces))
+    console.print()
+    ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
+    known = confirmation.confirmed(results, recorded.repeats)
+    console.print(best_trials(name, ranked[:top], summary["metric"], known))
+    better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
+    if better:
+        console.print(f"\n{escaped(better)}")
+    if recorded.looks:
+        console.print(f"\ntest set {escaped(_spent(recorded))}")
+    for r in results:
+        if r.state is State.FAILED:
+            console.print(
+                f"\n{r.trial.id} failed:\n{escaped(r.message)}"
+            )
+    if files:
+        console.print(f"\nfigures: {escaped(', '.join(map(str, files)))}")
+
+
+@hpo.command()
+@study_argument
+@figures_folder
+@tracking_uri
+@as_json
+def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -> None:
+    """Propose the ranges of the next round of STUDY, with reasons and a figure.
+
+    The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
+    round's run in MLflow; with --json to DIR only.
+    """
+    from hpo.record.values import last_round
+    from hpo.service import proposals
+
+    name, recorded = read_recorded(study, tracking_uri)
+    last = last_round(name, recorded)
+    moves = proposals.propose(
+        last, recorded.results, recorded.repeats, proposals.acceptance(last)
+    )
+    drawn = {}
+    if figures is not None:
+        drawn = {"figure": str(draw_proposal(recorded, moves, figures))}
+    if as_json:
+        tables = [move.to_table() for move in moves]
+        summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
+        click.echo(json.dumps(summary, indent=2))
+        return
+    from hpo.cli.terminal import MovesTable, open_console
+
+    console = open_console()
+    console.print(MovesTable(moves))
+    if not proposals.is_found(last):
+        console.print(
+            f"{escaped(last.settings.objective)} is not found here, so its limits are not "
+            "known: name the study file instead"
+        )
+    if not last.ended:
+        console.print(f"round {last.number} has not ended: this is what its trials so far say")
+    if figures is None:
+        drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
+        try:
+            with figures_of(existing_record(tracking_uri).study(name), last.run_id) as folder:
+                draw_proposal(recorded, moves, folder)
+        except HPOError as error:
+            drawn["figure"] = f"not kept: {error}"
+    console.print(f"\nfigure:   {escaped(drawn['figure'])}")
+    click.echo(f"take it:  hpo run FILE --rounds {last.number + 1}\n"
+               "overrule: --range NAME=LOW:HIGH, or --keep-ranges")
+
+
+@hpo.command()
+@study_argument
+@file_argument
+@tracking_uri
+def export(study: str, file: Path, tracking_uri: str) -> None:
+    r"""Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial.
+
+    In a .csv file, text that a spreadsheet would run as a formula (it begins with = + - or @, a
+    tab or a line break, and is no number) begins with a quote (') instead, and control characters
+    are written as \x1b. The other formats keep all text as it is.
+    """
+    from hpo.report.results import write
+
+    _, recorded = read_recorded(study, tracking_uri)
+    write(recorded.results, file)
+    say(f"{file}: {wording.count(len(recorded.results), 'trial')}")
+
+
+@hpo.command()
+@study_argument
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write the predictions to this .csv file.  [printed]")
+@tracking_uri
+def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> None:
+    """Predict ROWS, a .csv, .tsv or .parquet file, with the model that STUDY was evaluated with.
+
+    ROWS has the columns of the study's table, as they are there; others are left aside. Of images
+    it has one column for each pixel. The result is a label and the probability of each class, or
+    a value, for each row.
+    """
+    from hpo.data.tables import read_rows
+    from hpo.evaluation import last_model
+
+    record = existing_record(tracking_uri)
+    name, _ = find(record, study)
+    model = last_model(record.study(name))
+    table = read_rows(rows, model.preprocessing)
+    try:
+        predictions = model.predict(table)
+        filled = model.preprocessing.filled(table)
+    except ValueError as error:
+        raise InputError(f"{rows}: {error}") from error
+    for column, count in filled.items():
+        where = f"of column {column!r} " if column else ""
+        click.echo(f"{rows}: {count} missing values {where}filled as in training", err=True)
+    _write_columns(predictions, output)
+
+
+def _write_columns(columns: "Mapping[str, Any]", output: Path | None) -> None:
+    """Write columns of equal length as CSV to a file, or print them."""
+    lists = [column.tolist() for column in columns.values()]
+    rows: Iterable[Sequence[Any]] = zip(*lists, strict=True)
+    if output is None:  # labels are texts of the data, and a terminal obeys some characters
+        rows = ([clean(c) if isinstance(c, str) else c for c in row] for row in rows)
+        columns = {clean(name): column for name, column in columns.items()}
+    try:
+        with contextlib.ExitStack() as stack:
+            file: TextIO = sys.stdout
+            if output is not None:
+                file = stack.enter_context(output.open("w", newline="", encoding="utf-8"))
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}; name another file") from error
+
+
+def _spent(recorded: "Recorded") -> str:
+    """Return when the test set was spent, and with what result."""
+    from hpo.evaluation import shown_time
+
+    last = recorded.looks[-1]
+    times = f", look {last.number} at it" if last.number > 1 else ""
+    return f"spent on {shown_time(last.when)}{times}: {last.result or 'that look broke off'}"

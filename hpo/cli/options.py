@@ -1,0 +1,109 @@
+"""The group of all commands, the options that several of them take, and how they speak."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpo.cli.session import Placement
+from hpo.errors import HPOError
+from hpo.passwords import without_passwords_of
+from hpo.text import clean, one_line
+
+DEFAULT_RECORD = "sqlite:///mlflow.db"
+tracking_uri = click.option(
+    "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
+    help=f"Where MLflow keeps the record.  [MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",
+)
+figures_folder = click.option(
+    "--figures", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Write the figures to DIR as PNG files.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+study_argument = click.argument("study")
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a study beyond its file; `ranges` are such as "learning_rate=0.01:0.1"."""
+
+    rounds: int | None = None
+    trials: int | None = None
+    ranges: Sequence[str] = ()
+    keep_ranges: bool = False
+
+    def as_typed(self) -> list[str]:
+        """Return the options that ask for it."""
+        return [
+            *(["--rounds", str(self.rounds)] if self.rounds else []),
+            *(["--trials", str(self.trials)] if self.trials else []),
+            *(part for text in self.ranges for part in ("--range", text)),
+            *(["--keep-ranges"] if self.keep_ranges else []),
+        ]
+
+
+def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that adds options to a command, which gets them as one value."""
+
+    def decorate(command: Any) -> Any:
+        @functools.wraps(command)
+        def with_value(**given: Any) -> Any:
+            values = {field.name: given.pop(field.name) for field in fields(kind)}
+            return command(**given, **{name: kind(**values)})
+
+        for option in reversed(options):
+            with_value = option(with_value)
+        return with_value
+
+    return decorate
+
+
+wish_options = _gathered(
+    "wish", Wish,
+    click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all."),
+    click.option("--trials", type=click.IntRange(1), help="Trials of each new round."),
+    click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
+                 help="Overrule a range of the next round; may be repeated."),
+    click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds."),
+)
+placement_options = _gathered(
+    "placement", Placement,
+    click.option("--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]"),
+    click.option("--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
+                 help="An existing Ray cluster to use.  [RAY_ADDRESS]"),
+    click.option("--inline", is_flag=True, help="Train in this process, without Ray."),
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="hpo")
+def hpo() -> None:
+    """Search for hyperparameters in rounds, with every trial on record.
+
+    Start with `hpo run studies/digits.toml`, then look at it with `hpo show digits` or `hpo ui`.
+    STUDY is the name of a study or its file.
+    """
+
+
+def complain(error: HPOError) -> None:
+    """Print an error as one line, without any password of the command line or environment."""
+    given = [*sys.argv, os.environ.get("MLFLOW_TRACKING_URI", "")]
+    click.echo(f"hpo: {without_passwords_of(given, one_line(str(error)))}", err=True)
+
+
+def say(text: str) -> None:
+    """Print text that may hold what a file, a program or a shared record says."""
+    click.echo(clean(text))
+
+
+def escaped(text: str) -> str:
+    """Return text in which Rich finds no markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,121 @@
+"""The command that serves the UI of MLflow."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import IO
+
+import click
+
+from hpo.cli.options import hpo, say, tracking_uri
+from hpo.cli.session import (
+    existing_record,
+    read_recorded,
+    require_file,
+    stop_on_termination,
+)
+from hpo.errors import HPOError, InputError
+from hpo.passwords import without_password
+from hpo.record.file import RecordFile, absolute, checkpoint, path_of
+
+FIRST_PORT = 5000  # of the UI
+
+
+@hpo.command()
+@click.argument("study", required=False)
+@click.option("--port", type=click.IntRange(1, 65535),
+              help=f"Where it listens.  [the first free one from {FIRST_PORT} on]")
+@tracking_uri
+def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
+    """Serve the MLflow UI on the record, to this machine only, until Ctrl-C.
+
+    Its address is printed once it answers, and with STUDY also that of its trials.
+    """
+    from hpo.record.saved_view import page
+
+    uri = absolute(tracking_uri)
+    if uri.startswith(("http://", "https://")):
+        click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
+        return
+    require_file(uri)
+    addresses: list[tuple[str | None, str]] = [(None, "")]
+    if study is not None:
+        name, recorded = read_recorded(study, tracking_uri)
+        addresses.append((recorded.experiment_id, f"  ({name})"))
+    path = path_of(uri)
+    if path is not None and not RecordFile(path).is_made():
+        existing_record(tracking_uri)  # waits for whoever makes it
+    port = _free_port(port)
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": uri,  # on its command line everybody could read a password
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }
+    server = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1",
+              "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    stop_on_termination()
+    process = subprocess.Popen(
+        server, env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    up = threading.Event()
+    errors = threading.Thread(target=_pass_on, args=(process.stderr, up), daemon=True)
+    errors.start()
+    try:
+        if _answers(port, process):
+            up.set()
+            click.echo("MLflow UI, Ctrl-C ends it:")
+            for experiment, about in addresses:
+                say(f"  {page(f'http://127.0.0.1:{port}', experiment)}{about}")
+        code = process.wait()
+        errors.join()
+    except KeyboardInterrupt:
+        return
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
+        if path is not None:
+            checkpoint(path)
+    if code:
+        raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
+
+
+def _pass_on(lines: IO[bytes], up: threading.Event) -> None:
+    """Pass on what a server complains of; what it says as it starts only where it does not."""
+    held = []
+    for line in lines:
+        if up.is_set():
+            click.echo(line, err=True, nl=False)
+        else:
+            held.append(line)
+    if not up.is_set():
+        click.echo(b"".join(held), err=True, nl=False)
+
+
+def _free_port(port: int | None) -> int:
+    """Return the port to listen at: the one that was asked for, or the first one that is free."""
+    asked = range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]
+    for number in asked:
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", number)).close()
+            return number
+    if port is None:
+        raise InputError(f"the ports {asked[0]} to {asked[-1]} are taken; name another by --port")
+    raise InputError(f"the port {port} is taken; name another, or none for the first free one")
+
+
+def _answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until a server listens; return False where it ended instead."""
+    while server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,258 @@
+"""Commands that train: run, confirm, evaluate; and check, which looks before that."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo import wording
+from hpo.cli.options import (
+    Wish,
+    as_json,
+    escaped,
+    file_argument,
+    hpo,
+    placement_options,
+    say,
+    study_argument,
+    tracking_uri,
+    wish_options,
+)
+from hpo.cli.session import (
+    Placement,
+    existing_record,
+    find,
+    load_data,
+    open_session,
+    read_study_file,
+    require_file,
+)
+from hpo.errors import InputError
+from hpo.passwords import without_password
+from hpo.record.file import absolute
+
+# Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
+if TYPE_CHECKING:
+    from hpo.cli.terminal import Console
+    from hpo.record.values import Recorded
+    from hpo.study import Study
+
+@hpo.command()
+@file_argument
+@wish_options
+@placement_options
+@tracking_uri
+def run(file: Path, wish: Wish, placement: Placement, tracking_uri: str) -> None:
+    """Run the study in FILE, or go on with it, until it has its rounds.
+
+    Run again, it finds all done and does nothing; interrupted, the same command goes on.
+    """
+    from hpo.service.rounds import Goal
+    from hpo.study import parse_ranges, read
+    from hpo.trial import State
+
+    study = read(file)
+    if wish.trials is not None:
+        study = study.with_trials(wish.trials)
+    goal = Goal(wish.rounds or study.rounds, parse_ranges(wish.ranges, study), wish.keep_ranges)
+    with open_session(study, tracking_uri, placement, sys.stdout) as session:
+        ran = session.service.run(goal, session.recorded)
+        if study.confirm is not None:
+            recorded = session.record.read()
+            if recorded and any(r.state is State.COMPLETE for r in recorded.results):
+                ran |= session.service.confirm(study.confirm, recorded)
+        recorded = session.record.read()
+    assert recorded is not None
+    _finish(session.display.console, study, recorded, ran, goal.rounds)
+
+
+@hpo.command()
+@study_argument
+@click.option("--top", type=click.IntRange(1), help="How many of the best trials.  [5]")
+@click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]")
+@click.option("--resplit", is_flag=True,
+              help="Draw the validation rows anew each time, too; never from the test set.")
+@placement_options
+@tracking_uri
+@as_json
+def confirm(
+    study: str,
+    top: int | None,
+    repeats: int | None,
+    resplit: bool,
+    placement: Placement,
+    tracking_uri: str,
+    as_json: bool,
+) -> None:
+    """Train the best trials of STUDY, a file, again with fresh seeds; rank them by their mean.
+
+    The best of many noisy values is too good to be true: the mean of the repeats is not. Run
+    again, it finds all done and does nothing. The table [confirm] of the file has the defaults.
+    `show`, `evaluate` and `narrow` use the means from then on.
+    """
+    from hpo.cli.terminal import confirmation_parts, open_console
+    from hpo.search import confirmation
+    from hpo.service.rounds import ranking
+    from hpo.study import ConfirmSettings
+
+    parsed = read_study_file(study, "confirm")
+    given = {"top": top, "repeats": repeats, "resplit": resplit or None}
+    settings = (parsed.confirm or ConfirmSettings()).model_copy(
+        update={key: value for key, value in given.items() if value is not None}
+    )
+    require_file(absolute(tracking_uri))
+    shown = sys.stderr if as_json else sys.stdout
+    with open_session(parsed, tracking_uri, placement, shown) as session:
+        name, recorded = find(session.whole, study)
+        if not session.service.confirm(settings, recorded):
+            session.display.note("every repeat is on record already: nothing to run")
+        if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
+            session.display.note("show, evaluate and narrow go by the repeats with --resplit")
+        order = ranking(parsed, settings, find(session.whole, study)[1])
+    if as_json:
+        summary = {
+            "study": name, "metric": parsed.metric, "direction": parsed.direction,
+            **settings.model_dump(),
+            "trials": confirmation.to_table(order, parsed.direction),
+            "changes": confirmation.changes(order, parsed.direction),
+        }
+        click.echo(json.dumps(summary, indent=2))
+        return
+    console = open_console()
+    for part in confirmation_parts(order, parsed.metric, parsed.direction):
+        console.print(part)
+
+
+@hpo.command()
+@study_argument
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
+              help="Average the outputs of so many of the best trials.")
+@click.option("--again", is_flag=True,
+              help="Use a test set that is spent, and mark the result as repeated.")
+@tracking_uri
+@as_json
+def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool) -> None:
+    """Train the best trials of STUDY, a file, once more and judge them on the test set.
+
+    They are trained on training plus validation rows, for the recorded number of epochs. That the
+    test set is spent is recorded with the result; the model goes to MLflow.
+    """
+    from hpo import evaluation
+    from hpo.cli.terminal import Retraining, evaluation_tables, open_console
+    from hpo.record.values import last_round
+    from hpo.search import confirmation
+    from hpo.service import comparability
+
+    parsed = read_study_file(study, "evaluate")
+    record = existing_record(tracking_uri)
+    name, recorded = find(record, study)
+    last = last_round(name, recorded)
+    evaluation.refuse_repetition(parsed, recorded, again)
+    split = load_data(parsed)
+    if split is None:
+        raise InputError(
+            f"{study}: evaluate needs a table [data]: without one hpo keeps no test set back"
+        )
+    with Retraining(sys.stderr if as_json else sys.stdout) as listener:
+        for note in split.description.notes:
+            listener.note(note)
+        comparability.refuse_changes(parsed, last, split.description, listener.note)
+        if not last.ended:
+            listener.note(f"round {last.number} has not ended: these are the best trials so far")
+        better = confirmation.unconfirmed_best(
+            recorded.results, recorded.repeats, parsed.direction
+        )
+        if better:
+            listener.note(better)
+        result = evaluation.evaluate(
+            parsed, split, recorded, record.study(name), listener, top=top, again=again
+        )
+    if as_json:
+        click.echo(json.dumps(result.to_table(), indent=2))
+        return
+    console = open_console()
+    for part in evaluation_tables(result):
+        console.print(part)
+    uri = shlex.quote(without_password(absolute(tracking_uri)))
+    click.echo(
+        f"\nnext: hpo predict {shlex.quote(name)} rows.csv   predictions for rows of your own\n"
+        f"      hpo ui   the run \"evaluation\" has confusion matrix and model\n"
+        f"      MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
+        "--env-manager local -h 127.0.0.1 -p 5001"
+    )
+
+
+@hpo.command()
+@file_argument
+@click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@as_json
+def check(file: Path, with_data: bool, as_json: bool) -> None:
+    """Say whether FILE is right: names, types and ranges, against what its objective takes."""
+    from hpo.search_space import describe
+    from hpo.study import read
+
+    study = read(file)
+    ranges = {name: describe(d) for name, d in study.search_space.items()}
+    summary: dict[str, Any] = {
+        "study": study.name,
+        "objective": study.objective.name,
+        "metric": study.metric,
+        "direction": study.direction,
+        "rounds": study.rounds,
+        "trials": study.round.trials,
+        "search_space": ranges,
+    }
+    if with_data:
+        split = load_data(study)
+        if split is None:
+            raise InputError(f"{file}: data: there is no table [data]; leave --data out")
+        summary["data"] = asdict(split.description)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
+         f"{wording.count(study.rounds, 'round')} of "
+         f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
+    for name, text in ranges.items():
+        say(f"  {name}: {text}")
+    if with_data:
+        data = summary["data"]
+        rows = ", ".join(f"{rows} {part}" for part, rows in data["rows"].items())
+        if data["left_out"]:
+            rows += f", {data['left_out']} left out"
+        say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
+                   f"inputs {'x'.join(map(str, data['shape']))}")
+        for note in data["notes"]:
+            say(f"    {note}")
+
+
+def _finish(
+    console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
+) -> None:
+    """Show the best trials of the study, and what to type next."""
+    from hpo.cli.terminal import best_trials
+    from hpo.search import confirmation
+    from hpo.service.round_loop import budget_reached
+
+    done = max((r.number for r in recorded.rounds if r.ended), default=0)
+    ended = budget_reached(study, recorded.results) if done < rounds else ""
+    rounds = max(rounds, done)
+    if not ran:
+        why = f": {ended}" if ended else f" has {wording.count(done, 'round')} already"
+        console.print(f"{escaped(study.name)}{why}: nothing to run")
+        rounds = done
+    console.print("\n[bold]best trials[/bold]")
+    ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
+    known = confirmation.confirmed(recorded.results, recorded.repeats)
+    console.print(best_trials(study.name, ranked[:5], study.metric, known))
+    file = shlex.quote(str(study.path))
+    more = f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
+    console.print(escaped(
+        f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
+        f"{'' if ended else more}"
+        f"      hpo ui {file}   browse the trials in MLflow's UI"
+    ))
