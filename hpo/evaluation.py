@@ -5,63 +5,41 @@ other units the same hyperparameters would mean something else.
 """
 
 import contextlib
-import importlib.metadata
 import inspect
 import io
 import json
 import math
-import os
-import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import objective_code, wording
-from hpo.data import predictor
-from hpo.data.predictor import Predictor, Preprocessing
+from hpo import wording
+from hpo.data.predictor import Predictor
 from hpo.data.split import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.process_state import TrialProcess
+from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.report import figures
+from hpo.scores import (
+    Score,
+    score,
+    summary,
+)
 from hpo.search import confirmation
 from hpo.study import Study
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult, is_finite
 
-RESAMPLES = 1000  # of the test rows
-_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
-
-# What MLflow runs to load a model: the code of hpo.predictor, and then this. INPUT is the type of
-# rows, without which MLflow gives advice at each load.
-_MODEL_CODE = '''
-
-import mlflow
-import pandas
-
-
-class _PythonModel(mlflow.pyfunc.PythonModel):
-    """Answers MLflow with the predictor that lies beside."""
-
-    def load_context(self, context):
-        self.predictor = Predictor.load(Path(context.artifacts["predictor"]))
-
-    def predict(self, context, model_input: INPUT, params=None):
-        return pandas.DataFrame(self.predictor.predict(model_input))
-
-
-mlflow.models.set_model(_PythonModel())
-'''
 
 
 class Listener(Protocol):
@@ -74,43 +52,6 @@ class Listener(Protocol):
     def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
         """Take note of an epoch, from 1, of so many."""
         ...
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A result, and the bounds of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class ClassResult:
-    """How well one class is told; `precision` is None where it was never predicted."""
-
-    label: str
-    precision: float | None
-    recall: float | None  # None where the test set has no row of the class
-    rows: int
-
-
-@dataclass(frozen=True)
-class Score:
-    """How good predictions of the test set are: the first metric is the one that counts.
-
-    Metrics are "accuracy", or "r2" and "rmse" (in the units of the source). `confusion` counts
-    rows by true class (first axis) and predicted class; it is empty for a regression.
-    """
-
-    metrics: Mapping[str, Interval]
-    classes: tuple[ClassResult, ...] = ()
-    confusion: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-
-    @property
-    def metric(self) -> str:
-        """The name of the metric that counts."""
-        return next(iter(self.metrics))
 
 
 @dataclass(frozen=True)
@@ -222,7 +163,7 @@ def evaluate(
         look = Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         address = ""
         try:
-            address = _log_model(
+            address = log_model(
                 study, evaluations.uri, run_id, split.preprocessing, models, folder
             )
             evaluations.take_look(look)
@@ -342,137 +283,15 @@ def retrain(
     return model, count
 
 
-def score(outputs: NDArray[Any], split: Split, seed: int) -> Score:
-    """Return how good outputs (rows, classes) or (rows, 1) for the test set are."""
-    targets = split.test.targets
-    if split.data.task == "classification":
-        return score_classes(outputs.argmax(axis=1), targets, split.data.classes)
-    return score_values(outputs[:, 0], targets, split.data.target_scale, seed)
-
-
-def score_classes(
-    predicted: NDArray[np.intp], targets: NDArray[np.int64], classes: Sequence[str]
-) -> Score:
-    """Return the accuracy, with Wilson's interval, and the results of each class, by index."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    indices = np.arange(len(classes))
-    confusion = confusion_matrix(targets, predicted, labels=indices)
-    precision, recall, _, rows = precision_recall_fscore_support(
-        targets, predicted, labels=indices, zero_division=np.nan
-    )
-    results = tuple(
-        ClassResult(name, _known(precision[i]), _known(recall[i]), int(rows[i]))
-        for i, name in enumerate(classes)
-    )
-    return Score({"accuracy": wilson(int(confusion.trace()), len(targets))}, results, confusion)
-
-
-def wilson(hits: int, rows: int) -> Interval:
-    """Return a share and its 95 % interval by the score test, which never leaves [0, 1].
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
-    American Statistical Association 22 (1927).
-    """
-    from scipy.stats import binomtest
-
-    bounds = binomtest(hits, rows).proportion_ci(confidence_level=0.95, method="wilson")
-    return Interval(hits / rows, float(bounds.low), float(bounds.high))
-
-
-def score_values(
-    predicted: NDArray[Any], targets: NDArray[Any], target_scale: float, seed: int
-) -> Score:
-    """Return R2 and RMSE (times `target_scale`), with percentile intervals of the bootstrap.
-
-    Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
-    """
-    errors = (predicted.astype(np.float64) - targets) ** 2
-    targets = targets.astype(np.float64)
-    random = np.random.default_rng(np.random.SeedSequence((seed, len(targets))))
-
-    def measured(rows: Any) -> tuple[float, float]:
-        error, variance = float(errors[rows].mean()), float(targets[rows].var())
-        return (1 - error / variance if variance else 0.0), target_scale * math.sqrt(error)
-
-    values = measured(slice(None))
-    resampled = [
-        measured(random.integers(len(targets), size=len(targets))) for _ in range(RESAMPLES)
-    ]
-    bounds = np.percentile(resampled, [2.5, 97.5], axis=0)
-    return Score(
-        {
-            name: Interval(values[i], float(bounds[0, i]), float(bounds[1, i]))
-            for i, name in enumerate(("r2", "rmse"))
-        }
-    )
-
-
-def summary(score: Score, rows: int) -> str:
-    """Return a score in one line."""
-    parts = []
-    for name, interval in score.metrics.items():
-        value, low, high = wording.column([interval.value, interval.low, interval.high])
-        parts.append(f"{name} {value} (95 % interval {low} to {high})")
-    return f"{', '.join(parts)} on {wording.count(rows, 'row')}"
-
-
 def shown_time(when: str) -> str:
     """Return a time in ISO 8601 as a person reads it."""
     return f"{when[:10]} {when[11:16]} UTC"
-
-
-def last_model(record: StudyRecord) -> Predictor:
-    """Return the model of the study's last evaluation; this runs the code that lies with it.
-
-    Raises InputError where there is none, HPOError where it cannot be loaded.
-    """
-    import mlflow
-
-    address = record.evaluations.model()
-    try:
-        with _mlflow_on(record.evaluations.uri):
-            loaded = mlflow.pyfunc.load_model(address)
-        model: Predictor = loaded.unwrap_python_model().predictor
-    except Exception as error:  # of the record, or of somebody's code
-        raise HPOError(
-            f"the model {address} of {record.name!r} cannot be loaded: {error}; "
-            "`hpo evaluate` again"
-        ) from error
-    return model
 
 
 def _quiet(call: Callable[[], Any]) -> Any:
     """Return what `call` returns, and drop what it prints."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return call()
-
-
-@contextlib.contextmanager
-def _mlflow_on(uri: str) -> Iterator[None]:
-    """Let MLflow's own functions use a record; the process is as it was afterwards.
-
-    They show no bars for a few files, and no advice to whoever writes a model.
-    """
-    import mlflow
-
-    before = {name: os.environ.get(name) for name in (_BARS, "MLFLOW_TRACKING_URI")}
-    os.environ[_BARS] = "false"
-    mlflow.set_tracking_uri(uri)  # which sets the variable, too
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def _judge(
@@ -502,92 +321,6 @@ def _keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder
             f"the model of {study.objective.name} predicts otherwise once saved and loaded; "
             "save all that it knows"
         )
-
-
-def _log_model(
-    study: Study,
-    uri: str,
-    run_id: str,
-    preprocessing: Preprocessing,
-    models: Sequence[Model],
-    folder: Path,
-) -> str:
-    """Give the model in folder/predictor to MLflow; return its address there."""
-    import mlflow
-
-    code = folder / "model.py"
-    rows = "pandas.DataFrame" if preprocessing.columns else "np.ndarray"
-    text = Path(predictor.__file__).read_text(encoding="utf-8")
-    text += _MODEL_CODE.replace("INPUT", rows)
-    code.write_text(text, encoding="utf-8")
-    names = {study.objective.name, *(model.loader for model in models)}
-    paths, requirements = _code(sorted(names), folder / "code")
-    try:
-        with _mlflow_on(uri), mlflow.start_run(run_id=run_id):
-            logged = mlflow.pyfunc.log_model(
-                name=_model_name(study.name),
-                python_model=str(code),
-                artifacts={"predictor": str(folder / "predictor")},
-                code_paths=paths,
-                signature=_signature(preprocessing),
-                pip_requirements=[*(_pinned(name) for name in ("numpy", "pandas")), *requirements],
-            )
-    except Exception as error:
-        raise HPOError(
-            f"MLflow does not take the model: {error}; the test set is untouched"
-        ) from error
-    return str(logged.model_uri)
-
-
-def _model_name(study: str) -> str:
-    """Return the name of a study as MLflow allows it for a model."""
-    return "".join("-" if c in "/:.%\"'" else c for c in study)
-
-
-def _code(names: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
-    """Copy the Python files that objective and loaders come from; return paths and requirements.
-
-    What is installed from elsewhere is required instead.
-    """
-    paths, requirements = set(), {}
-    for name in names:
-        top = name.partition(":")[0].partition(".")[0]
-        file = Path(sys.modules[top].__file__ or "")
-        distribution = next(iter(importlib.metadata.packages_distributions().get(top, ())), "hpo")
-        if objective_code.is_installed(file) and distribution != "hpo":
-            requirements[top] = _pinned(distribution)
-            continue
-        for place, source in objective_code.files(name).items():
-            _copy(source, folder / place)
-            paths.add(str(folder / place.partition("/")[0]))
-    return sorted(paths), sorted(requirements.values())
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(source.read_bytes())
-
-
-def _pinned(distribution: str) -> str:
-    return f"{distribution}=={importlib.metadata.version(distribution)}"
-
-
-def _signature(preprocessing: Preprocessing) -> Any:
-    """Return what MLflow tells of the model's input and output."""
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, DataType, Schema, TensorSpec
-
-    # A column of numbers is "any": as "double" MLflow would refuse whole numbers.
-    anything: Any = AnyType()  # type: ignore[no-untyped-call]
-    types = {"number": anything, "text": DataType.string, "boolean": anything}
-    inputs: list[Any] = [ColSpec(types[c.type], c.name) for c in preprocessing.columns]
-    if not inputs:
-        inputs = [TensorSpec(np.dtype(np.float64), (-1, *preprocessing.shape))]
-    kinds = preprocessing.predictions(np.zeros((1, max(1, len(preprocessing.classes)))))
-    outputs: list[Any] = [
-        ColSpec(DataType.string if name == "label" else DataType.double, name) for name in kinds
-    ]
-    return ModelSignature(Schema(inputs), Schema(outputs))
 
 
 def _write_outcome(evaluation: Evaluation, folder: Path, listener: Listener) -> None:

@@ -22,10 +22,10 @@ ORDER = {
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study
-        record.tracking record.process record.outbox record.delivery
+        record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.proposals service.round_loop service.rounds
         report.results report.drawing report.figures
-        evaluation cluster
+        scores evaluation cluster
         cli.terminal cli.session cli.options cli.training cli.looking cli.serving cli.sending
         cli.commands
         """,
@@ -56,7 +56,8 @@ THIRD_PARTY = {
     "report.results": {"pandas"},
     "report.drawing": {"matplotlib"},
     "report.figures": {"matplotlib"},
-    "evaluation": {"mlflow", "scipy", "sklearn"},
+    "scores": {"scipy", "sklearn"},
+    "record.models": {"mlflow"},
     "cluster": {"dotenv", "ray"},
     "cli.terminal": {"rich"},
     "cli.options": {"click", "rich"},

@@ -226,7 +226,7 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     a value, for each row.
     """
     from hpo.data.tables import read_rows
-    from hpo.evaluation import last_model
+    from hpo.record.models import last_model
 
     record = existing_record(tracking_uri)
     name, _ = find(record, study)

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.metrics import confusion_matrix
 
-from hpo import evaluation
+from hpo import evaluation, scores
 from hpo.data.split import Split, load
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
@@ -479,21 +479,21 @@ def test_training_and_validation_rows_are_joined_in_order() -> None:
     (10, 10, 0.722467, 1.0),
 ])  # fmt: skip
 def test_wilsons_interval(hits: int, rows: int, low: float, high: float) -> None:
-    interval = evaluation.wilson(hits, rows)
+    interval = scores.wilson(hits, rows)
     assert interval.value == hits / rows
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-5)
 
 
 def test_wilsons_interval_ends_at_the_bounds_of_a_share() -> None:
     for rows in range(1, 100):
-        assert evaluation.wilson(0, rows).low == 0
-        assert evaluation.wilson(rows, rows).high == 1
+        assert scores.wilson(0, rows).low == 0
+        assert scores.wilson(rows, rows).high == 1
 
 
 def test_results_of_classes_are_counted_by_true_and_predicted_class() -> None:
     targets = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
     predicted = np.array([0, 0, 0, 1, 1, 0, 1, 1, 3])
-    score = evaluation.score_classes(predicted, targets, ("a", "b", "missed", "wrong", "absent"))
+    score = scores.score_classes(predicted, targets, ("a", "b", "missed", "wrong", "absent"))
     assert score.confusion.tolist() == [
         [3, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0],
     ]
@@ -507,12 +507,12 @@ def test_results_of_classes_are_counted_by_true_and_predicted_class() -> None:
 def test_the_bootstrap_of_a_mean_square_is_near_its_theory() -> None:
     errors = np.random.default_rng(0).normal(0, 1, 2000)
     targets = np.linspace(-3, 3, 2000)
-    score = evaluation.score_values(targets + errors, targets, 5.0, seed=0)
+    score = scores.score_values(targets + errors, targets, 5.0, seed=0)
     rmse = score.metrics["rmse"]
     width = 2 * 1.96 * rmse.value / np.sqrt(2 * 2000)  # of a normal's deviation
     assert rmse.value == pytest.approx(5 * np.sqrt(np.mean(errors**2)))
     assert rmse.high - rmse.low == pytest.approx(width, rel=0.15)
-    again = evaluation.score_values(targets + errors, targets, 5.0, seed=0)
+    again = scores.score_values(targets + errors, targets, 5.0, seed=0)
     assert again.metrics == score.metrics
 
 
