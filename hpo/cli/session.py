@@ -160,7 +160,7 @@ def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
 
 
 def find(record: "Tracking | RecordProcess", study: str) -> "tuple[str, Recorded]":
-    """Return the name of a study and what a record that is open holds of it.
+    """Return the name of a study, given as that or as its file, and what is on record of it.
 
     Raises InputError where that is nothing.
     """

@@ -197,7 +197,7 @@ class _Function:
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """Hold a record and answer the calls of the process `parent`, until it wants no more."""
+    """Hold a record and answer the calls of the process `parent` until that closes it."""
     _end_with(parent)
     from hpo.record.tracking import Tracking
 

@@ -43,7 +43,7 @@ def ranked(
     direction: Direction,
     confirmed: Confirmed,
 ) -> list[Ranked]:
-    """Return the trials that say something, best first, in an order that is theirs alone.
+    """Return the trials that have something to say, best first, whatever order they come in.
 
     Complete trials come first, then pruned ones, those that went on longer before the others;
     diverged ones are last, failed ones left out. `confirmed` leads from the ids of trials that
