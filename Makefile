@@ -11,7 +11,7 @@ PROJECT ?= hpo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
   --project-name $(PROJECT) --env-file $(ENV_FILE)
 
-.PHONY: demo test lint lock clean cluster cluster-secrets cluster-config cluster-down
+.PHONY: demo test quick lint lock clean cluster cluster-secrets cluster-config cluster-down
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -20,6 +20,9 @@ demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in 
 
 test: $(VENV)/installed-test   ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: $(VENV)/installed-test   ## its tests that need no Ray, no server and no process of their own
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(VENV)/installed-test   ## style and types
 	$(BIN)/ruff check .

@@ -468,7 +468,7 @@ def test_the_search_goes_on_while_the_server_is_away(
 ) -> None:
     expected = undisturbed(make_study, round={"trials": 16})
     file = make_study(
-        fixed={"sleep": 0.5, "steady": True, "folder": str(folder)}, round={"trials": 16}
+        fixed={"sleep": 0.3, "steady": True, "folder": str(folder)}, round={"trials": 16}
     )
     process = start("run", file, "--inline", "--tracking-uri", server.uri)
     wait_for(lambda: len(trainings(folder)) >= 3)
@@ -548,7 +548,9 @@ def test_server_and_service_killed_the_outbox_is_delivered(
 HEAD = """
 import json, os, sys, time
 from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
+from hpo.ray_workers import _fewer_processes
+with _fewer_processes():
+    cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
 print(cluster.address, flush=True)
 sys.stdin.read()
 """
@@ -584,7 +586,7 @@ def test_a_cluster_that_goes_away_ends_the_command_and_it_goes_on(
     make_study: Make, folder: Path, start_ray: Callable[..., tuple[str, int]], tally: Tally
 ) -> None:
     expected = undisturbed(make_study)
-    file = make_study(fixed={"sleep": 1.0, "steady": True, "folder": str(folder)})
+    file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
     address, group = start_ray()
     process = start("run", file, "--ray-address", address)
     wait_for(lambda: len(trainings(folder)) >= 6)

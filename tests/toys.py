@@ -19,6 +19,7 @@ from hpo.record.tracking import Tracking
 from hpo.report.results import CIRCUMSTANCES
 from hpo.settings import Settings
 from hpo.workers import ray_settings
+from hpo.workers.ray import _fewer_processes
 from tests.processes import draw_nothing, fork
 
 TOY = Path(__file__).with_name("toy.py")
@@ -29,7 +30,6 @@ def ray_environment() -> None:
     """Set what Ray reads when it is first imported, and not again."""
     os.environ.update(ray_settings.FOR_WORKERS)
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONHASHSEED"] = "0"  # else a command run in this process would start it anew
 
 
@@ -45,14 +45,15 @@ def ray_address(ray_environment: None) -> Iterator[str]:
     """Start a Ray with four CPUs, shared by all tests of a session."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 4,
-            "include_dashboard": False,
-            "object_store_memory": 100_000_000,
-        },
-    )
+    with _fewer_processes():
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 4,
+                "include_dashboard": False,
+                "object_store_memory": 100_000_000,
+            },
+        )
     yield cluster.address
     cluster.shutdown()
 

@@ -21,6 +21,7 @@ from hpo import evaluation, scores
 from hpo.data.split import Split, load
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
+from hpo.record.evaluations import Evaluations
 from hpo.record.tracking import Tracking
 from hpo.study import Study, read
 from hpo.trial import Trial
@@ -344,9 +345,9 @@ def test_of_two_at_once_the_first_has_the_look(shop: Make, folder: Path) -> None
     record = record_of(file)
     recorded = record.study("shop").read()  # what both have read
     assert recorded is not None
-    first = evaluation.evaluate(study, split, recorded, record, Quiet())
+    first = evaluation.evaluate(study, split, recorded, record.study("shop"), Quiet())
     with pytest.raises(InputError, match="another process used the test set"):
-        evaluation.evaluate(study, split, recorded, record, Quiet())
+        evaluation.evaluate(study, split, recorded, record.study("shop"), Quiet())
     after = record.study("shop").read()
     assert after is not None
     assert list(after.looks) == [first.look]
@@ -381,7 +382,7 @@ def test_a_result_is_told_where_the_record_is_away(
     def away(*_: object) -> None:
         raise RecordUnavailable("no route to host")
 
-    monkeypatch.setattr(Tracking, "end_evaluation", away)
+    monkeypatch.setattr(Evaluations, "end", away)
     with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is away.* no route"):
         hpo("evaluate", file)
 
@@ -396,7 +397,9 @@ def test_members_that_diverge_are_left_out(
     recorded = record.study("shop").read()
     assert recorded is not None
     listener = Quiet()
-    result = evaluation.evaluate(study, split, recorded, record, listener, top=8)
+    result = evaluation.evaluate(
+        study, split, recorded, record.study(study.name), listener, top=8
+    )
     assert 0 < len(result.members) < 8
     assert all(m.trial.hyperparameters == {"learning_rate": 0.001} for m in result.members)
     assert sum("diverged" in note for note in listener.notes) == 8 - len(result.members)
