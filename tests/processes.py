@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -14,7 +15,6 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 
 from hpo.cli import commands as cli
 from hpo.cli import session
@@ -103,11 +103,12 @@ def fork(function: Callable[..., None], *arguments: object) -> BaseProcess:
     return process
 
 
-def set_seconds(module: ModuleType, **seconds: float) -> None:
+def set_seconds(name: str, **seconds: float) -> None:
     """Set how long a module waits; to be called first in the process of a command."""
-    for name, value in seconds.items():
-        assert hasattr(module, name)
-        setattr(module, name, value)
+    module = importlib.import_module(name)
+    for constant, value in seconds.items():
+        assert hasattr(module, constant)
+        setattr(module, constant, value)
 
 
 def draw_nothing(*_: object) -> None:

@@ -160,7 +160,8 @@ def test_the_process_of_the_record_killed(
     process = start("run", file, "--ray-address", ray_address)
     wait_for(lambda: sum(trainings(folder).values()) >= 5)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    [record] = [c for c in children if b"hpo.record.process" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    lines = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    [record] = [child for child, line in lines.items() if b"hpo.record.process" in line]
     os.kill(int(record), signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output

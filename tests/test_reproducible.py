@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hpo import workers
 from hpo.objective import Data
 from hpo.trial import Lost, Trial
+from hpo.workers import attempt
 from hpo.workers.attempt import Event, Job, attempt_trial
 from tests.toys import hpo, table
 
@@ -89,7 +89,7 @@ def test_any_order_in_which_trials_end_gives_the_same_table(
 ) -> None:
     expected = inline(case, make_study)
     for slots in (2, 5):
-        monkeypatch.setattr(workers, "InlineWorkers", partial(OutOfOrder, slots=slots))
+        monkeypatch.setattr(attempt, "InlineWorkers", partial(OutOfOrder, slots=slots))
         capsys.readouterr()
         assert run(case, make_study, f"with{slots}", "--inline") == expected
         assert "its worker died; it runs again" in capsys.readouterr().out

@@ -174,7 +174,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
         assert not tested & {row.tobytes() for row in rows}
         assert np.array_equal(unique(rows), unique(training))
     # Once more the best trial, with its seed and as many epochs as led to its value.
-    recorded = record_of(file).read("shop")
+    recorded = record_of(file).study("shop").read()
     assert recorded is not None
     (best,) = evaluation.best(study, recorded, 1)
     assert f"{best.trial.seed}-end-2.npy" in trials
@@ -200,7 +200,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
         "figures/confusion_matrix.png"
     }
     # What is known of rounds and trials is as before, but for the looks.
-    after = record_of(file).read("shop")
+    after = record_of(file).study("shop").read()
     assert after is not None
     assert replace(after, looks=()) == replace(recorded, looks=())
     capsys.readouterr()
@@ -325,7 +325,7 @@ def test_what_is_refused_leaves_the_test_set_untouched(
     with pytest.raises(InputError, match="toy:quadratic returns no model"):
         hpo("evaluate", toy)
     for name in ("shop", "toy"):
-        recorded = record_of(file).read(name)
+        recorded = record_of(file).study(name).read()
         assert recorded is not None
         assert not recorded.looks
         client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -457,7 +457,7 @@ def test_a_regression_of_the_trainer_in_its_own_units(
 def test_epochs_are_those_that_led_to_the_value(shop: Make) -> None:
     file = shop(value="last", round={"trials": 1})
     study, split = split_of(file)
-    recorded = record_of(file).read("shop")
+    recorded = record_of(file).study("shop").read()
     assert recorded is not None
     (result,) = recorded.results
     data = evaluation.joined(split.data)

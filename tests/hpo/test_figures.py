@@ -541,7 +541,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
         assert found == {f"figures/{name}.png" for name in NAMES}
     best = max(recorded.results, key=lambda r: r.value or 0)
     run_id = recorded.runs[best.trial.id]
-    history = Tracking(uri).history(run_id, "training_accuracy")
+    history = Tracking(uri).study("small").history(run_id, "training_accuracy")
     assert len(history) == 4
     assert history[-1] == best.metrics[-1]["training_accuracy"]
 

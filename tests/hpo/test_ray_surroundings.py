@@ -160,7 +160,7 @@ def test_a_dead_address_is_one_line_that_names_what_gave_it(
     (port,) = free_ports(1)
     environment = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{port}"}
     began = time.monotonic()
-    sooner = partial(set_seconds, ray_workers, REACH_SECONDS=3)
+    sooner = partial(set_seconds, ray_workers.__name__, REACH_SECONDS=3)
     processes = [
         start("run", make_study(name), *options, env=environment, first=sooner)
         for name, options in (("one", ()), ("two", ("--ray-address", silent_server)))

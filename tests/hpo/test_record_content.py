@@ -310,16 +310,16 @@ def test_what_fails_again_and_again_while_other_writes_do_not_is_refused(record:
     begin(record, study, RATE)
     own = Tracking(record.uri)
     own.study(study).read()
-    own._client.log_batch = lambda *_, **__: 1 / 0  # type: ignore[method-assign, assignment]
+    own._connection.client.log_batch = lambda *_, **__: 1 / 0
     for _ in range(4):
         with pytest.raises(RecordUnavailable, match="division by zero"):
             own.study(study).deliver("loss", result(1), again=True)
     with pytest.raises(RecordRefused, match="division by zero"):
         own.study(study).deliver("loss", result(1), again=True)
     assert read(record, study).attempts == {}
-    set_tag = own._client.set_tag
+    set_tag = own._connection.client.set_tag
     for tries in range(12):  # it takes no other write either: it is away, and back now and then
         back = tries % 4 == 3
-        own._client.set_tag = set_tag if back else own._client.log_batch  # type: ignore[method-assign]
+        own._connection.client.set_tag = set_tag if back else own._connection.client.log_batch
         with pytest.raises(RecordUnavailable):
             own.study(study).deliver("loss", result(2), again=True)
