@@ -21,7 +21,7 @@ demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in 
 test: $(VENV)/installed-test   ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-quick: $(VENV)/installed-test   ## its tests that need no Ray, no server and no process of their own
+quick: $(VENV)/installed-test   ## its tests that need no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(VENV)/installed-test   ## style and types

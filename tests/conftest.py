@@ -17,9 +17,9 @@ pytest_plugins = ["tests.toys"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What `make quick` leaves out: Ray, servers, and commands in processes of their own.
-SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "server"}
-SLOW_MODULES = {"test_crashes", "test_deleted", "test_ray_surroundings", "test_reproducible"}
+# What `make quick` leaves out: Ray, servers, processes, records in MLflow, and most figures.
+SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database"}
+SLOW_MODULES = {"test_book", "test_figures", "test_ray_surroundings", "test_record_process"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

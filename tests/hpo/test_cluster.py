@@ -253,6 +253,7 @@ def compose_takes(file: Path, lines: list[str]) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed")
 def test_compose_takes_the_file_and_refuses_to_go_without_any_secret(tmp_path: Path) -> None:
     subprocess.run(

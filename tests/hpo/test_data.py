@@ -173,6 +173,7 @@ def test_mnist_has_its_own_test_set_and_is_divided_by_255(mnist: Path) -> None:
     np.testing.assert_array_equal(result.test.targets, np.frombuffer(labels, np.uint8))
 
 
+@pytest.mark.slow
 def test_full_mnist_needs_little_memory(mnist: Path) -> None:
     code = """if True:
         import resource, sys
@@ -945,6 +946,7 @@ def mutated(draw: st.DrawFn, whole: list[bytes]) -> bytes:
     return bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "name", ["t.csv", "t.parquet", "t.npz", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"]

@@ -157,6 +157,7 @@ def check_move(move: Move) -> None:
         assert new.low > old.low or new.high < old.high
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.sampled_from([1e-3, 1e3, 1e6]), st.floats(-6, -1))
 @settings(max_examples=30, deadline=None)
 def test_other_units_of_measurement_give_the_same_ranges(
@@ -186,6 +187,7 @@ def test_other_units_of_measurement_give_the_same_ranges(
     assert times_new.high / factor == pytest.approx(new.high, rel=0.01)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.sampled_from([math.exp, math.atan, lambda x: x**3 + x]))
 @settings(max_examples=30, deadline=None)
 def test_only_the_order_of_values_counts(seed: int, change: Callable[[float], float]) -> None:
@@ -207,6 +209,7 @@ def test_equal_values_move_nothing() -> None:
     assert "equally good" in moves[0].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [20, 60])
 def test_a_hyperparameter_without_influence_keeps_its_range(trials: int) -> None:
     kept = 0
@@ -221,6 +224,7 @@ def test_a_hyperparameter_without_influence_keeps_its_range(trials: int) -> None
     assert kept >= 180
 
 
+@pytest.mark.slow
 def test_trials_that_crowd_as_a_sampler_improves_do_not_make_an_idle_one_matter() -> None:
     """Both hyperparameters crowd over time, but only one makes the later trials better."""
     kept = 0
@@ -242,6 +246,7 @@ def test_trials_that_crowd_as_a_sampler_improves_do_not_make_an_idle_one_matter(
     assert kept >= 90
 
 
+@pytest.mark.slow
 def test_an_optimum_a_decade_outside_is_inside_after_three_rounds() -> None:
     """A quadratic in the logarithm; noise is a tenth of its spread over the first range."""
     inside = 0
@@ -262,6 +267,7 @@ def test_an_optimum_a_decade_outside_is_inside_after_three_rounds() -> None:
     assert inside >= examples(95, 380)
 
 
+@pytest.mark.slow
 def test_an_optimum_inside_stays_inside_and_the_range_narrows() -> None:
     inside, factors = 0, []
     for seed in range(40):

@@ -153,6 +153,7 @@ def decide_in_optuna(case: Case) -> list[tuple[State, int]]:
     return ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNERS)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, for a percentile of nothing
 def test_trials_end_where_they_end_under_optuna(name: str) -> None:

@@ -85,6 +85,7 @@ def make(path: Path) -> None:
         record.studies()
 
 
+@pytest.mark.slow
 def test_several_processes_make_one_private_record(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "mlflow.db"
     for process in [fork(make, path) for _ in range(3)]:

@@ -356,6 +356,7 @@ def tpe_plan(earlier: bool) -> RoundPlan:
     return plan(MIXED, 40, earlier=EARLIER if earlier else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("parallel", [1, 2, 4, 9])
 def test_tpe_does_not_depend_on_when_trials_end(parallel: int, earlier: bool) -> None:
@@ -452,6 +453,7 @@ def test_earlier_failed_trials_do_not_count() -> None:
     assert proposals_after(failed, SPACE) == proposals_after([], SPACE)
 
 
+@pytest.mark.slow
 def test_earlier_trials_that_were_pruned_count_for_less() -> None:
     pruned = proposals_after(crowd(1e-3, State.PRUNED), SPACE)
     assert far_from("learning_rate", 1e-3, pruned) > 3 * far_from(
@@ -505,6 +507,7 @@ def test_diverged_trials_repel() -> None:
     assert diverged < 0.6 * failed
 
 
+@pytest.mark.slow
 def test_tpe_finds_more_than_random() -> None:
     def best(name: str, seed: int) -> float:
         proposals = search(name, plan(MIXED, 40, study_seed=seed), lambda n, p: result(
@@ -568,6 +571,7 @@ def test_where_values_are_exact_tpe_is_optunas_own() -> None:
     assert proposals_after(earlier, SPACE, 5) == proposals_of_optuna(earlier, 5)
 
 
+@pytest.mark.slow
 def test_where_values_are_noisy_tpe_comes_nearer_to_the_best_than_optunas_own() -> None:
     def depth(proposals: Sequence[dict[str, Value]]) -> float:
         return float(np.mean([(math.log10(p["learning_rate"]) + 4) ** 2 for p in proposals]))

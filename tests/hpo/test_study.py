@@ -712,6 +712,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=700, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(range(60)), st.sampled_from(range(60)), NAMES,
@@ -736,6 +737,7 @@ def test_any_change_of_a_good_file_gives_a_study_or_one_line(
     _study_or_one_line(tmp_path, "".join(f"{_key(k)} = {_toml(v)}\n" for k, v in table.items()))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, len(GOOD)), length=st.integers(0, 10),
@@ -746,6 +748,7 @@ def test_any_text_gives_a_study_or_one_line(
     _study_or_one_line(tmp_path, GOOD[:start] + text + GOOD[start + length :])
 
 
+@pytest.mark.slow
 def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "studies"
     texts = [WHOLE, *(path.read_text(encoding="utf-8") for path in sorted(shipped.glob("*.toml")))]

@@ -689,6 +689,7 @@ def test_what_unpacks_out_of_proportion_is_refused(write: Write, tmp_path: Path)
     assert "10000000 rows of 2 columns" in refusal(write(many, "t.parquet"))
 
 
+@pytest.mark.slow
 def test_mutated_files_end_in_a_split_or_in_one_line() -> None:
     """`python -m tests.data_fuzz 1000` tries more."""
     code = "import json; from tests.data_fuzz import main; print(json.dumps(main(150, 2)))"

@@ -142,5 +142,7 @@ def test_bytes_that_are_no_arrays_hold_no_model(model, tmp_path):
         with pytest.raises(ValueError, match="holds no model") as caught:
             load(path)
         assert str(path) in str(caught.value)
+    del caught
+    gc.collect()  # a file that is left open is an error here
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz")
