@@ -1,3 +1,4 @@
+import gc
 import json
 from dataclasses import dataclass
 
