@@ -549,7 +549,7 @@ def test_server_and_service_killed_the_outbox_is_delivered(
 HEAD = """
 import json, os, sys, time
 from ray.cluster_utils import Cluster
-from hpo.ray_workers import _fewer_processes
+from hpo.workers.ray import _fewer_processes
 with _fewer_processes():
     cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
 print(cluster.address, flush=True)
