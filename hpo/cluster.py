@@ -252,7 +252,7 @@ def _variables(file: Path) -> dict[str, str]:
         raise InputError(f"{file}: cannot be read: {error}") from error
     from dotenv import dotenv_values
 
-    logging.getLogger("dotenv").setLevel(logging.ERROR)  # the other lines are no affair of ours
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # other lines do not matter here
     values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     for name in _VARIABLES:
         if name not in values and re.search(rf"^\s*(export\s+)?{name}\s*=", text, re.MULTILINE):

@@ -38,6 +38,7 @@ from hpo.text import clean, one_line
 if TYPE_CHECKING:
     from hpo.record.values import Recorded
 
+
 @hpo.command("list")
 @tracking_uri
 @as_json
@@ -137,9 +138,7 @@ def show(
         console.print(f"\ntest set {escaped(_spent(recorded))}")
     for r in results:
         if r.state is State.FAILED:
-            console.print(
-                f"\n{r.trial.id} failed:\n{escaped(r.message)}"
-            )
+            console.print(f"\n{r.trial.id} failed:\n{escaped(r.message)}")
     if files:
         console.print(f"\nfigures: {escaped(', '.join(map(str, files)))}")
 

@@ -30,16 +30,19 @@ file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of a study beyond its file; `ranges` are such as "learning_rate=0.01:0.1"."""
+class RunOptions:
+    """What a command line asks of a study beyond its file.
+
+    `ranges` are such as "learning_rate=0.01:0.1".
+    """
 
     rounds: int | None = None
     trials: int | None = None
     ranges: Sequence[str] = ()
     keep_ranges: bool = False
 
-    def as_typed(self) -> list[str]:
-        """Return the options that ask for it."""
+    def as_arguments(self) -> list[str]:
+        """Return the options as they are typed."""
         return [
             *(["--rounds", str(self.rounds)] if self.rounds else []),
             *(["--trials", str(self.trials)] if self.trials else []),
@@ -64,8 +67,8 @@ def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]
     return decorate
 
 
-wish_options = _gathered(
-    "wish", Wish,
+run_options = _gathered(
+    "options", RunOptions,
     click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all."),
     click.option("--trials", type=click.IntRange(1), help="Trials of each new round."),
     click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hpo import wording
-from hpo.cli.options import Wish, file_argument, hpo, say, study_argument, wish_options
+from hpo.cli.options import RunOptions, file_argument, hpo, run_options, say, study_argument
 from hpo.cli.session import study_name
 
 
@@ -26,12 +26,12 @@ def _cluster_options(command: Any) -> Any:
 
 @hpo.command()
 @file_argument
-@wish_options
+@run_options
 @click.option("--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
               help="Send this file as well; may be repeated.")
 @_cluster_options
 def submit(
-    file: Path, wish: Wish, also: Sequence[Path], address: str | None, env_file: Path
+    file: Path, options: RunOptions, also: Sequence[Path], address: str | None, env_file: Path
 ) -> None:
     """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
 
@@ -42,11 +42,11 @@ def submit(
     from hpo.study import parse_range, read
 
     study = read(file)
-    for text in wish.ranges:
+    for text in options.ranges:
         parse_range(text, study.search_space)
     parcel = pack(study, also)
     cluster = connect(address, env_file)
-    job = cluster.submit(study.name, parcel, wish.as_typed())
+    job = cluster.submit(study.name, parcel, options.as_arguments())
     files = wording.count(len(parcel.files), "file")
     click.echo(
         f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name} runs at "

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from hpo.workers.attempt import Workers
 
 
-
 @dataclass(frozen=True)
 class Placement:
     """Where trials run: in this process, on a Ray that is there, or on one with so many CPUs."""
@@ -107,7 +106,7 @@ def open_session(
             display.workers_started(started.slots)
             return started
 
-        # Then there is something to run, and Ray takes a while as well.
+        # A study that is new has something to run, and Ray takes a while to start, too.
         if first_time and not placement.inline:
             ready.append(start_workers())
             at_the_end.callback(close_idle)

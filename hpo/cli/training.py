@@ -11,16 +11,16 @@ import click
 
 from hpo import wording
 from hpo.cli.options import (
-    Wish,
+    RunOptions,
     as_json,
     escaped,
     file_argument,
     hpo,
     placement_options,
+    run_options,
     say,
     study_argument,
     tracking_uri,
-    wish_options,
 )
 from hpo.cli.session import (
     Placement,
@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from hpo.record.values import Recorded
     from hpo.study import Study
 
+
 @hpo.command()
 @file_argument
-@wish_options
+@run_options
 @placement_options
 @tracking_uri
-def run(file: Path, wish: Wish, placement: Placement, tracking_uri: str) -> None:
+def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str) -> None:
     """Run the study in FILE, or go on with it, until it has its rounds.
 
     Run again, it finds all done and does nothing; interrupted, the same command goes on.
@@ -56,9 +57,10 @@ def run(file: Path, wish: Wish, placement: Placement, tracking_uri: str) -> None
     from hpo.trial import State
 
     study = read(file)
-    if wish.trials is not None:
-        study = study.with_trials(wish.trials)
-    goal = Goal(wish.rounds or study.rounds, parse_ranges(wish.ranges, study), wish.keep_ranges)
+    if options.trials is not None:
+        study = study.with_trials(options.trials)
+    ranges = parse_ranges(options.ranges, study)
+    goal = Goal(options.rounds or study.rounds, ranges, options.keep_ranges)
     with open_session(study, tracking_uri, placement, sys.stdout) as session:
         ran = session.service.run(goal, session.recorded)
         if study.confirm is not None:

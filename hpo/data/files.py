@@ -114,7 +114,7 @@ class _Unpacked(io.RawIOBase):
             yield
         except InputError:
             raise
-        except Exception as error:  # zlib.error, EOFError, OSError, NotImplementedError, …
+        except Exception as error:  # of zlib, bz2, lzma and zipfile, which raise many kinds
             raise fault(
                 "source",
                 f"{self._where} is no whole {self._kind} file ({reason(error)}); get it again",

@@ -50,7 +50,7 @@ class StudyRecord:
         self._claim = Claim(connection, owner)
         self._trials = Trials(connection, self._parents)
         self.evaluations = Evaluations(connection, self._parents, self._claim)
-        # What is said of single runs, and of the whole record, is the same for each study.
+        # The rest of what a `Record` can do is done by its parts.
         self.deliver, self.show, self.abandon = (
             self._trials.deliver, self._trials.show, self._trials.abandon
         )
@@ -183,11 +183,7 @@ class StudyRecord:
             self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
             self._client.set_terminated(run_id, "FINISHED")
 
-        try:
-            translated(write)
-        except RecordRefused:
-            self._refuse_deleted()
-            raise
+        self._written(write)
 
     def claim(self, note: Callable[[str], None]) -> None:
         """Become the one process that runs the study; see `Claim.take`."""
@@ -293,11 +289,7 @@ class StudyRecord:
             self._client.set_tag(run_id, "mlflow.note.content", note)
             self._client.set_terminated(run_id, "FINISHED")
 
-        try:
-            translated(write)
-        except RecordRefused:
-            self._refuse_deleted()
-            raise
+        self._written(write)
 
     def _repeats(
         self, metric: str, results: Mapping[TrialId, TrialResult]
@@ -323,6 +315,14 @@ class StudyRecord:
             elif attempts.get(trial.id, _NO_ATTEMPT).number < read_attempt(run):
                 attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
         return _in_order(repeats), attempts
+
+    def _written(self, write: Callable[[], None]) -> None:
+        """Write what ends a round or the confirmation; say so where that was deleted meanwhile."""
+        try:
+            translated(write)
+        except RecordRefused:
+            self._refuse_deleted()
+            raise
 
     def _refuse_deleted(self) -> None:
         """Raise HPOError where the last round or the confirmation of a study was deleted."""

@@ -113,7 +113,7 @@ class Service:
         drawing = _Drawing(self._illustrate, listener)
         try:
             _warn(study, workers, listener)
-            known = recorded if recorded is not None else self._patiently(self._create)
+            known = recorded if recorded is not None else self._create()
             for number in to_run:
                 stopped = self._run_round(number, goal, known, drawing.moves(), workers)
                 known = self._read()
@@ -187,14 +187,16 @@ class Service:
         for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
             self._record.discard(attempt.run_id)
 
-    def _create(self, again: bool) -> Recorded:
+    def _create(self) -> Recorded:
         study = self._study
         columns = [
             f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
             *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
         ]
         tags = {"objective": study.objective.name}
-        self._record.create(_description(study), tags, columns, again=again)
+        self._patiently(
+            lambda again: self._record.create(_description(study), tags, columns, again=again)
+        )
         return self._read()
 
     def _read(self) -> Recorded:
