@@ -284,7 +284,7 @@ def test_a_locked_database_is_waited_for(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert output.count("the record is away") == 1
-    tally("SQLite file locked by another process, for longer than is waited", 1, expected, table())
+    tally("SQLite file locked by another process, for longer than MLflow waits", 1, expected, table())
     assert sum(trainings(folder).values()) == 12
 
 
