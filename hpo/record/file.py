@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import importlib.metadata
 import json
 import os
 import re
@@ -327,6 +326,8 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _our_stamp() -> int:
     """Return a number for the version of MLflow, which decides about the tables."""
+    import importlib.metadata  # here, since it would slow every command down
+
     return zlib.crc32(importlib.metadata.version("mlflow").encode()) & 0x7FFFFFFF
 
 
