@@ -11,7 +11,7 @@ import pytest
 assert "numpy" not in sys.modules
 os.environ["OMP_NUM_THREADS"] = "1"
 
-pytest_plugins = ["tests.toys"]
+pytest_plugins = ["tests.fixtures"]
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts in one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What `make quick` leaves out: Ray, servers, processes, records in MLflow, and most figures.
 SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database"}
-SLOW_MODULES = {"test_book", "test_figures", "test_ray_surroundings", "test_record_process"}
+SLOW_MODULES = {"test_book", "test_figures", "test_ray_surroundings", "test_process"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

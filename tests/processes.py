@@ -112,7 +112,7 @@ def set_seconds(name: str, **seconds: float) -> None:
 
 
 def draw_nothing(*_: object) -> None:
-    """Stand in for `session.illustrate`, which takes longer than a round of toys."""
+    """Stand in for `session.illustrate`, which takes longer than a round of the toy."""
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -163,3 +163,18 @@ def _run(
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.exit(code)  # type: ignore[arg-type]
+
+
+def descendants(process: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found, look_at = [], [process]
+    while look_at:
+        of_this = children.get(look_at.pop(), [])
+        found += of_this
+        look_at += of_this
+    return found

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.processes import ROOT
+
 # A module imports none that stands after it, and its package none that stands after its package.
 # The leaves of the trainer import only the first.
 ORDER = {

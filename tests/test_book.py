@@ -3,14 +3,13 @@
 import functools
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from hpo import study
 from hpo.data import split as data
+from tests.processes import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "book.md"
 BOOK = sorted((ROOT / "studies" / "book").glob("*.toml"))
 STUDIES = [*sorted((ROOT / "studies").glob("*.toml")), *BOOK]

@@ -27,9 +27,9 @@ from mlflow import MlflowClient
 from hpo.errors import HPOError, InputError
 from hpo.workers import ray_settings
 from tests.deaths import die_at, die_making, wait_for_locks
+from tests.fixtures import hpo, table
 from tests.ports import free_ports, listens
 from tests.processes import fork, start, start_anew, wait_for
-from tests.toys import hpo, table
 
 Make = Callable[..., Path]
 
@@ -284,7 +284,8 @@ def test_a_locked_database_is_waited_for(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert output.count("the record is away") == 1
-    tally("SQLite file locked by another process, for longer than MLflow waits", 1, expected, table())
+    fault = "SQLite file locked by another process, for longer than MLflow waits"
+    tally(fault, 1, expected, table())
     assert sum(trainings(folder).values()) == 12
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.fixtures import hpo, table
 from tests.processes import start, wait_for
 from tests.test_crashes import trainings
-from tests.toys import hpo, table
 
 Make = Callable[..., Path]
 

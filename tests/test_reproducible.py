@@ -13,7 +13,7 @@ from hpo.objective import Data
 from hpo.trial import Lost, Trial
 from hpo.workers import attempt
 from hpo.workers.attempt import Event, Job, attempt_trial
-from tests.toys import hpo, table
+from tests.fixtures import hpo, table
 
 Make = Callable[..., Path]
 Table = list[dict[str, str]]

@@ -25,7 +25,7 @@ from hpo.record.evaluations import Evaluations
 from hpo.record.tracking import Tracking
 from hpo.study import Study, read
 from hpo.trial import Trial
-from tests.toys import hpo
+from tests.fixtures import hpo
 
 Make = Callable[..., Path]
 

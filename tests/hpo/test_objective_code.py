@@ -13,8 +13,8 @@ from hpo.cluster import pack
 from hpo.errors import InputError
 from hpo.objective import Objective, find
 from hpo.study import read
+from tests.fixtures import hpo, write_study
 from tests.processes import start
-from tests.toys import hpo, write_study
 
 Make = Callable[..., Path]
 

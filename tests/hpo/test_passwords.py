@@ -10,8 +10,7 @@ import pytest
 
 from hpo.cli import session
 from hpo.passwords import without_password, without_passwords_of
-from tests.hpo.test_cluster import descendants
-from tests.processes import start, wait_for
+from tests.processes import descendants, start, wait_for
 
 
 @pytest.mark.parametrize(("text", "shown"), [

@@ -11,7 +11,7 @@ from hpo.errors import InputError
 from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.settings import FORMAT, fingerprint, settings_from
-from tests.toys import round_settings
+from tests.fixtures import round_settings
 
 SPACE = {
     "rate": FloatDistribution(1e-4, 1.0, log=True, limits=(1e-6, 10.0)),

@@ -23,8 +23,9 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.study import Study, parse_range, read
+from tests.fixtures import hpo, table
+from tests.processes import ROOT
 from tests.study_mutants import WHOLE, mutant
-from tests.toys import hpo, table
 
 # An objective with every kind of hyperparameter; it costs nothing to import.
 OBJECTIVE = '''
@@ -750,7 +751,7 @@ def test_any_text_gives_a_study_or_one_line(
 
 @pytest.mark.slow
 def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) -> None:
-    shipped = Path(__file__).parents[2] / "studies"
+    shipped = ROOT / "studies"
     texts = [WHOLE, *(path.read_text(encoding="utf-8") for path in sorted(shipped.glob("*.toml")))]
     for text in texts:
         _study_or_one_line(tmp_path, text)

@@ -38,9 +38,9 @@ from hpo.study import Study, _hyperparameter_fault, _text_fault
 from hpo.text import clean, name_fault
 from hpo.trial import MESSAGE_CHARACTERS, State, Trial, TrialResult
 from tests import postgres
+from tests.fixtures import round_settings
 from tests.fuzzing import examples
 from tests.ports import free_ports, listens
-from tests.toys import round_settings
 
 DATA = Description(
     source="digits", task="classification", target=None, scale="range", rows={"training": 5},

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from tests.toys import Outcome, hpo
+from tests.fixtures import Outcome, hpo
 
 Command = Callable[..., Outcome]
 OBJECTIVE = r'''

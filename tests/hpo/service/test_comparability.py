@@ -13,7 +13,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import Round
 from hpo.service.comparability import edits, settings_of
 from hpo.study import Study, read
-from tests.toys import hpo, table
+from tests.fixtures import hpo, table
 
 Make = Callable[..., Path]
 

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 
 from hpo.data.split import DataSettings, Split, load
 from hpo.errors import InputError
+from tests.processes import ROOT
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = ROOT.parent / "shared" / "data"
 Write = Callable[[str, bytes], DataSettings]
 
 

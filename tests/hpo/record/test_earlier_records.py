@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import InputError
-from tests.toys import hpo
+from tests.fixtures import hpo
+from tests.processes import ROOT
 
-RECORDS = Path(__file__).parents[1] / "records"
+RECORDS = ROOT / "tests" / "records"
 STUDIES = ("open", "ended", "confirmed", "evaluated")
 
 

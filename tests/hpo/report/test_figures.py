@@ -33,7 +33,7 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.trial import Direction, State, Trial, TrialResult
-from tests.toys import hpo, round_settings, write_study
+from tests.fixtures import hpo, round_settings, write_study
 
 NAMES = {"learning_curves", "ranges", "map", "best_so_far", "proposal"}
 RATES: Mapping[str, Distribution] = {

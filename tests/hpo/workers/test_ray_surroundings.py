@@ -17,9 +17,8 @@ from hpo.errors import InputError
 from hpo.workers import ray as ray_workers
 from hpo.workers import ray_folder
 from hpo.workers.ray_folder import RayFolder
-from tests.hpo.test_cluster import descendants
 from tests.ports import free_ports
-from tests.processes import set_seconds, start
+from tests.processes import descendants, set_seconds, start
 
 Make = Callable[..., Path]
 HPO = str(Path(sys.executable).with_name("hpo"))

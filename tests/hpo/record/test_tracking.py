@@ -14,7 +14,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.trial import Progress, State, Trial, TrialId, TrialResult
-from tests.toys import round_settings
+from tests.fixtures import round_settings
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-6, 1e-2, log=True, limits=(1e-8, 10.0)),

@@ -22,7 +22,7 @@ from hpo.record.values import Round
 from hpo.search.confirmation import Confirmation
 from hpo.search_space import FloatDistribution, SearchSpace, Value
 from hpo.trial import State, Trial, TrialId, TrialResult
-from tests.toys import hpo, round_settings
+from tests.fixtures import hpo, round_settings
 
 
 def begun(space: SearchSpace) -> Round:

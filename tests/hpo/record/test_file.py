@@ -18,10 +18,9 @@ from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
-from tests.hpo.test_record_process import begin, result
+from tests.fixtures import begin, hpo, result
 from tests.ports import free_ports
 from tests.processes import fork
-from tests.toys import hpo
 
 ODD = ["a b", "a%20b", "100%", "what?", "c#d", "e%3Ff", "g?h=i", "j&k;l@m:n", "ö"]
 

@@ -16,8 +16,11 @@ import pytest
 from hpo.cli import commands as cli
 from hpo.cli import session
 from hpo.record.tracking import Tracking
+from hpo.record.values import RoundStart
 from hpo.report.results import CIRCUMSTANCES
+from hpo.search_space import FloatDistribution
 from hpo.settings import Settings
+from hpo.trial import State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.ray import _fewer_processes
 from tests.processes import draw_nothing, fork
@@ -120,6 +123,22 @@ def round_settings(**changes: Any) -> Settings:
         "parallel": 4, "trials": 12, "search_space": {}, "start": (), **changes,
     }  # fmt: skip
     return Settings(**settings)
+
+
+def begin(record: Tracking, study: str = "toy") -> None:
+    """Put a study with an open round on record."""
+    space = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True)}
+    record.study(study).create("a study", {}, [])
+    record.study(study).start_round(
+        RoundStart(1, space, round_settings(search_space=space), files={"note.txt": "text"})
+    )
+
+
+def result(number: int) -> TrialResult:
+    """Return what a trial of that round came to; `number` is its seed too."""
+    trial = Trial(1, number, {"learning_rate": 0.1 * number}, number)
+    metrics = [{"loss": 1.0 / epoch, "error": 0.5} for epoch in range(1, 4)]
+    return TrialResult(trial, State.COMPLETE, 1 / 3, 3, metrics, 1, 1000.0, 2.0, "here")
 
 
 def _toml(tables: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from hpo.cli import commands as cli
 from hpo.errors import HPOError, InputError
-from tests.toys import Outcome, hpo, table
+from tests.fixtures import Outcome, hpo, table
 
 Make = Callable[..., Path]
 Command = Callable[..., Outcome]

@@ -24,11 +24,10 @@ from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
 from tests import postgres
+from tests.fixtures import hpo, table, write_study
 from tests.ports import free_ports, listens
-from tests.processes import start
-from tests.toys import hpo, table, write_study
+from tests.processes import ROOT, descendants, start
 
-ROOT = Path(__file__).parents[2]
 Make = Callable[..., Path]
 
 # what travels
@@ -451,20 +450,6 @@ def status(url: str) -> int:
         return error.code
     except OSError:
         return 0
-
-
-def descendants(process: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found, look_at = [], [process]
-    while look_at:
-        of_this = children.get(look_at.pop(), [])
-        found += of_this
-        look_at += of_this
-    return found
 
 
 def wait(condition: Callable[[], bool], said: Callable[[], str], seconds: float = 120) -> None:

@@ -24,9 +24,9 @@ from hpo.search import confirmation
 from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
 from hpo.workers.attempt import Job, attempt_trial
 from tests.deaths import die_at
+from tests.fixtures import hpo, table
 from tests.processes import start, wait_for
 from tests.test_crashes import trainings
-from tests.toys import hpo, table
 
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]

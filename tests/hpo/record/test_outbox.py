@@ -28,8 +28,8 @@ from hpo.record.values import RoundStart
 from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
 from hpo.trial import Progress, State, Trial, TrialResult
+from tests.fixtures import round_settings
 from tests.fuzzing import examples
-from tests.toys import round_settings
 
 
 def result(number: int = 1, attempt: int = 1) -> TrialResult:

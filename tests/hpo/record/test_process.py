@@ -18,12 +18,9 @@ from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
 from hpo.record.owner import Owner
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
-from hpo.record.values import RoundStart
-from hpo.search_space import FloatDistribution
 from hpo.trial import State, Trial, TrialResult
-from tests.toys import round_settings
-
-SPACE = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True)}
+from tests.fixtures import begin, result
+from tests.processes import ROOT
 
 
 @pytest.fixture
@@ -31,19 +28,6 @@ def process(folder: Path) -> Iterator[RecordProcess]:
     process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
     yield process
     process.close()
-
-
-def begin(record: Tracking, study: str = "toy") -> None:
-    record.study(study).create("a study", {}, [])
-    record.study(study).start_round(
-        RoundStart(1, SPACE, round_settings(search_space=SPACE), files={"note.txt": "text"})
-    )
-
-
-def result(number: int) -> TrialResult:
-    trial = Trial(1, number, {"learning_rate": 0.1 * number}, number)
-    metrics = [{"loss": 1.0 / epoch, "error": 0.5} for epoch in range(1, 4)]
-    return TrialResult(trial, State.COMPLETE, 1 / 3, 3, metrics, 1, 1000.0, 2.0, "here")
 
 
 def is_gone(process: int) -> bool:
@@ -130,7 +114,7 @@ def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -
     code = f"""
 import _thread, threading, time
 from hpo.record.process import RecordProcess
-from tests.hpo.test_record_process import begin, result
+from tests.fixtures import begin, result
 process = RecordProcess("sqlite:///{folder}/mlflow.db")
 record = process
 begin(record)
@@ -151,7 +135,7 @@ process.close()
 """
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     delivered, kept = ast.literal_eval(ran.stdout.replace("] [", "], ["))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from tests.fixtures import TOY, Outcome, hpo, write_study
 from tests.fuzzing import examples
-from tests.toys import Outcome, hpo, write_study
 
 Make = Callable[..., Path]
 
@@ -23,7 +23,7 @@ def recorded(
     """Make a folder with a study of two rounds, the second of which is open, and a sound one."""
     home = tmp_path_factory.mktemp("recorded")
     shutil.copy(empty_database, home / "mlflow.db")
-    shutil.copy(Path(__file__).parents[1] / "toy.py", home / "toy.py")
+    shutil.copy(TOY, home / "toy.py")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         search_space = {
