@@ -30,7 +30,7 @@ ROWS = {"size": [1, 5], "color": ["red", "blue"], "sold": [True, True]}
 class Doubling:
     """A model that tells where it comes from."""
 
-    loader = "tests.hpo.test_predictor:load_doubling"
+    loader = "tests.hpo.data.test_predictor:load_doubling"
 
     def __init__(self, factor: float = 2.0) -> None:
         self.factor = factor
