@@ -53,7 +53,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 from hpo import study
-from hpo.data import split as data
+from hpo.data import loading as data
 book = study.read(Path(sys.argv[1]))
 settings = data.DataSettings(source=sys.argv[2], rows=500, validation=0.2)
 split = data.load(settings, seed=0, folder=Path(".")).data

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT)
 
 from hpo import study, threads  # noqa: E402
-from hpo.data import split as data  # noqa: E402
+from hpo.data import loading as data  # noqa: E402
 from hpo.search.order import ResultsInOrder  # noqa: E402
 from hpo.search.pruning import (  # noqa: E402
     MedianPruner,

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
+from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
-from hpo.data.split import Split
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Model, Part
 from hpo.process_state import TrialProcess

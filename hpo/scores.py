@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.data.split import Split
+from hpo.data.loading import Split
 
 RESAMPLES = 1000  # of the test rows
 

@@ -28,7 +28,7 @@ from pydantic import (
 
 from hpo import objective as objectives
 from hpo import wording
-from hpo.data.split import DataSettings
+from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
 from hpo.search.pruning import PRUNERS, Pruner

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpo.data.split import DataSettings, load
+from hpo.data.loading import load
+from hpo.data.settings import DataSettings
 from hpo.data.tables import read_rows
 from hpo.errors import InputError
 

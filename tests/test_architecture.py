@@ -16,7 +16,8 @@ ORDER = {
     "hpo": """
         errors text wording passwords search_space trial moves threads process_state
         objective_code objective
-        data.predictor data.files data.columns data.tables data.sources data.split
+        data.predictor data.files data.columns data.tables data.rows data.settings data.cells
+        data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
         settings study
@@ -42,7 +43,9 @@ FIRST, *LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "threads": {"threadpoolctl"},
     "data.tables": {"charset_normalizer", "pandas", "pyarrow"},
-    "data.sources": {"pandas", "sklearn"},
+    "data.cells": {"pandas"},
+    "data.encoding": {"pandas"},
+    "data.sources": {"sklearn"},
     "search.surface": {"scipy"},
     "search.samplers": {"optuna", "scipy"},
     "search.narrowing": {"scipy"},

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hpo import study
-from hpo.data import split as data
+from hpo.data import loading as data
 from tests.processes import ROOT
 
 PAGE = ROOT / "docs" / "book.md"

@@ -24,7 +24,7 @@ from hpo.record.file import absolute, path_of
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
     from hpo.cli.terminal import Display
-    from hpo.data.split import Split
+    from hpo.data.loading import Split
     from hpo.moves import Move
     from hpo.objective import Data
     from hpo.record.interface import Record
@@ -199,7 +199,7 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
     """
     if study.data is None:
         return None
-    from hpo.data.split import load
+    from hpo.data.loading import load
 
     folder = study.path.absolute().parent
     try:

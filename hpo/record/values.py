@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hpo.data.split import Description
+from hpo.data.loading import Description
 from hpo.errors import InputError
 from hpo.moves import Decision
 from hpo.search_space import SearchSpace

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable, Sequence
 
 from hpo import objective_code
-from hpo.data.split import Description
+from hpo.data.loading import Description
 from hpo.errors import InputError
 from hpo.record.values import Round
 from hpo.search import pruning

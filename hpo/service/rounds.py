@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from hpo.data.split import Description
+from hpo.data.loading import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery

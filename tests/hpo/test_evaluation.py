@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import confusion_matrix
 
 from hpo import evaluation, scores
-from hpo.data.split import Split, load
+from hpo.data.loading import Split, load
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
 from hpo.record.evaluations import Evaluations

@@ -21,7 +21,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.data.split import DataSettings, Split, load
+from hpo.data.loading import Split, load
+from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from tests.processes import ROOT
 
@@ -179,7 +180,8 @@ def test_full_mnist_needs_little_memory(mnist: Path) -> None:
     code = """if True:
         import resource, sys
         from pathlib import Path
-        from hpo.data.split import DataSettings, load
+        from hpo.data.settings import DataSettings
+        from hpo.data.loading import load
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         load(DataSettings(source=sys.argv[1]), seed=0, folder=Path())
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
+from hpo.data.loading import Split, load
 from hpo.data.predictor import Column, Predictor, Preprocessing
-from hpo.data.split import DataSettings, Split, load
+from hpo.data.settings import DataSettings
 from hpo.data.tables import read_rows
 
 TABLE = Preprocessing(

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpo.data.loading import Split, load
 from hpo.data.predictor import Notation, Preprocessing
-from hpo.data.split import DataSettings, Split, load
+from hpo.data.settings import DataSettings
 from hpo.data.tables import read_rows
 from hpo.errors import InputError
 

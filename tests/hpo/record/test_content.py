@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from hpo.data.split import Description
+from hpo.data.loading import Description
 from hpo.errors import RecordRefused, RecordUnavailable
 from hpo.moves import Decision, Move
 from hpo.record.delivery import Delivery

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from hpo.data.split import Description
+from hpo.data.loading import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart

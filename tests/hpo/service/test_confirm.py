@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from hpo import evaluation, study, wording
-from hpo.data import split as data
-from hpo.data.split import DataSettings
+from hpo.data import loading as data
+from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Data, Part
 from hpo.record.tracking import Tracking

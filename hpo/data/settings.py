@@ -1,0 +1,61 @@
+"""What a study file says of its data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hpo.data.predictor import Notation
+from hpo.data.rows import ColumnSettings, Impute
+from hpo.objective import Task
+
+_GROUPING = ("", ",", ".", " ", "'")  # what may separate groups of three digits
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The table [data] of a study file.
+
+    `validation` is a share of the training rows; `test` of all rows, where the source brings
+    no test set of its own; `rows` how many training rows to use, validation included. `scale`
+    is "range" for images and "standard" for tables where it is None.
+
+    `missing` are marks of a missing value beside blank cells and "NA", "NaN", "null" and the like;
+    numbers are written with `decimal`, `thousands` and `units`; `categories` are columns of names,
+    whatever they look like. `impute` fills missing inputs with the median of the training part, or
+    leaves out the rows that have any; "median" takes the most frequent of what is no number.
+    """
+
+    source: str = "digits"
+    validation: float = 0.2
+    test: float = 0.2
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+    task: Task | None = None
+    rows: int | None = None
+    scale: Literal["standard", "range", "none"] | None = None
+    missing: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    thousands: str = ""
+    units: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    impute: Impute | None = None
+
+    def __post_init__(self) -> None:
+        if self.thousands not in _GROUPING:
+            one = ", ".join(map(repr, _GROUPING[1:]))
+            raise ValueError(f"thousands {self.thousands!r} separates no groups; use one of {one}")
+        if self.thousands == self.decimal:
+            raise ValueError(
+                f"thousands {self.thousands!r} is the decimal mark as well; say another decimal"
+            )
+        for unit in self.units:
+            if not unit.strip(" .,'") or any(c.isdecimal() or c in "+-()" for c in unit):
+                raise ValueError(
+                    f"units {unit!r} is none: a unit is a sign or a word, without digits, plus, "
+                    "minus or brackets"
+                )
+
+    @property
+    def columns(self) -> ColumnSettings:
+        """What they say of columns and of what is missing."""
+        notation = Notation(self.missing, self.decimal, self.thousands, self.units)
+        return ColumnSettings(self.target, self.drop, self.categories, notation, self.impute)
