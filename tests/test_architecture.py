@@ -20,7 +20,7 @@ ORDER = {
         data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
-        settings study
+        settings study_errors study_values study
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study
@@ -49,6 +49,8 @@ THIRD_PARTY = {
     "search.surface": {"scipy"},
     "search.samplers": {"optuna", "scipy"},
     "search.narrowing": {"scipy"},
+    "study_errors": {"pydantic"},
+    "study_values": {"pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "record.format": {"mlflow"},

@@ -34,7 +34,8 @@ from hpo.search_space import (
     from_table,
     to_table,
 )
-from hpo.study import Study, _hyperparameter_fault, _text_fault
+from hpo.study import Study
+from hpo.study_values import hyperparameter_fault, text_fault_of
 from hpo.text import clean, name_fault
 from hpo.trial import MESSAGE_CHARACTERS, State, Trial, TrialResult
 from tests import postgres
@@ -125,7 +126,7 @@ def is_accepted(name: str) -> bool:
 
 
 STUDY = st.text(min_size=1, max_size=12).filter(is_accepted)
-CHOICE = LONG.filter(lambda text: not _text_fault(text) and not _hyperparameter_fault("x", text))
+CHOICE = LONG.filter(lambda text: not text_fault_of(text) and not hyperparameter_fault("x", text))
 METRIC = st.text(CHARACTERS | st.sampled_from("ab_-. :/"), min_size=1, max_size=9) | LONG
 
 

@@ -1,0 +1,210 @@
+"""Values and ranges of a study file become those that a search works with."""
+
+import json
+import math
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from hpo import wording
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    Value,
+    as_tuples,
+    is_value,
+    to_text,
+)
+from hpo.study_errors import WrongKeyError, first_error, key_text, nearest, short_text
+from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
+
+STRICT = ConfigDict(
+    extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
+)
+T = TypeVar("T")
+_LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
+
+
+class Range(BaseModel):
+    """A range in [search_space], before it is known what kind of number it holds."""
+
+    model_config = STRICT
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = Field(default=None, gt=0)
+    limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        low, high, step = (wording.whole(n) for n in (self.low, self.high, self.step or 1))
+        if not self.low < self.high:
+            raise WrongKeyError(
+                "low", f"{low} is not below high = {high}; swap or part them"
+            )
+        if not math.isfinite(self.high - self.low):
+            raise WrongKeyError("high", f"{high} is too far from low = {low} to "
+                                 "count in floats; choose a smaller range")
+        if self.log and self.low <= 0:
+            raise WrongKeyError("low", f"a log range cannot touch zero, and low is {low}; "
+                                "raise it or drop `log`")
+        if self.log and not math.log(self.low) < math.log(self.high):
+            raise WrongKeyError("low", f"{low} and high = {high} are the same on a "
+                                 "log scale; part them")
+        if self.log and self.step is not None:
+            raise WrongKeyError("step", "a log range takes no step; drop one of the two")
+        steps = (self.high - self.low) / self.step if self.step is not None else 1
+        if not 0.5 < steps < 2**53 or abs(steps - round(steps)) > 1e-6:
+            raise WrongKeyError("step", f"{step} does not lead from {low} to "
+                                 f"{high} in whole steps; move an edge")
+        if self.limits is not None and not (
+            self.limits[0] <= self.low and self.high <= self.limits[1]
+        ):
+            raise WrongKeyError("limits", f"{list(self.limits)} does not hold the range from "
+                                   f"{low} to {high}; widen the limits")
+        if self.log and self.limits is not None and self.limits[0] <= 0:
+            raise WrongKeyError("limits", "a log range cannot touch zero; raise the lower limit")
+        return self
+
+
+class _Choices(BaseModel):
+    model_config = STRICT
+    choices: tuple[Any, ...] = Field(min_length=1)
+
+
+def fill(kind: Callable[..., T], table: Mapping[str, object]) -> T:
+    """Return a dataclass with the values of a table; errors name the key."""
+    hints = get_type_hints(kind)
+    values = {name: typed_value(name, value, hints, kind="key") for name, value in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:  # its own checks begin with the name of the field
+        name = next((name for name in hints if str(error).startswith(name)), "")
+        raise WrongKeyError(name, str(error)) from None
+
+
+def typed_value(
+    name: str, value: object, hints: Mapping[str, Any], prefix: str = "",
+    kind: str = "hyperparameter",
+) -> Value:
+    """Return `value` as the type that `hints` gives to `name`: lists as tuples, 1 as 1.0."""
+    key = prefix + key_text(name)
+    if name not in hints:
+        raise WrongKeyError(key, f"unknown {kind}{nearest(name, hints)}")
+    try:
+        typed: Value = TypeAdapter(hints[name]).validate_python(as_tuples(value), strict=True)
+    except ValidationError as error:
+        raise WrongKeyError(key, first_error(error, {})[1]) from None
+    except PydanticUserError:
+        raise WrongKeyError(key, f"its type {hints[name]} has no form in a study file; "
+                             "leave it out, or give it a plain type") from None
+    if not is_value(typed):
+        raise WrongKeyError(key, f"{short_text(typed)} cannot be recorded; "
+                             "write a number, a text, a truth value or a list of them")
+    fault = text_fault_of(typed)
+    if kind == "hyperparameter":
+        fault = fault or hyperparameter_fault(name, typed)
+    if fault:
+        raise WrongKeyError(key, fault)
+    return typed
+
+
+def hyperparameter_fault(name: str, value: Value) -> str:
+    """Return why the record has no room for a hyperparameter, and the remedy, or ""."""
+    length = len(to_text(value))
+    if length > VALUE_CHARACTERS:
+        return (
+            f"takes {length} characters on record, which has room for {VALUE_CHARACTERS}; "
+            "put the value into a file and write its name here"
+        )
+    fault = name_fault(name)
+    return f"a name that cannot be recorded: {fault}; rename it in the objective" if fault else ""
+
+
+def text_fault_of(value: Value) -> str:
+    """Return what of the texts in a value cannot be recorded, or ""."""
+    if isinstance(value, tuple):
+        return next(filter(None, map(text_fault_of, value)), "")
+    return text_fault(value) if isinstance(value, str) else ""
+
+
+def _number_type(hint: Any) -> type | None:
+    """Return float or int for such a hint, optional or not; None for all others."""
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [arg for arg in get_args(hint) if arg is not type(None)]
+        return _number_type(inner[0]) if len(inner) == 1 else None
+    if get_origin(hint) is Annotated:
+        return _number_type(get_args(hint)[0])
+    return hint if hint in (int, float) else None
+
+
+def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
+    """Return the range that a table of [search_space] gives to a hyperparameter of such types."""
+    if name not in hints:
+        raise WrongKeyError(key_text(name), f"unknown hyperparameter{nearest(name, hints)}")
+    if not isinstance(table, dict):
+        raise WrongKeyError(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
+                           "or put a single value in [fixed]")
+    fault = hyperparameter_fault(name, 0)
+    if fault:
+        raise WrongKeyError(name, fault)
+    number = _number_type(hints[name])
+    model: type[BaseModel] = _Choices if "choices" in table or number is None else Range
+    try:
+        checked = model.model_validate({key: as_tuples(value) for key, value in table.items()})
+    except ValidationError as error:
+        key, message = first_error(error, {(): list(model.model_fields)})
+        raise WrongKeyError(f"{name}.{key}".rstrip("."), message) from None
+    if isinstance(checked, _Choices):
+        try:
+            values = tuple(typed_value(name, value, hints) for value in checked.choices)
+        except WrongKeyError as error:
+            raise WrongKeyError(f"{name}.choices", str(error)) from None
+        if len(set(values)) < len(values):
+            raise WrongKeyError(f"{name}.choices", "a choice stands there twice; name each once")
+        return CategoricalDistribution(values)
+    assert isinstance(checked, Range)
+    if number is float:
+        return FloatDistribution(checked.low, checked.high, checked.log, checked.step,
+                                 checked.limits)
+    edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
+    if any(edge != int(edge) for edge in edges):
+        raise WrongKeyError(name, "takes whole numbers; write its range in whole numbers")
+    if any(abs(edge) > _LARGEST_INTEGER for edge in edges):
+        raise WrongKeyError(name, f"whole numbers above {_LARGEST_INTEGER} are not told apart; "
+                             "choose smaller ones")
+    limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
+    return IntegerDistribution(int(checked.low), int(checked.high), checked.log,
+                               int(checked.step or 1), limits)
+
+
+def read_choices(text: str, choices: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return the choices named in "a,b" or "[1, 2],[3]"."""
+    try:
+        given = as_tuples(json.loads(f"[{text}]"))
+    except (ValueError, RecursionError):
+        given = ()
+    if not given or not all(value in choices for value in given):
+        given = tuple(text.split(","))
+    by_text = {c if isinstance(c, str) else json.dumps(c): c for c in choices}
+    chosen = tuple(value if value in choices else by_text.get(value) for value in given)
+    for value, choice in zip(given, chosen, strict=True):
+        if choice is None:
+            raise WrongKeyError("choices", f"{value!r} is no choice; there are "
+                                 f"{', '.join(by_text)}")
+    if len(set(chosen)) < len(chosen):
+        raise WrongKeyError("choices", "a choice stands there twice; name each once")
+    return tuple(choice for choice in chosen if choice is not None)
