@@ -29,6 +29,7 @@ from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.report import figures
+from hpo.report.drawing import save
 from hpo.scores import (
     Score,
     score,
@@ -338,9 +339,7 @@ def _write_outcome(evaluation: Evaluation, folder: Path, listener: Listener) -> 
 def draw(score: Score, folder: Path) -> Path:
     """Write the confusion matrix of a classification to a folder; return the file."""
     labels = [result.label for result in score.classes]
-    return figures.save(
-        figures.confusion_matrix(score.confusion, labels), folder / "confusion_matrix.png"
-    )
+    return save(figures.confusion_matrix(score.confusion, labels), folder / "confusion_matrix.png")
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, float]:

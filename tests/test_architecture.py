@@ -26,10 +26,10 @@ ORDER = {
         record.connection record.claim record.trials record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.proposals service.round_loop service.rounds
-        report.results report.drawing report.figures
+        report.results report.scales report.ticks report.drawing report.marks report.figures
         scores evaluation cluster
-        cli.terminal cli.session cli.options cli.training cli.looking cli.serving cli.sending
-        cli.commands
+        cli.console cli.grid cli.tables cli.progress cli.session cli.options cli.training
+        cli.looking cli.serving cli.sending cli.commands
         """,
     "trainer": """
         arrays initializers losses metrics schedules transformations
@@ -60,12 +60,17 @@ THIRD_PARTY = {
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},
     "report.results": {"pandas"},
+    "report.ticks": {"matplotlib"},
     "report.drawing": {"matplotlib"},
+    "report.marks": {"matplotlib"},
     "report.figures": {"matplotlib"},
     "scores": {"scipy", "sklearn"},
     "record.models": {"mlflow"},
     "cluster": {"dotenv", "ray"},
-    "cli.terminal": {"rich"},
+    "cli.console": {"rich"},
+    "cli.grid": {"rich"},
+    "cli.tables": {"rich"},
+    "cli.progress": {"rich"},
     "cli.options": {"click", "rich"},
     "cli.training": {"click"},
     "cli.looking": {"click"},

@@ -60,7 +60,7 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
         return
-    from hpo.cli.terminal import open_console
+    from hpo.cli.console import open_console
 
     console = open_console()
     for study in studies:
@@ -112,7 +112,8 @@ def show(
         drawn = {"figures": [str(file) for file in files]} if files else {}
         click.echo(json.dumps(summary | drawn, indent=2))
         return
-    from hpo.cli.terminal import best_trials, open_console, rounds_table
+    from hpo.cli.console import open_console
+    from hpo.cli.tables import best_trials, rounds_table
     from hpo.search_space import describe
 
     if not summary["rounds"]:
@@ -170,7 +171,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
         summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
         click.echo(json.dumps(summary, indent=2))
         return
-    from hpo.cli.terminal import MovesTable, open_console
+    from hpo.cli.console import open_console
+    from hpo.cli.tables import MovesTable
 
     console = open_console()
     console.print(MovesTable(moves))

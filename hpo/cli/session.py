@@ -23,7 +23,7 @@ from hpo.record.file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.cli.terminal import Display
+    from hpo.cli.progress import Display
     from hpo.data.loading import Split
     from hpo.moves import Move
     from hpo.objective import Data
@@ -65,7 +65,7 @@ def open_session(
     study: "Study", tracking_uri: str, placement: Placement, file: TextIO
 ) -> Iterator[Session]:
     """Open what a command that trains works with; close it in the end, however that comes."""
-    from hpo.cli.terminal import Display
+    from hpo.cli.progress import Display
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.service.rounds import PATIENCE_SECONDS, Service
@@ -237,8 +237,9 @@ def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") 
 def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
     """Write the figure of the proposed ranges to a folder; return the file."""
     from hpo.report import figures
+    from hpo.report.drawing import save
 
-    return figures.save(figures.proposal(recorded, moves), folder / "proposal.png")
+    return save(figures.proposal(recorded, moves), folder / "proposal.png")
 
 
 @contextlib.contextmanager

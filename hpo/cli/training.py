@@ -37,7 +37,7 @@ from hpo.record.file import absolute
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.cli.terminal import Console
+    from hpo.cli.console import Console
     from hpo.record.values import Recorded
     from hpo.study import Study
 
@@ -96,7 +96,8 @@ def confirm(
     again, it finds all done and does nothing. The table [confirm] of the file has the defaults.
     `show`, `evaluate` and `narrow` use the means from then on.
     """
-    from hpo.cli.terminal import confirmation_parts, open_console
+    from hpo.cli.console import open_console
+    from hpo.cli.tables import confirmation_parts
     from hpo.search import confirmation
     from hpo.service.rounds import ranking
     from hpo.study import ConfirmSettings
@@ -144,7 +145,9 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     test set is spent is recorded with the result; the model goes to MLflow.
     """
     from hpo import evaluation
-    from hpo.cli.terminal import Retraining, evaluation_tables, open_console
+    from hpo.cli.console import open_console
+    from hpo.cli.progress import Retraining
+    from hpo.cli.tables import evaluation_tables
     from hpo.record.values import last_round
     from hpo.search import confirmation
     from hpo.service import comparability
@@ -236,7 +239,7 @@ def _finish(
     console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
-    from hpo.cli.terminal import best_trials
+    from hpo.cli.tables import best_trials
     from hpo.search import confirmation
     from hpo.service.round_loop import budget_reached
 

@@ -1,34 +1,32 @@
-"""What figures are drawn with: style, panels, axes of hyperparameters, marks of trials, ticks."""
+"""What figures are drawn with: style, panels and axes of hyperparameters."""
 
-import itertools
 import logging
 import math
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import wording
+from hpo.errors import InputError
 from hpo.record.values import Recorded
+from hpo.report.scales import Array
+from hpo.report.ticks import no_ticks, round_numbers, shortened, tick_text, value_text
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     IntegerDistribution,
-    Value,
 )
-from hpo.trial import Direction, State, TrialResult, rank
+from hpo.trial import Direction, State, TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-Array: TypeAlias = NDArray[np.float64]
 
 DOTS_PER_INCH = 180
 WIDTH = 8.2  # inches, for text that can be read where the MLflow UI shows it 600 pixels wide
@@ -57,13 +55,6 @@ _STYLE = INKED | {
     "legend.fontsize": 8.5,
     "text.parse_math": False,  # a name with two dollar signs is a name
 }
-_STEPS = (1, 2, 5, 10)  # between ticks, times a power of ten
-_NUMBER = re.compile(r"-?[\d.]+(e[-+]?\d+)?(x\d+)?")  # as `value_text` writes it
-_MARKS: Mapping[State, Mapping[str, Any]] = {
-    State.PRUNED: {"marker": "o", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
-    State.DIVERGED: {"marker": "x", "color": VERMILION, "linewidths": 1.0},
-    State.FAILED: {"marker": "+", "color": INK, "linewidths": 0.9},
-}
 
 
 @contextmanager
@@ -78,7 +69,18 @@ def style() -> Iterator[None]:
         yield
 
 
-# what is drawn
+@style()
+def save(figure: "Figure", path: Path) -> Path:
+    """Write a figure as a PNG file, the same bytes every time; return its path.
+
+    Raises InputError where that is not possible.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; name another folder") from error
+    return path
 
 
 def searched_metric(recorded: Recorded) -> tuple[str, Direction]:
@@ -141,208 +143,6 @@ def running_best(values: Array, direction: Direction) -> Array:
     """Return the best of the first n values, for each n; NaN while there is none."""
     best = np.fmax if direction == "maximize" else np.fmin
     return np.asarray(best.accumulate(values), dtype=np.float64) if values.size else values
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The span of values that is drawn: from `worst`, beyond which values are cut, to `best`."""
-
-    worst: float
-    best: float
-    log: bool
-
-    @classmethod
-    def of(
-        cls, values: Array, direction: Direction, reach: float = 8.0
-    ) -> "Scale":
-        """Return a span that the worst values do not stretch: they say least.
-
-        It goes about `reach` times as far from the best value as the middle value lies.
-        """
-        values = np.sort(values[np.isfinite(values)])
-        if direction == "maximize":
-            values = values[::-1]
-        log = _spans_decades(values)
-        scaled = np.log10(values) if log else values
-        if not len(scaled):
-            return cls(0.0, 1.0, False) if direction == "maximize" else cls(1.0, 0.0, False)
-        distances = np.abs(scaled - scaled[0])
-        near, middle, far = (float(np.quantile(distances, share)) for share in (0.25, 0.5, 1))
-        cut = min((end for end in (reach * middle, 8 * reach * near) if end > 0), default=far)
-        if 0 < far < 1.5 * cut:
-            return cls(float(values[-1]), float(values[0]), log)
-        return cls._from(float(scaled[0]), cut, direction, log)
-
-    @classmethod
-    def _from(cls, best: float, reach: float, direction: Direction, log: bool) -> "Scale":
-        reach = reach or max(abs(best) * 0.05, 1e-6)
-        worst = best - reach if direction == "maximize" else best + reach
-        return cls(10**worst, 10**best, log) if log else cls(worst, best, log)
-
-    def padded(self, share: float) -> tuple[float, float]:
-        """Return the lower and the upper end, with a margin at each."""
-        ends = sorted((self.worst, self.best))
-        if self.log:
-            ends = [math.log10(end) for end in ends]
-        margin = share * (ends[1] - ends[0])
-        low, high = ends[0] - margin, ends[1] + margin
-        return (10**low, 10**high) if self.log else (low, high)
-
-    def beyond(self, values: Array) -> NDArray[np.bool_]:
-        """Say which values lie beyond the worst one drawn."""
-        return values > self.worst if self.best < self.worst else values < self.worst
-
-
-def _spans_decades(best_first: Array) -> bool:
-    """Say whether values, such as losses, are better told apart by their logarithms."""
-    if not best_first.size or best_first.min() <= 0:
-        return False
-    return bool(best_first[len(best_first) // 2] > 20 * best_first[0])
-
-
-def curves_scale(curves: Sequence[Sequence[float]], direction: Direction) -> Scale:
-    """Return the span in which all curves lie whole, or nine of ten where the others explode."""
-    pick = min if direction == "maximize" else max
-    worst_first = sorted((pick(curve) for curve in curves if curve), reverse=pick is max)
-    best = (max if pick is min else min)(value for curve in curves for value in curve)
-    worst = worst_first[0]
-    if abs(worst - best) > 3 * abs(worst_first[len(worst_first) // 10] - best):
-        worst = worst_first[len(worst_first) // 10]
-    log = direction == "minimize" and best > 0 and worst > 20 * best
-    if log:
-        return Scale(worst, best, log)
-    return Scale._from(best, abs(worst - best), direction, log)
-
-
-@dataclass(frozen=True)
-class Coloring:
-    """What a trial looks like: the better its value the darker, with the best in a ring.
-
-    `scale` is that of the colors, `heights` that of an axis of values.
-    """
-
-    metric: str
-    scale: Scale
-    heights: Scale
-    cut: bool  # whether some values lie beyond the colors
-    best: Sequence[TrialResult]  # one, or none
-
-    @classmethod
-    def of(cls, recorded: Recorded) -> "Coloring":
-        """Return the look of the trials of a study, the same in all its figures."""
-        metric, direction = searched_metric(recorded)
-        results = ordered_results(recorded)
-        values = values_of(results)
-        complete = values[in_state(results, State.COMPLETE)]
-        scale = Scale.of(complete, direction, reach=2.5)
-        cut = bool(scale.beyond(complete).any())
-        heights = Scale.of(values, direction)
-        return cls(metric, scale, heights, cut, rank(results, direction)[:1])
-
-    def norm(self) -> "Normalize":
-        """Return what maps values to colors."""
-        from matplotlib.colors import LogNorm, Normalize
-
-        low, high = sorted((self.scale.worst, self.scale.best))
-        return (LogNorm if self.scale.log else Normalize)(low, high, clip=True)
-
-    def mark(
-        self, axes: "Axes", results: Sequence[TrialResult], x: Array, y: Array, gray: bool = False
-    ) -> None:
-        """Draw the trials, the best last; those without a place on the axes are left out."""
-        values = values_of(results)
-        size = self._size(results)
-        placed = np.isfinite(x) & np.isfinite(y)
-        for state, mark in _MARKS.items():
-            chosen = in_state(results, state) & placed
-            if chosen.any():
-                axes.scatter(
-                    x[chosen], y[chosen], s=size * 0.8, label=state.value, zorder=2,
-                    clip_on=False, **mark,
-                )
-        order = np.flatnonzero(in_state(results, State.COMPLETE) & placed & np.isfinite(values))
-        order = order[np.argsort(np.abs(values[order] - self.scale.best), kind="stable")[::-1]]
-        look: dict[str, Any] = {"color": GRAY, "alpha": 0.6, "linewidths": 0, "label": "trial"}
-        if not gray:
-            look = {
-                "c": values[order], "norm": self.norm(), "cmap": self._map(), "linewidths": 0.35,
-                "edgecolors": "#555555", "label": "_trial",
-            }
-        if not order.size:
-            return
-        axes.scatter(x[order], y[order], s=size * (0.6 if gray else 1), zorder=2.5, **look)
-        for result in () if gray else self.best:
-            index = results.index(result)
-            axes.scatter(
-                x[index], y[index], s=size * 3 + 40, facecolors="none", edgecolors=INK,
-                linewidths=1.3, label=f"best: {value_text(result.value)}", zorder=3.5,
-                clip_on=False,
-            )
-
-    def mark_heights(
-        self, axes: "Axes", results: Sequence[TrialResult], x: Array, gray: bool = False
-    ) -> None:
-        """Draw the trials over an axis of their values; those without one lie at its worse end."""
-        worse_end = int(self.heights.best < self.heights.worst)  # 1: above, where less is better
-        ends = list(self.heights.padded(0.05))
-        values = values_of(results)
-        complete = in_state(results, State.COMPLETE)
-        floor = self.heights.padded(0.08)[worse_end]
-        beyond = self.heights.beyond(values)
-        y = np.where(np.isnan(values) | beyond & ~complete, floor, values)
-        if (y == floor).any() or beyond.any():
-            ends[worse_end] = self.heights.padded(0.12)[worse_end]
-        beyond &= complete
-        axes.set_yscale("log" if self.heights.log else "linear")
-        axes.set_ylim(*ends)
-        value_ticks(axes, self.heights)
-        if np.isnan(values).all():
-            axes.set_yticks([])
-        self.mark(axes, results, x, np.where(beyond, np.nan, y), gray)
-        if beyond.any():
-            axes.scatter(
-                x[beyond], np.full(int(beyond.sum()), floor), s=self._size(results),
-                marker="^" if worse_end else "v", color=GRAY, alpha=0.6, linewidths=0,
-                label="worse than shown", zorder=2, clip_on=False,
-            )
-
-    def _size(self, results: Sequence[TrialResult]) -> float:
-        return min(max(5000 / max(len(results), 1), 6.0), 28.0)
-
-    def _map(self) -> str:
-        return "viridis" if self.scale.best < self.scale.worst else "viridis_r"
-
-    def bar(self, figure: "Figure") -> None:
-        """Draw the colors and their values at the right of a figure."""
-        from matplotlib.cm import ScalarMappable
-
-        if not self.best:
-            return
-        width, height = figure.get_size_inches()
-        panel = figure.axes[0].get_position()
-        tall = min(panel.height * height, 4.2)
-        axes = figure.add_axes(
-            ((width - 0.86) / width, panel.y1 - tall / height, 0.15 / width, tall / height),
-            label="colors",
-        )
-        beyond = "max" if self.scale.best < self.scale.worst else "min"
-        bar = figure.colorbar(
-            ScalarMappable(self.norm(), self._map()), axes,
-            extend=beyond if self.cut else "neither", extendfrac=0.04,
-        )
-        bar.set_label(shortened(self.metric, int(tall * 12)))
-        bar.outline.set_visible(False)
-        bar.minorticks_off()
-        value_ticks(axes, self.scale)
-
-    def legend(self, figure: "Figure", panels: "Sequence[Axes]") -> None:
-        """Say what the marks mean, above all panels."""
-        handles = legend_handles(panels)
-        if handles:
-            figure.legend(
-                handles.values(), handles, loc="upper right", ncols=len(handles),
-                borderaxespad=0.4, handletextpad=0.4, columnspacing=1.4,
-            )
 
 
 class Axis:
@@ -429,19 +229,16 @@ class Axis:
             if tilted:
                 axis.set_tick_params(labelrotation=30, labelrotation_mode="xtick")
         else:
-            ticks = _ticks(self.low, self.high, self.log, max(int(inches * 2), 4))
+            ticks = round_numbers(self.low, self.high, self.log, max(int(inches * 2), 4))
             ticks = [tick for tick in ticks if not self.whole or tick == round(tick)]
-            axis.set_ticks(ticks, [_number(tick) for tick in ticks])
-        axis.set_minor_locator(_no_ticks())
+            axis.set_ticks(ticks, [tick_text(tick) for tick in ticks])
+        axis.set_minor_locator(no_ticks())
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.log else value
 
     def _back(self, value: float) -> float:
         return math.exp(value) if self.log else value
-
-
-# panels, ticks and text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -522,111 +319,3 @@ def draw_line(axes: "Axes", curve: Sequence[float], **look: Any) -> None:
             range(1, len(curve) + 1), curve, linewidth=1.3, markersize=3.5,
             marker="o" if len(curve) == 1 else None, **look,
         )
-
-
-def round_ticks(axes: "Axes", side: str, borders: Mapping[int, tuple[float, float]]) -> None:
-    """Name the rounds along a side, in the middle of each; the trials where there is one round."""
-    axis = axes.xaxis if side == "x" else axes.yaxis
-    if len(borders) == 1:
-        ((_, end),) = borders.values()
-        axis.set_ticks(whole_ticks(int(end), 8))
-        return
-    labeled = thinned(list(borders), 12)
-    axis.set_ticks(
-        [sum(borders[number]) / 2 for number in labeled], [f"round {n}" for n in labeled]
-    )
-    axis.set_tick_params(length=0)
-
-
-def rounds_text(numbers: Sequence[int]) -> str:
-    """Return "round 3", "rounds 3-5" or "rounds 1, 4"."""
-    if len(numbers) == 1:
-        return f"round {numbers[0]}"
-    whole = numbers[-1] - numbers[0] == len(numbers) - 1 and len(numbers) > 2
-    return "rounds " + (f"{numbers[0]}-{numbers[-1]}" if whole else ", ".join(map(str, numbers)))
-
-
-def thinned(numbers: Sequence[int], at_most: int) -> list[int]:
-    """Return every number, or every second, … , so that few are left; always the last."""
-    stride = math.ceil(len(numbers) / at_most)
-    return list(numbers[::-1][::stride][::-1])
-
-
-def whole_ticks(last: int, at_most: int) -> list[int]:
-    """Return 1 and round numbers up to `last`."""
-    from matplotlib.ticker import MaxNLocator
-
-    ticks = MaxNLocator(at_most, steps=_STEPS, integer=True).tick_values(0, last)
-    return sorted({1, *(int(tick) for tick in ticks if 1 <= tick <= last)})
-
-
-def value_ticks(axes: "Axes", scale: Scale) -> None:
-    """Put round numbers along an axis of values."""
-    low, high = axes.get_ylim()
-    ticks = _ticks(low, high, scale.log, 6)
-    axes.set_yticks(ticks, [_number(tick) for tick in ticks])
-    axes.yaxis.set_minor_locator(_no_ticks())
-
-
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
-
-
-def _ticks(low: float, high: float, log: bool, at_most: int) -> list[float]:
-    """Return round numbers from `low` to `high`: powers of ten on a log scale, where they fit."""
-    from matplotlib.ticker import LogLocator, MaxNLocator
-
-    def inside(ticks: Any) -> list[float]:
-        return [float(tick) for tick in ticks if low <= tick <= high]
-
-    if log:
-        choices = [LogLocator(numticks=at_most).tick_values(low, high)]
-        # Beyond the ends as well: where it sees few ticks, this locator gives those of a linear
-        # scale, which are crowded at the upper end.
-        choices += [
-            LogLocator(subs=digits, numticks=at_most).tick_values(low / 10, high * 10)
-            for digits in ((1, 3), (1, 2, 5), (1, 2, 3, 5, 7))
-        ]
-        for ticks in map(inside, choices):
-            if 3 <= len(ticks) <= at_most:
-                return ticks
-    for more in (1, 0, -1):  # a locator takes intervals, which may have a tick more or less
-        ticks = inside(MaxNLocator(at_most + more, steps=_STEPS).tick_values(low, high))
-        if len(ticks) <= at_most:
-            break
-    return ticks
-
-
-def _number(value: float) -> str:
-    """Return a tick as a person types it: 0.05, 1e-6.
-
-    Matplotlib would write 10 to a power as a formula, and a common offset apart from the ticks.
-    """
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.6g}"
-    digits, exponent = f"{value:.6e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
-def value_text(value: Value | None) -> str:
-    """Return a hyperparameter as a person reads it: 0.001372, 100, 100, 50x6."""
-    if isinstance(value, tuple):
-        groups = [(value_text(item), len(list(equal))) for item, equal in itertools.groupby(value)]
-        return ", ".join(
-            f"{text}x{count}" if count > 2 else ", ".join([text] * count)
-            for text, count in groups
-        )
-    return wording.number(value) if isinstance(value, float) else str(value)
-
-
-def shortened(text: str, letters: int) -> str:
-    """Return a text of at most so many letters, its middle left out; no number in it is cut."""
-    if len(text) <= letters:
-        return text
-    items = text.split(", ")
-    if all(_NUMBER.fullmatch(item) for item in items):
-        return text if len(items) < 3 else f"{items[0]}, …, {items[-1]}"
-    head = max((letters - 1) // 2, 1)
-    return f"{text[:head]}…{text[len(text) - (letters - 1 - head):]}"

@@ -10,22 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.errors import InputError
 from hpo.moves import Move
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
     BAND,
     BLUE,
-    DOTS_PER_INCH,
     GRAY,
     INK,
     PALE,
     VERMILION,
     WIDTH,
     Axis,
-    Coloring,
     Layout,
-    curves_scale,
     draw_line,
     empty_figure,
     has_choices,
@@ -35,17 +31,22 @@ from hpo.report.drawing import (
     panel_grid,
     panel_inches,
     round_borders,
-    round_ticks,
-    rounds_text,
     running_best,
+    save,
     searched_metric,
-    shortened,
     spaces_of,
     style,
+    values_of,
+)
+from hpo.report.marks import Coloring
+from hpo.report.scales import curves_scale
+from hpo.report.ticks import (
+    round_ticks,
+    rounds_text,
+    shortened,
     thinned,
     value_text,
     value_ticks,
-    values_of,
     whole_ticks,
 )
 from hpo.search_space import (
@@ -57,7 +58,6 @@ from hpo.trial import State, TrialId, rank
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.figure import Figure
 
-Array: TypeAlias = NDArray[np.float64]
 Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
 
 CURVES = 20  # trials whose learning curves are drawn
@@ -83,20 +83,6 @@ def write(
     if len(recorded.rounds[-1].search_space) > 1:
         figures["map"] = landscape(recorded, moves)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
-
-
-@style()
-def save(figure: "Figure", path: Path) -> Path:
-    """Write a figure as a PNG file, the same bytes every time; return its path.
-
-    Raises InputError where that is not possible.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; name another folder") from error
-    return path
 
 
 def training_histories(

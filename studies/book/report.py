@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from book_objectives import BINS, START
-from hpo.drawing import BLUE, GRAY, INK, INKED, PALE, VERMILION
 from hpo.recorded import Recorded
 from hpo.tracking import Tracking
 from matplotlib import rc_context, rcParamsDefault
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpo.data import load
+from hpo.report.drawing import BLUE, GRAY, INK, INKED, PALE, VERMILION
 from hpo.search_space import describe
 from hpo.study import Study, read
 from hpo.threads import limit_threads

@@ -15,8 +15,9 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from hpo import study, wording
-from hpo.cli import terminal
-from hpo.cli.terminal import Display, MovesTable, Retraining, best_trials, rounds_table
+from hpo.cli import console, progress
+from hpo.cli.progress import Display, Retraining
+from hpo.cli.tables import MovesTable, best_trials, rounds_table
 from hpo.moves import Move
 from hpo.record.values import Round
 from hpo.search.confirmation import Confirmation
@@ -87,7 +88,7 @@ def trials(count: int) -> list[TrialResult]:
     return results
 
 
-WIDTHS = (30, 40, 80, 120, 200, terminal.PIPE_WIDTH)
+WIDTHS = (30, 40, 80, 120, 200, console.PIPE_WIDTH)
 
 
 @pytest.mark.parametrize("count", [2, 8, 60])
@@ -109,7 +110,7 @@ def test_no_number_of_the_best_trials_is_cut(count: int, width: int, confirmed: 
     joined = re.sub(r"\s", "", output)
     for name, value in results[0].trial.hyperparameters.items():
         assert all(piece in joined for piece in re.findall("[^_]+_?", name))  # of a heading
-        assert re.sub(" ", "", terminal.shown(value)) in joined
+        assert re.sub(" ", "", console.shown(value)) in joined
     if "left out" in output:
         assert "all of it: `hpo export 'a study' trials.csv`" in " ".join(output.split())
     assert ("left out" in output) == ((count > 2 and width <= 200) or width <= 40)
@@ -193,7 +194,7 @@ def test_progress_is_never_cut(
 def test_what_waits_is_not_running(
     make_study: Make, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
     hpo("run", make_study(round={"trials": 14, "parallel": 14}), "--inline")
     output = capsys.readouterr().out
     assert "round 1: 1 of 14 trials, 1 running, 12 waiting, best " in output
@@ -219,7 +220,7 @@ def test_the_time_left_is_no_longer_than_the_budget(make_study: Make) -> None:
      (5400, "about 90 min"), (9000, "about 2.5 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert terminal.duration(seconds) == text
+    assert console.duration(seconds) == text
 
 
 @pytest.mark.parametrize(

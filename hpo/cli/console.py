@@ -1,0 +1,60 @@
+"""Where commands write: in color and in the width of a terminal, plainly into a pipe."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console as RichConsole
+from rich.segment import Segment
+from rich.text import Text
+
+from hpo import wording
+from hpo.text import clean, one_line
+
+if TYPE_CHECKING:  # it draws, which takes a while to import
+    pass
+
+PIPE_WIDTH = 100_000  # a pipe has no width: what is cut there is lost to whoever reads it
+
+
+class Console(RichConsole):
+    """Prints lines and tables in which nothing but our own markup has an effect on the terminal.
+
+    Names, choices and messages come from files, from programs and out of a shared record.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render markup without control characters."""
+        return super().render_str(clean(text), **options)
+
+    def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+        """Render anything, and so text that was no markup too, without control characters."""
+        for segment in super().render(*arguments, **options):
+            yield segment if segment.control else segment._replace(text=clean(segment.text))
+
+
+def open_console(file: TextIO | None = None) -> Console:
+    """Return a console on a file, standard output if None; where it is no terminal, very wide."""
+    is_terminal = (file or sys.stdout).isatty()
+    return Console(
+        file=file, soft_wrap=not is_terminal,
+        width=None if is_terminal else PIPE_WIDTH,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as a person estimates it."""
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 100:
+        return f"about {seconds:.0f} s"
+    minutes = f"about {seconds / 60:.0f} min"
+    return minutes if seconds < 6000 else f"about {seconds / 3600:.1f} h"
+
+
+def shown(value: object) -> str:
+    """Return a hyperparameter as a person reads it: four significant digits of a float."""
+    return wording.number(value) if isinstance(value, float) else one_line(str(value))

@@ -1,0 +1,119 @@
+"""A table in a terminal: the columns that fit, and what is left out said below."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from hpo.cli.console import Console
+
+GAP = 2  # between the columns of a table
+HEADING_LINES = 3  # of a column, at most
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; `spare` says how early it is left out, 0 for never."""
+
+    heading: str
+    cells: Sequence[str]
+    spare: int = 0
+
+
+class Grid:
+    """A table of numbers that are never cut, however narrow the terminal.
+
+    Where it is too wide, headings become several lines if that makes room for more, and what is
+    spare is left out: said below with its values in the row `example`, which `named` describes,
+    and how to see all. Where even the rest has no room, each row becomes a paragraph.
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], remedy: str = "", named: str = "", example: int = 0
+    ) -> None:
+        self._columns, self._remedy = columns, remedy
+        self._named, self._example = named, example
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the table out for the width at hand."""
+        room = options.max_width
+        headings = [column.heading for column in self._columns]
+        shown = self._fitting(headings, room)
+        folded = [_folded(column) for column in self._columns]
+        if len(self._fitting(folded, room)) > len(shown):
+            headings, shown = folded, self._fitting(folded, room)
+        if shown:
+            yield self._table([(self._columns[i], headings[i]) for i in shown])
+        else:
+            shown = [i for i, column in enumerate(self._columns) if not column.spare]
+            for row in self._rows(shown):
+                yield Text(_filled(f"- {row}", room))
+        out = [i for i in range(len(self._columns)) if i not in shown]
+        if out:
+            values = self._rows(out)[self._example]
+            yield Text(_filled(f"left out, with the values of {self._named}: {values}", room))
+            yield Text(f"all of it: {self._remedy}")
+
+    def _fitting(self, headings: Sequence[str], room: int) -> list[int]:
+        """Return the columns there is room for, in order; none where what is needed has none."""
+        widths = [width(h, c.cells) for h, c in zip(headings, self._columns, strict=True)]
+        spares = sorted(range(len(widths)), key=lambda i: (self._columns[i].spare, i))
+        shown, left = [], room + GAP
+        for i in spares:
+            if widths[i] + GAP <= left:
+                shown.append(i)
+                left -= widths[i] + GAP
+            elif not self._columns[i].spare:
+                return []
+        return sorted(shown)
+
+    def _table(self, columns: Sequence[tuple[Column, str]]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for _, heading in columns:
+            table.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
+        for cells in zip(*(column.cells for column, _ in columns), strict=True):
+            table.add_row(*map(Text, cells))
+        return table
+
+    def _rows(self, chosen: Sequence[int]) -> list[str]:
+        """Return each row as text: headings, each with its cell, and held together with it."""
+        columns = [self._columns[i] for i in chosen]
+        return [
+            ", ".join(
+                f"{column.heading} = {cell}".replace(" ", "\u00a0")
+                for column, cell in zip(columns, cells, strict=True) if cell
+            )
+            for cells in zip(*(column.cells for column in columns), strict=True)
+        ]
+
+
+def _filled(text: str, room: int) -> str:
+    """Return text broken into lines, not at a no-break space; what is too long goes on after it."""
+    lines = textwrap.wrap(
+        text, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace("\u00a0", " ")
+
+
+def _folded(column: Column) -> str:
+    """Return the heading on a few lines where that makes the column narrower."""
+    pieces = re.findall(r"[^_ ]+[_ ]*|[_ ]+", column.heading)
+    wide = max(width("", column.cells), *(cell_len(piece.rstrip()) for piece in pieces))
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > wide:
+            lines.append("")
+        lines[-1] += piece
+    if len(lines) > HEADING_LINES:
+        return column.heading
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def width(heading: str, cells: Sequence[str]) -> int:
+    """Return how many letters the widest line of a column takes."""
+    return max(cell_len(text) for text in (*heading.split("\n"), *cells))

@@ -1,0 +1,177 @@
+"""What commands show of a study: its best trials, rounds, moves and evaluations."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import ConsoleOptions, RenderResult
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hpo import wording
+from hpo.cli.console import Console, shown
+from hpo.cli.grid import GAP, Column, Grid, width
+from hpo.moves import Move
+from hpo.search.confirmation import Confirmation, changes
+from hpo.search_space import describe as describe_range
+from hpo.text import one_line
+from hpo.trial import Direction, State, Trial, TrialId, TrialResult
+
+if TYPE_CHECKING:  # it draws, which takes a while to import
+    from hpo.evaluation import Evaluation
+
+WHY_WIDTH = 36  # of a column of reasons, at least
+
+
+def _numbered(trials: Sequence[Trial]) -> list[Column]:
+    """Return the columns that say which trials these are."""
+    return [
+        Column("round", [str(trial.round) for trial in trials]),
+        Column("trial", [str(trial.number) for trial in trials]),
+    ]
+
+
+def best_trials(
+    study: str,
+    results: Sequence[TrialResult],
+    metric: str,
+    known: Mapping[TrialId, Confirmation] | None = None,
+) -> Grid:
+    """Return a table of trials, in the order given, with the means of those that are `known`."""
+    confirmed = [(known or {}).get(r.trial.id) for r in results]
+    values = [c.found.value if c else r.value for r, c in zip(results, confirmed, strict=True)]
+    columns = [*_numbered([r.trial for r in results]), Column(metric, wording.column(values))]
+    if known:
+        columns += _means(confirmed)
+    columns.append(Column("epoch", [str(r.epoch) for r in results]))
+    for name in dict.fromkeys(name for r in results for name in r.trial.hyperparameters):
+        cells = [shown(r.trial.hyperparameters.get(name, "")) for r in results]
+        columns.append(Column(name, cells, spare=1))
+    first = results[0].trial if results else None
+    return Grid(
+        columns, f"`hpo export {shlex.quote(study)} trials.csv`",
+        f"trial {first.number} of round {first.round}" if first else "",
+    )
+
+
+def confirmation_parts(
+    trials: Sequence[Confirmation], metric: str, direction: Direction
+) -> list[Grid | str]:
+    """Return what came of the repeats, part by part."""
+    counts = [
+        str(len(t.values)) if t.is_sound else f"{len(t.values)} of {len(t.repeats)}" for t in trials
+    ]
+    grid = Grid([
+        *_numbered([trial.found.trial for trial in trials]),
+        Column(f"{metric} found", wording.column([trial.found.value for trial in trials])),
+        *_means(trials),
+        Column("repeats", counts),
+    ])
+    lines = changes(trials, direction) or ["the order stays as it was found"]
+    return [grid, "", *map(escape, lines)]
+
+
+def _means(trials: Sequence[Confirmation | None]) -> list[Column]:
+    """Return the means of repeats and their standard errors, empty where there is none."""
+    pairs = [(t.mean, t.standard_error) if t else (None, None) for t in trials]
+    cells = wording.column([number for pair in pairs for number in pair])
+    return [Column("mean", cells[::2]), Column("±", cells[1::2])]
+
+
+class MovesTable:
+    """The proposed ranges: a table, or a paragraph for each move."""
+
+    def __init__(self, moves: Sequence[Move]) -> None:
+        self._rows = [
+            (
+                one_line(move.name),
+                one_line(describe_range(move.old)),
+                one_line(describe_range(move.new)),
+                move.kind,
+                wording.number(move.factor),
+                _p_value(move.p_value),
+                one_line(move.reason),
+            )
+            for move in moves
+        ]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the moves out for the width at hand."""
+        headings = ("hyperparameter", "range now", "next range", "", "factor", "p", "why")
+        others = list(zip(*self._rows, strict=True))[:-1]
+        widths = [width(h, cells) for h, cells in zip(headings, others, strict=False)]
+        if sum(widths) + GAP * len(widths) + WHY_WIDTH > options.max_width:
+            for name, now, then, kind, factor, p, why in self._rows:
+                ranges = now if now == then else f"{now} → {then}"
+                tested = f", p {p}" if p else ""
+                yield Text.assemble((name, "bold"), f": {ranges}")
+                yield Padding(Text(f"{kind} (factor {factor}{tested}): {why}"), (0, 0, 0, 2))
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            table.add_column(heading, no_wrap=heading != "why", overflow="fold")
+        for row in self._rows:
+            table.add_row(*map(Text, row))
+        yield table
+
+
+def _p_value(p: float) -> str:
+    return "" if math.isnan(p) else wording.p_value(p).removeprefix("= ")
+
+
+def rounds_table(
+    study: str, rounds: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, str]]
+) -> Grid:
+    """Return a table of rounds: their ranges, counts and best values."""
+    columns = [Column("round", [str(round_["round"]) for round_ in rounds])]
+    columns += [
+        Column(name, [space.get(name, "") for space in ranges], spare=1)
+        for name in dict.fromkeys(name for space in ranges for name in space)
+    ]
+    for name in ("trials", *State):
+        cells = [str(round_[name]) for round_ in rounds]
+        never = name in (State.PRUNED, State.DIVERGED, State.FAILED) and set(cells) == {"0"}
+        columns.append(Column(name, cells, spare=2 if never else 0))
+    best = [round_["best"]["value"] if round_["best"] else None for round_ in rounds]
+    columns.append(Column("best", wording.column(best)))
+    remedy = f"`hpo show {shlex.quote(study)} --json`"
+    return Grid(columns, remedy, f"round {rounds[-1]['round']}", example=-1)
+
+
+def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
+    """Return what came of a look at the test set, part by part."""
+    score, members = evaluation.score, evaluation.members
+    parts: list[Grid | str] = [f"[bold]test set[/bold]: {escape(evaluation.look.result)}"]
+    if evaluation.look.number > 1:
+        parts.append(
+            f"[bold]repeated[/bold]: look {evaluation.look.number} at the test set; where an "
+            "earlier one had any influence, the result is too good"
+        )
+    grid = Grid([
+        *_numbered([member.trial for member in members]),
+        Column("epochs", [str(member.epochs) for member in members]),
+        *(
+            Column(f"test {name}", wording.column([m.score.metrics[name].value for m in members]))
+            for name in score.metrics
+        ),
+    ])
+    parts += ["", grid]
+    if evaluation.beats_members is not None:
+        verdict = "better than" if evaluation.beats_members else "not better than"
+        own, mean = wording.apart(score.metrics[score.metric].value, evaluation.mean_of_members)
+        parts.append(
+            f"the ensemble of {len(members)} is {verdict} its members on average "
+            f"({score.metric} {own} against {mean})"
+        )
+    if score.classes:
+        grid = Grid([
+            Column("class", [result.label for result in score.classes]),
+            Column("precision", wording.column([result.precision for result in score.classes])),
+            Column("recall", wording.column([result.recall for result in score.classes])),
+            Column("rows", [str(result.rows) for result in score.classes]),
+        ])
+        parts += ["", grid]
+    return parts
