@@ -1,6 +1,7 @@
 """The house of the design, held by the syntax trees: what may import what, and what says why."""
 
 import ast
+import importlib
 import itertools
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,7 @@ THIRD_PARTY = {
     "cli.sending": {"click"},
     "cli.commands": {"click"},
 }
+SCRIPTS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "studies").rglob("*.py")])
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -123,6 +125,17 @@ def test_a_module_imports_only_what_stands_before_it(path: Path) -> None:
         elif top not in sys.stdlib_module_names:
             allowed = {"numpy"} | (THIRD_PARTY.get(name, set()) if package == "hpo" else set())
             assert top in allowed, f"{name} imports {top}"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_script_imports_what_there_is(path: Path) -> None:
+    for module in imported(path):
+        top, _, rest = module.partition(".")
+        if top in ORDER and module != top:
+            found = module_of(rest, ORDER[top].split())
+            name = rest.removeprefix(found).lstrip(".")
+            assert found, f"{module} is no module"
+            assert not name or hasattr(importlib.import_module(f"{top}.{found}"), name), module
 
 
 def test_a_package_stands_in_one_place_of_the_order() -> None:
