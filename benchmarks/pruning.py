@@ -18,6 +18,7 @@ sys.path[0] = str(ROOT)
 
 from hpo import study, threads  # noqa: E402
 from hpo.data import loading as data  # noqa: E402
+from hpo.data.settings import DataSettings  # noqa: E402
 from hpo.search.order import ResultsInOrder  # noqa: E402
 from hpo.search.pruning import (  # noqa: E402
     MedianPruner,
@@ -41,7 +42,7 @@ PRUNERS: dict[str, Pruner | None] = {
 
 def curves(folder: Path, seed: int, trials: int, epochs: int) -> list[TrialResult]:
     """Train all trials of one seed to their end."""
-    settings = data.DataSettings(source=str(folder), rows=500, validation=0.2)
+    settings = DataSettings(source=str(folder), rows=500, validation=0.2)
     split = data.load(settings, seed=seed, folder=ROOT)
     space = {
         "learning_rate": FloatDistribution(1e-6, 1e0, log=True),

@@ -233,8 +233,8 @@ def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
     if study.objective.name.partition(":")[0].partition(".")[0] in objective_code.OURS:
         return []
     return [
-        (folder / place, file)
-        for place, file in objective_code.files(study.objective.name).items()
+        (folder / path, file)
+        for path, file in objective_code.files(study.objective.name).items()
         if not objective_code.is_installed(file)
     ]
 

@@ -20,7 +20,7 @@ _IMPORTERS = ("import_module", "__import__")  # functions that take the name of 
 
 @dataclass(frozen=True)
 class Code:
-    """The code of an objective: the digest of each file, by its place, and of all of them.
+    """The code of an objective: the digest of each file, by its path, and of all of them.
 
     Each digest has 16 hexadecimal digits.
     """
@@ -29,27 +29,27 @@ class Code:
     files: Mapping[str, str]
 
     def differing(self, other: "Code") -> tuple[str, ...]:
-        """Return the places of the files that are not the same in both."""
-        places = sorted(self.files.keys() | other.files.keys())
-        return tuple(p for p in places if self.files.get(p) != other.files.get(p))
+        """Return the paths of the files that are not the same in both."""
+        paths = sorted(self.files.keys() | other.files.keys())
+        return tuple(p for p in paths if self.files.get(p) != other.files.get(p))
 
 
 def read_code(name: str) -> Code:
     """Return the code of an objective, "package.module:name", as its `files` are now."""
     package = _folders(_top(name))
-    sums, by_place = hashlib.sha256(), {}
-    for place, file in sorted(files(name).items(), key=lambda item: item[1]):
-        inside = next((file.relative_to(f) for f in package if file.is_relative_to(f)), place)
+    sums, by_path = hashlib.sha256(), {}
+    for path, file in sorted(files(name).items(), key=lambda item: item[1]):
+        inside = next((file.relative_to(f) for f in package if file.is_relative_to(f)), path)
         text = file.read_bytes()
         sums.update(str(inside).encode() + b"\0" + text + b"\0")
-        by_place[place] = hashlib.sha256(text).hexdigest()[:16]
-    return Code(sums.hexdigest()[:16], by_place)
+        by_path[path] = hashlib.sha256(text).hexdigest()[:16]
+    return Code(sums.hexdigest()[:16], by_path)
 
 
 def files(name: str) -> dict[str, Path]:
     """Return the Python files that make an objective or a loader, "package.module:name".
 
-    They are by their place below the folder they are imported from, such as "mine.py" or
+    They are by their path below the folder they are imported from, such as "mine.py" or
     "parts/layers.py": the module, or all modules of its package, and likewise whatever these
     import from beside it, anywhere in them. What is installed brings no others along, and
     nothing brings hpo or trainer. Nothing is imported.
@@ -60,7 +60,7 @@ def files(name: str) -> dict[str, Path]:
     module_file = Path(spec.origin if spec and spec.has_location and spec.origin else "")
     roots = [folder.parent for folder in folders] or [module_file.parent]
     if folders:
-        found = {file: _place(file, root) for root, folder in zip(roots, folders, strict=True)
+        found = {file: _path_below(file, root) for root, folder in zip(roots, folders, strict=True)
                  for file in _modules(folder)}
     else:
         found = {module_file: module_file.name} if module_file.is_file() else {}
@@ -73,9 +73,9 @@ def files(name: str) -> dict[str, Path]:
             known.add(imported)
             for root in roots:
                 beside = _beside(root, imported)
-                found |= {file: _place(file, root) for file in beside}
+                found |= {file: _path_below(file, root) for file in beside}
                 unread += beside
-    return {place: file for file, place in found.items()}
+    return {path: file for file, path in found.items()}
 
 
 def packages(name: str) -> dict[str, str]:
@@ -109,7 +109,7 @@ def _folders(top: str) -> list[Path]:
     return [Path(folder) for folder in _search_locations(top)]
 
 
-def _place(file: Path, root: Path) -> str:
+def _path_below(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix()
 
 

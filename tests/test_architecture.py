@@ -29,8 +29,8 @@ ORDER = {
         service.comparability service.proposals service.round_loop service.rounds
         report.results report.scales report.ticks report.drawing report.marks report.figures
         scores evaluation cluster
-        cli.console cli.grid cli.tables cli.progress cli.session cli.options cli.training
-        cli.looking cli.serving cli.sending cli.commands
+        cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
+        cli.training cli.looking cli.serving cli.sending cli.commands
         """,
     "trainer": """
         arrays initializers losses metrics schedules transformations
@@ -68,6 +68,7 @@ THIRD_PARTY = {
     "scores": {"scipy", "sklearn"},
     "record.models": {"mlflow"},
     "cluster": {"dotenv", "ray"},
+    "cli.ranges": {"pydantic"},
     "cli.console": {"rich"},
     "cli.grid": {"rich"},
     "cli.tables": {"rich"},

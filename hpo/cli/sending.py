@@ -38,8 +38,9 @@ def submit(
     Returns at once. The study file travels, the data it names by a relative path, the module of
     its objective and what that imports from beside it; nothing else does.
     """
+    from hpo.cli.ranges import parse_range
     from hpo.cluster import connect, pack
-    from hpo.study import parse_range, read
+    from hpo.study import read
 
     study = read(file)
     for text in options.ranges:

@@ -52,8 +52,9 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
 
     Run again, it finds all done and does nothing; interrupted, the same command goes on.
     """
+    from hpo.cli.ranges import parse_ranges
     from hpo.service.rounds import Goal
-    from hpo.study import parse_ranges, read
+    from hpo.study import read
     from hpo.trial import State
 
     study = read(file)

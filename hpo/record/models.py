@@ -139,9 +139,9 @@ def _code(names: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
         if objective_code.is_installed(file) and distribution != "hpo":
             requirements[top] = _pinned(distribution)
             continue
-        for place, source in objective_code.files(name).items():
-            _copy(source, folder / place)
-            paths.add(str(folder / place.partition("/")[0]))
+        for path, source in objective_code.files(name).items():
+            _copy(source, folder / path)
+            paths.add(str(folder / path.partition("/")[0]))
     return sorted(paths), sorted(requirements.values())
 
 

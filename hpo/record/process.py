@@ -89,8 +89,8 @@ class RecordProcess:
                     return value
                 if kind == "raises":
                     raise value
-                place, values = value
-                arguments[place](*values)
+                index, values = value
+                arguments[index](*values)
         except (EOFError, OSError) as error:
             raise HPOError(
                 "the process that writes the record is gone; the same command goes on"
@@ -193,7 +193,7 @@ class StudyElsewhere:
 class _Function:
     """Stands for a function among the arguments of a call."""
 
-    place: int
+    index: int
 
 
 def serve(descriptor: int, parent: int) -> None:
@@ -229,7 +229,7 @@ def _next(connection: Connection) -> Any:
 
 
 def _calling(connection: Connection, function: _Function) -> Callable[..., None]:
-    return lambda *values: connection.send(("calls", (function.place, values)))
+    return lambda *values: connection.send(("calls", (function.index, values)))
 
 
 def _end_with(parent: int) -> None:

@@ -241,14 +241,14 @@ class StudyRecord:
                 runs[identity] = run.info.run_id
             elif attempts.get(identity, _NO_ATTEMPT).number < read_attempt(run):
                 attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
-        spent = {}
+        deleted = {}
         for run in self._connection.runs(experiment_id, "tags.kind = 'trial'", deleted=True):
             tags = run.data.tags
             parent = rounds.get(tags.get("mlflow.parentRunId", ""))
             if parent is not None and "superseded" not in tags:
                 trial = _deleted_trial(run, parent)
                 if trial.number and trial.id not in results:
-                    spent[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
+                    deleted[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
         for round_ in rounds.values():
             self._parents.rounds[round_.number] = round_.run_id
             self._parents.spaces[round_.number] = round_.search_space
@@ -257,7 +257,7 @@ class StudyRecord:
             experiment_id=experiment_id,
             rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
             results=_in_order(results),
-            spent=_in_order(spent),
+            deleted=_in_order(deleted),
             runs=runs,
             attempts=attempts,
             looks=_in_order(looks),

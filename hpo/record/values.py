@@ -68,8 +68,8 @@ class Recorded:
     """All that the record knows of a study.
 
     `results` are in order of round and number, with every epoch of the searched metric and the
-    last epoch of all. `spent` are the deleted ones, as failed. `runs` leads to the run of a
-    result, `attempts` to the last attempt at a trial that began without an end.
+    last epoch of all. `deleted` are those whose runs were deleted, as failed. `runs` leads to
+    the run of a result, `attempts` to the last attempt at a trial that began without an end.
     `repeats` are those of trials in `results`, in order of their ids; they are no results, and
     `repeat_attempts` those that began without an end, or whose trial is gone.
     """
@@ -77,7 +77,7 @@ class Recorded:
     experiment_id: str
     rounds: Sequence[Round] = ()
     results: Sequence[TrialResult] = ()
-    spent: Sequence[TrialResult] = ()
+    deleted: Sequence[TrialResult] = ()
     runs: Mapping[TrialId, str] = field(default_factory=dict)
     attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     looks: Sequence[Look] = ()  # at the test set
@@ -86,7 +86,7 @@ class Recorded:
 
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
         """Return the attempts at trials and repeats that led to what is on record."""
-        results = (*self.results, *self.spent, *self.repeats)
+        results = (*self.results, *self.deleted, *self.repeats)
         return {(result.trial.id, result.attempt) for result in results}
 
 

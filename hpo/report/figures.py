@@ -134,7 +134,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     )
     figure, panels = panel_grid(len(best), columns, layout, sharex=True, sharey=True)
     drawn = []
-    for place, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
+    for position, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
@@ -142,7 +142,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
-        axes.set_title(f"best-{place} ({value_text(result.value)})", pad=72 * under + 1)
+        axes.set_title(f"best-{position} ({value_text(result.value)})", pad=72 * under + 1)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
         ]
@@ -269,15 +269,15 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
         )
         boxes.setdefault(corners, []).append(round_.number)
     labels: list[tuple[float, float]] = []  # where there are some, in points
-    for place, (corners, numbers) in enumerate(boxes.items(), start=1):
-        age = place / len(boxes)  # the later the bolder
+    for turn, (corners, numbers) in enumerate(boxes.items(), start=1):
+        age = turn / len(boxes)  # the later the bolder
         for left, right, low, high in corners:
             axes.plot(
                 [left, right, right, left, left], [low, low, high, high, low],
                 color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
                 label=f"_{rounds_text(numbers)}", zorder=1, solid_joinstyle="miter",
             )
-        if corners and place in thinned(range(1, len(boxes) + 1), 10):
+        if corners and turn in thinned(range(1, len(boxes) + 1), 10):
             left, _, _, high = max(corners, key=lambda corner: corner[3])
             at = axes.transData.transform((left, high)) * 72 / figure.dpi
             down = 3.0

@@ -2,7 +2,7 @@
 
 The question it asks of each range is where the best value could lie. A smooth random surface (a
 Gaussian process) is fitted to the ranks of all trials, surfaces that agree with the trials are
-drawn from it, and the places of their maxima say how well the best value is known (the idea of
+drawn from it, and the points of their maxima say how well the best value is known (the idea of
 Hennig and Schuler 2012, "Entropy search", JMLR 13): the new range holds nearly all of them. The
 more trials and the less noise, the narrower. The more maxima crowd at an edge, the further the
 surfaces are followed beyond it. Before all that, a hyperparameter has to show that it matters in
@@ -25,7 +25,7 @@ from hpo.search.surface import (
     Array,
     Confirmed,
     Observations,
-    ranked,
+    ranked_points,
 )
 from hpo.search_space import (
     CategoricalDistribution,
@@ -50,7 +50,7 @@ EDGE = 0.1  # share of a width that counts as at its edge
 AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies there
 STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
-STEPS = 24  # places in one width along such a line
+STEPS = 24  # points in one width along such a line
 
 
 def narrow(
@@ -65,7 +65,7 @@ def narrow(
     nothing. `confirmed` leads from the ids of trials that were repeated to the mean of their
     values and how many there are; the mean replaces the value, and counts for more.
     """
-    trials = ranked(search_space, results, direction, confirmed or {})
+    trials = ranked_points(search_space, results, direction, confirmed or {})
     if len(trials) < MINIMUM_TRIALS:
         few = f"only {len(trials)} trials have" if len(trials) > 1 else "only 1 trial has"
         said = f"{few if trials else 'no trial has'} a result; at least {MINIMUM_TRIALS} are needed"
@@ -129,16 +129,16 @@ class _Evidence(Observations):
         solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 
-    def draws(self, name: str, places: Array) -> Array:
-        """Return drawn surfaces (draw, place): their heights along one hyperparameter.
+    def draws(self, name: str, points: Array) -> Array:
+        """Return drawn surfaces (draw, point): their heights along one hyperparameter.
 
-        Of the lines through the best trials, each draw takes at every place the highest.
+        Of the lines through the best trials, each draw takes at every point the highest.
         """
-        candidates = np.repeat(self.positions[:LINES], len(places), axis=0)
-        lines = len(candidates) // len(places)
-        candidates[:, self.names.index(name)] = np.tile(places, lines)
+        candidates = np.repeat(self.positions[:LINES], len(points), axis=0)
+        lines = len(candidates) // len(points)
+        candidates[:, self.names.index(name)] = np.tile(points, lines)
         heights = self.surface.draws(candidates)
-        return np.asarray(heights.reshape(SURFACES, lines, len(places)).max(axis=1))
+        return np.asarray(heights.reshape(SURFACES, lines, len(points)).max(axis=1))
 
 
 def _columns(position: Array, choice: bool) -> Array:
@@ -191,21 +191,21 @@ def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> 
     """Return where the drawn surfaces have their maxima, but for the tails.
 
     Beyond an edge a surface is a guess, and ignorance alone would widen every range. How far it
-    counts there is `GROWTH` times the chance that `AGREEING` surfaces all have their highest place
+    counts there is `GROWTH` times the chance that `AGREEING` surfaces all have their highest point
     within the range at that edge.
     """
     steps = np.arange(-GROWTH * STEPS, (1 + GROWTH) * STEPS + 1) / STEPS
     between = steps[(steps > end_low + 0.01) & (steps < end_high - 0.01)]
-    places = np.round([end_low, *between, end_high], 7)
-    draws = evidence.draws(name, places)
-    inside = (places >= 0) & (places <= 1)
-    within = places[inside][draws[:, inside].argmax(axis=1)]
+    points = np.round([end_low, *between, end_high], 7)
+    draws = evidence.draws(name, points)
+    inside = (points >= 0) & (points <= 1)
+    within = points[inside][draws[:, inside].argmax(axis=1)]
     below = -GROWTH * np.mean(within <= EDGE) ** AGREEING
     above = 1 + GROWTH * np.mean(within >= 1 - EDGE) ** AGREEING
-    allowed = inside | ((places >= below) & (places <= above))
-    maxima = places[allowed][draws[:, allowed].argmax(axis=1)]
+    allowed = inside | ((points >= below) & (points <= above))
+    maxima = points[allowed][draws[:, allowed].argmax(axis=1)]
     low, high = np.quantile(maxima, [TAIL, 1 - TAIL])
-    cell = 0.5 / STEPS  # a place stands for all that is nearer to it than to another
+    cell = 0.5 / STEPS  # a point stands for all that is nearer to it than to another
     return max(float(low) - cell, end_low), min(float(high) + cell, end_high)
 
 

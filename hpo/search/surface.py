@@ -1,4 +1,4 @@
-"""A smooth random surface over the search space: what the ranks of the trials say of every place.
+"""A smooth random surface over the search space: what the ranks of the trials say of every point.
 
 A Gaussian process is fitted to the normal scores of the ranks, so that only the order of the
 trials counts, and its noise is what of that order neighbors contradict. Narrowing draws surfaces
@@ -37,7 +37,7 @@ class Ranked:
     diverged: bool
 
 
-def ranked(
+def ranked_points(
     search_space: SearchSpace,
     results: Sequence[TrialResult],
     direction: Direction,
@@ -68,12 +68,14 @@ def ranked(
                 rank = (1.0, -float(result.epochs), sign * value)
         trials.append(Ranked(rank, hyperparameters, count, rank == (2.0,)))
     trials.sort(
-        key=lambda t: (t.rank, [_place(d, t.hyperparameters[n]) for n, d in search_space.items()])
+        key=lambda t: (
+            t.rank, [_position(d, t.hyperparameters[n]) for n, d in search_space.items()]
+        )
     )
     return trials
 
 
-def _place(distribution: Distribution, value: Value) -> float | str:
+def _position(distribution: Distribution, value: Value) -> float | str:
     """Return what stands for a value when trials are compared: the same in any unit."""
     if isinstance(distribution, CategoricalDistribution):
         return repr(value)
@@ -93,7 +95,7 @@ def noise_share(
 
     `results` may lie outside the ranges of `search_space`.
     """
-    trials = ranked(search_space, results, direction, {})
+    trials = ranked_points(search_space, results, direction, {})
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
         return math.nan
     observations = Observations(search_space, trials)
@@ -126,21 +128,21 @@ class Observations:
 
 def _positions(name: str, distribution: Distribution, trials: Sequence[Ranked]) -> Array:
     """Return units, or for choices their index; those of earlier rounds come after today's."""
-    places = [_place(distribution, trial.hyperparameters[name]) for trial in trials]
+    points = [_position(distribution, trial.hyperparameters[name]) for trial in trials]
     if isinstance(distribution, CategoricalDistribution):
         known: list[float | str] = [repr(choice) for choice in distribution.choices]
-        known += sorted(set(places) - set(known), key=str)
-        places = [known.index(place) for place in places]
-    return np.array(places, dtype=np.float64)
+        known += sorted(set(points) - set(known), key=str)
+        points = [known.index(point) for point in points]
+    return np.array(points, dtype=np.float64)
 
 
 def _scores(trials: Sequence[Ranked]) -> Array:
     """Return normal scores of the ranks, high for good trials, equal for equal ones."""
     from scipy.special import ndtri
 
-    place = {rank: i for i, rank in enumerate(sorted({t.rank for t in trials}, reverse=True))}
+    level = {rank: i for i, rank in enumerate(sorted({t.rank for t in trials}, reverse=True))}
     _, inverse, counts = np.unique(
-        [place[trial.rank] for trial in trials], return_inverse=True, return_counts=True
+        [level[trial.rank] for trial in trials], return_inverse=True, return_counts=True
     )
     shares = (np.cumsum(counts) - counts / 2) / len(trials)
     return np.asarray(ndtri(shares)[inverse], dtype=np.float64)
@@ -162,13 +164,13 @@ class Surface:
         covariance = self._covariance(positions, positions) + self._noise()
         self._inverse = np.linalg.inv(covariance)
 
-    def draws(self, places: Array) -> Array:
-        """Return the heights at `places` of surfaces drawn from the posterior (draw, place)."""
-        across = self._covariance(places, self._positions)
+    def draws(self, points: Array) -> Array:
+        """Return the heights at `points` of surfaces drawn from the posterior (draw, point)."""
+        across = self._covariance(points, self._positions)
         mean = across @ self._inverse @ self._scores
-        covariance = self._covariance(places, places) - across @ self._inverse @ across.T
-        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(places)))
-        normal = np.random.default_rng(0).standard_normal((SURFACES, len(places)))
+        covariance = self._covariance(points, points) - across @ self._inverse @ across.T
+        root = np.linalg.cholesky(covariance + JITTER * np.eye(len(points)))
+        normal = np.random.default_rng(0).standard_normal((SURFACES, len(points)))
         return np.asarray(mean + normal @ root.T)
 
     @property

@@ -172,9 +172,9 @@ class RoundLoop:
         self._ends = ends
         self.stopped = ""
         self._results = ResultsInOrder(self._parallel, (
-            r for r in (*recorded.results, *recorded.spent) if r.trial.round == round_.number
+            r for r in (*recorded.results, *recorded.deleted) if r.trial.round == round_.number
         ))
-        self._spent = {r.trial.number for r in recorded.spent if r.trial.round == round_.number}
+        self._deleted = {r.trial.number for r in recorded.deleted if r.trial.round == round_.number}
         self._attempts = attempts
         self._proposed = 0
         self._told = 0
@@ -241,7 +241,7 @@ class RoundLoop:
 
     def _stop_if_hopeless(self) -> None:
         """Raise HPOError where too many trials failed; those deleted in MLflow do not count."""
-        ended = [r for r in self._results.all() if r.trial.number not in self._spent]
+        ended = [r for r in self._results.all() if r.trial.number not in self._deleted]
         failed = [r for r in ended if r.state is State.FAILED]
         if not failed:
             return

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hpo.cli.ranges import parse_range
 from hpo.errors import InputError
 from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from hpo.search_space import (
@@ -22,7 +23,7 @@ from hpo.search_space import (
     FloatDistribution,
     IntegerDistribution,
 )
-from hpo.study import Study, parse_range, read
+from hpo.study import Study, read
 from tests.fixtures import hpo, table
 from tests.processes import ROOT
 from tests.study_mutants import WHOLE, mutant

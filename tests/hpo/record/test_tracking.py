@@ -174,9 +174,9 @@ def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
     recorded = record.study("toy").read()
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 3]
-    (spent,) = recorded.spent
-    assert (spent.trial.number, spent.state) == (2, State.FAILED)
-    assert spent.trial.hyperparameters == VALUES
+    (deleted,) = recorded.deleted
+    assert (deleted.trial.number, spent.state) == (2, State.FAILED)
+    assert deleted.trial.hyperparameters == VALUES
     with pytest.raises(RecordRefused):
         record.study("toy").deliver("accuracy", result(2), again=True)
     client.delete_run(round_run)
@@ -194,7 +194,7 @@ def test_attempts_that_were_discarded_leave_no_spent_number(record: Tracking) ->
     record.study("toy").abandon(trial, 1)
     recorded = record.study("toy").read()
     assert recorded is not None
-    assert (recorded.results, recorded.spent, recorded.attempts) == ((), (), {})
+    assert (recorded.results, recorded.deleted, recorded.attempts) == ((), (), {})
 
 
 def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracking) -> None:

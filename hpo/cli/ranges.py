@@ -1,0 +1,60 @@
+"""Ranges that stand on the command line, as `--range NAME=LOW:HIGH`."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from hpo.errors import InputError
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    IntegerDistribution,
+    with_range,
+)
+from hpo.study import Study, refused
+from hpo.study_errors import WrongKeyError, first_error, nearest
+from hpo.study_values import Range, read_choices
+
+
+def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[str, Distribution]:
+    """Read "NAME=LOW:HIGH", or "NAME=a,b" for choices, as a new range of a searched name.
+
+    Raises InputError where the text has another form or names no searched hyperparameter.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals:
+        raise InputError(f"--range {text}: write it as NAME=LOW:HIGH")
+    if name not in search_space:
+        hint = nearest(name, search_space)
+        raise InputError(f"--range {text}: {name!r} is not searched{hint}")
+    old = search_space[name]
+    try:
+        if isinstance(old, CategoricalDistribution):
+            return name, CategoricalDistribution(read_choices(rest, old.choices))
+        low, high = rest.split(":")
+        number = int if isinstance(old, IntegerDistribution) else float
+        table = {**vars(old), "low": number(low), "high": number(high)}
+        if isinstance(old, IntegerDistribution) and old.log:
+            del table["step"]  # it is 1: only a log range of real numbers can say that it has none
+        checked = Range.model_validate(table)
+        new = with_range(old, checked.low, checked.high)
+    except WrongKeyError as error:
+        raise InputError(f"--range {text}: {error}") from None
+    except ValidationError as error:
+        key, message = first_error(error, {})
+        raise InputError(f"--range {text}: {key}: {message}") from None
+    except ValueError:
+        raise InputError(f"--range {text}: write two numbers as LOW:HIGH") from None
+    return name, new
+
+
+def parse_ranges(texts: Sequence[str], study: Study) -> dict[str, Distribution]:
+    """Read several ranges as `parse_range` does, and let the objective check their edges."""
+    ranges = dict(parse_range(text, study.search_space) for text in texts)
+    for corner in (0.0, 1.0):
+        space = {**study.search_space, **ranges}
+        values = {name: d.from_unit(corner) for name, d in space.items()}
+        refusal = refused(study.objective, {**study.fixed, **values})
+        if refusal is not None:
+            raise InputError(f"--range: {refusal}; choose another range")
+    return ranges
