@@ -175,7 +175,7 @@ def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 3]
     (deleted,) = recorded.deleted
-    assert (deleted.trial.number, spent.state) == (2, State.FAILED)
+    assert (deleted.trial.number, deleted.state) == (2, State.FAILED)
     assert deleted.trial.hyperparameters == VALUES
     with pytest.raises(RecordRefused):
         record.study("toy").deliver("accuracy", result(2), again=True)
