@@ -234,7 +234,7 @@ def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
         return []
     return [
         (folder / path, file)
-        for path, file in objective_code.files(study.objective.name).items()
+        for path, file in study.objective.files().items()
         if not objective_code.is_installed(file)
     ]
 

@@ -5,7 +5,6 @@ other units the same hyperparameters would mean something else.
 """
 
 import contextlib
-import inspect
 import io
 import json
 import math
@@ -23,7 +22,7 @@ from hpo import wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.objective import Data, Model, Part
+from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess
 from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
@@ -238,7 +237,7 @@ def retrain(
     hyperparameters = {**study.fixed, **trial.hyperparameters}
     epochs = result.epoch if study.value == "best" and result.epoch else result.epochs
     who = str(trial.id)
-    parameters = inspect.signature(study.objective.hyperparameters).parameters
+    parameters = study.objective.parameters
     if "epochs" in parameters:
         before = hyperparameters.get("epochs", parameters["epochs"].default)
         if before != epochs:
@@ -256,9 +255,8 @@ def retrain(
     folder = str(study.path.absolute().parent)
     try:
         with TrialProcess(study.objective.name, trial.seed, folder, study.resources.cpus):
-            generator = _quiet(
-                lambda: study.objective.start(hyperparameters, data, trial.seed)
-            )
+            given = Given(study.metric, trial.seed, data, trial=trial.id)
+            generator = _quiet(lambda: study.objective.start(hyperparameters, given))
             while True:
                 try:
                     metrics = _quiet(lambda: next(generator))

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpo import objective as objectives
+from hpo import forms
 from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
@@ -147,7 +147,7 @@ class Study(BaseModel):
         if len(name) > _NAME_LENGTH:
             raise ValueError(f"{short_text(name)} has {len(name)} characters; write a shorter one")
         try:
-            return objectives.find(name)
+            return forms.find(name)
         except InputError as error:
             raise ValueError(str(error)) from error
 
@@ -165,7 +165,7 @@ class Study(BaseModel):
     @classmethod
     def _yielded_metric(cls, metric: str, info: ValidationInfo) -> str:
         objective = info.data.get("objective")
-        if objective is None:
+        if objective is None or objective.metrics is None:
             return metric
         known = dict.fromkeys(name for names in objective.metrics.values() for name in names)
         if metric not in known:
@@ -230,16 +230,17 @@ class Study(BaseModel):
         if self.data is None and self.objective.needs_data:
             raise WrongKeyError("data", f"{self.objective.name} takes data, and there is no table "
                                  '[data]; add one, such as source = "digits"')
-        if self.data is not None and not self.objective.takes_data:
+        if self.data is not None and "data" not in self.objective.asks:
             raise WrongKeyError("data", f"{self.objective.name} takes no data; take the table "
-                                 "out, or give the function a second parameter for them")
+                                 "out, or give the function a parameter `data`")
         return self
 
     @model_validator(mode="after")
     def _yielded_for_task(self) -> "Study":
         """Refuse a metric of classification where the file says regression, and vice versa."""
         task = self.data.task if self.data is not None else None
-        yielded = self.objective.metrics.get(task, ()) if task else (self.metric,)
+        declared = self.objective.metrics
+        yielded = declared.get(task, ()) if declared and task else (self.metric,)
         if self.metric not in yielded:
             raise WrongKeyError("metric", f"{self.objective.name} yields no {self.metric!r} for "
                                  f"{task}{nearest(self.metric, yielded)}")
@@ -272,7 +273,7 @@ class Study(BaseModel):
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
     """Return why the objective does not accept these hyperparameters, or None."""
     try:
-        objective.hyperparameters(**hyperparameters)
+        objective.check(hyperparameters)
     except Exception as error:  # a check of the user's own may fail in any way
         plain = isinstance(error, ValueError | TypeError) and str(error)
         return str(error) if plain else f"{type(error).__name__}: {error}"
@@ -327,7 +328,7 @@ def _read(path: Path) -> Study:
     if "name" not in table:
         table["name"] = path.stem
     folder = str(path.absolute().parent)
-    objectives.refuse_hiding(Path(folder))
+    forms.refuse_hiding(Path(folder))
     if folder not in sys.path:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
     try:

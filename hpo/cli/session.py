@@ -206,8 +206,8 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
         split = load(study.data, seed=study.seed, folder=folder, repeat=repeat)
     except InputError as error:
         raise InputError(f"{study.path}: {error}") from error
-    yielded = study.objective.metrics[split.data.task]
-    if study.metric not in yielded:
+    yielded = (study.objective.metrics or {}).get(split.data.task)
+    if yielded is not None and study.metric not in yielded:
         raise InputError(
             f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
             f"{study.metric!r}, but {', '.join(yielded)}; name one of them"

@@ -84,13 +84,16 @@ class StudyRecord:
         experiment_id = self._parents.experiment()
         if experiment_id is not None and not again:
             raise InputError(AT_THE_SAME_MOMENT)
-        if experiment_id is None:
-            all_tags = {
-                "hpo": "study",
-                "mlflow.note.content": description,
-                **view_tags(columns),
-                **tags,
-            }
+        all_tags = {
+            "hpo": "study",
+            "mlflow.note.content": description,
+            **view_tags(columns),
+            **tags,
+        }
+        if experiment_id is not None:
+            for name, value in all_tags.items():
+                self._client.set_experiment_tag(experiment_id, name, value)
+        else:
             try:
                 self._client.create_experiment(
                     self.name, self._connection.artifact_location(), tags=all_tags

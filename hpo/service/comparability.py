@@ -4,9 +4,9 @@ import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
 
-from hpo import objective_code
 from hpo.data.loading import Description
 from hpo.errors import InputError
+from hpo.objective import Objective
 from hpo.record.values import Round
 from hpo.search import pruning
 from hpo.search_space import describe
@@ -32,7 +32,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         trials=study.round.trials,
         search_space=dict(study.search_space),
         start=tuple(map(dict, study.start)),
-        environment=_environment(study.objective.name),
+        environment=_environment(study.objective),
     )
 
 
@@ -62,7 +62,7 @@ def refuse_changes(
             f"{study.path}: {changed} changed since round {round_.number}, so its trials cannot "
             "be compared; change it back, or give the study another name"
         )
-    now = _environment(study.objective.name)
+    now = _environment(study.objective)
     for name, before in round_.settings.environment.items():
         if now.get(name) != before:
             note(
@@ -126,10 +126,10 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
     return lines
 
 
-def _environment(objective: str) -> dict[str, str]:
+def _environment(objective: Objective) -> dict[str, str]:
     """Return what the last bits of a result depend on."""
     return {
-        **objective_code.packages(objective),
+        **objective.packages(),
         **{name: importlib.metadata.version(name) for name in ("hpo", "numpy", "optuna", "scipy")},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from hpo import objective as objectives
+from hpo import forms
 from hpo.errors import InputError
 from hpo.moves import Decision, Move
 from hpo.record.values import Recorded, Round
@@ -79,7 +79,7 @@ def next_ranges(
 def is_found(round_: Round) -> bool:
     """Say whether the objective of a round can be imported here."""
     try:
-        objectives.find(round_.settings.objective)
+        forms.find(round_.settings.objective)
     except InputError:
         return False
     return True
@@ -92,7 +92,7 @@ def acceptance(round_: Round) -> Callable[[str, Value], bool]:
     """
     if not is_found(round_):
         return lambda name, value: True
-    objective = objectives.find(round_.settings.objective)
+    objective = forms.find(round_.settings.objective)
     values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
     given = {**round_.settings.fixed, **values}
     return lambda name, value: refused(objective, {**given, name: value}) is None

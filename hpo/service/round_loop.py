@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hpo import wording
-from hpo.errors import HPOError
+from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
 from hpo.record.values import Attempt, Recorded, Round
 from hpo.search.order import ResultsInOrder
@@ -26,7 +26,7 @@ from hpo.trial import (
     trial_seed,
     worse,
 )
-from hpo.workers.attempt import CodeChanged, Stalled, Workers
+from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 FIRST_FAILURES = 5  # when so many trials have failed and none has not, the study stops
@@ -64,17 +64,20 @@ class Listener(Protocol):
 class Attempts:
     """Trials at the workers, sent out again where a worker dies; results go to the outbox.
 
-    `begun` holds the last attempt at a trial that an earlier process made.
+    `begun` holds the last attempt at a trial that an earlier process made, `yielded` says whether
+    any trial has yielded the study's metric.
     """
 
     def __init__(
         self,
         begun: Mapping[TrialId, Attempt],
+        yielded: bool,
         delivery: Delivery,
         workers: Workers,
         listener: Listener,
     ) -> None:
         self._latest = {trial: attempt.number for trial, attempt in begun.items()}
+        self._yielded = yielded
         self._delivery, self._workers, self._listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
         self.running = 0
@@ -121,6 +124,14 @@ class Attempts:
                 event.trial, State.FAILED, attempt=event.attempt,
                 message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
             )
+        if isinstance(event, NoMetric):
+            if not self._yielded:
+                raise InputError(
+                    f"metric: the objective yields no {event.metric!r}, but "
+                    f"{', '.join(event.yielded) or 'nothing'}; name one that it yields"
+                )
+            event = event.result
+        self._yielded = self._yielded or event.state is not State.FAILED
         self.running -= 1
         self._delivery.add(event)
         self._listener.trial_ended(event)

@@ -89,6 +89,7 @@ class Service:
         `recorded` is what the record holds of the study, with the outbox delivered.
         """
         study, listener = self._study, self._listener
+        recorded = self._without_false_start(recorded)
         to_run = open_rounds(recorded, goal.rounds)
         if recorded is not None and recorded.rounds:
             last = recorded.rounds[-1]
@@ -161,7 +162,9 @@ class Service:
         for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
             workers = self._start_workers(split)
             try:
-                attempts = Attempts(recorded.repeat_attempts, self._delivery, workers, listener)
+                attempts = Attempts(
+                    recorded.repeat_attempts, True, self._delivery, workers, listener
+                )
                 for trial in missing:
                     if not split or trial.repeat == split:
                         attempts.submit(trial)
@@ -187,7 +190,29 @@ class Service:
         for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
             self._record.discard(attempt.run_id)
 
-    def _create(self) -> Recorded:
+    def _without_false_start(self, recorded: Recorded | None) -> Recorded | None:
+        """Return what is on record, less rounds that were edited before any trial succeeded.
+
+        There is nothing yet that new trials would have to be comparable with.
+        """
+        rounds = recorded.rounds if recorded is not None else ()
+        if recorded is None or not rounds or recorded.looks or recorded.repeats:
+            return recorded
+        if any(result.state is not State.FAILED for result in recorded.results):
+            return recorded
+        changed = incomparable(self._study, rounds[-1], self._data)
+        if not changed:
+            return recorded
+        self._listener.note(
+            f"{changed} changed since round {rounds[-1].number}, in which no trial has succeeded: "
+            "the study begins anew"
+        )
+        self._take_over(recorded)
+        for round_ in rounds:
+            self._record.discard(round_.run_id)
+        return self._create(again=True)
+
+    def _create(self, again: bool = False) -> Recorded:
         study = self._study
         columns = [
             f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
@@ -195,7 +220,9 @@ class Service:
         ]
         tags = {"objective": study.objective.name}
         self._patiently(
-            lambda again: self._record.create(_description(study), tags, columns, again=again)
+            lambda repeated: self._record.create(
+                _description(study), tags, columns, again=again or repeated
+            )
         )
         return self._read()
 
@@ -232,7 +259,10 @@ class Service:
         if current.settings.sampler == "grid":
             trials = current.settings.trials  # the points follow from how many they are
         self._listener.round_started(current, trials)
-        attempts = Attempts(recorded.attempts, delivery, workers, self._listener)
+        attempts = Attempts(
+            recorded.attempts, any(r.metrics for r in recorded.results), delivery, workers,
+            self._listener,
+        )
         loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, self._listener)
         results = loop.run()
         self._wait_for_delivery()

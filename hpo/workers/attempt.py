@@ -2,26 +2,26 @@
 
 import contextlib
 import io
-import math
 import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
-from hpo import objective as objectives
-from hpo import wording
-from hpo.objective import Data, Model
+from hpo import forms, wording
+from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
 from hpo.search_space import Value
-from hpo.text import clean, name_fault, shortened
+from hpo.text import clean
 from hpo.trial import (
     MESSAGE_CHARACTERS,
     CutOffs,
@@ -83,7 +83,19 @@ class CodeChanged:
     place: str
 
 
-Event: TypeAlias = Progress | Lost | Stalled | CodeChanged | TrialResult
+@dataclass(frozen=True)
+class NoMetric:
+    """A trial failed since its objective, which declares nothing, does not yield the `metric`.
+
+    `yielded` names what it yields instead.
+    """
+
+    result: TrialResult
+    metric: str
+    yielded: tuple[str, ...]
+
+
+Event: TypeAlias = Progress | Lost | Stalled | CodeChanged | NoMetric | TrialResult
 
 
 class Workers(Protocol):
@@ -157,7 +169,7 @@ class InlineWorkers:
 
 def attempt_trial(
     job: Job, data: Data | None, trial: Trial, attempt: int
-) -> Iterator[Progress | CodeChanged | TrialResult]:
+) -> Iterator[Progress | CodeChanged | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
     Whatever goes wrong, even a call of sys.exit, is a failed result that says why. A worker that
@@ -170,19 +182,29 @@ def attempt_trial(
     if job.trial_timeout is not None:
         yield Progress(trial, attempt, started, place, ())  # the time counts from here
     changed: CodeChanged | None = None
+    unnamed = False
     state, message = State.COMPLETE, ""
     _search(job.search_path)
-    with TrialProcess(job.objective, trial.seed, job.folder, job.threads) as process:
+    with (
+        TrialProcess(job.objective, trial.seed, job.folder, job.threads) as process,
+        contextlib.ExitStack() as leaving,
+    ):
         try:
             with _captured(output):
-                epochs = _epochs(job, data, trial)
+                objective = forms.find(job.objective)
+                folder = None
+                if "folder" in objective.asks:
+                    folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
+                given = Given(job.metric, trial.seed, data, folder, trial.id)
+                epochs = _epochs(job, objective, given, trial)
             while True:
                 with _captured(output):
                     yielded = next(epochs, None)
                     if yielded is None:
                         break
-                    metrics.append(_as_metrics(yielded))  # which runs code of what was yielded
+                    metrics.append(yielded)
                 if job.metric not in metrics[-1]:
+                    unnamed = objective.metrics is None and len(metrics) == 1
                     known = ", ".join(metrics[-1]) or "nothing"
                     raise KeyError(f"the objective yields no {job.metric!r}, but {known}")
                 if not is_finite(metrics[-1]):
@@ -214,45 +236,11 @@ def attempt_trial(
     if state in (State.COMPLETE, State.PRUNED):
         curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
         value, epoch = read_value(curve, job.value, job.direction)
-    yield TrialResult(
+    result = TrialResult(
         trial, state, value, epoch, tuple(metrics), attempt, started,
         time.perf_counter() - clock, place, message,
     )
-
-
-def _as_metrics(yielded: Any) -> dict[str, float]:
-    """Return what an objective yielded as names and floats; raise where that is not possible."""
-    if not hasattr(yielded, "items"):
-        raise TypeError(
-            f"the objective yields {_short(yielded)}; yield a mapping such as {{'loss': 0.5}}"
-        )
-    metrics = {}
-    for name, value in yielded.items():
-        if not isinstance(name, str):
-            raise TypeError(f"the objective names a metric {_short(name)}; name it by a text")
-        fault = name_fault(name)
-        if fault:
-            raise ValueError(
-                f"the metric {_short(name)} has a name that cannot be recorded: {fault}"
-            )
-        metrics[str(name)] = _as_float(name, value)
-    return metrics
-
-
-def _as_float(name: str, value: Any) -> float:
-    """Return the value of a metric as a float; what is too large for one is infinite."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"the metric {name!r} is {_short(value)}, which is no number ({error})"
-        ) from error
-
-
-def _short(value: object) -> str:
-    return shortened(repr(value), 60)
+    yield NoMetric(result, job.metric, tuple(metrics[-1])) if unnamed else result
 
 
 def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -> bool:
@@ -286,13 +274,10 @@ def _search(folders: Sequence[str]) -> None:
             sys.path.insert(0, folder)
 
 
-def _epochs(
-    job: Job, data: Data | None, trial: Trial
-) -> Generator[EpochMetrics, None, Model | None]:
-    objective = objectives.find(job.objective)
+def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epochs:
     if job.code is not None and objective.code.digest != job.code.digest:
         raise _OtherCodeError(objective.code.differing(job.code))
-    return objective.start({**job.fixed, **trial.hyperparameters}, data, trial.seed)
+    return objective.start({**job.fixed, **trial.hyperparameters}, given)
 
 
 @contextlib.contextmanager
@@ -309,7 +294,7 @@ def _place() -> str:
 def _traceback(error: BaseException) -> str:
     """Return the traceback without the frames of this package, which say nothing to a user."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename not in (__file__, objectives.__file__)]
+    theirs = [frame for frame in frames if frame.filename not in (__file__, forms.__file__)]
     lines = traceback.format_list(theirs) + traceback.format_exception_only(error)
     if isinstance(error, SystemExit):
         lines[-1] = f"SystemExit: sys.exit({error.code!r}) was called; return or raise instead\n"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hpo.data.loading import load
+from hpo.objective import Given
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
 from hpo.report.drawing import BLUE, GRAY, INK, PALE, VERMILION
@@ -366,8 +367,8 @@ def _train_again(study: Study, results: Sequence[TrialResult]) -> Iterator[tuple
     assert data.validation is not None
     for result in results:
         trial = result.trial
-        asked = study.objective.hyperparameters(**{**study.fixed, **trial.hyperparameters})
-        epochs = study.objective.function(asked, data, seed=trial.seed)
+        asked = {**study.fixed, **trial.hyperparameters}
+        epochs = study.objective.start(asked, Given(study.metric, trial.seed, data))
         last: Mapping[str, float] = {}
         model: Model | None = None
         while model is None:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 
 from hpo.errors import InputError
-from hpo.objective import Objective, find
+from hpo.forms import find
+from hpo.objective import Given, Objective
 from hpo.objective_code import read_code
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.study import read
@@ -37,6 +38,7 @@ def train(hyperparameters: Hyperparameters, data: Any = None, *, seed: int) -> G
 train.metrics = ("loss",)
 """
 Write = Callable[..., str]
+GIVEN = Given(metric="loss", seed=0)
 
 
 @pytest.fixture
@@ -78,8 +80,7 @@ def test_a_good_one_says_what_it_takes_and_yields(write: Write) -> None:
     objective = find(write())
     assert objective.types() == {"rate": float}
     assert objective.metrics == {"classification": ("loss",), "regression": ("loss",)}
-    hyperparameters = objective.hyperparameters(rate=0.5)
-    assert next(objective.function(hyperparameters, None, seed=0)) == {"loss": 1.0}
+    assert next(objective.start({"rate": 0.5}, GIVEN)) == {"loss": 1.0}
 
 
 def test_metrics_by_task(write: Write) -> None:
@@ -88,7 +89,7 @@ def test_metrics_by_task(write: Write) -> None:
     assert objective.metrics == {"classification": ("accuracy",), "regression": ("r2", "rmse")}
 
 
-@pytest.mark.parametrize("metrics", ['"loss"', "()", "None", "(1,)", "3", '{"regression": "loss"}'])
+@pytest.mark.parametrize("metrics", ['"loss"', "()", "(1,)", "3", '{"regression": "loss"}'])
 def test_metrics_that_are_no_names(write: Write, metrics: str) -> None:
     assert "`metrics`" in complaint(write(GOOD.replace('("loss",)', metrics)))
 
@@ -102,13 +103,22 @@ def test_metrics_that_are_no_names(write: Write, metrics: str) -> None:
         ("import not_there.either", "no module 'not_there'"),
         ("def train(:", "SyntaxError"),
         ("1 / 0", "ZeroDivisionError"),
-        ("pass", "no generator function 'train'"),
-        ("train = 3", "no generator function 'train'"),
-        ("def train(hyperparameters: Hyperparameters): return {}", "no generator function"),
-        ("def train(): yield {}", "not annotated with a frozen dataclass"),
-        ("def train(hyperparameters): yield {}", "not annotated with a frozen dataclass"),
-        ("def train(hyperparameters: dict): yield {}", "not annotated with a frozen dataclass"),
-        ("def train(hyperparameters: Hyperparameters): yield {}", "`metrics`"),
+        ("pass", "no function 'train'"),
+        ("train = 3", "no function 'train'"),
+        ("class train: pass", "no function 'train'"),
+        ("async def train(rate: float): return 1.0", "plain def"),
+        ("async def train(rate: float): yield 1.0", "plain def"),
+        ("def train(): yield {}", "has no hyperparameters; write them as parameters"),
+        ("def train(*, data, seed, folder): yield {}", "has no hyperparameters"),
+        ("def train(hyperparameters): yield {}", "'hyperparameters' of test_"),
+        ("def train(rate): yield {}", "has no type; annotate it, such as rate: float"),
+        ("def train(rate=None): yield {}", "has no type; annotate it"),
+        ("def train(hyperparameters: dict): yield {}", "has the type dict; a hyperparameter is"),
+        ("def train(rate: list[int]): yield {}", "has the type"),
+        ("def train(*rates: float): yield {}", "*rates of"),
+        ("def train(**rates: float): yield {}", "hides the names of its hyperparameters"),
+        ("def train(hyperparameters: Hyperparameters, data, more): yield {}",
+         "nothing is given for the parameter 'more'"),
         ("def train(hyperparameters: 'Hyperparameter'): yield {}", "NameError"),
         ("def train(hyperparameters: Hyperparameters, data: 'Decimal'): yield {}", "NameError"),
         (
@@ -307,7 +317,7 @@ def test_the_digest_of_a_file_covers_those_beside_it_that_it_imports(
 
 
 def test_the_digest_does_not_depend_on_where_the_package_lies(tmp_path: Path) -> None:
-    script = "from hpo.objective import find; print(find('mine.own:train').code.digest)"
+    script = "from hpo.forms import find; print(find('mine.own:train').code.digest)"
     digests = set()
     for place in ("here", "there/deeper"):
         folder = tmp_path / place / "mine"
@@ -392,9 +402,9 @@ def test_what_an_objective_takes(
     signature = "def train(hyperparameters: Hyperparameters, data: Any = None, *, seed: int)"
     assert signature in GOOD
     objective = find(write(GOOD.replace(signature, f"def train({parameters})")))
-    assert (objective.takes_data, objective.needs_data) == (takes, needs)
+    assert ("data" in objective.asks, objective.needs_data) == (takes, needs)
     if not needs:
-        assert next(objective.start({}, None, seed=0)) == {"loss": 1.0}
+        assert next(objective.start({}, GIVEN)) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize("name", ["random.py", "ray.py", "numpy/__init__.py", "hpo/__init__.py"])

@@ -11,7 +11,8 @@ import pytest
 from hpo import objective_code
 from hpo.cluster import pack
 from hpo.errors import InputError
-from hpo.objective import Objective, find
+from hpo.forms import find
+from hpo.objective import Objective
 from hpo.study import read
 from tests.fixtures import hpo, write_study
 from tests.processes import start

@@ -84,14 +84,11 @@ def dataless(hyperparameters: Hyperparameters, *, seed: int) -> Generator[dict]:
     yield {"validation_loss": 1.0}
 
 
-def silent(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
+def wrong(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> Generator[dict]:
     yield {}
 
 
-def plain(hyperparameters: Hyperparameters, data: object = None, *, seed: int) -> dict:
-    return {}
-
-
+number, wrong.metrics = 3, ()
 train.metrics = {
     "classification": ("validation_loss", "validation_accuracy"),
     "regression": ("validation_loss", "validation_r2"),
@@ -211,9 +208,9 @@ BAD: dict[str, tuple[str, str, str]] = {
     "objective's module": (GOOD.replace("objectives_of", "nothing_of"), "objective: ",
                            "put it beside the study file or install it"),
     "objective's function": (GOOD.replace(":train", ":trian"), "objective: ",
-                             "it has dataless, hungry, needy, ranking, train"),
-    "objective no generator": (GOOD.replace(":train", ":plain"), "objective: ", "no generator"),
-    "objective without metrics": (GOOD.replace(":train", ":silent"), "objective: ", "`metrics`"),
+                             "it has dataless, hungry, needy, ranking, train, wrong"),
+    "objective no function": (GOOD.replace(":train", ":number"), "objective: ", "no function"),
+    "metrics that are no names": (GOOD.replace(":train", ":wrong"), "objective: ", "`metrics`"),
     "module that raises": (GOOD.replace("objectives_of_test_study", "raises_on_import"),
                            "objective: ", "OSError: disk full"),
     "module that exits": (GOOD.replace("objectives_of_test_study", "exits_on_import"),
@@ -782,8 +779,8 @@ def _study_or_one_line(folder: Path, text: str | bytes) -> None:
     for unit in (0.0, 0.3, 1.0):
         for distribution in study.search_space.values():
             assert distribution.contains(distribution.from_unit(unit))
-    study.objective.hyperparameters(
-        **study.fixed, **{name: d.from_unit(0.0) for name, d in study.search_space.items()}
+    study.objective.check(
+        {**study.fixed, **{name: d.from_unit(0.0) for name, d in study.search_space.items()}}
     )
 
 

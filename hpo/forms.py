@@ -1,0 +1,348 @@
+"""An objective has one of several forms, and each is made the same of here."""
+
+import dataclasses
+import importlib
+import inspect
+import math
+import re
+import sys
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
+
+from hpo import objective_code
+from hpo.errors import InputError
+from hpo.objective import MISSING, Epochs, Given, Model, Objective, Parameter, Task
+from hpo.objective_code import Code, read_code
+from hpo.search_space import Value
+from hpo.text import name_fault, one_line, shortened
+
+_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_NEEDED = {
+    "click", "hpo", "matplotlib", "mlflow", "numpy", "optuna", "pandas", "pydantic", "ray", "rich",
+    "scipy", "sklearn", "threadpoolctl", "trainer",
+}  # fmt: skip
+_UNUSED = {"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"}  # by any package
+GIVEN = ("data", "seed", "folder")  # parameters that are no hyperparameters
+
+
+def find(name: str) -> Objective:
+    """Import the objective called "package.module:name".
+
+    Raises InputError where there is none, or where it does not say what it takes and yields.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f'{name!r} is no objective; write it as "package.module:name"')
+    module_name, _, attribute = name.partition(":")
+    try:
+        module, code = _import(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"no module {error.name or str(error)!r} for the objective {name!r}; "
+            "put it beside the study file or install it"
+        ) from error
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # a script may end the process when imported
+        raise InputError(
+            f"importing {module_name!r} failed: {type(error).__name__}: {error}; correct it"
+        ) from error
+    function = getattr(module, attribute, None)
+    if not callable(function) or isinstance(function, type):
+        known = sorted(
+            k for k, v in vars(module).items()
+            if inspect.isfunction(v) and v.__module__ == module_name and not k.startswith("_")
+        )
+        hint = f"; it has {', '.join(known)}" if known else "; write one there"
+        raise InputError(f"{module_name} has no function {attribute!r}{hint}")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InputError(f"{name} is asynchronous; write it with a plain def")
+    return _reduced(name, function, code)
+
+
+_imported_code: "WeakKeyDictionary[ModuleType, Code]" = WeakKeyDictionary()
+
+
+def _import(module_name: str) -> tuple[ModuleType, Code]:
+    """Import a module; return it with its code as it was when this process imported it.
+
+    Raises InputError where the code changed in between.
+    """
+    module = sys.modules.get(module_name)
+    before = read_code(module_name) if module is None else None
+    module = importlib.import_module(module_name)
+    code = _imported_code.get(module)
+    if code is None:
+        code = _imported_code[module] = read_code(module_name)
+        if before is not None and before.digest != code.digest:
+            del sys.modules[module_name], _imported_code[module]
+            raise InputError(
+                f"{', '.join(code.differing(before))} changed while it was imported; "
+                "run the same command again"
+            )
+    return module, code
+
+
+def refuse_hiding(folder: Path) -> None:
+    """Raise InputError where a module in a folder would hide one that hpo itself needs.
+
+    That is so as soon as the folder is searched first, and ends in errors of whatever comes to
+    import a module of that name.
+    """
+    needed = (sys.stdlib_module_names | _NEEDED) - _UNUSED - set(sys.builtin_module_names)
+    elsewhere = [place for place in sys.path if Path(place or ".").absolute() != folder]
+    try:
+        beside = sorted(path for path in folder.iterdir() if path.stem in needed)
+    except OSError:
+        return  # then nothing is imported from it either
+    for path in beside:
+        file = path / "__init__.py" if path.is_dir() else path
+        if file.suffix != ".py" or not file.is_file():
+            continue
+        spec = PathFinder.find_spec(path.stem, elsewhere)
+        hidden = getattr(sys.modules.get(path.stem), "__file__", None) or (spec and spec.origin)
+        if hidden and Path(hidden).resolve() != file.resolve():
+            raise InputError(
+                f"{path} hides the module {path.stem!r}, which Python or hpo needs, from all that "
+                "runs here; give it another name"
+            )
+
+
+def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
+    """Return a function, of whichever form, as an objective."""
+    try:
+        signature = inspect.signature(function)
+        hints = get_type_hints(function if inspect.isroutine(function) else type(function).__call__)
+        first = next(iter(signature.parameters), "")
+        kind = hints.get(first)
+        is_record = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        if is_record:
+            hints |= get_type_hints(kind)
+    except Exception as error:  # of an annotation in quotes, which only now is looked up
+        raise InputError(
+            f"an annotation of {name} means nothing: {type(error).__name__}: {error}; "
+            "import what it names, also while the program runs"
+        ) from error
+    form = _with_dataclass if is_record else _with_parameters
+    return form(name, function, signature, hints)(
+        name=name, metrics=_metrics(function, name), code=code,
+        files=partial(objective_code.files, name), packages=partial(objective_code.packages, name),
+    )
+
+
+def _with_dataclass(
+    name: str, function: Callable[..., Any], signature: inspect.Signature, hints: Mapping[str, Any]
+) -> Callable[..., Objective]:
+    """Return the maker of an objective whose first parameter holds all hyperparameters."""
+    first, *others = signature.parameters.values()
+    kind = hints[first.name]
+    positional = [p for p in others if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    data = next((p for p in positional[:1] if p.name not in GIVEN), None)
+    by_name = [p for p in others if p is not data]
+    for parameter in by_name:
+        needed = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD,
+        )
+        if parameter.name not in GIVEN and needed:
+            raise InputError(
+                f"nothing is given for the parameter {parameter.name!r} of {name}: besides its "
+                f"dataclass it may ask for {', '.join(GIVEN)}; make a hyperparameter of it"
+            )
+    asks = {p.name for p in by_name if p.name in GIVEN} | ({"data"} if data else set())
+    asked = data or signature.parameters.get("data")
+
+    def call(hyperparameters: Mapping[str, Value], given: Given) -> Any:
+        arguments = [kind(**hyperparameters)]
+        named = _named(asks, given)
+        if data is not None and "data" in named:
+            arguments.append(named.pop("data"))
+        return function(*arguments, **named)
+
+    fields = {
+        p.name: Parameter(hints[p.name], MISSING if p.default is p.empty else p.default)
+        for p in inspect.signature(kind).parameters.values()
+    }
+    return partial(
+        Objective, parameters=fields, asks=frozenset(asks),
+        needs_data=asked is not None and asked.default is asked.empty,
+        start=partial(_epochs, call), check=lambda values: kind(**values),
+    )
+
+
+def _with_parameters(
+    name: str, function: Callable[..., Any], signature: inspect.Signature, hints: Mapping[str, Any]
+) -> Callable[..., Objective]:
+    """Return the maker of an objective whose parameters are its hyperparameters."""
+    parameters: dict[str, Parameter] = {}
+    for parameter in signature.parameters.values():
+        if parameter.name in GIVEN:
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise InputError(
+                f"*{parameter.name} of {name} hides the names of its hyperparameters; write them "
+                "as parameters, such as learning_rate: float"
+            )
+        parameters[parameter.name] = _hyperparameter(parameter, hints, name)
+    if not parameters:
+        raise InputError(
+            f"{name} has no hyperparameters; write them as parameters, such as "
+            "learning_rate: float"
+        )
+    asked = signature.parameters.get("data")
+    asks = {given for given in GIVEN if given in signature.parameters}
+    first = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_ONLY]
+
+    def call(hyperparameters: Mapping[str, Value], given: Given) -> Any:
+        values = {**hyperparameters, **_named(asks, given)}
+        by_position = [values.pop(n) for n in first if n in values]
+        return function(*by_position, **values)
+
+    return partial(
+        Objective, parameters=parameters, asks=frozenset(asks),
+        needs_data=asked is not None and asked.default is asked.empty,
+        start=partial(_epochs, call), check=lambda values: None,
+    )
+
+
+def _hyperparameter(
+    parameter: inspect.Parameter, hints: Mapping[str, Any], objective: str
+) -> Parameter:
+    """Return a parameter's type, from its annotation or its default, and that."""
+    what = f"the parameter {parameter.name!r} of {objective}"
+    default = MISSING if parameter.default is parameter.empty else parameter.default
+    hint = hints.get(parameter.name)
+    if hint is None:
+        if default is MISSING or default is None:
+            raise InputError(
+                f"{what} has no type; annotate it, such as {parameter.name}: float, or all "
+                "hyperparameters as one frozen dataclass"
+            )
+        hint = type(default)
+        if hint is tuple:
+            hint = tuple[tuple(type(value) for value in default)]  # type: ignore[misc]
+    if not _is_value_type(hint):
+        raise InputError(
+            f"{what} has the type {getattr(hint, '__name__', None) or hint}; a hyperparameter is "
+            "a float, int, bool, str, Literal or tuple of these, or all are one frozen dataclass"
+        )
+    return Parameter(hint, default)
+
+
+def _is_value_type(hint: Any) -> bool:
+    if hint in (float, int, bool, str, type(None), Ellipsis):
+        return True
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _is_value_type(inside[0])
+    if origin is Literal:
+        return all(_is_value_type(type(value)) for value in inside)
+    return origin in (tuple, Union, types.UnionType) and all(map(_is_value_type, inside))
+
+
+def _named(asks: Collection[str], given: Given) -> dict[str, Any]:
+    """Return what is given by name; data that there is none of is left to the default."""
+    named = {name: getattr(given, name) for name in asks}
+    if given.data is None:
+        named.pop("data", None)
+    return named
+
+
+def _epochs(
+    call: Callable[[Mapping[str, Value], Given], Any],
+    hyperparameters: Mapping[str, Value],
+    given: Given,
+) -> Epochs:
+    """Yield the metrics of each epoch, or of the only one; return the model, if there is one."""
+    yielded = call(hyperparameters, given)
+    if not isinstance(yielded, Iterator):
+        yield as_metrics(yielded, given.metric)
+        return None
+    try:
+        while True:
+            try:
+                epoch = next(yielded)
+            except StopIteration as end:
+                model: Model | None = end.value
+                return model
+            yield as_metrics(epoch, given.metric)
+    finally:
+        close = getattr(yielded, "close", None)
+        if close is not None:
+            close()
+
+
+def as_metrics(yielded: Any, metric: str) -> dict[str, float]:
+    """Return what an objective yielded as names and floats: a number is the study's `metric`.
+
+    Raises TypeError or ValueError where that is not possible.
+    """
+    if not hasattr(yielded, "items"):
+        if isinstance(yielded, str | bytes) or not hasattr(yielded, "__float__"):
+            raise TypeError(
+                f"the objective gives {_short(yielded)}; let it give a number, or a mapping such "
+                f"as {{{metric!r}: 0.5}}"
+            )
+        return {metric: _as_float(metric, yielded)}
+    metrics = {}
+    for name, value in yielded.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the objective names a metric {_short(name)}; name it by a text")
+        fault = name_fault(name)
+        if fault:
+            raise ValueError(
+                f"the metric {_short(name)} has a name that cannot be recorded: {fault}"
+            )
+        metrics[str(name)] = _as_float(name, value)
+    return metrics
+
+
+def _as_float(name: str, value: Any) -> float:
+    """Return the value of a metric as a float; what is too large for one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the metric {name!r} is {_short(value)}, which is no number ({error})"
+        ) from error
+
+
+def _short(value: object) -> str:
+    return shortened(repr(value), 60)
+
+
+def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the names of the metrics by task, also where they are the same for all.
+
+    None where the function does not declare them.
+    """
+    metrics: Any = getattr(function, "metrics", None)
+    if metrics is None:
+        return None
+    if not isinstance(metrics, Mapping):
+        metrics = dict.fromkeys(get_args(Task), metrics)
+    if not all(_is_names(names) for names in metrics.values()):
+        raise InputError(
+            f"the attribute `metrics` of {name} does not name what it yields; "
+            'write names such as ("validation_loss",), or leave it out'
+        )
+    for metric in (metric for names in metrics.values() for metric in names):
+        fault = name_fault(metric)
+        if fault:
+            raise InputError(
+                f"{name} declares a metric {one_line(metric[:60])!r}, a name that cannot be "
+                f"recorded: {fault}; rename it there"
+            )
+    return {task: tuple(names) for task, names in metrics.items()}
+
+
+def _is_names(names: object) -> bool:
+    if isinstance(names, str) or not isinstance(names, Collection):
+        return False
+    return bool(names) and all(isinstance(name, str) for name in names)
