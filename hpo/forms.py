@@ -31,12 +31,17 @@ _UNUSED = {"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"}  # 
 GIVEN = ("data", "seed", "folder")  # parameters that are no hyperparameters
 
 
+def is_name(text: str) -> bool:
+    """Say whether a text has the form "package.module:name"; a command has not."""
+    return _NAME.fullmatch(text) is not None
+
+
 def find(name: str) -> Objective:
     """Import the objective called "package.module:name".
 
     Raises InputError where there is none, or where it does not say what it takes and yields.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InputError(f'{name!r} is no objective; write it as "package.module:name"')
     module_name, _, attribute = name.partition(":")
     try:

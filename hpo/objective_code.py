@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,12 +37,20 @@ class Code:
 
 def read_code(name: str) -> Code:
     """Return the code of an objective, "package.module:name", as its `files` are now."""
-    package = _folders(_top(name))
+    package, found = _folders(_top(name)), files(name)
+    inside = {
+        path: next((str(file.relative_to(f)) for f in package if file.is_relative_to(f)), path)
+        for path, file in found.items()
+    }
+    return digest(found, inside)
+
+
+def digest(found: Mapping[str, Path], inside: Mapping[str, str] | None = None) -> Code:
+    """Return the code that files are, by their path; `inside` names some otherwise in the sum."""
     sums, by_path = hashlib.sha256(), {}
-    for path, file in sorted(files(name).items(), key=lambda item: item[1]):
-        inside = next((file.relative_to(f) for f in package if file.is_relative_to(f)), path)
+    for path, file in sorted(found.items(), key=lambda item: item[1]):
         text = file.read_bytes()
-        sums.update(str(inside).encode() + b"\0" + text + b"\0")
+        sums.update((inside[path] if inside else path).encode() + b"\0" + text + b"\0")
         by_path[path] = hashlib.sha256(text).hexdigest()[:16]
     return Code(sums.hexdigest()[:16], by_path)
 
@@ -64,10 +73,44 @@ def files(name: str) -> dict[str, Path]:
                  for file in _modules(folder)}
     else:
         found = {module_file: module_file.name} if module_file.is_file() else {}
-    unread = list(found)
     if top in OURS or any(is_installed(root) for root in roots):
-        unread = []
-    known = {top, *OURS}
+        return {path: file for file, path in found.items()}
+    return {path: file for file, path in _with_imports(found, roots, {top, *OURS}).items()}
+
+
+def files_of_command(command: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Return the files below a folder that a command names, and the modules they import there.
+
+    They are by their path below the folder. A module that Python is told to run is one of them.
+    """
+    folder = folder.absolute()
+    found: dict[Path, str] = {}
+    roots = [folder]
+    for before, argument in zip(("", *command), command, strict=False):
+        path = folder / argument
+        beside = _beside(folder, argument.replace(".", "/")) if before == "-m" else []
+        if not beside and _is_file_below(path, folder):
+            beside = [Path(os.path.normpath(path))]
+            if path.suffix == ".py" and beside[0].parent not in roots:
+                roots.append(beside[0].parent)  # where Python looks first
+        found |= {file: _path_below(file, folder) for file in beside}
+    below = {file for file in found if file.suffix == ".py"}
+    imported = _with_imports({f: p for f, p in found.items() if f in below}, roots, set(OURS))
+    return {_path_below(file, folder): file for file in {**found, **imported}}
+
+
+def _is_file_below(path: Path, folder: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        inside = path.resolve().is_relative_to(folder.resolve())  # not the Python of a .venv
+        return path.is_file() and inside and Path(os.path.normpath(path)).is_relative_to(folder)
+    return False
+
+
+def _with_imports(
+    found: Mapping[Path, str], roots: Sequence[Path], known: set[str]
+) -> dict[Path, str]:
+    """Return files, by their path, with what they import from folders, and so on."""
+    found, unread, known = dict(found), list(found), set(known)
     while unread:
         for imported in sorted(set(_imported(unread.pop())) - known):
             known.add(imported)
@@ -75,7 +118,7 @@ def files(name: str) -> dict[str, Path]:
                 beside = _beside(root, imported)
                 found |= {file: _path_below(file, root) for file in beside}
                 unread += beside
-    return {path: file for file, path in found.items()}
+    return found
 
 
 def packages(name: str) -> dict[str, str]:
@@ -83,9 +126,13 @@ def packages(name: str) -> dict[str, str]:
 
     They are by the name they are imported with. Python's own and ours are left out.
     """
-    if _top(name) in OURS:
-        return {}
-    imported = {top for file in files(name).values() for top in _imported(file)}
+    return {} if _top(name) in OURS else packages_of(files(name))
+
+
+def packages_of(found: Mapping[str, Path]) -> dict[str, str]:
+    """Return the version of each installed package that Python files among these import."""
+    python = (file for file in found.values() if file.suffix == ".py")
+    imported = {top for file in python for top in _imported(file)}
     versions = {}
     for top in sorted(imported - set(OURS) - sys.stdlib_module_names):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):

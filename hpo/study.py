@@ -22,6 +22,7 @@ from hpo import forms
 from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
+from hpo.program import Program, parameters_of
 from hpo.search.pruning import PRUNERS, Pruner
 from hpo.search.samplers import SAMPLERS
 from hpo.search_space import (
@@ -114,6 +115,7 @@ class Study(BaseModel):
     text: str = Field(repr=False)
     name: str = ""
     objective: SkipValidation[Objective]
+    program: SkipValidation[Program | None] = None
     metric: str
     direction: Direction
     value: Literal["last", "best"] = "last"
@@ -142,6 +144,8 @@ class Study(BaseModel):
     @field_validator("objective", mode="before")
     @classmethod
     def _find_objective(cls, name: object) -> Objective:
+        if isinstance(name, Objective):  # of a program
+            return name
         if not isinstance(name, str):
             raise ValueError('write it as "package.module:name"')
         if len(name) > _NAME_LENGTH:
@@ -322,7 +326,7 @@ def _read(path: Path) -> Study:
             f"not TOML: a number of more than {digits} digits (at line {line}); "
             "correct this place"
         ) from None
-    for reserved in ("path", "text"):
+    for reserved in ("path", "text", "program"):
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
     if "name" not in table:
@@ -331,6 +335,7 @@ def _read(path: Path) -> Study:
     forms.refuse_hiding(Path(folder))
     if folder not in sys.path:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
+    table = _with_program(table, Path(folder))
     try:
         return Study.model_validate({**table, "path": path, "text": text})
     except ValidationError as error:
@@ -338,8 +343,45 @@ def _read(path: Path) -> Study:
         raise InputError(f"{key}: {message}") from None
 
 
+def _with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the table of a study file with the objective that its command is, if it has one."""
+    keys = ("command", "metrics_pattern")
+    given = {key: table[key] for key in keys if key in table}
+    if not given:
+        return table
+    if "objective" in table:
+        key = next(iter(given))
+        raise InputError(f"{key}: there is an objective as well; take one of the two out")
+    if "command" not in table:
+        raise InputError("metrics_pattern: it is of use to a command alone; add one")
+    try:
+        program = fill(Program, given)
+        tables = [table.get(key) for key in ("fixed", "search_space")]
+        points = table.get("start")
+        fixed, space = (each if isinstance(each, dict) else {} for each in tables)
+        points = [p for p in points if isinstance(p, dict)] if isinstance(points, list) else []
+        parameters = parameters_of(fixed, space, points)
+        for name in sorted(program.used() - parameters.keys()):
+            raise WrongKeyError(
+                "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "
+                "[search_space] or [fixed], or write {{ for a brace"
+            )
+        objective = program.objective(parameters, folder)
+    except WrongKeyError as error:
+        raise InputError(f"{error.key}: {error}") from None
+    except OSError as error:
+        raise InputError(
+            f"command: {error.filename}: {error.strerror or error}; make it readable"
+        ) from None
+    rest = {key: value for key, value in table.items() if key not in keys}
+    return {**rest, "objective": objective, "program": program}
+
+
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
-    (): [key for key in Study.model_fields if key not in ("path", "text")],
+    (): [
+        *(key for key in Study.model_fields if key not in ("path", "text", "program")),
+        "command", "metrics_pattern",
+    ],
     ("round",): list(RoundSettings.model_fields),
     ("budget",): list(Budget.model_fields),
     ("resources",): list(Resources.model_fields),

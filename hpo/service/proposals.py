@@ -77,7 +77,9 @@ def next_ranges(
 
 
 def is_found(round_: Round) -> bool:
-    """Say whether the objective of a round can be imported here."""
+    """Say whether the objective of a round can be asked here; a program refuses no value."""
+    if not forms.is_name(round_.settings.objective):
+        return True
     try:
         forms.find(round_.settings.objective)
     except InputError:
@@ -90,7 +92,7 @@ def acceptance(round_: Round) -> Callable[[str, Value], bool]:
 
     It accepts all where the objective cannot be found here.
     """
-    if not is_found(round_):
+    if not forms.is_name(round_.settings.objective) or not is_found(round_):
         return lambda name, value: True
     objective = forms.find(round_.settings.objective)
     values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}

@@ -265,10 +265,10 @@ class RoundLoop:
         if hopeless:
             message = failed[-1].message
             reason = message.splitlines()[-1] if message else "no reason known"
+            anew = "" if len(failed) == len(ended) else " and give the study another name"
             raise HPOError(
                 f"{len(failed)} of {wording.count(len(ended), 'trial')} failed, the last with: "
-                f"{reason}; "
-                "correct the objective and give the study another name, or raise max_failures"
+                f"{reason}; correct the objective{anew}, or raise max_failures"
             )
 
 

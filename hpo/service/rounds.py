@@ -52,6 +52,7 @@ def job_of(study: Study) -> Job:
         trial_timeout=study.round.trial_timeout,
         fresh_process=study.round.fresh_process,
         code=study.objective.code,
+        program=study.program,
     )
 
 

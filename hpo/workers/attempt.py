@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
-from hpo import forms, wording
+from hpo import forms, program, program_process, wording
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
+from hpo.program import Program
 from hpo.search_space import Value
 from hpo.text import clean
 from hpo.trial import (
@@ -39,6 +40,7 @@ from hpo.trial import (
 
 FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
 MESSAGE_LINES = 15
+_OURS = (__file__, forms.__file__, program.__file__, program_process.__file__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Job:
 
     `search_path` holds the folders, besides Python's own, where the objective's module may lie;
     trials start in the first of them. `code` is that of the process which asks for the trials:
-    where a worker has imported another one, none is trained.
+    where a worker has imported another one, none is trained. `program` is the objective where it
+    is one.
     """
 
     objective: str
@@ -60,6 +63,7 @@ class Job:
     trial_timeout: float | None = None  # seconds
     fresh_process: bool = False  # for each trial
     code: Code | None = None
+    program: Program | None = None
 
     @property
     def folder(self) -> str | None:
@@ -191,7 +195,7 @@ def attempt_trial(
     ):
         try:
             with _captured(output):
-                objective = forms.find(job.objective)
+                objective = _objective(job)
                 folder = None
                 if "folder" in objective.asks:
                     folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
@@ -274,6 +278,12 @@ def _search(folders: Sequence[str]) -> None:
             sys.path.insert(0, folder)
 
 
+def _objective(job: Job) -> Objective:
+    if job.program is None:
+        return forms.find(job.objective)
+    return job.program.objective({}, Path(job.folder or "."))
+
+
 def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epochs:
     if job.code is not None and objective.code.digest != job.code.digest:
         raise _OtherCodeError(objective.code.differing(job.code))
@@ -294,7 +304,7 @@ def _place() -> str:
 def _traceback(error: BaseException) -> str:
     """Return the traceback without the frames of this package, which say nothing to a user."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if frame.filename not in (__file__, forms.__file__)]
+    theirs = [frame for frame in frames if frame.filename not in _OURS]
     lines = traceback.format_list(theirs) + traceback.format_exception_only(error)
     if isinstance(error, SystemExit):
         lines[-1] = f"SystemExit: sys.exit({error.code!r}) was called; return or raise instead\n"

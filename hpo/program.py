@@ -1,0 +1,253 @@
+"""A program is an objective, too: its arguments are filled in, its output tells its epochs."""
+
+import json
+import math
+import os
+import re
+import shlex
+import string
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from hpo import objective_code, program_process
+from hpo.objective import Epochs, Given, Objective, Parameter, Task
+from hpo.search_space import Value
+from hpo.text import name_fault, shortened
+
+_SECRETS = ("HPO_", "MLFLOW_", "RAY_")  # beginnings of variables that a program does not get
+
+
+@dataclass(frozen=True)
+class Program:
+    """The command of a study file: the arguments of a program, with {names} to fill in.
+
+    `metrics_pattern` is a regular expression whose named groups are metrics of a line, and
+    "epoch"; where it is None, the lines that are JSON objects tell them.
+    """
+
+    command: tuple[str, ...]
+    metrics_pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.command:
+            raise ValueError('command is empty; write a program, such as ["python", "train.py"]')
+        for argument in self.command:
+            try:
+                names = [name for _, name, _, _ in string.Formatter().parse(argument)]
+            except ValueError as error:
+                raise ValueError(
+                    f"command has {shortened(argument, 60)!r}: {error}; write {{{{ for a brace"
+                ) from None
+            for name in names:
+                if name is not None and not name.isidentifier():
+                    raise ValueError(
+                        f"command has {{{shortened(name, 60)}}}, which names no hyperparameter; "
+                        "write a name, or {{ for a brace"
+                    )
+        if self.metrics_pattern is not None:
+            try:
+                re.compile(self.metrics_pattern)
+            except (re.error, RecursionError) as error:
+                raise ValueError(
+                    f"metrics_pattern is no regular expression: {error}; correct it"
+                ) from None
+            if not self.metrics:
+                raise ValueError(
+                    "metrics_pattern names no metric; write a group such as (?P<loss>\\S+)"
+                )
+
+    @property
+    def name(self) -> str:
+        """The command as a shell would take it."""
+        return shlex.join(self.command)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the pattern names."""
+        groups = re.compile(self.metrics_pattern or "").groupindex
+        return tuple(name for name in groups if name != "epoch")
+
+    def used(self) -> set[str]:
+        """Return the names that stand in the command."""
+        parsed = (part for text in self.command for part in string.Formatter().parse(text))
+        return {name for _, name, _, _ in parsed if name is not None}
+
+    def objective(self, parameters: Mapping[str, Parameter], folder: Path) -> Objective:
+        """Return the objective that it is; `folder` is that of the study file."""
+        files = partial(self.files, folder)
+        return Objective(
+            name=self.name,
+            parameters=parameters,
+            asks=frozenset({"seed", "folder"}),
+            needs_data=False,
+            metrics=dict.fromkeys(get_args(Task), self.metrics) if self.metrics else None,
+            code=objective_code.digest(files()),
+            files=files,
+            packages=lambda: objective_code.packages_of(files()),
+            start=self._start,
+            check=lambda values: None,
+        )
+
+    def files(self, folder: Path) -> dict[str, Path]:
+        """Return the files beside the study file that the command names, and what these import.
+
+        They are by their path below the folder.
+        """
+        return objective_code.files_of_command(self.command, folder)
+
+    def _start(self, hyperparameters: Mapping[str, Value], given: Given) -> Epochs:
+        texts = {name: as_argument(value) for name, value in hyperparameters.items()}
+        arguments = [text.format_map(_Values(hyperparameters)) for text in self.command]
+        environment = _environment(texts, given)
+        lines = program_process.run(arguments, environment, os.getcwd())
+        try:
+            yield from _epochs(_told(self, lines, given.metric))
+        finally:
+            lines.close()  # type: ignore[attr-defined]  # it is a generator
+        return None
+
+
+class _Values(dict[str, Any]):
+    """Hyperparameters that are formatted as arguments are."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) \
+            else as_argument(value)
+
+
+def as_argument(value: Value) -> str:
+    """Return a hyperparameter as a program gets it: text as it is, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _environment(hyperparameters: Mapping[str, str], given: Given) -> dict[str, str]:
+    inherited = {n: v for n, v in os.environ.items() if not n.startswith(_SECRETS)}
+    python = str(Path(sys.executable).parent)  # "python" is the one that hpo is installed for
+    return {
+        **inherited,
+        "PATH": os.pathsep.join(filter(None, (python, inherited.get("PATH")))),
+        "PYTHONUNBUFFERED": "1",  # or a piped program tells its epochs in the end
+        "HPO_SEED": str(given.seed),
+        "HPO_TRIAL": f"{given.trial.round}/{given.trial.number}" if given.trial else "",
+        "HPO_FOLDER": str(given.folder or ""),
+        **{f"HPO_PARAM_{name.upper()}": text for name, text in hyperparameters.items()},
+    }
+
+
+def _told(
+    program: Program, lines: Iterator[str], metric: str
+) -> Iterator[tuple[int | None, dict[str, float]]]:
+    """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them."""
+    pattern = re.compile(program.metrics_pattern) if program.metrics_pattern is not None else None
+    other: set[str] = set()
+    told = False
+    for line in lines:
+        print(line)
+        found = _json(line) if pattern is None else _matched(pattern, line)
+        epoch = found.pop("epoch", None)
+        if metric not in found:
+            other |= found.keys()
+            continue
+        for name in found:
+            fault = name_fault(name)
+            if fault:
+                raise ValueError(f"the program names a metric {name[:60]!r}: {fault}")
+        if epoch is not None and not epoch.is_integer():
+            raise ValueError(f"the program tells an epoch {epoch}, which is no whole number")
+        told = True
+        yield None if epoch is None else int(epoch), found
+    if not told:
+        known = f"; it tells {', '.join(sorted(other))}" if other else ""
+        how = "no JSON object" if pattern is None else "nothing that metrics_pattern finds"
+        raise ValueError(f"the program printed {how} with {metric!r}{known}")
+
+
+def _json(line: str) -> dict[str, float]:
+    """Return the numbers of a line that is a JSON object, by their names."""
+    if not line.lstrip().startswith("{"):
+        return {}
+    try:
+        table = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return {
+        name: _as_float(value) for name, value in table.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _matched(pattern: re.Pattern[str], line: str) -> dict[str, float]:
+    match = pattern.search(line)
+    texts = match.groupdict() if match is not None else {}
+    found = {}
+    for name, text in texts.items():
+        if text is None:
+            continue
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise ValueError(
+                f"metrics_pattern takes {shortened(text, 60)!r} for {name}, which is no number"
+            ) from None
+    return found
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dict[str, float]]:
+    """Yield the metrics of each epoch.
+
+    A line that names no epoch tells the next one. An epoch that is named again replaces what was
+    told of it: it is complete as soon as another begins. Epochs count from 0 or 1. Raises
+    ValueError where one is missing or goes back.
+    """
+    held: dict[str, float] | None = None
+    last: int | None = None
+    named = False
+    for epoch, metrics in told:
+        if epoch is None and not named:
+            yield metrics
+            last = 1 if last is None else last + 1
+            continue
+        number = epoch if epoch is not None else (last or 0) + 1
+        if number == last and named:
+            held = metrics
+            continue
+        if last is None and number not in (0, 1):
+            raise ValueError(f"the program begins with epoch {number}; count from 0 or 1")
+        if last is not None and number != last + 1:
+            raise ValueError(f"the program goes from epoch {last} to {number}; tell every epoch")
+        if held is not None:
+            yield held
+        held, last, named = metrics, number, True
+    if held is not None:
+        yield held
+
+
+def parameters_of(
+    fixed: Mapping[str, Any], search_space: Mapping[str, Any], start: Sequence[Mapping[str, Any]]
+) -> dict[str, Parameter]:
+    """Return the hyperparameters of a program, with types as a study file writes their values."""
+    found = {
+        name: Parameter(Any if isinstance(value, list) else type(value))
+        for name, value in fixed.items()
+    }
+    for name, table in search_space.items():
+        if not isinstance(table, Mapping):
+            found[name] = Parameter(Any)
+            continue
+        numbers = [table[key] for key in ("low", "high", "step") if key in table]
+        numbers += [point[name] for point in start if name in point]
+        kind: Any = int if all(type(number) is int for number in numbers) else float
+        found[name] = Parameter(Any if "choices" in table else kind)
+    return found

@@ -1,0 +1,127 @@
+"""A program runs under a supervisor, its output is read line by line, and nothing of it is left."""
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+from hpo import supervisor
+
+POLL_SECONDS = 0.1  # a blocked read would not hear of a trial that is cancelled
+LONGEST_LINE = 1 << 20  # bytes: what is longer tells no metric, and is cut
+_BLOCK = 1 << 16
+_LINE = re.compile(rb"\r\n|\n|\r")  # a bar of progress ends its lines with \r
+
+
+class _Connection:
+    """The supervisor of this process, started when it is first needed."""
+
+    _socket: socket.socket | None = None
+    _owner = 0
+
+    @classmethod
+    def get(cls) -> socket.socket:
+        """Return the socket to it."""
+        if cls._socket is None or cls._owner != os.getpid():
+            ours, theirs = socket.socketpair()
+            with theirs:
+                command = [sys.executable, "-I", "-S", supervisor.__file__, str(theirs.fileno())]
+                subprocess.run(command, pass_fds=[theirs.fileno()], check=True)
+            cls._socket, cls._owner = ours, os.getpid()
+        return cls._socket
+
+    @classmethod
+    def drop(cls) -> None:
+        """End it, and all that it runs."""
+        if cls._socket is not None and cls._owner == os.getpid():
+            cls._socket.close()
+        cls._socket = None
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str) -> Iterator[str]:
+    """Start a program and yield the lines of what it prints, errors among it, without their ends.
+
+    When the iterator is closed before its end, the program and all that it started is killed.
+    Raises RuntimeError where it cannot be started, and where it does not end with exit code 0.
+    """
+    request = json.dumps([list(arguments), dict(environment), folder]).encode()
+    connection = _Connection.get()
+    reading, writing = os.pipe()
+    answer = None
+    try:
+        try:
+            head = len(request).to_bytes(supervisor.LENGTH, "big")
+            socket.send_fds(connection, [head], [writing])
+            connection.sendall(request)
+        finally:
+            os.close(writing)
+        for line in _lines(reading):
+            yield line.decode("utf-8", "replace")
+        answer = _answer(connection)
+    finally:
+        os.close(reading)
+        if answer is None:
+            _stop(connection)
+    if not re.fullmatch(r"-?\d+", answer):
+        raise RuntimeError(answer)
+    if answer != "0":
+        raise RuntimeError(_fate(int(answer)))
+
+
+def _fate(code: int) -> str:
+    if code > 0:
+        return f"the program ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"the program was ended by {signal.Signals(-code).name}"
+    return f"the program was ended by signal {-code}"
+
+
+def _lines(reading: int) -> Iterator[bytes]:
+    """Yield whole lines until all writers are gone."""
+    pending, cut = bytearray(), False
+    while True:
+        if not select.select([reading], [], [], POLL_SECONDS)[0]:
+            continue
+        block = os.read(reading, _BLOCK)
+        if not block:
+            break
+        pending += block
+        if not cut and len(pending) < LONGEST_LINE and not _LINE.search(block):
+            continue
+        *lines, rest = _LINE.split(bytes(pending))
+        if cut and lines:
+            lines[0] = b""  # the end of a line whose beginning was cut
+            cut = False
+        yield from filter(None, lines)
+        pending = bytearray(rest)
+        if len(pending) > LONGEST_LINE or cut:
+            if not cut:
+                yield rest[:LONGEST_LINE]
+            pending, cut = bytearray(), True
+    if pending and not cut:
+        yield bytes(pending)
+
+
+def _stop(connection: socket.socket) -> None:
+    """Kill what runs, and wait until it is gone."""
+    try:
+        connection.sendall(supervisor.STOP)
+        _answer(connection)
+    except BaseException:
+        _Connection.drop()  # which ends it, too
+        raise
+
+
+def _answer(connection: socket.socket) -> str:
+    while not select.select([connection], [], [], POLL_SECONDS)[0]:
+        pass
+    head = connection.recv(supervisor.LENGTH, socket.MSG_WAITALL)
+    if len(head) < supervisor.LENGTH:
+        raise RuntimeError("the supervisor of the program is gone")
+    return connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL).decode()

@@ -1,0 +1,154 @@
+"""Runs programs for a worker, one at a time, and ends all that they started: alone or with it.
+
+A program of its own, which knows nothing but its standard library and a socket to the worker. It
+leaves the session of the worker, so that nobody who kills that kills this first, and adopts
+whatever loses its parent below it (Linux: PR_SET_CHILD_SUBREAPER), daemons among them. A worker
+that dies closes the socket; then everything is killed here.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
+LENGTH = 8  # bytes that say how long a request is
+STOP = bytes(LENGTH)
+
+
+def main(number: int) -> None:
+    """Serve the worker at the other end of a socket until that is closed."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # to end is for the worker to say
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    worker = socket.socket(fileno=number)
+    try:
+        while serve(worker):
+            pass
+    finally:
+        kill_descendants()
+
+
+def serve(worker: socket.socket) -> bool:
+    """Run one program; return False where the worker is gone.
+
+    A request is its length, with the file that output goes to, and JSON: arguments, environment
+    and folder. One of no length ends the program that runs. The answer is its exit code, as
+    `os.waitstatus_to_exitcode` gives it, or why it did not start.
+    """
+    head, outputs, _, _ = socket.recv_fds(worker, LENGTH, 1)
+    if head == STOP:  # it had ended by itself
+        return True
+    if len(head) < LENGTH or not outputs:
+        return False
+    request = _receive(worker, int.from_bytes(head, "big"))
+    if request is None:
+        return False
+    try:
+        program = _start(outputs[0], *json.loads(request))
+        answer = ""
+    except OSError as error:
+        program, answer = 0, error.strerror or str(error)
+    finally:
+        os.close(outputs[0])
+    if program:
+        waiting = os.pidfd_open(program)
+        ready = select.select([worker.fileno(), waiting], [], [])[0]
+        os.close(waiting)
+        gone = worker.fileno() in ready and not worker.recv(LENGTH)
+        if waiting not in ready:
+            os.kill(program, signal.SIGKILL)
+        _, status = os.waitpid(program, 0)
+        answer = str(os.waitstatus_to_exitcode(status))
+        kill_descendants()
+        if gone:
+            return False
+    text = answer.encode()
+    try:
+        worker.sendall(len(text).to_bytes(LENGTH, "big") + text)
+    except OSError:
+        return False
+    return True
+
+
+def kill_descendants() -> None:
+    """Kill all processes below this one, until none is left."""
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        found = descendants(os.getpid())
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def descendants(process: int) -> list[int]:
+    """Return the numbers of all processes that a process started, or adopted, and those of them."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_bytes()
+                parent = int(stat.rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, unseen = [], [process]
+    while unseen:
+        below = children.get(unseen.pop(), [])
+        found += below
+        unseen += below
+    return found
+
+
+def _receive(worker: socket.socket, size: int) -> bytes | None:
+    content = bytearray()
+    while len(content) < size:
+        part = worker.recv(min(size - len(content), 1 << 16))
+        if not part:
+            return None
+        content += part
+    return bytes(content)
+
+
+def _start(output: int, arguments: list[str], environment: dict[str, str], folder: str) -> int:
+    """Start a program in a session of its own; raise OSError where there is none to start."""
+    reading, writing = os.pipe()  # which says why, and is closed where all is well
+    child = os.fork()
+    if child:
+        os.close(writing)
+        with open(reading, "rb") as file:
+            fault = file.read()
+        if fault:
+            os.waitpid(child, 0)
+            raise OSError(0, fault.decode(errors="replace"))
+        return child
+    try:
+        os.setsid()
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(source, target)
+        os.chdir(folder)
+        os.execvpe(arguments[0], arguments, environment)
+    except BaseException as error:
+        why = getattr(error, "strerror", None) or str(error)
+        os.write(writing, f"{arguments[0]!r} cannot be started: {why}".encode())
+    os._exit(127)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

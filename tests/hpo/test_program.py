@@ -1,0 +1,385 @@
+"""Programs as objectives: what they are given, what is read of them, and that nothing is left."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo import program_process
+from hpo.objective import Given, Parameter
+from hpo.program import Program, _epochs
+from hpo.program_process import run
+from hpo.trial import TrialId
+from tests.fixtures import Outcome, hpo, table
+from tests.fuzzing import examples
+from tests.processes import ROOT, start
+
+PYTHON = sys.executable
+Lines = Callable[..., list[dict[str, float]]]
+TOLD = 'print(json.dumps({"epoch": %s, "loss": %s}))'
+
+
+@pytest.fixture
+def train(folder: Path) -> Iterator[Lines]:
+    """Return a function that runs Python code as a program and returns its epochs."""
+
+    def train(code: str, pattern: str | None = None, *arguments: str, **values: Any) -> Any:
+        (folder / "program.py").write_text("import json, os, sys\n" + textwrap.dedent(code))
+        program = Program((PYTHON, "program.py", *arguments), pattern)
+        objective = program.objective({name: Parameter(Any) for name in values}, folder)
+        return list(objective.start(values, Given("loss", 7, folder=folder, trial=TrialId(2, 17))))
+
+    yield train
+    program_process._Connection.drop()
+
+
+# What it is told.
+
+
+def test_hyperparameters_stand_in_its_arguments(train: Lines, folder: Path) -> None:
+    code = 'open("told", "w").write(repr(sys.argv[1:])); print(json.dumps({"loss": 1}))'
+    arguments = ("--lr={rate}", "{rate:.2f}", "{{rate}}", "{layers}", "{name}", "{deep}", "{sizes}",
+                 "{sizes}x", "a b")
+    train(code, None, *arguments,
+          rate=1e-3, layers=2, name="s g'd", deep=True, sizes=(1, 2))
+    assert eval((folder / "told").read_text()) == [
+        "--lr=0.001", "0.00", "{rate}", "2", "s g'd", "true", "[1, 2]", "[1, 2]x", "a b",
+    ]
+
+
+def test_its_environment_has_what_it_needs_and_no_secrets(
+    train: Lines, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "RAY_AUTH_TOKEN", "HPO_TRIAL", "HPO_OTHER"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("MINE", "kept")
+    code = 'json.dump(dict(os.environ), open("told", "w")); print(json.dumps({"loss": 1}))'
+    train(code, rate=0.5, sizes=(1, 2))
+    told = json.loads((folder / "told").read_text())
+    assert {name: told[name] for name in told if name.startswith(("HPO_", "MLFLOW_", "RAY_"))} == {
+        "HPO_SEED": "7", "HPO_TRIAL": "2/17", "HPO_FOLDER": str(folder),
+        "HPO_PARAM_RATE": "0.5", "HPO_PARAM_SIZES": "[1, 2]",
+    }  # fmt: skip
+    assert (told["MINE"], told["PYTHONUNBUFFERED"]) == ("kept", "1")
+    assert told["PATH"].split(":")[0] == str(Path(PYTHON).parent)
+
+
+def test_it_has_no_input_and_the_folder_of_the_study(train: Lines, folder: Path) -> None:
+    code = 'print(json.dumps({"loss": len(sys.stdin.read()), "same": os.getcwd() == %r}))'
+    assert train(code % str(folder)) == [{"loss": 0.0}]
+
+
+# What it tells.
+
+
+@pytest.mark.parametrize(
+    ("code", "pattern", "expected"),
+    [
+        ('print(json.dumps({"loss": 1, "text": "x", "flag": True, "more": 2}))', None,
+         [{"loss": 1.0, "more": 2.0}]),
+        ('print("{not json\\n[1]"); print(json.dumps({"other": 1})); print(\'{"loss": 2}\')', None,
+         [{"loss": 2.0}]),
+        ('for e in range(3): print(json.dumps({"epoch": e, "loss": e}))', None,
+         [{"loss": 0.0}, {"loss": 1.0}, {"loss": 2.0}]),
+        ('for e in (1, 1, 2, 2, 2): print(json.dumps({"epoch": e, "loss": os.times().elapsed}))',
+         None, 2),
+        ('print(json.dumps({"loss": float("nan")}))', None, math.nan),
+        ('print(json.dumps({"loss": 10**400}))', None, [{"loss": math.inf}]),
+        ('print("epoch 1 loss=0.5 (1e-3)\\nnoise\\nepoch 2 loss=.25")',
+         r"epoch (?P<epoch>\d+) loss=(?P<loss>\S+)( \((?P<rate>\S+)\))?",
+         [{"loss": 0.5, "rate": 0.001}, {"loss": 0.25}]),
+        ('print("loss: nan")', "loss: (?P<loss>.*)", math.nan),
+        ('print("10%\\r20%\\rloss: 3\\r\\n", end="")', "^loss: (?P<loss>.*)$", [{"loss": 3.0}]),
+        ('print("loss: 1", file=sys.stderr)', "loss: (?P<loss>.*)", [{"loss": 1.0}]),
+        ('print("loss: 1", end="")', "loss: (?P<loss>.*)", [{"loss": 1.0}]),
+    ],
+)  # fmt: skip
+def test_epochs_are_read_from_its_lines(
+    train: Lines, code: str, pattern: str | None, expected: Any
+) -> None:
+    found = train(code, pattern)
+    if isinstance(expected, int):
+        assert len(found) == expected
+    elif isinstance(expected, float):
+        assert math.isnan(found[0]["loss"])
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "pattern", "said"),
+    [
+        ("sys.exit(3)", None, "ended with exit code 3"),
+        ('print(json.dumps({"loss": 1})); os.kill(os.getpid(), 9)', None, "ended by SIGKILL"),
+        ("print('nothing')", None, "printed no JSON object with 'loss'"),
+        ('print(json.dumps({"lost": 1}))', None, "with 'loss'; it tells lost"),
+        ("print('nothing')", "(?P<loss>x)", "nothing that metrics_pattern finds with 'loss'"),
+        ('print("loss low")', r"loss (?P<loss>\w+)", "takes 'low' for loss, which is no number"),
+        ('for e in (1, 3): print(json.dumps({"epoch": e, "loss": 1}))', None, "from epoch 1 to 3"),
+        ('for e in (2, 1): print(json.dumps({"epoch": e, "loss": 1}))', None,
+         "begins with epoch 2; count from 0 or 1"),
+        ('print(json.dumps({"epoch": 1.5, "loss": 1}))', None, "no whole number"),
+        ('print(json.dumps({"a\\nb": 1, "loss": 1}))', None, "names a metric"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said(
+    train: Lines, code: str, pattern: str | None, said: str
+) -> None:
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        train(code, pattern)
+    assert said in str(caught.value)
+
+
+def test_what_cannot_be_started_is_said(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="'no-such-program' cannot be started: No such file"):
+        list(run(["no-such-program"], dict(os.environ), str(folder)))
+    assert list(run(["echo", "after it"], dict(os.environ), str(folder))) == ["after it"]
+
+
+@given(st.lists(st.sampled_from([None, 0, 1, 1, 2, 2, 3, 4]), max_size=6))
+@settings(max_examples=examples(200, 2_000))
+def test_the_last_word_on_each_epoch_counts_and_none_is_missing(told: list[int | None]) -> None:
+    lines = [(epoch, {"loss": float(line)}) for line, epoch in enumerate(told)]
+    numbers: list[int] = []
+    right = True
+    for line, epoch in enumerate(told):
+        before = numbers[-1] if numbers else None
+        number = epoch if epoch is not None else (before or 0) + 1
+        again = before == number and any(e is not None for e in told[:line])
+        right = right and (number in (0, 1) if before is None else again or number == before + 1)
+        numbers.append(number)
+    if right:
+        expected = dict(zip(numbers, (metrics for _, metrics in lines), strict=True))
+        assert list(_epochs(iter(lines))) == list(expected.values())
+    else:
+        with pytest.raises(ValueError, match=r"count from 0 or 1|tell every epoch"):
+            list(_epochs(iter(lines)))
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("sys.stdout.buffer.write(bytes(range(256)) * 10)", None),
+        ("sys.stdout.write('x' * 100_000_000)", 1),
+        ("sys.stdout.write('x' * 3_000_000 + '\\n' + 'y\\n')", 2),
+        ("sys.stdout.write('\\n' * 1000)", 0),
+    ],
+)
+def test_any_output_is_lines_of_bounded_length(folder: Path, code: str, lines: int | None) -> None:
+    found = list(run([PYTHON, "-c", f"import sys; {code}"], dict(os.environ), str(folder)))
+    assert lines is None or len(found) == lines
+    assert max(map(len, found), default=0) <= program_process.LONGEST_LINE + (1 << 16)
+
+
+# Nothing is left.
+
+FAMILY = """
+import os, subprocess, sys, time
+mark = sys.argv[1]
+sleep = ["sleep", "300." + mark]
+subprocess.Popen(sleep)  # a child
+subprocess.Popen(sleep, start_new_session=True)  # one in a session of its own
+if os.fork() == 0:  # a daemon
+    os.setsid()
+    if os.fork() == 0:
+        os.execvp("sleep", sleep)
+    os._exit(0)
+os.wait()
+print("ready", flush=True)
+time.sleep(300)
+"""
+
+
+def family(mark: str) -> list[int]:
+    """Return the processes whose arguments have a mark, but for this one's."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if mark.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_until_gone(mark: str) -> None:
+    end = time.monotonic() + 10
+    while family(mark):
+        assert time.monotonic() < end, family(mark)
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def mark() -> str:
+    return str(uuid.uuid4().int)[:20]
+
+
+@pytest.fixture
+def program(folder: Path) -> list[str]:
+    (folder / "family.py").write_text(FAMILY)
+    return [PYTHON, str(folder / "family.py")]
+
+
+def test_closed_early_nothing_is_left(program: list[str], folder: Path, mark: str) -> None:
+    lines = run([*program, mark], dict(os.environ), str(folder))
+    assert next(lines) == "ready"
+    assert len(family(mark)) == 4
+    lines.close()  # type: ignore[attr-defined]
+    assert not family(mark)
+    assert list(run(["echo", "next"], dict(os.environ), str(folder))) == ["next"]
+
+
+def test_what_a_program_leaves_ends_with_it(program: list[str], folder: Path, mark: str) -> None:
+    text = FAMILY.replace("time.sleep(300)\n", "")
+    (folder / "family.py").write_text(text)
+    assert list(run([*program, mark], dict(os.environ), str(folder))) == ["ready"]
+    assert not family(mark)
+
+
+def test_a_worker_that_is_killed_leaves_nothing(
+    program: list[str], folder: Path, mark: str
+) -> None:
+    code = f"""
+import os
+from hpo.program_process import run
+lines = run([*{program!r}, open("mark").read()], dict(os.environ), {str(folder)!r})
+print(next(lines), flush=True)
+next(lines)
+"""
+    (folder / "mark").write_text(mark)
+    worker = subprocess.Popen(
+        [PYTHON, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert worker.stdout is not None
+    with worker:
+        assert worker.stdout.readline() == "ready\n"
+        assert len(family(mark)) == 4
+        worker.kill()
+    wait_until_gone(mark)
+
+
+# In a study.
+
+STUDY = """
+command = ["python", "program.py", "--rate", "{rate}"]
+metric = "loss"
+direction = "minimize"
+[search_space]
+rate = { low = 0.1, high = 1.0 }
+layers = { low = 1, high = 4 }
+[round]
+trials = 6
+parallel = 3
+"""
+PROGRAM = """
+import json, os, random, sys
+random.seed(int(os.environ["HPO_SEED"]))
+rate, layers = float(sys.argv[2]), int(os.environ["HPO_PARAM_LAYERS"])
+for epoch in range(1, 4):
+    print(json.dumps({"epoch": epoch, "loss": (rate - .5) ** 2 + layers + random.random() / epoch}))
+"""
+
+
+def write(folder: Path, program: str = PROGRAM, study: str = STUDY) -> Path:
+    (folder / "program.py").write_text(program)
+    (folder / "toy.toml").write_text(study)
+    return folder / "toy.toml"
+
+
+def test_a_study_of_a_program_is_the_same_everywhere(
+    folder: Path, ray_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = []
+    for place in ("inline", "ray"):
+        (folder / place).mkdir()
+        monkeypatch.chdir(folder / place)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / place}/mlflow.db")
+        where = ("--inline",) if place == "inline" else ("--ray-address", ray_address)
+        hpo("run", write(folder / place), *where)
+        tables.append(table())
+    assert len(tables[0]) == 6
+    assert tables[0] == tables[1]
+    assert {row["epochs"] for row in tables[0]} == {"3"}
+
+
+def test_a_program_that_fails_is_a_failed_trial_with_its_last_lines(
+    folder: Path, command: Callable[..., Outcome]
+) -> None:
+    ran = command("run", write(folder, "import sys; print('cause'); sys.exit(4)"), "--inline")
+    assert "4 of 4 trials failed, the last with: RuntimeError: the program ended" in ran.err
+    shown = command("show", "toy").out
+    assert "\ncause\n" in shown
+    assert "RuntimeError: the program ended with exit code 4" in shown
+    assert "Traceback" not in shown
+
+
+def test_changed_code_of_a_program_is_refused_once_a_trial_is_complete(
+    folder: Path, command: Callable[..., Outcome]
+) -> None:
+    (folder / "part.py").write_text("LOSS = 1")
+    file = write(folder, "import json, part\nprint(json.dumps({'loss': part.LOSS}))")
+    assert command("run", file, "--inline").code == 0
+    (folder / "part.py").write_text("LOSS = 2")
+    ran = command("run", file, "--inline", "--rounds", "2")
+    assert ran.code == 2
+    assert "the code of the objective changed since round 1" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("{rate}", "{rat}", "command: {rat} is no hyperparameter; did you mean 'rate'?"),
+        ("{rate}", "{0}", "command: command has {0}, which names no hyperparameter"),
+        ("{rate}", "{rate.real}", "names no hyperparameter"),
+        ("{rate}", "{rate", "write {{ for a brace"),
+        ('["python", "program.py", "--rate", "{rate}"]', "[]", "command: command is empty"),
+        ('["python", "program.py", "--rate", "{rate}"]', "'python program.py'", "command: "),
+        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern is no regular expression"),
+        ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern names no metric"),
+        ("metric =", "metrics_pattern = '(?P<los>x)'\nmetric =", "metric: "),
+        ("metric =", "objective = 'a:b'\nmetric =", "command: there is an objective as well"),
+        ("[round]", "[data]\nsource = 'digits'\n[round]", "data: "),
+        ("command =", "commands =", "commands: unknown key; did you mean 'command'?"),
+        ("low = 1, high = 4", "low = 1, high = 4.5", None),
+        ("trials = 6", "trials = 6\n[fixed]\nname = 'x'\nsizes = [1, 2]", None),
+        ("{ low = 1, high = 4 }", "{ choices = ['a', 2, true, [1]] }", None),
+    ],
+)
+def test_a_study_file_with_a_command(
+    folder: Path, command: Callable[..., Outcome], before: str, after: str, said: str | None
+) -> None:
+    assert before in STUDY
+    ran = command("check", write(folder, study=STUDY.replace(before, after, 1)))
+    if said is None:
+        assert ran.code == 0, ran.err
+        return
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert said in ran.err
+
+
+def test_ctrl_c_leaves_no_program(folder: Path, mark: str) -> None:
+    study = STUDY.replace('"--rate", "{rate}"', f'"{mark}"').replace("program.py", "family.py")
+    (folder / "family.py").write_text(FAMILY)
+    file = write(folder, study=study)
+    process = start("run", file, "--inline", cwd=folder)
+    end = time.monotonic() + 60
+    while len(family(mark)) < 4:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    wait_until_gone(mark)
