@@ -5,7 +5,6 @@ import json
 import random
 import resource
 import shutil
-import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -410,7 +409,9 @@ def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
     delivery.start()
     delivery.show(Progress(result().trial, 1, time.time(), "here", ()))
     assert delivery.finish(10)
+    assert delivery.is_alive()
     delivery.close()
+    assert not delivery.is_alive()
     assert record.shown == 1
 
 
@@ -419,10 +420,14 @@ def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
         def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
             raise HPOError("somebody else has it")
 
-    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), Takes(), "loss", print)
+    outbox = Outbox(tmp_path / "o.jsonl")
+    delivery = Delivery(outbox, Takes(), "loss", print)
     delivery.start()
     delivery.add(result())
     with pytest.raises(HPOError, match="somebody else"):
         delivery.finish(10)
+    with pytest.raises(HPOError, match="somebody else"):
+        delivery.add(result(2))
     delivery.close()
-    assert threading.active_count() < 20
+    assert not delivery.is_alive()
+    assert [r.trial.number for r in outbox.waiting()] == [1, 2]
