@@ -39,7 +39,8 @@ def test_two_rounds_from_file_to_table(
     hpo("run", file, "--inline")
     printed = capsys.readouterr().out
     assert "best trials" in printed
-    assert f"hpo run {file} --rounds 3" in printed
+    for following in (f"narrow {file} ", f"run {file} --rounds 3 ", f"ui {file} "):
+        assert f"hpo {following}" in printed
     assert "narrowed" in printed  # and why
     shown = show(capsys, "toy")
     assert set(shown) == {"study", "metric", "direction", "rounds", "best"}
