@@ -29,6 +29,7 @@ from hpo.settings import fingerprint
 from hpo.trial import Progress, State, Trial, TrialResult
 from tests.fixtures import round_settings
 from tests.fuzzing import examples
+from tests.processes import wait_for
 
 
 def result(number: int = 1, attempt: int = 1) -> TrialResult:
@@ -50,7 +51,7 @@ class SomeRecord:
         self.taken: list[tuple[int, bool]] = []
         self.away = False
         self.refuses: set[int] = set()
-        self.shown = 0
+        self.shown = self.kept = 0
         self.replaced = False
         self.is_new = False
 
@@ -71,7 +72,7 @@ class SomeRecord:
         raise RecordRefused("deleted")
 
     def keep(self) -> None:
-        pass
+        self.kept += 1
 
     def verify(self) -> None:
         if self.replaced:
@@ -413,6 +414,24 @@ def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
     delivery.close()
     assert not delivery.is_alive()
     assert record.shown == 1
+
+
+def test_the_record_gets_a_sign_of_life_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, record = Outbox(tmp_path / "o.jsonl"), SomeRecord()
+    delivery = Delivery(outbox, record, "loss", print)
+    delivery.start()
+    for number in range(1, 9):
+        delivery.add(result(number))
+    assert delivery.finish(10)
+    delivery.close()
+    assert record.kept <= 1  # not with each result
+    monkeypatch.setattr("hpo.record.delivery.HEARTBEAT_SECONDS", 0.05)
+    delivery = Delivery(outbox, record, "loss", print)
+    delivery.start()
+    wait_for(lambda: record.kept > 3, seconds=10)
+    delivery.close()
 
 
 def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
