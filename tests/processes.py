@@ -123,6 +123,14 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def is_gone(process: int) -> bool:
+    """Say whether a process has ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def _be_ready() -> None:
     """Start the process that all others are forked from, unless it runs."""
     _FORKS.set_forkserver_preload(["tests.preloaded"])

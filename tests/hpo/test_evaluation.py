@@ -23,6 +23,7 @@ from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
 from hpo.record.evaluations import Evaluations
 from hpo.record.tracking import Tracking
+from hpo.record.values import RoundStart
 from hpo.study import Study, read
 from hpo.trial import Trial
 from tests.fixtures import hpo
@@ -193,6 +194,9 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert told[0]["result"].startswith(f"accuracy {shown['metrics']['accuracy']['value']:.4f}")
     runs = client.search_runs([recorded.experiment_id], "tags.kind = 'evaluation'")
     assert [run.data.tags["repeated"] for run in runs] == ["true", "false"]
+    (searched,) = client.search_runs([recorded.experiment_id], "tags.kind = 'round'")
+    (data,) = searched.inputs.dataset_inputs
+    assert data.dataset.digest == split.description.digest
     assert "Repeated" in runs[0].data.tags["mlflow.note.content"]
     first = runs[1]
     assert first.data.metrics["test_accuracy"] == shown["metrics"]["accuracy"]["value"]
@@ -211,6 +215,20 @@ def test_the_test_set_is_used_once_and_by_no_training(
         "study", "metric", "direction", "rounds", "best"
     }
     hpo("run", file, "--inline", "--rounds", 2, "--trials", 1)  # the record is still whole
+
+
+def test_that_the_last_round_has_not_ended_is_said(
+    shop: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop()
+    record = record_of(file).study("shop")
+    recorded = record.read()
+    assert recorded is not None
+    (first,) = recorded.rounds
+    record.start_round(RoundStart(2, first.search_space, first.settings))
+    hpo("evaluate", file)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "round 2 has not ended: these are the best trials so far" in said
 
 
 def test_an_ensemble_averages_and_is_the_model_in_mlflow(

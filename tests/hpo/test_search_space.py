@@ -118,23 +118,28 @@ def test_moved_edges_make_a_range_rounded_outward_within_limits(
     if d.limits is not None:
         assert d.limits[0] <= new.low
         assert new.high <= d.limits[1]
-    asked = (0.0 if low is None else low, 1.0 if high is None else high)
-    if new == d or asked[0] >= asked[1]:
-        return
     if low is None:
         assert new.low == d.low
     if high is None:
         assert new.high == d.high
-    units = d.to_unit(new.low), d.to_unit(new.high)
-    ends = (-math.inf, math.inf) if d.limits is None else tuple(map(d.to_unit, d.limits))
-    if not d.log or (new.low > 1e-290 and new.high < 1e290):
-        assert units[0] <= max(asked[0], ends[0]) + 1e-6
-        assert units[1] >= min(asked[1], ends[1]) - 1e-6
-    assert d.log or units[1] - units[0] <= 1.05 * (asked[1] - asked[0]) + 1e-6
+    asked = (0.0 if low is None else low, 1.0 if high is None else high)
+    ends = d.limits or (-math.inf, math.inf)
+    if d.log:  # as far as a number goes
+        ends = max(ends[0], 1e-307), min(ends[1], 1e308)
+    first, last = (end if math.isinf(end) else d.to_unit(end) for end in ends)
+    slack = 0.02 * (asked[1] - asked[0]) + 1e-6  # of the rounding
+    if asked[0] >= asked[1] or asked[1] < first - slack or last + slack < asked[0]:
+        assert new == d
+    elif min(asked[1], last) - max(asked[0], first) > 1e-6:
+        assert max(asked[0], first) == pytest.approx(d.to_unit(new.low), abs=slack)
+        assert min(asked[1], last) == pytest.approx(d.to_unit(new.high), abs=slack)
+        assert d.to_unit(new.low) <= max(asked[0], first) + 1e-6
+        assert d.to_unit(new.high) >= min(asked[1], last) - 1e-6
 
 
 @given(stepped_distributions(), EDGES, EDGES)
 @example(FloatDistribution(0.1, 0.5, step=0.1, limits=(0.05, 0.5)), -1.0, 0.5)
+@example(FloatDistribution(3 * -0.1, -0.2, step=0.1), None, 0.0)
 def test_moved_steps_stay_on_their_grid_and_within_limits(
     d: FloatDistribution, low: float | None, high: float | None
 ) -> None:
@@ -144,9 +149,19 @@ def test_moved_steps_stay_on_their_grid_and_within_limits(
     for edge in (new.low, new.high):
         steps = (edge - d.low) / d.step
         assert steps == pytest.approx(round(steps), abs=1e-9)
+    count = round((d.high - d.low) / d.step)
+    ends = (-math.inf, math.inf)
     if d.limits is not None:
         assert d.limits[0] - 1e-9 <= new.low
         assert new.high <= d.limits[1] + 1e-9
+        ends = (d.limits[0] - d.low) / d.step, (d.limits[1] - d.low) / d.step
+    first, last = (0.0 if low is None else low) * count, (1.0 if high is None else high) * count
+    for place in (first, last, *ends):  # where noise does not say which step it is
+        assume(math.isinf(place) or place == round(place) or abs(place - round(place)) > 1e-6)
+    steps = [n for n in range(-4 * count - 1, 5 * count + 1) if ends[0] <= n <= ends[1]]
+    touched = [n for n in steps if first - 1 < n < last + 1]
+    expected = (touched[0], touched[-1]) if len(touched) > 1 else (0, count)
+    assert [round((edge - d.low) / d.step) for edge in (new.low, new.high)] == [*expected]
 
 
 @given(integer_distributions(), EDGES, EDGES)
@@ -162,9 +177,26 @@ def test_moved_integers_stay_at_least_two_on_their_grid_and_within_limits(
     assert (new.low - d.low) % d.step == 0
     assert not d.log or new.low >= 1
     assert low is not None or new.low <= d.low
-    if d.limits is not None:
-        assert d.limits[0] <= new.low
-        assert new.high <= d.limits[1]
+    ends = d.limits or (1 if d.log else -(10**15), 10**15)
+    assert ends[0] <= new.low
+    assert new.high <= ends[1]
+    if low is None and high is None:
+        assert new == d
+        return
+
+    def touches(number: int, unit: float) -> bool:
+        """Say whether the unit lies in the number's share, or beyond it where it is the last."""
+        before, after = (d.to_unit(number + half) for half in (-d.step / 2, d.step / 2))
+        return (number - d.step < ends[0] or before <= unit + 1e-6) and (
+            number + d.step > ends[1] or unit - 1e-6 <= after
+        )
+
+    asked = (0.0 if low is None else low, 1.0 if high is None else high)
+    if asked[0] <= asked[1]:
+        pairs = [(new.low, new.high)]
+        if new.high == new.low + d.step:  # where one number alone was asked for
+            pairs += [(new.low, new.low), (new.high, new.high)]
+        assert any(touches(a, asked[0]) and touches(b, asked[1]) for a, b in pairs)
 
 
 @given(float_distributions(), EDGES, EDGES)
@@ -172,8 +204,12 @@ def test_moved_edges_do_not_depend_on_the_unit_of_measurement(
     d: FloatDistribution, low: float | None, high: float | None
 ) -> None:
     assume(d.limits is None and 1e-290 < abs(d.low) < 1e280 and abs(d.high) < 1e280)
-    assume((0.0 if low is None else low) + 0.01 < (1.0 if high is None else high))
+    asked = (0.0 if low is None else low, 1.0 if high is None else high)
+    assume(asked[0] + 0.01 < asked[1])
     moved = d.with_edges(low, high)
+    further = 0.02 * (asked[1] - asked[0])  # than any rounding
+    assert moved.low != d.low or abs(asked[0]) < further
+    assert moved.high != d.high or abs(asked[1] - 1) < further
     times = FloatDistribution(d.low * 1000, d.high * 1000, d.log).with_edges(low, high)
     width = moved.high - moved.low
     close = 0.02 * width  # an edge on a rounding step may fall to either side

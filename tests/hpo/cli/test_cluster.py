@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,48 @@ def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
     options = {name: {o.name for o in cli.hpo.commands[name].params} for name in ("run", "submit")}
     place = {"workers", "tracking_uri", "ray_address", "inline"}
     assert options["run"] - place == options["submit"] - {"also", "address", "env_file"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "meant"),
+    [
+        (["--rounds", "3"], "rounds", 3),
+        (["--trials", "7"], "trials", 7),
+        (["--range", "learning_rate=1e-3:1e-1"], "ranges", ("learning_rate=1e-3:1e-1",)),
+        (
+            ["--range", "learning_rate=0.01:1", "--range", "weight_decay=1e-7:1e-5"],
+            "ranges", ("learning_rate=0.01:1", "weight_decay=1e-7:1e-5"),
+        ),
+        (["--keep-ranges"], "keep_ranges", True),
+    ],
+)  # fmt: skip
+def test_what_submit_is_told_arrives_in_the_command_that_the_cluster_runs(
+    make_study: Make, monkeypatch: pytest.MonkeyPatch, typed: list[str], name: str, meant: object
+) -> None:
+    submitted: list[str] = []
+
+    class Somewhere:
+        """Stands for a cluster: keeps the line that it would run."""
+
+        address = "http://there:1"
+
+        def submit(self, study: str, parcel: cluster.Parcel, options: Sequence[str]) -> str:
+            submitted.append(cluster.entry_point(parcel.study_file, options))
+            return "job"
+
+        def log_command(self, job: str) -> str:
+            return f"logs of {job}"
+
+    monkeypatch.setattr(cluster, "connect", lambda *_: Somewhere())
+    hpo("submit", make_study(), *typed)
+    program, command, *arguments = shlex.split(submitted[0].removeprefix("exec "))
+    assert (program, command) == ("hpo", "run")
+    with cli.hpo.commands["run"].make_context("run", arguments) as context:
+        read = context.params
+    assert read["file"] == Path("toy.toml")
+    assert read["ray_address"] == "auto"
+    asked = {"rounds": None, "trials": None, "ranges": (), "keep_ranges": False, name: meant}
+    assert {option: read[option] for option in asked} == asked
 
 
 def test_studies_of_similar_names_have_jobs_of_their_own() -> None:
@@ -482,8 +525,8 @@ def test_a_study_on_a_cluster_whose_parts_die(
     hpo("run", make_study("quick", rounds=2, round=round_), "--inline")
     alone = table("quick")
 
-    file = str(make_study(rounds=2, round=round_, fixed={"sleep": 1.0}))
-    assert "sent 2 files" in topology.hpo("submit", file)
+    file = str(make_study(rounds=1, round=round_, fixed={"sleep": 1.0}))
+    assert "sent 2 files" in topology.hpo("submit", file, "--rounds", "2")
     assert "runs already" in topology.hpo("submit", file, code=2)
     wait(lambda: topology.trials("toy") >= 4, topology.job_logs)
     topology.kill(topology.workers[0])
@@ -492,7 +535,7 @@ def test_a_study_on_a_cluster_whose_parts_die(
     topology.start_mlflow()
     wait(lambda: topology.trials("toy") >= 17, topology.job_logs)
     assert "stopped" in topology.hpo("cancel", "toy")
-    topology.hpo("submit", file)
+    topology.hpo("submit", file, "--rounds", "2")
     wait(lambda: topology.job("toy").is_terminal(), topology.job_logs)
     assert topology.job("toy") == "SUCCEEDED", topology.job_logs()
 

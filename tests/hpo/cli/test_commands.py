@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,13 @@ import pytest
 from mlflow import MlflowClient
 
 from hpo.cli import commands as cli
+from hpo.cli.session import _outbox_path
 from hpo.errors import HPOError, InputError
+from hpo.record.outbox import Outbox
+from hpo.record.tracking import Tracking
+from hpo.service.rounds import job_of
+from hpo.study import read
+from hpo.workers.attempt import attempt_trial
 from tests.fixtures import Outcome, hpo, table
 
 Make = Callable[..., Path]
@@ -39,10 +47,12 @@ def test_two_rounds_from_file_to_table(
     hpo("run", file, "--inline")
     printed = capsys.readouterr().out
     assert "best trials" in printed
-    assert f"hpo run {file} --rounds 3" in printed
+    for following in (f"narrow {file} ", f"run {file} --rounds 3 ", f"ui {file} "):
+        assert f"hpo {following}" in printed
     assert "narrowed" in printed  # and why
     shown = show(capsys, "toy")
     assert set(shown) == {"study", "metric", "direction", "rounds", "best"}
+    assert (shown["study"], shown["metric"], shown["direction"]) == ("toy", "accuracy", "maximize")
     first, second = shown["rounds"]
     assert set(first) == {
         "round", "ranges", "trials", "complete", "pruned", "diverged", "failed", "best"
@@ -309,6 +319,29 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
+def test_results_on_disk_count_where_the_record_has_lost_their_round(
+    make_study: Make, folder: Path, empty_database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make_study(fixed={"folder": str(folder)})
+    hpo("run", file, "--inline")
+    before, uri = table(), f"sqlite:///{folder}/mlflow.db"
+    with closing(Tracking(uri)) as record:
+        recorded = record.study("toy").read()
+    assert recorded is not None
+    assert "wait in" not in capsys.readouterr().out
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with closing(Outbox(_outbox_path(uri, "toy"))) as outbox:
+        for known in recorded.results[:5]:
+            *_, result = attempt_trial(job_of(read(file)), None, known.trial, 1)
+            outbox.add(result, recorded.rounds[0].fingerprint)
+    assert trained(folder) == 12 + 5
+    hpo("run", file, "--inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "5 results wait in" in said
+    assert trained(folder) == 12 + 5 + 7
+    assert table() == before
+
+
 def test_exit_codes_and_streams(make_study: Make, folder: Path, command: Command) -> None:
     good = run("check", make_study(), cwd=folder)
     assert (good.returncode, good.stderr) == (0, "")
@@ -380,12 +413,17 @@ def test_check_reads_the_data_only_when_asked(
     assert (ran.code, ran.err) == (2, read.err)
     with (folder / "some.csv").open("w", newline="") as rows:
         csv.writer(rows).writerows([["x", "y"], *([i % 7, "ab"[i % 2]] for i in range(40))])
-    whole = command(
-        "check", make_study(data={"source": "some.csv", "target": "y"}), "--data", "--json"
-    )
+    file = make_study(data={"source": "some.csv", "target": "y"})
+    whole = command("check", file, "--data", "--json")
     assert json.loads(whole.out)["data"]["rows"] == {
         "training": 25, "validation": 7, "test": 8
     }
+    assert command("check", file, "--data").out.splitlines() == [
+        f"{file}: right. maximize accuracy of toy:quadratic, 1 round of 12 trials (random)",
+        "  learning_rate: 0.0001 to 10",
+        "  weight_decay: 1e-08 to 0.0001",
+        "  data: some.csv, classification, rows: 25 training, 7 validation, 8 test, inputs 1",
+    ]
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:

@@ -5,7 +5,6 @@ import json
 import random
 import resource
 import shutil
-import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from hpo.settings import fingerprint
 from hpo.trial import Progress, State, Trial, TrialResult
 from tests.fixtures import round_settings
 from tests.fuzzing import examples
+from tests.processes import wait_for
 
 
 def result(number: int = 1, attempt: int = 1) -> TrialResult:
@@ -51,7 +51,7 @@ class SomeRecord:
         self.taken: list[tuple[int, bool]] = []
         self.away = False
         self.refuses: set[int] = set()
-        self.shown = 0
+        self.shown = self.kept = 0
         self.replaced = False
         self.is_new = False
 
@@ -72,7 +72,7 @@ class SomeRecord:
         raise RecordRefused("deleted")
 
     def keep(self) -> None:
-        pass
+        self.kept += 1
 
     def verify(self) -> None:
         if self.replaced:
@@ -410,8 +410,28 @@ def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
     delivery.start()
     delivery.show(Progress(result().trial, 1, time.time(), "here", ()))
     assert delivery.finish(10)
+    assert delivery.is_alive()
     delivery.close()
+    assert not delivery.is_alive()
     assert record.shown == 1
+
+
+def test_the_record_gets_a_sign_of_life_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, record = Outbox(tmp_path / "o.jsonl"), SomeRecord()
+    delivery = Delivery(outbox, record, "loss", print)
+    delivery.start()
+    for number in range(1, 9):
+        delivery.add(result(number))
+    assert delivery.finish(10)
+    delivery.close()
+    assert record.kept <= 1  # not with each result
+    monkeypatch.setattr("hpo.record.delivery.HEARTBEAT_SECONDS", 0.05)
+    delivery = Delivery(outbox, record, "loss", print)
+    delivery.start()
+    wait_for(lambda: record.kept > 3, seconds=10)
+    delivery.close()
 
 
 def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
@@ -419,10 +439,14 @@ def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
         def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
             raise HPOError("somebody else has it")
 
-    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), Takes(), "loss", print)
+    outbox = Outbox(tmp_path / "o.jsonl")
+    delivery = Delivery(outbox, Takes(), "loss", print)
     delivery.start()
     delivery.add(result())
     with pytest.raises(HPOError, match="somebody else"):
         delivery.finish(10)
+    with pytest.raises(HPOError, match="somebody else"):
+        delivery.add(result(2))
     delivery.close()
-    assert threading.active_count() < 20
+    assert not delivery.is_alive()
+    assert [r.trial.number for r in outbox.waiting()] == [1, 2]

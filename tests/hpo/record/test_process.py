@@ -20,7 +20,7 @@ from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import begin, result
-from tests.processes import ROOT
+from tests.processes import ROOT, is_gone, wait_for
 
 
 @pytest.fixture
@@ -28,20 +28,6 @@ def process(folder: Path) -> Iterator[RecordProcess]:
     process = RecordProcess(f"sqlite:///{folder}/mlflow.db")
     yield process
     process.close()
-
-
-def is_gone(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_until_gone(process: int) -> None:
-    end = time.monotonic() + 10
-    while not is_gone(process):
-        assert time.monotonic() < end, "the process of the record outlived its study"
-        time.sleep(0.02)
 
 
 def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
@@ -171,7 +157,7 @@ time.sleep(60)
     service.wait()
     with open("lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for both
-    wait_until_gone(number)
+    wait_for(lambda: is_gone(number), 10)
 
 
 def test_closed_it_is_gone(folder: Path) -> None:

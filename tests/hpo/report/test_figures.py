@@ -252,6 +252,7 @@ def test_choices_are_columns_and_dropped_ones_leave_the_band() -> None:
     columns = points(axes, "_trial")
     assert set(np.round(columns[:, 0])) == {0, 1, 2}
     assert set(np.round(columns[columns[:, 1] > 30, 0])) == {0, 2}
+    assert len(set(columns[columns[:, 1] <= 30, 0])) == 30  # set apart: none hides another
     hidden = [tick.get_text() for tick in panels(figure)[2].get_xticklabels()]
     assert hidden == ["100", "100, 100", "50x6"]
     layers = [float(tick) for tick in panels(figure)[3].get_xticks()]
@@ -290,6 +291,7 @@ def test_the_map_has_a_box_for_each_round() -> None:
     assert set(xs(boxes["_round 3"])) == {1e-4, 3e-3}
     assert set(ys(boxes["_round 3"])) == {1e-8, 1e-4}
     assert [text.get_text() for text in axes.texts] == ["rounds 1, 2", "round 3"]
+    assert all(text.get_bbox_patch() for text in axes.texts)  # legible among the trials
     assert len(points(axes, "_trial")) == 30
     assert len(points(axes, "diverged")) == 30
 

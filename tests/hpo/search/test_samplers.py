@@ -133,9 +133,13 @@ def test_proposals_are_values_of_the_space(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_same_plan_and_seeds_same_proposals(name: str) -> None:
-    first, again = (search(name, plan(MIXED, 25), judged) for _ in range(2))
-    assert first == again
+def test_same_plan_and_seeds_same_proposals_whatever_the_process_drew(name: str) -> None:
+    found = []
+    for seed in (0, 1):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        found.append(search(name, plan(MIXED, 25), judged))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from hpo.workers.attempt import (
     attempt_trial,
 )
 from hpo.workers.ray import RayWorkers
+from tests.processes import is_gone, wait_for
 
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
@@ -303,15 +305,39 @@ def test_ray_tells_of_a_worker_that_died(ray_address: str, folder: Path) -> None
 
 
 def test_closing_stops_c_code_within_two_seconds(ray_address: str, folder: Path) -> None:
+    import ray
+
     job = Job("toy:hanging", "accuracy", "maximize", "last", {"folder": str(folder)},
-              (str(folder),))
+              (str(folder),), trial_timeout=600)
     workers = RayWorkers(job, DATA, address=ray_address)
     workers.submit(trial(1, learning_rate=1.0), 1)
-    while not (folder / "trained").exists():
-        workers.next_event(0.1)
-    began = time.monotonic()
+    began = workers.next_event(30)
+    assert isinstance(began, Progress)
+    process = int(began.place.rpartition(":")[2])
+    wait_for((folder / "trained").exists)
+    assert not is_gone(process)
+    closing = time.monotonic()
     workers.close()
-    assert time.monotonic() - began < 4  # two for the trial, the rest for leaving Ray
+    wait_for(lambda: is_gone(process), 4)
+    assert time.monotonic() - closing < 4  # two for the trial, the rest for leaving Ray
+    assert workers.next_event(0.0) is None
+    assert not ray.is_initialized()
+
+
+def test_closed_workers_inline_end_what_runs_and_forget_what_waits(folder: Path) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    fixed = {"folder": str(folder), "sleep": 5.0, "steady": True}
+    job = Job("toy:quadratic", "accuracy", "maximize", "last", fixed, (str(folder),),
+              trial_timeout=600)  # of which it tells as soon as it begins
+    workers = InlineWorkers(job, DATA)
+    for number in (1, 2):
+        workers.submit(trial(number), 1)
+    assert isinstance(workers.next_event(30), Progress)
+    workers.close()
+    assert workers.next_event(0.0) is None
+    assert not (folder / "trained").exists()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_a_cluster_without_workers_is_said_once_and_waited_for(
