@@ -254,7 +254,7 @@ def retrain(
     count = 0
     folder = str(study.path.absolute().parent)
     try:
-        with TrialProcess(study.objective.name, trial.seed, folder, study.resources.cpus):
+        with TrialProcess(study.objective.name, trial.seed, folder, study.resources.demand()):
             given = Given(study.metric, trial.seed, data, trial=trial.id)
             generator = _quiet(lambda: study.objective.start(hyperparameters, given))
             while True:

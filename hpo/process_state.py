@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.resources import Demand
 from hpo.threads import limit_threads
 
 HASH_SEED = "0"  # PYTHONHASHSEED: the order of a set of texts depends on it
@@ -31,16 +32,18 @@ class TrialProcess:
     """The process while a trial runs in it: a context for the code of its objective.
 
     On first entry the process is in `folder`, where there is one, with its environment as it
-    was, no arguments, `threads` for linear algebra, and the global generators of `random`, NumPy
+    was, no arguments, a thread for each CPU that it
+    demands, no GPU in sight unless it demands one, and the global generators of `random`, NumPy
     and PyTorch seeded, PyTorch's also where the trial is what imports it. On exit whoever had the
     process before gets all of that back.
     """
 
     _current: "TrialProcess | None" = None
 
-    def __init__(self, objective: str, seed: int, folder: str | None, threads: int) -> None:
+    def __init__(self, objective: str, seed: int, folder: str | None, demand: Demand) -> None:
         self._program = objective.partition(":")[0]
-        self._seed, self._folder, self._threads = seed, folder, threads
+        self._seed, self._folder, self._threads = seed, folder, demand.cpus
+        self._without_gpu = not demand.gpus
         self._outside: _State | None = None
         self._inside: _State | None = None
 
@@ -73,6 +76,8 @@ class TrialProcess:
             with contextlib.suppress(OSError):  # of another machine: there is none here
                 os.chdir(self._folder)
         os.environ.update(dict.fromkeys(_THREADS, str(self._threads)))
+        if self._without_gpu:  # or it would see all of them
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         sys.argv[:] = [self._program]  # those of hpo, or of Ray, are not for an objective
         limit_threads(self._threads)
         random.seed(self._seed)

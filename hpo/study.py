@@ -6,7 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,7 @@ from hpo.data.settings import DataSettings
 from hpo.errors import InputError
 from hpo.objective import Objective
 from hpo.program import Program, parameters_of
+from hpo.resources import Demand, parse_bytes
 from hpo.search.pruning import PRUNERS, Pruner
 from hpo.search.samplers import SAMPLERS
 from hpo.search_space import (
@@ -92,10 +93,46 @@ class Budget(BaseModel):
 
 
 class Resources(BaseModel):
-    """The table [resources]: what one trial takes."""
+    """The table [resources]: what one trial takes.
+
+    Each CPU is a thread of the linear algebra libraries. `memory` is what a machine has to have
+    free for a trial to begin there, and no limit. `custom` are resources of a Ray cluster.
+    """
 
     model_config = STRICT
     cpus: int = Field(default=1, ge=1)
+    gpus: float = Field(default=0, ge=0)
+    memory: str | None = None
+    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("gpus")
+    @classmethod
+    def _shared_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"{gpus} is neither a part of one GPU, such as 0.5, nor whole ones")
+        return gpus
+
+    @field_validator("memory")
+    @classmethod
+    def _in_bytes(cls, memory: str | None) -> str | None:
+        if memory is not None:
+            parse_bytes(memory)
+        return memory
+
+    @field_validator("custom")
+    @classmethod
+    def _not_one_of_ours(cls, custom: dict[str, float]) -> dict[str, float]:
+        for name in custom:
+            if name.lower() in ("cpu", "gpu", "memory", "object_store_memory") or not name.strip():
+                raise WrongKeyError(name, "has a key of its own: cpus, gpus or memory; use that")
+        return custom
+
+    def demand(self) -> Demand:
+        """Return what workers are asked for."""
+        return Demand(
+            self.cpus, self.gpus, parse_bytes(self.memory) if self.memory else 0,
+            tuple(sorted(self.custom.items())),
+        )
 
 
 class ConfirmSettings(BaseModel):

@@ -15,7 +15,7 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text wording passwords search_space trial moves threads process_state
+        errors text wording passwords search_space trial moves resources threads process_state
         objective_code objective forms supervisor program_process program
         data.predictor data.files data.columns data.tables data.rows data.settings data.cells
         data.encoding data.arrays data.sources data.split data.scaling data.loading

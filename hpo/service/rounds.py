@@ -48,7 +48,7 @@ def job_of(study: Study) -> Job:
         value=study.value,
         fixed=study.fixed,
         search_path=(str(study.path.absolute().parent),),
-        threads=study.resources.cpus,
+        demand=study.resources.demand(),
         trial_timeout=study.round.trial_timeout,
         fresh_process=study.round.fresh_process,
         code=study.objective.code,

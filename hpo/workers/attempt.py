@@ -12,15 +12,17 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
+from hpo.errors import InputError
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.process_state import TrialProcess
 from hpo.program import Program
+from hpo.resources import Demand, this_machine
 from hpo.search_space import Value
 from hpo.text import clean
 from hpo.trial import (
@@ -59,11 +61,16 @@ class Job:
     value: Literal["last", "best"]
     fixed: Mapping[str, Value]
     search_path: tuple[str, ...] = ()
-    threads: int = 1  # of the linear algebra libraries
     trial_timeout: float | None = None  # seconds
     fresh_process: bool = False  # for each trial
     code: Code | None = None
     program: Program | None = None
+    demand: Demand = field(default_factory=Demand)
+
+    @property
+    def threads(self) -> int:
+        """The threads of the linear algebra libraries."""
+        return self.demand.cpus
 
     @property
     def folder(self) -> str | None:
@@ -130,6 +137,11 @@ class InlineWorkers:
     slots = 1
 
     def __init__(self, job: Job, data: Data | None) -> None:
+        if not replace(job.demand, cpus=1).fits(this_machine()):
+            raise InputError(
+                f"[resources]: a trial takes {job.demand}, which this process does not have; "
+                "use a Ray cluster that has them, or ask for less"
+            )
         self._job, self._data = job, data
         self._waiting: deque[tuple[Trial, int]] = deque()
         self._events: Iterator[Event] = iter(())
@@ -190,7 +202,7 @@ def attempt_trial(
     state, message = State.COMPLETE, ""
     _search(job.search_path)
     with (
-        TrialProcess(job.objective, trial.seed, job.folder, job.threads) as process,
+        TrialProcess(job.objective, trial.seed, job.folder, job.demand) as process,
         contextlib.ExitStack() as leaving,
     ):
         try:

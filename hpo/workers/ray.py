@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hpo import wording
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
+from hpo.resources import Demand, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.attempt import Event, Job, Stalled, attempt_trial, timed_out
@@ -82,6 +82,7 @@ class RayWorkers:
                 _connect(str(address))
             else:
                 cpus = workers or max(os.cpu_count() or 1, job.threads)
+                _refuse_what_is_not_here(job.demand, cpus)
                 _start_local(cpus, _size(data), self._folder)
         except BaseException:
             self._remove_folder()
@@ -89,20 +90,23 @@ class RayWorkers:
         import ray
 
         self._ray = ray
-        self.slots = max(1, int(_cluster_cpus()) // job.threads)
+        self._demand = job.demand
+        self.slots = max(1, self._room())
         self._job = ray.put(job)
         self._data = ray.put(data)
         # Attempts are repeated by the service, under a new number: never silently by Ray.
         # Where each trial has a process of its own, it ends with the task.
         self._task = ray.remote(
-            num_cpus=job.threads, max_retries=0, max_calls=1 if job.fresh_process else 0
+            num_cpus=job.threads, num_gpus=job.demand.gpus,
+            memory=job.demand.memory, resources=dict(job.demand.custom),
+            max_retries=0, max_calls=1 if job.fresh_process else 0,
         )(attempt_trial)
         self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
         self._timeout = job.trial_timeout
         self._deadlines: dict[Any, float] = {}
         self._head: str = ray.get_runtime_context().gcs_address
-        self._next_check = time.monotonic() + CHECK_SECONDS
-        self._threads, self._stalled = job.threads, False
+        self._next_check = time.monotonic() + (CHECK_SECONDS if self._room() else 0)
+        self._stalled = False
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
@@ -160,13 +164,18 @@ class RayWorkers:
                 time.sleep(1.0)
             else:
                 break
-        before, self._stalled = self._stalled, _cluster_cpus() < self._threads
+        before, self._stalled = self._stalled, not self._room()
         if self._stalled and not before and not now:
             return Stalled(
-                f"no node of the Ray cluster has {wording.count(self._threads, 'CPU')}: "
+                f"no node of the Ray cluster has {self._demand}, which a trial takes: "
                 "trials wait for one"
             )
         return None
+
+    def _room(self) -> int:
+        """Return how many trials the nodes of the cluster have room for at once."""
+        nodes: list[dict[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]
+        return sum(self._demand.fits(node["Resources"]) for node in nodes if node["Alive"])
 
     def _time_out(self, events: Any) -> TrialResult:
         """Stop a trial that takes too long: by force, since C code ignores the polite way."""
@@ -205,11 +214,13 @@ class RayWorkers:
             self._folder = None
 
 
-def _cluster_cpus() -> float:
-    import ray
-
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources.get("CPU", 0.0)
+def _refuse_what_is_not_here(demand: Demand, cpus: int) -> None:
+    """Raise InputError where a Ray of this machine's could never run a trial."""
+    if not demand.fits({**this_machine(), "CPU": cpus}):
+        raise InputError(
+            f"[resources]: a trial takes {demand}, which this machine does not have; name a Ray "
+            "cluster that has, or ask for less"
+        )
 
 
 def _connect(address: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from hpo.objective import Data, Part
 from hpo.objective_code import read_code
 from hpo.process_state import HASH_SEED
+from hpo.resources import Demand
 from hpo.trial import CutOffs, Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray as ray_workers
 from hpo.workers.attempt import (
@@ -31,6 +32,9 @@ from hpo.workers.attempt import (
 from hpo.workers.ray import RayWorkers
 from tests.processes import is_gone, wait_for
 
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
 DATA = Data(EMPTY, EMPTY, "classification", ("0", "1"))
@@ -41,8 +45,8 @@ def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
     """Return a function that makes workers of each kind, closed at the end."""
     made: list[Workers] = []
 
-    def make(objective: str, **changes: Any) -> Workers:
-        job = Job(f"toy:{objective}", "accuracy", "maximize", "last", {}, (str(folder),))
+    def make(name: str, **changes: Any) -> Workers:
+        job = Job(f"toy:{name}", "accuracy", "maximize", "last", {}, (str(folder),))
         job = replace(job, **changes)
         if request.param == "inline":
             made.append(InlineWorkers(job, DATA))
@@ -73,8 +77,8 @@ def drain(workers: Workers, count: int, seconds: float = 30) -> list[Event]:
     return events
 
 
-def results(workers: Workers, count: int) -> dict[int, TrialResult]:
-    ended = [e for e in drain(workers, count) if isinstance(e, TrialResult)]
+def results(workers: Workers, count: int, seconds: float = 30) -> dict[int, TrialResult]:
+    ended = [e for e in drain(workers, count, seconds) if isinstance(e, TrialResult)]
     return {r.trial.number: r for r in ended}
 
 
@@ -215,7 +219,7 @@ def test_pytorch_is_prepared_also_where_a_trial_is_the_first_to_import_it(
         "train.metrics = ('accuracy', 'loss')\n"
     )
     monkeypatch.syspath_prepend(folder)
-    job = Job("lazy:train", "accuracy", "maximize", "last", {}, (str(folder),), threads=3)
+    job = Job("lazy:train", "accuracy", "maximize", "last", {}, (str(folder),), demand=Demand(3))
     workers = InlineWorkers(job, None)
     for number in (1, 2, 3):
         workers.submit(trial(number), 1)
@@ -359,8 +363,66 @@ def test_a_cluster_without_workers_is_said_once_and_waited_for(
         cluster.add_node(num_cpus=1, **store)
         assert results(workers, 1)[1].state is State.COMPLETE
         workers.close()
+        _share_two_gpus(cluster, folder, store)
     finally:
         cluster.shutdown()
+
+
+GPU_USER = """
+import os, time
+def use(rate: float, *, seed):
+    start = time.time()
+    time.sleep(1.5)
+    with open(f"gpu-{seed}", "w") as file:
+        print(os.environ["CUDA_VISIBLE_DEVICES"], start, time.time(), file=file)
+    return rate
+"""
+
+
+def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> None:
+    """See that half a GPU each lets four of eight trials run at once, two on each GPU."""
+    (folder / "gpu_user.py").write_text(GPU_USER)
+    job = Job("gpu_user:use", "loss", "minimize", "last", {}, (str(folder),))
+    half = replace(job, demand=Demand(gpus=0.5))
+    workers = RayWorkers(half, None, address=cluster.address)
+    workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
+    stalled = workers.next_event(5)
+    assert isinstance(stalled, Stalled)
+    assert "no node of the Ray cluster has 1 CPU and 0.5 GPU" in stalled.reason
+    workers.close()
+    cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
+    workers = RayWorkers(half, None, address=cluster.address)
+    assert workers.slots == 4
+    for number in range(8):
+        workers.submit(replace(trial(number), hyperparameters={"rate": 1.0}), 1)
+    assert {r.state for r in results(workers, 8, 60).values()} == {State.COMPLETE}
+    workers.close()
+    used = [path.read_text().split() for path in sorted(folder.glob("gpu-*"))]
+    spans = [(device, float(start), float(end)) for device, start, end in used]
+    assert {device for device, _, _ in spans} == {"0", "1"}
+    at_once = [
+        [device for device, start, end in spans if start <= moment < end]
+        for _, moment, _ in spans
+    ]
+    assert max(map(len, at_once)) <= 4
+    assert all(devices.count(device) <= 2 for devices in at_once for device in "01")
+    assert max(map(len, at_once)) >= 3  # they do share them
+    for demand, slots in ((Demand(custom=(("tpu", 1.0),)), 1), (Demand(cpus=3), 2)):
+        workers = RayWorkers(replace(job, demand=demand), None, address=cluster.address)
+        assert workers.slots == slots
+        workers.close()
+
+
+def test_a_trial_that_demands_no_gpu_sees_none(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    (folder / "gpu_user.py").write_text(GPU_USER.replace("1.5", "0"))
+    workers = make("", objective="gpu_user:use", metric="loss", direction="minimize")
+    workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
+    assert results(workers, 1)[1].state is State.COMPLETE
+    assert (folder / "gpu-1").read_text().startswith(" ")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

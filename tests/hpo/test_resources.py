@@ -1,0 +1,106 @@
+"""What a trial takes, and how many a machine has room for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.resources import Demand, parse_bytes
+from hpo.study import read
+from tests.fixtures import Outcome
+
+Make = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GB", 4 * 10**9), ("512 MiB", 512 << 20), ("1.5kB", 1500), ("7", 7), (" 2 TiB ", 2 << 40),
+     ("3gb", 3 * 10**9)],
+)
+def test_amounts_of_memory(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "4XB", "0", "4 G B", "1e9", "four"])
+def test_what_is_no_amount_of_memory(text: str) -> None:
+    with pytest.raises(ValueError, match="is no amount of memory; write it as"):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("demand", "machine", "room"),
+    [
+        (Demand(), {"CPU": 4.0}, 4),
+        (Demand(3), {"CPU": 8.0}, 2),
+        (Demand(1, 1.0), {"CPU": 8.0}, 0),
+        (Demand(1, 0.5), {"CPU": 8.0, "GPU": 2.0}, 4),
+        (Demand(1, 0.4), {"CPU": 8.0, "GPU": 2.0}, 4),  # two on each, though 5 x 0.4 = 2
+        (Demand(1, 0.1), {"CPU": 40.0, "GPU": 1.0}, 10),
+        (Demand(1, 2.0), {"CPU": 8.0, "GPU": 3.0}, 1),
+        (Demand(1, 0.0, 3), {"CPU": 8.0, "memory": 10.0}, 3),
+        (Demand(1, custom=(("tpu", 1.0),)), {"CPU": 8.0}, 0),
+        (Demand(1, custom=(("tpu", 0.5),)), {"CPU": 8.0, "tpu": 1.0}, 2),
+    ],
+)
+def test_room_on_a_machine(demand: Demand, machine: dict[str, float], room: int) -> None:
+    assert demand.fits(machine) == room
+
+
+@given(st.integers(1, 8), st.sampled_from([0.1, 0.25, 0.3, 0.5, 1.0, 2.0]), st.integers(0, 64),
+       st.integers(0, 8))
+def test_room_is_there_for_as_many_and_no_more(
+    cpus: int, gpus: float, cpus_there: int, gpus_there: int
+) -> None:
+    room = Demand(cpus, gpus).fits({"CPU": cpus_there, "GPU": gpus_there})
+    on_each = int(1 / gpus) if gpus < 1 else 1
+    whole = gpus_there * on_each if gpus < 1 else gpus_there // int(gpus)
+    assert room == min(cpus_there // cpus, whole)
+
+
+def test_a_study_says_what_a_trial_takes(make_study: Make) -> None:
+    table = {"cpus": 2, "gpus": 0.5, "memory": "4GB", "custom": {"tpu": 1}}
+    demand = read(make_study(resources=table)).resources.demand()
+    assert demand == Demand(2, 0.5, 4 * 10**9, (("tpu", 1.0),))
+    assert str(demand) == "2 CPUs, 0.5 GPU, 4 GB of memory and 1 tpu"
+    assert demand.by_name() == {"CPU": 2, "GPU": 0.5, "memory": 4 * 10**9, "tpu": 1.0}
+    assert str(Demand()) == "1 CPU"
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"gpus": 1.5}, "resources.gpus: 1.5 is neither a part of one GPU"),
+        ({"gpus": -1}, "resources.gpus: "),
+        ({"memory": "much"}, "resources.memory: 'much' is no amount of memory"),
+        ({"memory": 4}, "resources.memory: "),
+        ({"custom": {"GPU": 1}}, "resources.custom.GPU: has a key of its own"),
+        ({"custom": {"tpu": 0}}, "resources.custom.tpu: "),
+        ({"gpu": 1}, "resources.gpu: unknown key; did you mean 'gpus'?"),
+    ],
+)
+def test_a_wrong_demand_is_one_line(
+    make_study: Make, command: Callable[..., Outcome], table: dict[str, object], said: str
+) -> None:
+    checked = command("check", make_study(resources=table))
+    assert (checked.code, checked.err.count("\n")) == (2, 1)
+    assert said in checked.err
+
+
+@pytest.mark.parametrize(
+    ("where", "said"), [("--inline", "this process"), ("--workers=1", "this machine")]
+)
+@pytest.mark.parametrize("table", [{"custom": {"tpu": 1}}, {"memory": "900TB"}])
+def test_what_is_not_here_is_refused_before_the_first_trial(
+    make_study: Make,
+    command: Callable[..., Outcome],
+    where: str,
+    said: str,
+    table: dict[str, object],
+) -> None:
+    ran = command("run", make_study(resources=table), where)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"[resources]: a trial takes 1 CPU and {'1 tpu' if 'custom' in table else '900000'}" \
+        in ran.err
+    assert f"which {said} does not have" in ran.err
