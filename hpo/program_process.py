@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from hpo import supervisor
+from hpo import program_supervisor
 
 POLL_SECONDS = 0.1  # a blocked read would not hear of a trial that is cancelled
 LONGEST_LINE = 1 << 20  # bytes: what is longer tells no metric, and is cut
@@ -31,8 +31,10 @@ class _Connection:
         if cls._socket is None or cls._owner != os.getpid():
             ours, theirs = socket.socketpair()
             with theirs:
-                command = [sys.executable, "-I", "-S", supervisor.__file__, str(theirs.fileno())]
-                subprocess.run(command, pass_fds=[theirs.fileno()], check=True)
+                number = theirs.fileno()
+                python = [sys.executable, "-I", "-S"]  # which starts soonest
+                command = [*python, program_supervisor.__file__, str(number)]
+                subprocess.run(command, pass_fds=[number], check=True)
             cls._socket, cls._owner = ours, os.getpid()
         return cls._socket
 
@@ -56,7 +58,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str) -
     answer = None
     try:
         try:
-            head = len(request).to_bytes(supervisor.LENGTH, "big")
+            head = len(request).to_bytes(program_supervisor.LENGTH, "big")
             socket.send_fds(connection, [head], [writing])
             connection.sendall(request)
         finally:
@@ -111,7 +113,7 @@ def _lines(reading: int) -> Iterator[bytes]:
 def _stop(connection: socket.socket) -> None:
     """Kill what runs, and wait until it is gone."""
     try:
-        connection.sendall(supervisor.STOP)
+        connection.sendall(program_supervisor.STOP)
         _answer(connection)
     except BaseException:
         _Connection.drop()  # which ends it, too
@@ -121,7 +123,7 @@ def _stop(connection: socket.socket) -> None:
 def _answer(connection: socket.socket) -> str:
     while not select.select([connection], [], [], POLL_SECONDS)[0]:
         pass
-    head = connection.recv(supervisor.LENGTH, socket.MSG_WAITALL)
-    if len(head) < supervisor.LENGTH:
+    head = connection.recv(program_supervisor.LENGTH, socket.MSG_WAITALL)
+    if len(head) < program_supervisor.LENGTH:
         raise RuntimeError("the supervisor of the program is gone")
     return connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL).decode()

@@ -134,6 +134,7 @@ class TrialResult:
     seconds: float = 0.0
     place: str = ""
     message: str = ""  # why it failed: the last lines of output and traceback
+    output: str = field(default="", repr=False)  # all that it printed, as far as it is kept
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", clean(self.place))
@@ -153,13 +154,17 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """A trial runs: `metrics` are all its epochs so far."""
+    """A trial runs: `metrics` are all its epochs so far.
+
+    `output` is all that it has printed, where that has grown since it was told last.
+    """
 
     trial: Trial
     attempt: int
     started: float
     place: str
     metrics: Sequence[EpochMetrics]
+    output: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -204,6 +209,7 @@ def _is_a(value: object, kind: "type | UnionType") -> bool:
 
 def compact(result: TrialResult, metric: str) -> TrialResult:
     """Return the result with no more of its epochs than a study needs while it goes on."""
+    result = replace(result, output="")
     values = result.curve(metric)
     if not values or len(values) < len(result.metrics):
         return result

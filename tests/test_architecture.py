@@ -16,7 +16,7 @@ from tests.processes import ROOT
 ORDER = {
     "hpo": """
         errors text wording passwords search_space trial moves resources threads process_state
-        objective_code objective forms supervisor program_process program
+        objective_code objective output forms program_supervisor program_process program
         data.predictor data.files data.columns data.tables data.rows data.settings data.cells
         data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
@@ -26,7 +26,7 @@ ORDER = {
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
-        service.comparability service.proposals service.round_loop service.rounds
+        service.comparability service.proposals service.attempts service.round_loop service.rounds
         report.results report.scales report.ticks report.drawing report.marks report.figures
         scores evaluation cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options

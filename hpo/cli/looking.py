@@ -1,9 +1,11 @@
-"""Commands that look at a study on record: list, show, narrow, export, predict."""
+"""Commands that look at a study on record: list, show, logs, narrow, export, predict."""
 
 import contextlib
 import csv
 import json
+import re
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +35,8 @@ from hpo.cli.session import (
 )
 from hpo.errors import HPOError, InputError
 from hpo.text import clean, one_line
+
+FOLLOW_SECONDS = 2.0
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -73,6 +77,47 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         console.print(escaped(f"{one_line(study['study'])}: {rounds}, {trials}, {shown}"))
     if not studies and not unread:
         click.echo("no studies yet; start one with `hpo run FILE`")
+
+
+@hpo.command()
+@study_argument
+@click.argument("trial", metavar="ROUND/TRIAL")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what a running trial prints.")
+@tracking_uri
+def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
+    """Print what a trial of STUDY printed, such as 2/17: trial 17 of round 2.
+
+    Of much output the beginning and the end are on record, and of a trial that still runs what it
+    had printed a few seconds ago.
+    """
+    from hpo.trial import TrialId
+
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", trial)
+    if match is None:
+        raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
+    identity = TrialId(int(match[1]), int(match[2]))
+    record = existing_record(tracking_uri)
+    name, recorded = find(record, study)
+    attempt = recorded.attempts.get(identity)
+    run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
+    if not run_id:
+        raise InputError(
+            f"{name} has no {identity} on record; `hpo export {name} trials.csv` lists all"
+        )
+    printed = ""
+    while True:
+        text, ended = record.study(name).output(run_id)
+        going_on = follow and not ended
+        if going_on:
+            text = text[: text.rfind("\n") + 1]  # whole lines
+        if not text.startswith(printed):
+            printed = ""  # its middle was left out meanwhile
+        new, printed = text[len(printed) :], text
+        for line in new.removesuffix("\n").split("\n") if new else ():
+            click.echo(clean(line.rstrip("\r").rpartition("\r")[2]))  # a bar as it was last
+        if not going_on:
+            break
+        time.sleep(FOLLOW_SECONDS)
 
 
 @hpo.command()

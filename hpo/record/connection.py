@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 PAGE = 500  # runs read by one request
+OUTPUT_FILE = "output.txt"  # what a trial printed, among the artifacts of its run
 DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -29,6 +31,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "PGCONNECT_TIMEOUT": "4",  # seconds, of each try and each address of a host
 }
 T = TypeVar("T")
@@ -82,6 +85,19 @@ class Connection:
         """Return a metric of a run by epoch; for few runs, since each takes a request."""
         points = translated(lambda: self.client.get_metric_history(run_id, metric))
         return [point.value for point in sorted(points, key=lambda point: point.step)]
+
+    def output(self, run_id: str) -> tuple[str, bool]:
+        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+
+        def read() -> tuple[str, bool]:
+            ended = self.client.get_run(run_id).info.status != "RUNNING"
+            if all(file.path != OUTPUT_FILE for file in self.client.list_artifacts(run_id)):
+                return "", ended
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(self.client.download_artifacts(run_id, OUTPUT_FILE, folder))
+                return path.read_bytes().decode("utf-8", "replace"), ended
+
+        return translated(read)
 
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""

@@ -98,6 +98,10 @@ class Record(Protocol):
         """Return a metric of a run by epoch; for few runs, since each takes a request."""
         ...
 
+    def output(self, run_id: str) -> tuple[str, bool]:
+        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+        ...
+
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""
         ...

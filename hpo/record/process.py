@@ -181,6 +181,11 @@ class StudyElsewhere:
         answer: list[float] = self._ask("history", run_id, metric)
         return answer
 
+    def output(self, run_id: str) -> tuple[str, bool]:
+        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+        answer: tuple[str, bool] = self._ask("output", run_id)
+        return answer
+
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""
         self._ask("add_files", run_id, folder)

@@ -54,8 +54,8 @@ class StudyRecord:
         self.deliver, self.show, self.abandon = (
             self._trials.deliver, self._trials.show, self._trials.abandon
         )
-        self.discard, self.history, self.add_files = (
-            connection.discard, connection.history, connection.add_files
+        self.discard, self.history, self.output, self.add_files = (
+            connection.discard, connection.history, connection.output, connection.add_files
         )
         self.verify, self.confirm = connection.verify, connection.confirm
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
-from hpo.record.connection import Connection, is_about_content, translated
+from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
 from hpo.record.format import missing, read_id, result_tags
 from hpo.search_space import SearchSpace, to_text
 from hpo.text import VALUE_CHARACTERS
@@ -100,7 +100,9 @@ class Trials:
                 added = {}
             else:
                 added = tags
-            self._log(run_id, result, told, added)
+            self._log_epochs(run_id, result, told, added)
+            if result.output:
+                self._client.log_text(run_id, result.output, OUTPUT_FILE)
             self._client.set_terminated(run_id, _STATUS[result.state], ended)
 
         try:
@@ -171,7 +173,9 @@ class Trials:
                 trial, State.COMPLETE, metrics=progress.metrics, started=progress.started,
                 seconds=time.time() - progress.started,
             )
-            self._log(run_id, partial, told, {})
+            self._log_epochs(run_id, partial, told, {})
+            if progress.output:
+                self._client.log_text(run_id, progress.output, OUTPUT_FILE)
             self._shown[key] = run_id, len(progress.metrics)
 
         translated(write)
@@ -228,7 +232,7 @@ class Trials:
             return RecordRefused(f"{what} was deleted")
         return RoundAbsent(f"the record has no {what} of the study {self._parents.study!r}")
 
-    def _log(
+    def _log_epochs(
         self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
     ) -> None:
         """Log hyperparameters and the epochs after the first `told`, all in one batch."""

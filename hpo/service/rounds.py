@@ -16,9 +16,10 @@ from hpo.record.interface import Record
 from hpo.record.values import Recorded, Round, RoundStart, last_round
 from hpo.search import confirmation
 from hpo.search_space import Distribution, as_lists
+from hpo.service.attempts import Attempts, Listener
 from hpo.service.comparability import edits, incomparable, refuse_changes, settings_of
 from hpo.service.proposals import moves_after, next_ranges
-from hpo.service.round_loop import Attempts, Listener, RoundLoop, budget_reached
+from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import ConfirmSettings, Study
 from hpo.trial import State, TrialResult, rank, worse
 from hpo.workers.attempt import Job, Workers

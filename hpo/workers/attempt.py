@@ -1,7 +1,6 @@
 """Workers run trials and tell what happens, event by event; these run them in this process."""
 
 import contextlib
-import io
 import os
 import signal
 import socket
@@ -20,6 +19,7 @@ from hpo import forms, program, program_process, wording
 from hpo.errors import InputError
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
+from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
 from hpo.resources import Demand, this_machine
@@ -194,7 +194,7 @@ def attempt_trial(
     started, clock, place = time.time(), time.perf_counter(), _place()
     metrics: list[EpochMetrics] = []
     told = clock
-    output = _Tail()
+    output, shown = Output(), 0
     if job.trial_timeout is not None:
         yield Progress(trial, attempt, started, place, ())  # the time counts from here
     changed: CodeChanged | None = None
@@ -231,8 +231,10 @@ def attempt_trial(
                     break
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
+                    text = output.text() if output.written > shown else ""
+                    shown = output.written
                     with process.suspended():
-                        yield Progress(trial, attempt, started, place, tuple(metrics))
+                        yield Progress(trial, attempt, started, place, tuple(metrics), text)
             with _captured(output):
                 epochs.close()
             if not metrics:
@@ -244,7 +246,8 @@ def attempt_trial(
         except BaseException as error:  # whatever else an objective raises is this trial's result
             if hasattr(error, "ray_terminate_msg"):  # Ray ends this worker
                 raise
-            state, message = State.FAILED, _last_lines(output.text() + _traceback(error))
+            state = State.FAILED
+            message = _last_lines(output.end(MESSAGE_CHARACTERS) + _traceback(error))
     if changed is not None:
         yield changed
         return
@@ -254,7 +257,7 @@ def attempt_trial(
         value, epoch = read_value(curve, job.value, job.direction)
     result = TrialResult(
         trial, state, value, epoch, tuple(metrics), attempt, started,
-        time.perf_counter() - clock, place, message,
+        time.perf_counter() - clock, place, message, output.text(),
     )
     yield NoMetric(result, job.metric, tuple(metrics[-1])) if unnamed else result
 
@@ -303,7 +306,7 @@ def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epoch
 
 
 @contextlib.contextmanager
-def _captured(output: "_Tail") -> Iterator[None]:
+def _captured(output: Output) -> Iterator[None]:
     """Keep what an objective prints off the terminal."""
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         yield
@@ -326,19 +329,3 @@ def _traceback(error: BaseException) -> str:
 def _last_lines(text: str) -> str:
     lines = text.splitlines()[-MESSAGE_LINES:]
     return "\n".join(map(clean, lines))[-MESSAGE_CHARACTERS:]
-
-
-class _Tail(io.TextIOBase):
-    """Keeps the end of what an objective prints."""
-
-    def __init__(self) -> None:
-        self._end = ""
-
-    def write(self, text: str) -> int:
-        self._end = (self._end + text)[-MESSAGE_CHARACTERS:]
-        return len(text)
-
-    def text(self) -> str:
-        if not self._end or self._end.endswith("\n"):
-            return self._end
-        return self._end + "\n"

@@ -1,0 +1,125 @@
+"""Attempts at trials: sent to the workers, and sent again where a worker dies."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Protocol
+
+from hpo.errors import HPOError, InputError
+from hpo.record.delivery import Delivery
+from hpo.record.values import Attempt, Round
+from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
+from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
+
+ATTEMPTS = 3  # at a trial whose worker dies
+WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
+
+
+class Listener(Protocol):
+    """Is told what happens, for those who watch."""
+
+    def round_started(self, round_: Round, trials: int) -> None:
+        """Take note that a round begins or goes on."""
+        ...
+
+    def confirmation_started(self, best: int, repeats: int) -> None:
+        """Take note that so many repeats of the best trials are missing."""
+        ...
+
+    def trial_started(self, trial: Trial) -> None:
+        """Take note that a trial was handed to the workers."""
+        ...
+
+    def trial_progressed(self, progress: Progress) -> None:
+        """Take note of the epochs of a running trial."""
+        ...
+
+    def trial_ended(self, result: TrialResult) -> None:
+        """Take note of a result."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show a line to the user."""
+        ...
+
+
+class Attempts:
+    """Trials at the workers, sent out again where a worker dies; results go to the outbox.
+
+    `begun` holds the last attempt at a trial that an earlier process made, `yielded` says whether
+    any trial has yielded the study's metric.
+    """
+
+    def __init__(
+        self,
+        begun: Mapping[TrialId, Attempt],
+        yielded: bool,
+        delivery: Delivery,
+        workers: Workers,
+        listener: Listener,
+    ) -> None:
+        self._latest = {trial: attempt.number for trial, attempt in begun.items()}
+        self._yielded = yielded
+        self._delivery, self._workers, self._listener = delivery, workers, listener
+        self._reclaimed: deque[TrialResult] = deque()
+        self.running = 0
+
+    def submit(self, trial: Trial) -> None:
+        """Hand a trial to the workers, unless its result waits on disk."""
+        self.running += 1
+        reclaimed = self._delivery.reclaim(trial)
+        if reclaimed is None:
+            self._send(trial)
+        else:
+            self._reclaimed.append(reclaimed)
+
+    def next_result(self) -> TrialResult | None:
+        """Wait for the next event; return it where it is a result, which then is on disk."""
+        if self._reclaimed:
+            self.running -= 1
+            result = self._reclaimed.popleft()
+            self._listener.trial_ended(result)
+            return result
+        event = self._workers.next_event(WAIT_SECONDS)
+        if event is None:
+            return None
+        if isinstance(event, Progress):
+            self._delivery.show(event)
+            self._listener.trial_progressed(event)
+            return None
+        if isinstance(event, Stalled):
+            self._listener.note(event.reason)
+            return None
+        if isinstance(event, CodeChanged):
+            raise HPOError(
+                f"{' and '.join(event.files)} changed while the study runs: the worker at "
+                f"{event.place} imported other code than its trials began with; change it back, "
+                "or give the study another name"
+            )
+        if isinstance(event, Lost):
+            self._delivery.abandon(event)
+            if event.attempt < ATTEMPTS:
+                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
+                self._send(event.trial)
+                return None
+            event = TrialResult(
+                event.trial, State.FAILED, attempt=event.attempt,
+                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
+            )
+        if isinstance(event, NoMetric):
+            if not self._yielded:
+                raise InputError(
+                    f"metric: the objective yields no {event.metric!r}, but "
+                    f"{', '.join(event.yielded) or 'nothing'}; name one that it yields"
+                )
+            event = event.result
+        self._yielded = self._yielded or event.state is not State.FAILED
+        self.running -= 1
+        self._delivery.add(event)
+        self._listener.trial_ended(event)
+        return event
+
+    def _send(self, trial: Trial) -> None:
+        attempt = self._latest.get(trial.id, 0) + 1
+        self._latest[trial.id] = attempt
+        self._workers.submit(trial, attempt)
+        self._listener.trial_started(trial)
