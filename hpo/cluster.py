@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo import objective_code, wording
+from hpo.data import own_files
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
 from hpo.workers import ray_settings
@@ -214,7 +215,16 @@ def _job_id(study: str, attempt: int | str) -> str:
 
 
 def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
-    """Return the files of a relative source, each with the place where the study looks for it."""
+    """Return the files of [data] with relative names, and where the study looks for each."""
+    names = [name for name in study.data_files if not Path(name).is_absolute()]
+    try:
+        own = [(folder / name, file) for name, file in own_files.find(names, folder).items()]
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
+    return [*own, *_source_files(study, folder)]
+
+
+def _source_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
     if study.data is None:
         return []
     source = study.data.source

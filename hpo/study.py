@@ -45,6 +45,7 @@ from hpo.study_errors import (
 from hpo.study_values import STRICT, fill, read_distribution, typed_value
 from hpo.trial import Direction
 
+_RESERVED = ("path", "text", "program", "data_files")  # fields that are no keys of a file
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
 _MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
 
@@ -159,6 +160,7 @@ class Study(BaseModel):
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1)
     data: SkipValidation[DataSettings | None] = None
+    data_files: tuple[str, ...] = ()  # that the objective reads by itself
     fixed: dict[str, Any] = Field(default_factory=dict)
     search_space: dict[str, Any]
     round: RoundSettings = RoundSettings()
@@ -363,7 +365,7 @@ def _read(path: Path) -> Study:
             f"not TOML: a number of more than {digits} digits (at line {line}); "
             "correct this place"
         ) from None
-    for reserved in ("path", "text", "program"):
+    for reserved in _RESERVED:
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
     if "name" not in table:
@@ -372,12 +374,25 @@ def _read(path: Path) -> Study:
     forms.refuse_hiding(Path(folder))
     if folder not in sys.path:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
-    table = _with_program(table, Path(folder))
+    table = _with_data_files(_with_program(table, Path(folder)))
     try:
         return Study.model_validate({**table, "path": path, "text": text})
     except ValidationError as error:
         key, message = first_error(error, _KNOWN_KEYS)
         raise InputError(f"{key}: {message}") from None
+
+
+def _with_data_files(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of a study file with the files of [data] apart from what hpo reads."""
+    data = table.get("data")
+    if not isinstance(data, dict) or "files" not in data:
+        return table
+    files = data["files"]
+    if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
+        raise InputError('data.files: write a list of names, such as ["train.csv", "images/"]')
+    rest = {key: value for key, value in data.items() if key != "files"}
+    others = {key: value for key, value in table.items() if key != "data"}
+    return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
 
 
 def _with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -416,7 +431,7 @@ def _with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [
-        *(key for key in Study.model_fields if key not in ("path", "text", "program")),
+        *(key for key in Study.model_fields if key not in _RESERVED),
         "command", "metrics_pattern",
     ],
     ("round",): list(RoundSettings.model_fields),

@@ -17,8 +17,8 @@ ORDER = {
     "hpo": """
         errors text wording passwords search_space trial moves resources threads process_state
         objective_code objective output forms program_supervisor program_process program
-        data.predictor data.files data.columns data.tables data.rows data.settings data.cells
-        data.encoding data.arrays data.sources data.split data.scaling data.loading
+        data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
+        data.cells data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
         settings study_errors study_values study

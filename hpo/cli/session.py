@@ -68,6 +68,7 @@ def open_session(
     from hpo.cli.progress import Display
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
+    from hpo.service.comparability import file_digests
     from hpo.service.rounds import PATIENCE_SECONDS, Service
 
     uri = absolute(tracking_uri)
@@ -86,6 +87,9 @@ def open_session(
         whole = _open_record(uri, outbox, placement.inline, at_the_end)
         record = whole.study(study.name)
         opening = beside.submit(record.read)  # MLflow takes a while to import
+        if study.data_files:
+            display.waiting("reading the files of [data]")
+            file_digests(study)
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
             display.note(note)

@@ -1,9 +1,12 @@
 """What makes trials of a study comparable: settings that must stay as they were."""
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from hpo.data import own_files
 from hpo.data.loading import Description
 from hpo.errors import InputError
 from hpo.objective import Objective
@@ -20,7 +23,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
     return Settings(
         objective=study.objective.name,
         code=study.objective.code.digest,
-        data=data.digest if data is not None else "",
+        data=_data_digest(study, data),
         fixed=dict(sorted(study.fixed.items())),
         metric=study.metric,
         direction=study.direction,
@@ -34,6 +37,23 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         start=tuple(map(dict, study.start)),
         environment=_environment(study.objective),
     )
+
+
+def file_digests(study: Study) -> dict[str, str]:
+    """Return the digests of the files that the objective reads by itself, by their names."""
+    if not study.data_files:
+        return {}
+    known = Path(os.environ.get("HPO_OUTBOX", ".hpo")) / "digests.json"
+    try:
+        return own_files.digests(study.data_files, study.path.absolute().parent, known)
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
+
+
+def _data_digest(study: Study, data: Description | None) -> str:
+    digest = data.digest if data is not None else ""
+    files = file_digests(study)
+    return own_files.total({**files, "": digest}) if files else digest
 
 
 # What has to be as it was, so that trials can be compared, and what a person calls it.

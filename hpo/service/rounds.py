@@ -1,5 +1,6 @@
 """The service: rounds of trials with ranges that move in between, and repeats of the best."""
 
+import json
 import math
 import threading
 import time
@@ -17,7 +18,13 @@ from hpo.record.values import Recorded, Round, RoundStart, last_round
 from hpo.search import confirmation
 from hpo.search_space import Distribution, as_lists
 from hpo.service.attempts import Attempts, Listener
-from hpo.service.comparability import edits, incomparable, refuse_changes, settings_of
+from hpo.service.comparability import (
+    edits,
+    file_digests,
+    incomparable,
+    refuse_changes,
+    settings_of,
+)
 from hpo.service.proposals import moves_after, next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import ConfirmSettings, Study
@@ -291,12 +298,20 @@ class Service:
             decisions=decisions,
             params=params,
             data=self._data,
-            files={f"study/{study.path.name}": study.text},
+            files=self._round_files(),
         )
         started = self._patiently(lambda again: self._record.start_round(start, again=again))
         if not recorded.rounds:
             self._record.claim(self._listener.note)
         return started
+
+    def _round_files(self) -> dict[str, str]:
+        """Return the texts that are kept with a round, by their names."""
+        files = {f"study/{self._study.path.name}": self._study.text}
+        digests = file_digests(self._study)
+        if digests:
+            files["study/data_files.json"] = json.dumps(digests, indent=1, ensure_ascii=False)
+        return files
 
     def _wait_for_delivery(self) -> None:
         """Return when every result is on record."""
