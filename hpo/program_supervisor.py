@@ -8,6 +8,7 @@ that dies closes the socket; then everything is killed here.
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import select
@@ -84,13 +85,12 @@ def serve(worker: socket.socket) -> bool:
 def kill_descendants() -> None:
     """Kill all processes below this one, until none is left."""
     while True:
-        with contextlib.suppress(ChildProcessError):
+        try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        found = descendants(os.getpid())
-        if not found:
+        except ChildProcessError:  # nor has it adopted any
             return
-        for process in found:
+        for process in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.002)
@@ -125,29 +125,29 @@ def _receive(worker: socket.socket, size: int) -> bytes | None:
 
 def _start(output: int, arguments: list[str], environment: dict[str, str], folder: str) -> int:
     """Start a program in a session of its own; raise OSError where there is none to start."""
-    reading, writing = os.pipe()  # which says why, and is closed where all is well
-    child = os.fork()
-    if child:
-        os.close(writing)
-        with open(reading, "rb") as file:
-            fault = file.read()
-        if fault:
-            os.waitpid(child, 0)
-            raise OSError(0, fault.decode(errors="replace"))
-        return child
-    try:
-        os.setsid()
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_DFL)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (output, 1), (output, 2)):
-            os.dup2(source, target)
-        os.chdir(folder)
-        os.execvpe(arguments[0], arguments, environment)
-    except BaseException as error:
-        why = getattr(error, "strerror", None) or str(error)
-        os.write(writing, f"{arguments[0]!r} cannot be started: {why}".encode())
-    os._exit(127)
+    os.chdir(folder)
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    fault: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for path in _candidates(arguments[0], environment.get("PATH", os.defpath)):
+        try:
+            return os.posix_spawn(
+                path, arguments, environment, file_actions=files, setsid=True, setsigdef=heard
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:  # it is there: no permission, no program
+            fault = error
+    raise OSError(fault.errno, f"{arguments[0]!r} cannot be started: {fault.strerror}")
+
+
+def _candidates(name: str, path: str) -> list[str]:
+    """Return where a program may lie, as a shell looks for it."""
+    return [name] if "/" in name else [os.path.join(f or ".", name) for f in path.split(os.pathsep)]
 
 
 if __name__ == "__main__":
