@@ -21,7 +21,9 @@ from hpo import program_process
 from hpo.objective import Given, Parameter
 from hpo.program import Program, _epochs
 from hpo.program_process import run
-from hpo.trial import TrialId
+from hpo.trial import Lost, Progress, Trial, TrialId
+from hpo.workers.attempt import Job
+from hpo.workers.ray import RayWorkers
 from tests.fixtures import Outcome, hpo, table
 from tests.fuzzing import examples
 from tests.processes import ROOT, start
@@ -215,8 +217,8 @@ def family(mark: str) -> list[int]:
     return found
 
 
-def wait_until_gone(mark: str) -> None:
-    end = time.monotonic() + 10
+def wait_until_gone(mark: str, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
     while family(mark):
         assert time.monotonic() < end, family(mark)
         time.sleep(0.02)
@@ -236,7 +238,7 @@ def program(folder: Path) -> list[str]:
 def test_closed_early_nothing_is_left(program: list[str], folder: Path, mark: str) -> None:
     lines = run([*program, mark], dict(os.environ), str(folder))
     assert next(lines) == "ready"
-    assert len(family(mark)) == 4
+    wait_for_family(mark)
     lines.close()  # type: ignore[attr-defined]
     assert not family(mark)
     assert list(run(["echo", "next"], dict(os.environ), str(folder))) == ["next"]
@@ -266,9 +268,11 @@ next(lines)
     )  # fmt: skip
     assert worker.stdout is not None
     with worker:
-        assert worker.stdout.readline() == "ready\n"
-        assert len(family(mark)) == 4
-        worker.kill()
+        try:
+            assert worker.stdout.readline() == "ready\n"
+            wait_for_family(mark)
+        finally:
+            worker.kill()
     wait_until_gone(mark)
 
 
@@ -376,10 +380,49 @@ def test_ctrl_c_leaves_no_program(folder: Path, mark: str) -> None:
     (folder / "family.py").write_text(FAMILY)
     file = write(folder, study=study)
     process = start("run", file, "--inline", cwd=folder)
-    end = time.monotonic() + 60
-    while len(family(mark)) < 4:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for_family(mark)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     wait_until_gone(mark)
+
+
+def wait_for_family(mark: str) -> None:
+    end = time.monotonic() + 60
+    while len(family(mark)) < 4:
+        assert time.monotonic() < end, "the program did not start"
+        time.sleep(0.05)
+
+
+def test_a_worker_of_ray_that_is_killed_leaves_no_program(
+    folder: Path, mark: str, ray_address: str
+) -> None:
+    (folder / "family.py").write_text(FAMILY)
+    job = Job(
+        "python family.py", "loss", "minimize", "last", {}, (str(folder),), trial_timeout=300,
+        program=Program(("python", "family.py", mark)),
+    )
+    workers = RayWorkers(job, None, address=ray_address)
+    try:
+        workers.submit(Trial(1, 1, {}, 1), 1)
+        began = workers.next_event(60)
+        assert isinstance(began, Progress)
+        wait_for_family(mark)
+        os.kill(int(began.place.rpartition(":")[2]), signal.SIGKILL)
+        assert isinstance(workers.next_event(30), Lost)
+        wait_until_gone(mark)
+        workers.submit(Trial(1, 2, {}, 1), 1)
+        assert isinstance(workers.next_event(60), Progress)
+        wait_for_family(mark)
+    finally:
+        workers.close()
+    wait_until_gone(mark)
+
+
+def test_a_service_that_is_killed_leaves_no_program(folder: Path, mark: str) -> None:
+    study = STUDY.replace('"--rate", "{rate}"', f'"{mark}"').replace("program.py", "family.py")
+    (folder / "family.py").write_text(FAMILY)
+    process = start("run", write(folder, study=study), "--workers", "1", cwd=folder)
+    wait_for_family(mark)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    wait_until_gone(mark, seconds=60)
