@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from hpo import evaluation, study, wording
 from hpo.data import split as data
@@ -24,9 +22,12 @@ from hpo.search import confirmation
 from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
 from hpo.workers.attempt import Job, attempt_trial
 from tests.deaths import die_at
-from tests.fixtures import hpo, table
+from tests.fixtures import client_of, hpo, table
 from tests.processes import start, wait_for
 from tests.test_crashes import trainings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -45,8 +46,8 @@ def printed(capsys: Capture, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-def runs(folder: Path, kind: str, study: str = "toy") -> list[Run]:
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+def runs(folder: Path, kind: str, study: str = "toy") -> "list[Run]":
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name(study)
     found: list[Run] = client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
     return found
@@ -120,7 +121,7 @@ def test_the_same_again_does_nothing_and_more_adds_what_is_missing(
     confirm(capsys, file, "--top", 3, "--repeats", 3)
     assert sum(trainings(folder).values()) == 12 + 9
     assert set(trainings(folder).values()) == {1}
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     client.delete_run(runs(folder, "repeat")[0].info.run_id)  # counts no more: it is trained again
     confirm(capsys, file, "--top", 3, "--repeats", 3)
     assert sum(trainings(folder).values()) == 12 + 10
