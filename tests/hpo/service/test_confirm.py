@@ -299,13 +299,14 @@ def test_a_new_best_is_named_until_it_is_confirmed(
 
 
 def test_workers_of_ray_give_the_same(
-    make_study: Make, folder: Path, capsys: Capture, ray_address: str
+    make_study: Make, folder: Path, capsys: Capture, near_ray: str
 ) -> None:
     (folder / "seen.py").write_text(SEEN, encoding="utf-8")
     reports = []
-    for name, how in (("inline", ["--inline"]), ("ray", ["--ray-address", ray_address])):
+    for name, how in (("inline", ["--inline"]), ("ray", ["--ray-address", near_ray])):
         file = make_study(name, objective="seen:train", metric="validation_sum",
-                          round={"trials": 4}, data={"source": "digits", "rows": 200})
+                          round={"trials": 4}, data={"source": "digits", "rows": 200},
+                          resources={"cpus": 2})
         hpo("run", file, "--inline")
         capsys.readouterr()
         for options in ([], ["--resplit"]):

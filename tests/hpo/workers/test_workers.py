@@ -40,12 +40,13 @@ def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
     made: list[Workers] = []
 
     def make(objective: str, **changes: Any) -> Workers:
-        job = Job(f"toy:{objective}", "accuracy", "maximize", "last", {}, (str(folder),))
+        # All four CPUs for a trial: each process of Ray that trains takes a second to start.
+        job = Job(f"toy:{objective}", "accuracy", "maximize", "last", {}, (str(folder),), threads=4)
         job = replace(job, **changes)
         if request.param == "inline":
             made.append(InlineWorkers(job, DATA))
         else:
-            address = request.getfixturevalue("ray_address")
+            address = request.getfixturevalue("near_ray")
             made.append(RayWorkers(job, DATA, address=address))
         return made[-1]
 
@@ -77,7 +78,7 @@ def results(workers: Workers, count: int) -> dict[int, TrialResult]:
 
 
 def test_every_trial_has_one_result_with_every_epoch(make: Make) -> None:
-    workers = make("quadratic")
+    workers = make("quadratic", threads=2)
     for number in range(1, 6):
         workers.submit(trial(number), attempt=number)
     done = results(workers, 5)
@@ -161,15 +162,15 @@ def test_trials_inline_give_back_what_the_service_had(folder: Path) -> None:
     assert process_state() == before
 
 
-def test_a_trial_may_have_a_process_of_its_own(folder: Path, ray_address: str) -> None:
-    job = Job("toy:placed", "accuracy", "maximize", "last", {}, (str(folder),))
+def test_a_trial_may_have_a_process_of_its_own(folder: Path, near_ray: str) -> None:
+    job = Job("toy:placed", "accuracy", "maximize", "last", {}, (str(folder),), threads=2)
     # The same hashes everywhere: the order of a set depends on them.
     hashed = subprocess.run(
         [sys.executable, "-c", "print(float(hash('text')))"], text=True, check=True,
         env={**os.environ, "PYTHONHASHSEED": HASH_SEED}, stdout=subprocess.PIPE,
     ).stdout
     for fresh, trials in ((False, 6), (True, 3)):
-        workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=ray_address)
+        workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=near_ray)
         for number in range(1, trials + 1):
             workers.submit(trial(number), 1)
         done = results(workers, trials)
@@ -275,9 +276,10 @@ def test_a_trial_that_takes_too_long_fails_at_once(make: Make, folder: Path) -> 
     assert "longer than trial_timeout = 0.7 s" in result.message
 
 
-def test_ray_stops_a_trial_that_hangs_in_c_code(ray_address: str, folder: Path) -> None:
-    job = Job("toy:hanging", "accuracy", "maximize", "last", {}, (str(folder),), trial_timeout=1)
-    workers = RayWorkers(job, DATA, address=ray_address)
+def test_ray_stops_a_trial_that_hangs_in_c_code(near_ray: str, folder: Path) -> None:
+    job = Job("toy:hanging", "accuracy", "maximize", "last", {}, (str(folder),), threads=2,
+              trial_timeout=1)
+    workers = RayWorkers(job, DATA, address=near_ray)
     try:
         workers.submit(trial(1, learning_rate=1.0), 1)
         workers.submit(trial(2, learning_rate=1e-3), 1)
@@ -288,10 +290,10 @@ def test_ray_stops_a_trial_that_hangs_in_c_code(ray_address: str, folder: Path) 
         workers.close()
 
 
-def test_ray_tells_of_a_worker_that_died(ray_address: str, folder: Path) -> None:
+def test_ray_tells_of_a_worker_that_died(near_ray: str, folder: Path) -> None:
     job = Job("toy:killed", "accuracy", "maximize", "last", {"folder": str(folder)},
               (str(folder),))
-    workers = RayWorkers(job, DATA, address=ray_address)
+    workers = RayWorkers(job, DATA, address=near_ray)
     try:
         workers.submit(trial(3), 1)
         (lost,) = drain(workers, 1)
@@ -302,10 +304,10 @@ def test_ray_tells_of_a_worker_that_died(ray_address: str, folder: Path) -> None
         workers.close()
 
 
-def test_closing_stops_c_code_within_two_seconds(ray_address: str, folder: Path) -> None:
+def test_closing_stops_c_code_within_two_seconds(near_ray: str, folder: Path) -> None:
     job = Job("toy:hanging", "accuracy", "maximize", "last", {"folder": str(folder)},
               (str(folder),))
-    workers = RayWorkers(job, DATA, address=ray_address)
+    workers = RayWorkers(job, DATA, address=near_ray)
     workers.submit(trial(1, learning_rate=1.0), 1)
     while not (folder / "trained").exists():
         workers.next_event(0.1)
