@@ -11,7 +11,7 @@ import pytest
 assert "numpy" not in sys.modules
 os.environ["OMP_NUM_THREADS"] = "1"
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.fuzzing"]
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts in one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

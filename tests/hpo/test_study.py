@@ -23,7 +23,8 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.study import Study, parse_range, read
-from tests.fixtures import hpo, table
+from tests.fixtures import Outcome, hpo, table
+from tests.fuzzing import examples
 from tests.processes import ROOT
 from tests.study_mutants import WHOLE, mutant
 
@@ -714,7 +715,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=700, deadline=None, derandomize=True,
+@settings(max_examples=examples(150, 700), deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(range(60)), st.sampled_from(range(60)), NAMES,
                                   VALUES, st.sampled_from(["set", "add", "drop", "swap"])),
@@ -739,7 +740,7 @@ def test_any_change_of_a_good_file_gives_a_study_or_one_line(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, derandomize=True,
+@settings(max_examples=examples(80, 300), deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, len(GOOD)), length=st.integers(0, 10),
        text=st.text(max_size=10) | st.sampled_from(["[", "]", "{", "=", '"""', "\r", "#"]))
@@ -757,7 +758,7 @@ def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) ->
         _study_or_one_line(tmp_path, text)
         assert parse(tmp_path, text).metric == "validation_accuracy"
     random = Random(0)
-    for _ in range(400):
+    for _ in range(examples(100, 400)):
         _study_or_one_line(tmp_path, mutant(random.choice(texts), random))
 
 
