@@ -72,8 +72,17 @@ def near_ray(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     To try it takes another process, which imports Ray.
     """
+    leave_ray()
     monkeypatch.setattr(ray_workers, "_REACH", "print('ok')")
     return ray_address
+
+
+def leave_ray() -> None:
+    """Leave a Ray that earlier tests have joined and left others to use."""
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -303,19 +303,22 @@ def test_workers_of_ray_give_the_same(
 ) -> None:
     (folder / "seen.py").write_text(SEEN, encoding="utf-8")
     reports = []
-    for name, how in (("inline", ["--inline"]), ("ray", ["--ray-address", near_ray])):
+    for name, how, kinds in (
+        ("inline", ["--inline"], ([], ["--resplit"])),
+        ("ray", ["--ray-address", near_ray], (["--resplit"],)),
+    ):
         file = make_study(name, objective="seen:train", metric="validation_sum",
                           round={"trials": 4}, data={"source": "digits", "rows": 200},
-                          resources={"cpus": 2})
+                          resources={"cpus": 4})
         hpo("run", file, "--inline")
         capsys.readouterr()
-        for options in ([], ["--resplit"]):
+        for options in kinds:
             hpo("confirm", file, *how, "--json", "--top", 2, "--repeats", 2, *options)
             report = json.loads(capsys.readouterr().out)
             assert report.pop("study") == name
             reports.append(report)
-    same_split, resplit = reports[:2]
-    assert reports[2:] == [same_split, resplit]
+    same_split, resplit, by_ray = reports
+    assert by_ray == resplit
     # The same rows on the study's own split, for every trial the same others on a fresh one.
     for trial in same_split["trials"]:
         assert trial["values"] == [trial["value"]] * 2

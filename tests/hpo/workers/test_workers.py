@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -28,10 +29,17 @@ from hpo.workers.attempt import (
     attempt_trial,
 )
 from hpo.workers.ray import RayWorkers
+from tests.fixtures import TOY, leave_ray
 
 Make = Callable[..., Workers]
 EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
 DATA = Data(EMPTY, EMPTY, "classification", ("0", "1"))
+
+
+def job_of(objective: str, folder: Path, **changes: Any) -> Job:
+    # All four CPUs for a trial: each process of Ray that trains takes a second to start.
+    job = Job(f"toy:{objective}", "accuracy", "maximize", "last", {}, (str(folder),), threads=4)
+    return replace(job, **changes)
 
 
 @pytest.fixture(params=["inline", "ray"])
@@ -40,9 +48,7 @@ def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
     made: list[Workers] = []
 
     def make(objective: str, **changes: Any) -> Workers:
-        # All four CPUs for a trial: each process of Ray that trains takes a second to start.
-        job = Job(f"toy:{objective}", "accuracy", "maximize", "last", {}, (str(folder),), threads=4)
-        job = replace(job, **changes)
+        job = job_of(objective, folder, **changes)
         if request.param == "inline":
             made.append(InlineWorkers(job, DATA))
         else:
@@ -51,6 +57,42 @@ def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
         return made[-1]
 
     yield make
+    for workers in made:
+        workers.close()
+
+
+@pytest.fixture(scope="module")
+def same_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make a folder with the toys that processes of Ray import but once for many tests."""
+    folder = tmp_path_factory.mktemp("same")
+    shutil.copy(TOY, folder)
+    yield folder
+    leave_ray()
+
+
+@pytest.fixture(params=["inline", "ray"])
+def again(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    """Return such a function for tests that leave the processes of Ray fit for the next one."""
+    made: list[Workers] = []
+
+    def again(objective: str, **changes: Any) -> Workers:
+        if request.param == "inline":
+            made.append(InlineWorkers(job_of(objective, folder, **changes), DATA))
+            return made[-1]
+        import ray
+
+        address = request.getfixturevalue("ray_address")
+        monkeypatch.setattr(ray_workers, "_REACH", "print('ok')")
+        monkeypatch.setattr(ray, "shutdown", lambda: None)  # the next test need not join it anew
+        if ray.is_initialized():
+            monkeypatch.setattr(ray_workers, "_connect", lambda address: None)
+        job = job_of(objective, request.getfixturevalue("same_folder"), **changes)
+        made.append(RayWorkers(job, DATA, address=address))
+        return made[-1]
+
+    yield again
     for workers in made:
         workers.close()
 
@@ -94,8 +136,8 @@ def test_every_trial_has_one_result_with_every_epoch(make: Make) -> None:
         assert ":" in result.place
 
 
-def test_the_best_epoch_is_the_value_where_the_job_says_so(make: Make) -> None:
-    workers = make("quadratic", metric="loss", value="best")
+def test_the_best_epoch_is_the_value_where_the_job_says_so(again: Make) -> None:
+    workers = again("quadratic", metric="loss", value="best")
     workers.submit(trial(learning_rate=1.0), 1)
     result = results(workers, 1)[1]
     curve = result.curve("loss")
@@ -103,15 +145,15 @@ def test_the_best_epoch_is_the_value_where_the_job_says_so(make: Make) -> None:
     assert result.epoch == 1
 
 
-def test_a_loss_that_is_not_finite_is_a_diverged_trial(make: Make) -> None:
-    workers = make("cliff")
+def test_a_loss_that_is_not_finite_is_a_diverged_trial(again: Make) -> None:
+    workers = again("cliff")
     workers.submit(trial(learning_rate=1.0), 1)
     result = results(workers, 1)[1]
     assert (result.state, result.value, result.epochs) == (State.DIVERGED, None, 1)
 
 
-def test_an_exception_is_a_failed_trial_with_its_last_lines(make: Make) -> None:
-    workers = make("cliff")
+def test_an_exception_is_a_failed_trial_with_its_last_lines(again: Make) -> None:
+    workers = again("cliff")
     workers.submit(trial(learning_rate=1e-6), 1)
     result = results(workers, 1)[1]
     assert (result.state, result.value) == (State.FAILED, None)
@@ -121,8 +163,8 @@ def test_an_exception_is_a_failed_trial_with_its_last_lines(make: Make) -> None:
     assert "workers.py" not in result.message
 
 
-def test_a_call_of_sys_exit_is_a_failed_trial(make: Make) -> None:
-    workers = make("quitting")
+def test_a_call_of_sys_exit_is_a_failed_trial(again: Make) -> None:
+    workers = again("quitting")
     for number, learning_rate in enumerate((1.0, 0.05, 0.001), start=1):
         workers.submit(trial(number, learning_rate), 1)
     done = results(workers, 3)
@@ -227,14 +269,14 @@ def test_pytorch_is_prepared_also_where_a_trial_is_the_first_to_import_it(
             sys.modules.pop(name, None)
 
 
-def test_hyperparameters_that_the_objective_refuses_fail_the_trial(make: Make) -> None:
-    workers = make("quadratic")
+def test_hyperparameters_that_the_objective_refuses_fail_the_trial(again: Make) -> None:
+    workers = again("quadratic")
     workers.submit(trial(learning_rate=-1.0), 1)
     assert "learning_rate must lie in" in results(workers, 1)[1].message
 
 
-def test_a_metric_that_is_not_yielded_fails_the_trial(make: Make) -> None:
-    workers = make("quadratic", metric="recall")
+def test_a_metric_that_is_not_yielded_fails_the_trial(again: Make) -> None:
+    workers = again("quadratic", metric="recall")
     workers.submit(trial(), 1)
     result = results(workers, 1)[1]
     assert result.state is State.FAILED
@@ -242,8 +284,8 @@ def test_a_metric_that_is_not_yielded_fails_the_trial(make: Make) -> None:
 
 
 @pytest.mark.parametrize("compare", ["best", "current"])
-def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(make: Make, compare: Any) -> None:
-    workers = make("quadratic")
+def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(again: Make, compare: Any) -> None:
+    workers = again("quadratic")
     nan = float("nan")
     workers.submit(trial(1, cut_offs=CutOffs(compare, (nan, nan, 0.99, 0.0))), 1)
     workers.submit(trial(2, cut_offs=CutOffs(compare, (nan, 0.01))), 1)
@@ -254,9 +296,9 @@ def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(make: Make, compare:
 
 
 def test_a_long_trial_tells_its_epochs_as_it_runs(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+    again: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = make("quadratic", fixed={"sleep": 3.5, "steady": True})
+    workers = again("quadratic", fixed={"sleep": 3.5, "steady": True})
     workers.submit(trial(), 1)
     *told, result = drain(workers, 1)
     assert told
@@ -266,8 +308,8 @@ def test_a_long_trial_tells_its_epochs_as_it_runs(
         assert list(event.metrics) == list(result.metrics[: len(event.metrics)])
 
 
-def test_a_trial_that_takes_too_long_fails_at_once(make: Make, folder: Path) -> None:
-    workers = make("quadratic", fixed={"sleep": 60.0, "steady": True}, trial_timeout=0.7)
+def test_a_trial_that_takes_too_long_fails_at_once(again: Make, folder: Path) -> None:
+    workers = again("quadratic", fixed={"sleep": 60.0, "steady": True}, trial_timeout=0.7)
     workers.submit(trial(), 1)
     began = time.monotonic()
     result = results(workers, 1)[1]
@@ -321,6 +363,7 @@ def test_a_cluster_without_workers_is_said_once_and_waited_for(
 ) -> None:
     from ray.cluster_utils import Cluster
 
+    leave_ray()
     monkeypatch.setattr(ray_workers, "CHECK_SECONDS", 0.5)
     store = {"object_store_memory": 100_000_000}
     cluster = Cluster(
