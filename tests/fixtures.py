@@ -1,5 +1,6 @@
 """One Ray and one prepared database for all tests, and studies of toy objectives."""
 
+import contextlib
 import csv
 import os
 import secrets
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +22,13 @@ from hpo.report.results import CIRCUMSTANCES
 from hpo.search_space import FloatDistribution
 from hpo.settings import Settings
 from hpo.trial import State, Trial, TrialResult
+from hpo.workers import ray as ray_workers
 from hpo.workers import ray_settings
 from hpo.workers.ray import _fewer_processes
-from tests.processes import draw_nothing, fork
+from tests.processes import draw_nothing, fork, read_migrations_once
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -61,6 +66,25 @@ def ray_address(ray_environment: None) -> Iterator[str]:
     cluster.shutdown()
 
 
+@pytest.fixture
+def near_ray(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give that Ray to a test that joins it in this process, where it need not be tried first.
+
+    To try it takes another process, which imports Ray.
+    """
+    leave_ray()
+    monkeypatch.setattr(ray_workers, "_REACH", "print('ok')")
+    return ray_address
+
+
+def leave_ray() -> None:
+    """Leave a Ray that earlier tests have joined and left others to use."""
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with MLflow's tables, which take a while to make."""
@@ -69,6 +93,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     process = fork(_make_database, path)
     process.join()
     assert process.exitcode == 0
+    read_migrations_once()
     return path
 
 
@@ -82,14 +107,28 @@ def folder(
     tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Go to a working directory with an empty record and the toy objectives."""
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    shutil.copy(TOY, tmp_path / "toy.py")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    _work_in(tmp_path, empty_database, monkeypatch)
     yield tmp_path
     sys.modules.pop("toy", None)
+
+
+@contextlib.contextmanager
+def preparing(folder: Path, empty_database: Path) -> Iterator[None]:
+    """Be in such a directory while a module's fixture makes a record, which its tests copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        _work_in(folder, empty_database, patch)
+        patch.setattr(session, "illustrate", draw_nothing)
+        yield
+    sys.modules.pop("toy", None)
+
+
+def _work_in(folder: Path, empty_database: Path, patch: pytest.MonkeyPatch) -> None:
+    shutil.copy(empty_database, folder / "mlflow.db")
+    shutil.copy(TOY, folder / "toy.py")
+    patch.chdir(folder)
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.delenv("RAY_ADDRESS", raising=False)
+    patch.setattr(sys, "path", [*sys.path])
 
 
 def write_study(folder: Path, name: str = "toy", **changes: Any) -> Path:
@@ -160,6 +199,13 @@ def _value(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else repr(value)
 
 
+def client_of(uri: str) -> "MlflowClient":
+    """Return MLflow's own client of a record."""
+    from mlflow import MlflowClient  # here, since modules without a record are collected, too
+
+    return MlflowClient(uri)
+
+
 def hpo(*arguments: object) -> None:
     """Run a command in this process."""
     cli.hpo.main([str(a) for a in arguments], prog_name="hpo", standalone_mode=False)
@@ -199,6 +245,18 @@ def table(study: str = "toy", *options: str) -> list[dict[str, str]]:
     with open("table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     return [{k: v for k, v in row.items() if k not in CIRCUMSTANCES} for row in rows]
+
+
+_undisturbed: dict[str, list[dict[str, str]]] = {}
+
+
+def undisturbed(make_study: Callable[..., Path], **changes: object) -> list[dict[str, str]]:
+    """Return what a study comes to that nothing disturbs; the same one is run once."""
+    settings = repr(sorted(changes.items()))
+    if settings not in _undisturbed:
+        hpo("run", make_study("undisturbed", **changes), "--inline")
+        _undisturbed[settings] = table("undisturbed")
+    return _undisturbed[settings]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import importlib
 import multiprocessing
 import multiprocessing.forkserver
@@ -113,6 +114,16 @@ def set_seconds(name: str, **seconds: float) -> None:
 
 def draw_nothing(*_: object) -> None:
     """Stand in for `session.illustrate`, which takes longer than a round of the toy."""
+
+
+def read_migrations_once() -> None:
+    """Let MLflow find its newest migration once in this process, not for each new record.
+
+    It runs all of their files for that.
+    """
+    from mlflow.store.db import utils
+
+    utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -1,6 +1,7 @@
 """The house of the design, held by the syntax trees: what may import what, and what says why."""
 
 import ast
+import functools
 import importlib
 import itertools
 import sys
@@ -84,9 +85,14 @@ SCRIPTS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "studies").rglo
 FILES = [path for package in ORDER for path in sorted((ROOT / package).rglob("*.py"))]
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Yield every module a file imports, anywhere in it, with what it takes from it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -148,7 +154,7 @@ def test_a_package_stands_in_one_place_of_the_order() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_opens_with_one_sentence(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    docstring = ast.get_docstring(parsed(path)) or ""
     first, _, rest = docstring.partition("\n")
     assert first[:1].isupper()
     assert first.endswith(".")

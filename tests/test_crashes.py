@@ -22,14 +22,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
+from hpo.cli import session
 from hpo.errors import HPOError, InputError
 from hpo.workers import ray_settings
 from tests.deaths import die_at, die_making, wait_for_locks
-from tests.fixtures import hpo, table
+from tests.fixtures import client_of, hpo, table, undisturbed
 from tests.ports import free_ports, listens
-from tests.processes import fork, start, start_anew, wait_for
+from tests.processes import draw_nothing, fork, start, start_anew, wait_for
 
 Make = Callable[..., Path]
 
@@ -68,27 +68,24 @@ def tally(record_property: Callable[[str, object], None], folder: Path) -> Tally
     return tally
 
 
-def undisturbed(make_study: Make, **changes: object) -> list[dict[str, str]]:
-    hpo("run", make_study("undisturbed", **changes), "--inline")
-    return table("undisturbed")
-
-
 @pytest.mark.figures
 def test_a_service_killed_again_and_again_ends_with_the_same_table(
-    make_study: Make, folder: Path, tally: Tally
+    make_study: Make, folder: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"rounds": 2, "round": {"trials": 13, "sampler": "tpe"}}
-    expected = undisturbed(make_study, **settings)
-    file = make_study(**settings, fixed={"sleep": 0.3, "folder": str(folder)})
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "illustrate", draw_nothing)
+        expected = undisturbed(make_study, **settings)
+    file = make_study(**settings, fixed={"sleep": 0.2, "folder": str(folder)})
     generator = random.Random(7)
     kills = 0
     for _ in range(40):
         before = sum(trainings(folder).values())
         process = start("run", file, "--inline")
-        more = generator.randrange(1, 5)
+        more = generator.randrange(2, 6)
         while process.poll() is None and sum(trainings(folder).values()) < before + more:
             time.sleep(0.005)
-        time.sleep(generator.random() * 0.2)
+        time.sleep(generator.random() * 0.15)
         if process.poll() is None:
             kills += 1
             process.kill()
@@ -156,7 +153,7 @@ def test_the_process_of_the_record_killed(
     make_study: Make, folder: Path, tally: Tally, ray_address: str
 ) -> None:
     expected = undisturbed(make_study)
-    file = make_study(fixed={"sleep": 0.3, "folder": str(folder)})
+    file = make_study(fixed={"sleep": 0.3, "folder": str(folder)}, resources={"cpus": 2})
     process = start("run", file, "--ray-address", ray_address)
     wait_for(lambda: sum(trainings(folder).values()) >= 5)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -221,7 +218,7 @@ def test_the_ui_takes_the_first_free_port_and_serves_the_record_that_was_named(
     folder: Path,
 ) -> None:
     (folder / "mlflow.db").rename(folder / "other.db")
-    MlflowClient("sqlite:///other.db").create_experiment("seen")
+    client_of("sqlite:///other.db").create_experiment("seen")
     with contextlib.ExitStack() as stack:
         for port in range(5000, 5003):
             with contextlib.suppress(OSError):
@@ -324,7 +321,7 @@ def test_the_file_of_the_record_is_lost_while_the_study_runs(
     record, backup = folder / "lost.db", folder / "backup.db"  # one that is not open here
     shutil.copy(empty_database, record)
     options = ("--inline", "--tracking-uri", f"sqlite:///{record}")
-    file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
+    file = make_study(fixed={"sleep": 0.35, "steady": True, "folder": str(folder)})
     shutil.copy(record, backup)
     process = start("run", file, *options)
     if began:  # what a careful person copies, with SQLite's own means
@@ -646,7 +643,7 @@ train.metrics = ("accuracy", "loss")
 
 
 def test_a_worker_that_comes_after_an_edit_trains_nothing(
-    make_study: Make, folder: Path, ray_address: str, tally: Tally,
+    make_study: Make, folder: Path, near_ray: str, tally: Tally,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One round holds one version of the objective's code."""
@@ -656,7 +653,7 @@ def test_a_worker_that_comes_after_an_edit_trains_nothing(
         objective="edits_itself:train", fixed={"folder": str(folder)}, resources={"cpus": 4},
     )
     with pytest.raises(HPOError, match=r"edits_itself.py changed while the study runs"):
-        hpo("run", file, "--ray-address", ray_address)
+        hpo("run", file, "--ray-address", near_ray)
     assert len(table()) < 12
     monkeypatch.delitem(sys.modules, "edits_itself")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed since round 1"):

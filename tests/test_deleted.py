@@ -1,20 +1,22 @@
 """What is deleted in MLflow while a study runs counts no more, and the study goes on."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
-from tests.fixtures import hpo, table
-from tests.processes import start, wait_for
+from tests.fixtures import client_of, hpo, table
+from tests.processes import set_seconds, start, wait_for
 from tests.test_crashes import trainings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 Make = Callable[..., Path]
 
 
-def runs(folder: Path, kind: str, status: str = "RUNNING") -> list[Run]:
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+def runs(folder: Path, kind: str, status: str = "RUNNING") -> "list[Run]":
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("toy")
     if experiment is None:
         return []
@@ -23,23 +25,28 @@ def runs(folder: Path, kind: str, status: str = "RUNNING") -> list[Run]:
     return found
 
 
-def delete(folder: Path, run: Run) -> None:
-    MlflowClient(f"sqlite:///{folder}/mlflow.db").delete_run(run.info.run_id)
+def delete(folder: Path, run: "Run") -> None:
+    client_of(f"sqlite:///{folder}/mlflow.db").delete_run(run.info.run_id)
 
 
-def slow(make_study: Make, folder: Path, seconds: float, **changes: object) -> Path:
-    """Make a study of slow trials, whose runs are there as soon as they begin."""
-    mark = {"folder": str(folder), "sleep": seconds, "steady": True}
+def held(make_study: Make, folder: Path, after: int, **changes: object) -> Path:
+    """Make a study whose trials, after so many, wait for `go`; each has a run as it begins."""
+    (folder / "hold").write_text(str(after))
     few = {"trials": 3, "parallel": 1, "trial_timeout": 600}
-    return make_study(fixed=mark, round=few, **changes)
+    return make_study(objective="toy:held", fixed={"folder": str(folder)}, round=few, **changes)
+
+
+def go(folder: Path) -> None:
+    (folder / "go").touch()
 
 
 def test_a_trial_that_runs(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.0)
+    file = held(make_study, folder, 0)
     process = start("run", file, "--inline")
     wait_for(lambda: runs(folder, "trial"), seconds=150)
     [run] = runs(folder, "trial")
     delete(folder, run)
+    go(folder)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert "was set aside in" in output
@@ -52,12 +59,13 @@ def test_a_trial_that_runs(make_study: Make, folder: Path) -> None:
 
 
 def test_a_repeat_that_runs(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.0)
+    file = held(make_study, folder, 3)
     hpo("run", file, "--inline")
     command = ["confirm", str(file), "--inline", "--top", "2", "--repeats", "2"]
     process = start(*command)
     wait_for(lambda: runs(folder, "repeat"), seconds=150)
     delete(folder, runs(folder, "repeat")[0])
+    go(folder)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert "was set aside in" in output
@@ -67,12 +75,14 @@ def test_a_repeat_that_runs(make_study: Make, folder: Path) -> None:
 
 
 def test_the_only_repeat(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.0)
+    file = held(make_study, folder, 3)
     hpo("run", file, "--inline")
     for top, code in ((2, 0), (1, 1)):
+        (folder / "go").unlink(missing_ok=True)
         process = start("confirm", file, "--inline", "--top", top, "--repeats", 1)
         wait_for(lambda: runs(folder, "repeat"), seconds=150)
         delete(folder, runs(folder, "repeat")[0])
+        go(folder)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == code, output
         assert "Traceback" not in output
@@ -80,10 +90,11 @@ def test_the_only_repeat(make_study: Make, folder: Path) -> None:
 
 
 def test_a_round_that_runs(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.0)
+    file = held(make_study, folder, 0)
     process = start("run", file, "--inline")
     wait_for(lambda: runs(folder, "trial"), seconds=150)
     delete(folder, runs(folder, "round")[0])
+    go(folder)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1, output
     assert "round 1 was deleted in MLflow while it ran" in output
@@ -95,10 +106,13 @@ def test_a_round_that_runs(make_study: Make, folder: Path) -> None:
 
 
 def test_an_earlier_round(make_study: Make, folder: Path) -> None:
-    file = slow(make_study, folder, 1.0, rounds=2)
-    process = start("run", file, "--inline")
-    wait_for(lambda: len(runs(folder, "round", "FINISHED")) == 1, seconds=150)
+    file = held(make_study, folder, 3, rounds=2)
+    beating = partial(set_seconds, "hpo.record.delivery", HEARTBEAT_SECONDS=0.2)
+    process = start("run", file, "--inline", first=beating)
+    wait_for(lambda: sum(trainings(folder).values()) == 4, seconds=150)
     delete(folder, runs(folder, "round", "FINISHED")[0])  # which holds the claim
+    wait_for(lambda: any("owner 1" in run.data.params for run in runs(folder, "round")))
+    go(folder)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert {row["round"] for row in table()} == {"2"}

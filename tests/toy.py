@@ -125,6 +125,15 @@ def stopping(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     yield from quadratic(replace(hyperparameters, folder=""), data, seed=seed)
 
 
+def held(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
+    """Do as quadratic, but after as many trials as the file "hold" says wait for a file "go"."""
+    folder = Path(hyperparameters.folder)
+    yield from quadratic(hyperparameters, data, seed=seed)
+    begun = len((folder / "trained").read_text().split())
+    while begun > int((folder / "hold").read_text()) and not (folder / "go").exists():
+        time.sleep(0.01)
+
+
 def placed(hyperparameters: Toy, data: object = None, *, seed: int) -> Epochs:
     """Yield the number of the process, and the hash of a text."""
     yield {"accuracy": float(os.getpid()), "loss": float(hash("text"))}
@@ -138,6 +147,7 @@ def _mark(hyperparameters: Toy, seed: int) -> None:
 
 
 for _objective in (
-    quadratic, cliff, failing, hanging, killed, hungry, leaking, quitting, stopping, placed,
+    quadratic, cliff, failing, hanging, killed, hungry, leaking, quitting, stopping, held,
+    placed,
 ):
     _objective.metrics = ("accuracy", "loss")  # type: ignore[attr-defined]

@@ -10,11 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 from sklearn.metrics import confusion_matrix
 
 from hpo import evaluation, scores
@@ -26,7 +24,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart
 from hpo.study import Study, read
 from hpo.trial import Trial
-from tests.fixtures import hpo
+from tests.fixtures import client_of, hpo
 
 Make = Callable[..., Path]
 
@@ -187,7 +185,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert len(list((folder / "seen").iterdir())) == 7  # refused before anything is trained
     hpo("evaluate", file, "--again", "--top", 2)
     assert "look 2 at the test set" in " ".join(capsys.readouterr().out.split())
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client = client_of(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment(recorded.experiment_id)
     told = json.loads(experiment.tags["test_set_spent"])
     assert [look["number"] for look in told] == [1, 2]
@@ -270,6 +268,8 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
         predicted = list(csv.DictReader(lines))
     assert "MLFLOW_TRACKING_URI" not in os.environ  # or the next study would be written there
     monkeypatch.setenv("MLFLOW_TRACKING_URI", record.uri)
+    import mlflow
+
     served = mlflow.pyfunc.load_model(shown["model"]).predict(rows)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     inputs = split.preprocessing.transform(rows)
@@ -346,7 +346,7 @@ def test_what_is_refused_leaves_the_test_set_untouched(
         recorded = record_of(file).study(name).read()
         assert recorded is not None
         assert not recorded.looks
-        client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        client = client_of(f"sqlite:///{folder / 'mlflow.db'}")
         assert not client.search_runs([recorded.experiment_id], "tags.kind = 'evaluation'")
     assert evaluate(capsys, file)["look"] == 1
 
@@ -369,7 +369,7 @@ def test_of_two_at_once_the_first_has_the_look(shop: Make, folder: Path) -> None
     after = record.study("shop").read()
     assert after is not None
     assert list(after.looks) == [first.look]
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     runs = client.search_runs([recorded.experiment_id], "tags.kind = 'evaluation'")
     assert [run.info.run_id for run in runs] == [first.run_id]
     models = client.search_logged_models([recorded.experiment_id])

@@ -24,7 +24,8 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.study import Study, read
-from tests.fixtures import hpo, table
+from tests.fixtures import Outcome, hpo, table
+from tests.fuzzing import examples
 from tests.processes import ROOT
 from tests.study_mutants import WHOLE, mutant
 
@@ -439,7 +440,7 @@ def test_a_file_name_of_two_lines_still_gives_one(tmp_path: Path) -> None:
     assert "a b\\x1b.toml: name: " in str(caught.value)
 
 
-IN_A_PROCESS = (
+BY_COMMAND = (
     "not TOML", "a number of 5000 digits", "nested tables", "misspelled needed key",
     "key with a command", "module that exits", "module that raises", "metric",
     "unknown hyperparameter", "low above high", "log from zero", "fixed and searched",
@@ -447,23 +448,38 @@ IN_A_PROCESS = (
 )
 
 
-@pytest.mark.parametrize("case", IN_A_PROCESS)
+@pytest.mark.parametrize("case", BY_COMMAND)
 def test_the_command_says_one_line_and_leaves_nothing(
+    case: str, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Half of them through `run`: it must not open a record, nor start anything, before it knows.
+    name = "run" if BY_COMMAND.index(case) % 2 else "check"
+    (tmp_path / "study.toml").write_text(BAD[case][0])
+    ended = command(name, "study.toml")
+    check_complaint(case, ended.code, ended.out, ended.err)
+    assert os.listdir(tmp_path) == ["study.toml"]
+
+
+@pytest.mark.parametrize("case", ["nested tables", "module that exits", "metric"])
+def test_so_does_the_command_of_a_shell(
     case: str, tmp_path: Path, objective_folder: Path
 ) -> None:
     (tmp_path / "study.toml").write_text(BAD[case][0])
-    # Half of them through `run`: it must not open a record, nor start anything, before it knows.
-    command = ["run", "study.toml"] if IN_A_PROCESS.index(case) % 2 else ["check", "study.toml"]
     ended = subprocess.run(
-        [Path(sys.executable).with_name("hpo"), *command],
+        [Path(sys.executable).with_name("hpo"), "run", "study.toml"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(objective_folder)},
     )
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"hpo: study.toml: {BAD[case][1]}")
-    assert ended.stderr.endswith("\n")
-    assert ended.stderr[:-1].isprintable()
+    check_complaint(case, ended.returncode, ended.stdout, ended.stderr)
     assert os.listdir(tmp_path) == ["study.toml"]
+
+
+def check_complaint(case: str, code: int, out: str, err: str) -> None:
+    assert (code, out) == (2, "")
+    assert err.startswith(f"hpo: study.toml: {BAD[case][1]}")
+    assert err.endswith("\n")
+    assert err[:-1].isprintable()
 
 
 def test_an_objective_beside_the_study_file_is_found(tmp_path: Path) -> None:
@@ -712,7 +728,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=700, deadline=None, derandomize=True,
+@settings(max_examples=examples(150, 700), deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(range(60)), st.sampled_from(range(60)), NAMES,
                                   VALUES, st.sampled_from(["set", "add", "drop", "swap"])),
@@ -737,7 +753,7 @@ def test_any_change_of_a_good_file_gives_a_study_or_one_line(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, derandomize=True,
+@settings(max_examples=examples(80, 300), deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, len(GOOD)), length=st.integers(0, 10),
        text=st.text(max_size=10) | st.sampled_from(["[", "]", "{", "=", '"""', "\r", "#"]))
@@ -755,7 +771,7 @@ def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) ->
         _study_or_one_line(tmp_path, text)
         assert parse(tmp_path, text).metric == "validation_accuracy"
     random = Random(0)
-    for _ in range(400):
+    for _ in range(examples(100, 400)):
         _study_or_one_line(tmp_path, mutant(random.choice(texts), random))
 
 

@@ -5,8 +5,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mlflow.exceptions import MlflowException
-from mlflow.utils.validation import _validate_metric
 
 from hpo.text import clean, name_fault, one_line, shortened, spreadsheet_cell, text_fault
 
@@ -75,8 +73,12 @@ def test_names_that_cannot_be_recorded(name: str, fault: str) -> None:
     assert fault in name_fault(name)
 
 
+@pytest.mark.slow  # to import MLflow takes seconds
 @given(ANY_TEXT | st.text(st.sampled_from("ab./ :-_@"), max_size=8))
 def test_a_name_that_passes_passes_at_mlflow_with_what_is_added(name: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.validation import _validate_metric
+
     if name_fault(name):
         return
     for added in (name, f"best_{name}", f"{name}.choices"):

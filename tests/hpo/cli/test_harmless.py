@@ -2,14 +2,16 @@
 
 import csv
 import json
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 
-from tests.fixtures import Outcome, hpo
+from tests.fixtures import Outcome, client_of, hpo, preparing
+from tests.processes import start
 
 Command = Callable[..., Outcome]
 OBJECTIVE = r'''
@@ -48,16 +50,27 @@ OBEYED = set("\x00\x07\x08\r\x0b\x1b\x7f\x9b\u202e")
 PROMPTS = ["=1+\x1b[2J\x07", "@\u202e\x9b\b", "-1", "\ttab\r\n:smile:"]
 
 
-@pytest.fixture
-def study(folder: Path, capfd: pytest.CaptureFixture[str]) -> str:
-    """Run a study whose texts are meant to do harm; return its name."""
-    (folder / "mine.py").write_text(OBJECTIVE)
-    (folder / "odd.toml").write_text(STUDY)
-    hpo("run", "odd.toml", "--inline")
-    printed = "".join(capfd.readouterr())
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Run a study whose texts are meant to do harm; return its folder."""
+    home = tmp_path_factory.mktemp("odd")
+    (home / "mine.py").write_text(OBJECTIVE)
+    (home / "odd.toml").write_text(STUDY)
+    with preparing(home, empty_database):
+        process = start("run", "odd.toml", "--inline")
+        printed, _ = process.communicate()
+    assert process.returncode == 0
     assert "best trials" in printed
     assert not set(printed) & OBEYED
-    return "[red]a[/red]"
+    return home
+
+
+@pytest.fixture
+def study(recorded: Path, folder: Path) -> Iterator[str]:
+    """Give a copy of that study; return its name."""
+    shutil.copytree(recorded, folder, dirs_exist_ok=True)
+    yield "[red]a[/red]"
+    sys.modules.pop("mine", None)
 
 
 def test_a_terminal_obeys_nothing(study: str, command: Command) -> None:
@@ -81,7 +94,7 @@ def test_a_terminal_obeys_nothing(study: str, command: Command) -> None:
 def test_a_study_that_was_renamed_on_record_does_no_harm_either(
     study: str, folder: Path, command: Command
 ) -> None:
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client = client_of(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study)
     client.rename_experiment(experiment.experiment_id, "[/x]\x1b[2J\nother: 3 rounds")
     listed = command("list")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from rich.console import Console
 
 from hpo import study, wording
@@ -23,7 +22,7 @@ from hpo.record.values import Round
 from hpo.search.confirmation import Confirmation
 from hpo.search_space import FloatDistribution, SearchSpace, Value
 from hpo.trial import State, Trial, TrialId, TrialResult
-from tests.fixtures import hpo, round_settings
+from tests.fixtures import client_of, hpo, round_settings
 
 
 def begun(space: SearchSpace) -> Round:
@@ -296,7 +295,7 @@ def test_a_loss_of_a_millionth_is_seen(
             assert "0.0000" not in output
             assert "…" not in output
             assert command[0] == "narrow" or re.search(r"1\.\d{3}e-06", output)
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny").experiment_id
     (run,) = client.search_runs([experiment], "tags.kind = 'confirmation'")
     note = run.data.tags["mlflow.note.content"]

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hpo.data.loading import Split, load
 from hpo.data.settings import DataSettings
 from hpo.errors import InputError
+from tests.fuzzing import examples
 from tests.processes import ROOT
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -413,7 +414,7 @@ def test_rows_changes_no_test_row(write: Write, task: Any) -> None:
     test=st.floats(0.05, 0.95),
     seed=st.integers(0, 2**70),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(40, 150), deadline=None)
 def test_every_part_has_its_share_of_every_class(
     counts: list[int], validation: float, test: float, seed: int
 ) -> None:
@@ -956,7 +957,7 @@ def mutated(draw: st.DrawFn, whole: list[bytes]) -> bytes:
 )
 def test_any_bytes_end_in_a_split_or_in_one_line(name: str) -> None:
     @given(st.one_of(st.binary(max_size=300), mutated(seeds_of(name)), mutated(seeds_of(name))))
-    @settings(max_examples=int(os.environ.get("FUZZ", 600)), deadline=None, database=None)
+    @settings(max_examples=examples(150, 600), deadline=None, database=None)
     def check(content: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / name).write_bytes(content)

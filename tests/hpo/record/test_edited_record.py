@@ -1,17 +1,21 @@
 """Whatever is edited in MLflow's UI gives a result or one line, which names run and tag."""
 
+import contextlib
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
 
-from tests.fixtures import TOY, Outcome, hpo, write_study
+from tests.fixtures import Outcome, client_of, hpo, preparing, write_study
 from tests.fuzzing import examples
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 Make = Callable[..., Path]
 
@@ -22,10 +26,7 @@ def recorded(
 ) -> Path:
     """Make a folder with a study of two rounds, the second of which is open, and a sound one."""
     home = tmp_path_factory.mktemp("recorded")
-    shutil.copy(empty_database, home / "mlflow.db")
-    shutil.copy(TOY, home / "toy.py")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
+    with preparing(home, empty_database):
         search_space = {
             "learning_rate": {"low": 1e-4, "high": 1e1, "log": True, "limits": [1e-5, 1e2]},
             "epochs": {"choices": [3, 4, 5]},
@@ -36,7 +37,7 @@ def recorded(
         }
         hpo("run", write_study(home, "sound", round={"trials": 3}), "--inline")
         hpo("run", write_study(home, "edited", rounds=2, **study), "--inline")
-        client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+        client = client_of(f"sqlite:///{home / 'mlflow.db'}")
         last = max(runs(client, "round"), key=lambda run: int(run.data.tags["round"]))
         trial = next(
             run for run in runs(client, "trial")
@@ -48,7 +49,7 @@ def recorded(
     return home
 
 
-def runs(client: MlflowClient, kind: str = "") -> list[Any]:
+def runs(client: "MlflowClient", kind: str = "") -> list[Any]:
     """Return the runs of the study that is edited, in an order that is always the same."""
     experiment = client.get_experiment_by_name("edited")
     found = client.search_runs([experiment.experiment_id], f"tags.kind LIKE '{kind or '%'}'")
@@ -63,6 +64,29 @@ def copied(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(home)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return home
+
+
+@pytest.fixture(scope="module")
+def reused(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one copy of that folder for many tests."""
+    home = tmp_path_factory.mktemp("reused") / "home"
+    shutil.copytree(recorded, home)
+    return home
+
+
+@pytest.fixture
+def restored(
+    recorded: Path, reused: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Go to that copy, with the record as it was: MLflow opens another one much later."""
+    with (
+        contextlib.closing(sqlite3.connect(recorded / "mlflow.db")) as source,
+        contextlib.closing(sqlite3.connect(reused / "mlflow.db")) as target,
+    ):
+        source.backup(target)
+    monkeypatch.chdir(reused)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return reused
 
 
 def complaint(outcome: Outcome) -> str:
@@ -94,9 +118,9 @@ def complaint(outcome: Outcome) -> str:
     ],
 )  # fmt: skip
 def test_an_edited_tag_is_named_with_its_run_and_the_remedy(
-    copied: Path, command: Callable[..., Outcome], kind: str, tag: str, value: str | None
+    restored: Path, command: Callable[..., Outcome], kind: str, tag: str, value: str | None
 ) -> None:
-    client = MlflowClient(f"sqlite:///{copied / 'mlflow.db'}")
+    client = client_of(f"sqlite:///{restored / 'mlflow.db'}")
     run = next(run for run in runs(client, kind) if run.data.tags.get("state") != "failed")
     edit(client, run, tag, value)
     line = complaint(command("show", "edited"))
@@ -112,7 +136,7 @@ def test_an_edited_tag_is_named_with_its_run_and_the_remedy(
     assert command("show", "edited").code == 0
 
 
-def edit(client: MlflowClient, run: Any, tag: str, value: str | None) -> None:
+def edit(client: "MlflowClient", run: Any, tag: str, value: str | None) -> None:
     """Set a tag of a run, or take it off."""
     if value is None:
         client.delete_tag(run.info.run_id, tag)
@@ -156,7 +180,7 @@ def test_any_edit_gives_a_result_or_one_line(
     copied: Path, command: Callable[..., Outcome], seed: int
 ) -> None:
     chance = random.Random(seed)
-    client = MlflowClient(f"sqlite:///{copied / 'mlflow.db'}")
+    client = client_of(f"sqlite:///{copied / 'mlflow.db'}")
     run = chance.choice(runs(client))
     tag = chance.choice(sorted(run.data.tags))
     edit(client, run, tag, another(run.data.tags[tag], chance))

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mlflow import MlflowClient
-from sqlalchemy import make_url
 
 from hpo.errors import InputError, RecordReplaced, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
-from tests.fixtures import begin, hpo, result
+from tests.fixtures import begin, client_of, hpo, result
 from tests.ports import free_ports
 from tests.processes import fork
 
@@ -27,6 +25,8 @@ ODD = ["a b", "a%20b", "100%", "what?", "c#d", "e%3Ff", "g?h=i", "j&k;l@m:n", "Ã
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_an_address_names_the_path_it_was_made_from(name: str) -> None:
+    from sqlalchemy import make_url
+
     path = Path("/", name, "mlflow.db")
     address = address_of(path)
     assert path_of(address) == path
@@ -170,7 +170,7 @@ def test_results_that_are_gone_from_the_file_are_noticed(folder: Path) -> None:
     record = Tracking(f"sqlite:///{folder}/mlflow.db")
     begin(record)
     record.study("toy").deliver("loss", result(1), again=False)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     [experiment] = client.search_experiments(filter_string="tags.hpo = 'study'")
     [run] = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'")
     client.delete_run(run.info.run_id)  # that is for the user to say

@@ -363,7 +363,7 @@ def real_record(
     return Tracking(f"sqlite:///{path}")
 
 
-@pytest.mark.parametrize("seed", range(examples(20, 200)))
+@pytest.mark.parametrize("seed", range(examples(10, 200)))
 def test_of_any_file_the_good_lines_are_delivered(
     seed: int, tmp_path: Path, real_record: Tracking
 ) -> None:

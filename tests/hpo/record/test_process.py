@@ -4,6 +4,7 @@ import ast
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,30 +31,45 @@ def process(folder: Path) -> Iterator[RecordProcess]:
     process.close()
 
 
+@pytest.fixture(scope="module")
+def uri(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make a record in which each test has a study of its own."""
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path_factory.mktemp('shared'))}"
+
+
+@pytest.fixture(scope="module")
+def shared(uri: str) -> Iterator[RecordProcess]:
+    """Start one process for the tests that leave it as it was: its start takes seconds."""
+    process = RecordProcess(uri)
+    yield process
+    process.close()
+    assert is_gone(process.number)
+
+
 def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
-    process: RecordProcess, folder: Path
+    shared: RecordProcess, uri: str
 ) -> None:
-    there, here = process, Tracking(f"sqlite:///{folder}/mlflow.db")
-    assert there.study("toy").read() is None
-    begin(there)
+    there, here = shared, Tracking(uri)
+    assert there.study("both").read() is None
+    begin(there, "both")
     for number in (1, 2):
-        there.study("toy").deliver("loss", result(number), again=False)
-    assert there.study("toy").read() == here.study("toy").read()
-    recorded = there.study("toy").read()
+        there.study("both").deliver("loss", result(number), again=False)
+    assert there.study("both").read() == here.study("both").read()
+    recorded = there.study("both").read()
     assert recorded is not None
     assert [r.trial.number for r in recorded.results] == [1, 2]
     assert recorded.results[0].curve("loss") == result(1).curve("loss")
 
 
-def test_errors_come_back_as_they_are(process: RecordProcess, folder: Path) -> None:
-    record = process
-    begin(record)
+def test_errors_come_back_as_they_are(shared: RecordProcess) -> None:
+    record = shared.study("errors")
+    begin(shared, "errors")
     absent = TrialResult(Trial(7, 1, {}, 0), State.FAILED)
     with pytest.raises(RoundAbsent, match="round 7"):
-        record.study("toy").deliver("loss", absent, again=False)
+        record.deliver("loss", absent, again=False)
     with pytest.raises(InputError, match="at the same moment"):
-        record.study("toy").create("a study", {}, [])
-    record.study("toy").deliver("loss", result(1), again=False)
+        record.create("a study", {}, [])
+    record.deliver("loss", result(1), again=False)
 
 
 def test_an_address_without_a_server_is_said_at_the_first_call(folder: Path) -> None:
@@ -86,14 +102,13 @@ def test_functions_are_called_here(process: RecordProcess, folder: Path) -> None
     assert "another host" in notes[0]
 
 
-def test_the_claim_is_that_of_the_service(process: RecordProcess, folder: Path) -> None:
-    record = process
-    begin(record)
-    record.study("toy").claim(print)
-    other = Tracking(f"sqlite:///{folder}/mlflow.db")
-    other.study("toy").read()
+def test_the_claim_is_that_of_the_service(shared: RecordProcess, uri: str) -> None:
+    begin(shared, "claimed")
+    shared.study("claimed").claim(print)
+    other = Tracking(uri).study("claimed")
+    other.read()
     with pytest.raises(InputError, match=f"process {os.getpid()} "):
-        other.study("toy").claim(print)
+        other.claim(print)
 
 
 def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -> None:

@@ -1,11 +1,11 @@
 """What `hpo ui` counts on in the MLflow UI is there in the MLflow that is installed."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import mlflow
 import pytest
 
 from hpo.record.saved_view import page, view_tags
@@ -16,7 +16,10 @@ SHARED = "mlflow.sharedViewState."
 @pytest.fixture(scope="module")
 def ui() -> str:
     """Return the scripts of the installed MLflow that open a saved view."""
-    folder = Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js"
+    mlflow = importlib.util.find_spec("mlflow")  # which takes long to import
+    assert mlflow is not None
+    assert mlflow.origin is not None
+    folder = Path(mlflow.origin).parent / "server" / "js" / "build" / "static" / "js"
     scripts = [file.read_text(encoding="utf-8") for file in folder.glob("*.js")]
     return "".join(text for text in scripts if "viewStateShareKey" in text)
 

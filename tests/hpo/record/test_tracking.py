@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from hpo.data.loading import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
@@ -14,7 +13,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.trial import Progress, State, Trial, TrialId, TrialResult
-from tests.fixtures import round_settings
+from tests.fixtures import client_of, round_settings
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-6, 1e-2, log=True, limits=(1e-8, 10.0)),
@@ -84,7 +83,7 @@ def test_results_come_back_to_the_last_digit(record: Tracking) -> None:
 def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) -> None:
     round_run = begin(record)
     record.study("toy").deliver("accuracy", result(17), again=False)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     experiment = client.get_experiment_by_name("toy")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert "params.`learning_rate`" in experiment.tags["mlflow.sharedViewState.trials"]
@@ -115,7 +114,7 @@ def test_delivered_again_is_recorded_once(record: Tracking) -> None:
     begin(record)
     for _ in range(3):
         record.study("toy").deliver("accuracy", result(1), again=True)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     runs = client.search_runs([record.study("toy").experiment() or ""], "tags.kind = 'trial'")
     assert len(runs) == 1
     assert len(client.get_metric_history(runs[0].info.run_id, "loss")) == 3
@@ -148,7 +147,7 @@ def test_running_trials_can_be_watched_and_are_not_logged_twice(record: Tracking
     for epochs in (1, 3):
         shown = whole.metrics[:epochs]
         record.study("toy").show(Progress(whole.trial, 2, whole.started, "somewhere:1", shown))
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     (run,) = client.search_runs([record.study("toy").experiment() or ""], "tags.kind = 'trial'")
     assert run.info.status == "RUNNING"
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 3
@@ -169,7 +168,7 @@ def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
         record.study("toy").deliver("accuracy", result(number), again=False)
     recorded = record.study("toy").read()
     assert recorded is not None
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     client.delete_run(recorded.runs[TrialId(1, 2)])
     recorded = record.study("toy").read()
     assert recorded is not None
@@ -199,7 +198,7 @@ def test_attempts_that_were_discarded_leave_no_spent_number(record: Tracking) ->
 
 def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracking) -> None:
     begin(record)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     client.create_experiment("theirs")
     with pytest.raises(InputError, match="not a study of hpo; give the study another name"):
         record.study("theirs").experiment()
@@ -246,7 +245,7 @@ def test_one_process_claims_a_study(record: Tracking) -> None:
 def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
     run = begin(record)
     record.study("toy").claim(print)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     owner = json.loads(client.get_run(run).data.params["owner 1"])
     client.log_param(run, "owner 2", json.dumps(owner | {"began": "1"}))  # an earlier process
     other = Tracking(record.uri)
@@ -261,7 +260,7 @@ def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(
 ) -> None:
     monkeypatch.setattr("hpo.record.claim.HEARTBEAT_STANDS", 1.0)
     run = begin(record)
-    client = MlflowClient(record.uri)
+    client = client_of(record.uri)
     owner = {"host": "elsewhere", "process": 1, "began": "1", "since": 0.0}
     client.log_param(run, "owner 1", json.dumps(owner))
     notes: list[str] = []

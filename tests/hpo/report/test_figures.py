@@ -16,7 +16,6 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from mlflow import MlflowClient
 from numpy.typing import NDArray
 
 from hpo import wording
@@ -33,7 +32,7 @@ from hpo.search_space import (
     IntegerDistribution,
 )
 from hpo.trial import Direction, State, Trial, TrialResult
-from tests.fixtures import hpo, round_settings, write_study
+from tests.fixtures import client_of, hpo, round_settings, write_study
 
 NAMES = {"learning_curves", "ranges", "map", "best_so_far", "proposal"}
 RATES: Mapping[str, Distribution] = {
@@ -537,7 +536,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     recorded = Tracking(uri).study("small").read()
     assert recorded is not None
-    client = MlflowClient(uri)
+    client = client_of(uri)
     for round_ in recorded.rounds:
         found = {artifact.path for artifact in client.list_artifacts(round_.run_id, "figures")}
         assert found == {f"figures/{name}.png" for name in NAMES}

@@ -379,6 +379,7 @@ def test_tpe_depends_on_how_many_run_at_once_and_on_what_came_before() -> None:
     assert undisturbed(4, True) != undisturbed(4, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("stop_at", STOPS)
 def test_tpe_rebuilt_half_way_goes_on_as_if_undisturbed(stop_at: float, earlier: bool) -> None:
@@ -391,6 +392,7 @@ def test_tpe_rebuilt_half_way_goes_on_as_if_undisturbed(stop_at: float, earlier:
     assert len(results) == 40
 
 
+@pytest.mark.slow
 def test_the_trials_of_these_simulations_end_in_every_way() -> None:
     _, results = window(tpe_plan(False), 4, lengths(1))
     assert {r.state for r in results} == set(State)
@@ -492,6 +494,7 @@ def test_a_range_in_steps_keeps_its_last_one(high: float) -> None:
     assert max(p["x"] for p in proposals) == high
 
 
+@pytest.mark.slow
 def test_diverged_trials_repel() -> None:
     """The best values lie beside a cliff: told as failed, as Optuna would, it is invisible."""
 

@@ -13,7 +13,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import Round
 from hpo.service.comparability import edits, settings_of
 from hpo.study import Study, read
-from tests.fixtures import hpo, table
+from tests.fixtures import hpo, table, undisturbed
 
 Make = Callable[..., Path]
 
@@ -77,7 +77,7 @@ def test_a_round_goes_on_as_it_began_whatever_is_edited(
     edit: str, make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"trials": 20, "sampler": "tpe", "parallel": 2}
-    hpo("run", make_study("whole", round=settings), "--inline")
+    whole = undisturbed(make_study, round=settings)
     with pytest.raises(click.Abort):
         hpo("run", make_study("toy", objective="toy:stopping", round=settings,
                               fixed={"folder": str(folder)}), "--inline")
@@ -96,7 +96,7 @@ def test_a_round_goes_on_as_it_began_whatever_is_edited(
     rows = table()
     assert len(rows) == 20
     assert {row["state"] for row in rows} == {"complete"}
-    for row, expected in zip(rows, table("whole"), strict=True):
+    for row, expected in zip(rows, whole, strict=True):
         assert row == expected
 
 

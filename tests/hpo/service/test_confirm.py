@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from hpo import evaluation, study, wording
 from hpo.data import loading as data
@@ -24,9 +22,12 @@ from hpo.search import confirmation
 from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
 from hpo.workers.attempt import Job, attempt_trial
 from tests.deaths import die_at
-from tests.fixtures import hpo, table
+from tests.fixtures import client_of, hpo, table
 from tests.processes import start, wait_for
 from tests.test_crashes import trainings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 Make = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -45,8 +46,8 @@ def printed(capsys: Capture, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-def runs(folder: Path, kind: str, study: str = "toy") -> list[Run]:
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+def runs(folder: Path, kind: str, study: str = "toy") -> "list[Run]":
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name(study)
     found: list[Run] = client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'")
     return found
@@ -120,7 +121,7 @@ def test_the_same_again_does_nothing_and_more_adds_what_is_missing(
     confirm(capsys, file, "--top", 3, "--repeats", 3)
     assert sum(trainings(folder).values()) == 12 + 9
     assert set(trainings(folder).values()) == {1}
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
     client.delete_run(runs(folder, "repeat")[0].info.run_id)  # counts no more: it is trained again
     confirm(capsys, file, "--top", 3, "--repeats", 3)
     assert sum(trainings(folder).values()) == 12 + 10
@@ -298,22 +299,26 @@ def test_a_new_best_is_named_until_it_is_confirmed(
 
 
 def test_workers_of_ray_give_the_same(
-    make_study: Make, folder: Path, capsys: Capture, ray_address: str
+    make_study: Make, folder: Path, capsys: Capture, near_ray: str
 ) -> None:
     (folder / "seen.py").write_text(SEEN, encoding="utf-8")
     reports = []
-    for name, how in (("inline", ["--inline"]), ("ray", ["--ray-address", ray_address])):
+    for name, how, kinds in (
+        ("inline", ["--inline"], ([], ["--resplit"])),
+        ("ray", ["--ray-address", near_ray], (["--resplit"],)),
+    ):
         file = make_study(name, objective="seen:train", metric="validation_sum",
-                          round={"trials": 4}, data={"source": "digits", "rows": 200})
+                          round={"trials": 4}, data={"source": "digits", "rows": 200},
+                          resources={"cpus": 4})
         hpo("run", file, "--inline")
         capsys.readouterr()
-        for options in ([], ["--resplit"]):
+        for options in kinds:
             hpo("confirm", file, *how, "--json", "--top", 2, "--repeats", 2, *options)
             report = json.loads(capsys.readouterr().out)
             assert report.pop("study") == name
             reports.append(report)
-    same_split, resplit = reports[:2]
-    assert reports[2:] == [same_split, resplit]
+    same_split, resplit, by_ray = reports
+    assert by_ray == resplit
     # The same rows on the study's own split, for every trial the same others on a fresh one.
     for trial in same_split["trials"]:
         assert trial["values"] == [trial["value"]] * 2

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from hpo.workers.attempt import (
     attempt_trial,
 )
 from hpo.workers.ray import RayWorkers
+from tests.fixtures import TOY, leave_ray
 from tests.processes import is_gone, wait_for
 
 if TYPE_CHECKING:
@@ -40,22 +42,64 @@ EMPTY = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
 DATA = Data(EMPTY, EMPTY, "classification", ("0", "1"))
 
 
+def job_of(name: str, folder: Path, **changes: Any) -> Job:
+    # All four CPUs for a trial: each process of Ray that trains takes a second to start.
+    job = Job(f"toy:{name}", "accuracy", "maximize", "last", {}, (str(folder),),
+              demand=Demand(4))
+    return replace(job, **changes)
+
+
 @pytest.fixture(params=["inline", "ray"])
 def make(request: pytest.FixtureRequest, folder: Path) -> Iterator[Make]:
     """Return a function that makes workers of each kind, closed at the end."""
     made: list[Workers] = []
 
     def make(name: str, **changes: Any) -> Workers:
-        job = Job(f"toy:{name}", "accuracy", "maximize", "last", {}, (str(folder),))
-        job = replace(job, **changes)
+        job = job_of(name, folder, **changes)
         if request.param == "inline":
             made.append(InlineWorkers(job, DATA))
         else:
-            address = request.getfixturevalue("ray_address")
+            address = request.getfixturevalue("near_ray")
             made.append(RayWorkers(job, DATA, address=address))
         return made[-1]
 
     yield make
+    for workers in made:
+        workers.close()
+
+
+@pytest.fixture(scope="module")
+def same_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make a folder with the toys that processes of Ray import but once for many tests."""
+    folder = tmp_path_factory.mktemp("same")
+    shutil.copy(TOY, folder)
+    yield folder
+    leave_ray()
+
+
+@pytest.fixture(params=["inline", "ray"])
+def again(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    """Return such a function for tests that leave the processes of Ray fit for the next one."""
+    made: list[Workers] = []
+
+    def again(objective: str, **changes: Any) -> Workers:
+        if request.param == "inline":
+            made.append(InlineWorkers(job_of(objective, folder, **changes), DATA))
+            return made[-1]
+        import ray
+
+        address = request.getfixturevalue("ray_address")
+        monkeypatch.setattr(ray_workers, "_REACH", "print('ok')")
+        monkeypatch.setattr(ray, "shutdown", lambda: None)  # the next test need not join it anew
+        if ray.is_initialized():
+            monkeypatch.setattr(ray_workers, "_connect", lambda address: None)
+        job = job_of(objective, request.getfixturevalue("same_folder"), **changes)
+        made.append(RayWorkers(job, DATA, address=address))
+        return made[-1]
+
+    yield again
     for workers in made:
         workers.close()
 
@@ -83,7 +127,7 @@ def results(workers: Workers, count: int, seconds: float = 30) -> dict[int, Tria
 
 
 def test_every_trial_has_one_result_with_every_epoch(make: Make) -> None:
-    workers = make("quadratic")
+    workers = make("quadratic", demand=Demand(2))
     for number in range(1, 6):
         workers.submit(trial(number), attempt=number)
     done = results(workers, 5)
@@ -99,8 +143,8 @@ def test_every_trial_has_one_result_with_every_epoch(make: Make) -> None:
         assert ":" in result.place
 
 
-def test_the_best_epoch_is_the_value_where_the_job_says_so(make: Make) -> None:
-    workers = make("quadratic", metric="loss", value="best")
+def test_the_best_epoch_is_the_value_where_the_job_says_so(again: Make) -> None:
+    workers = again("quadratic", metric="loss", value="best")
     workers.submit(trial(learning_rate=1.0), 1)
     result = results(workers, 1)[1]
     curve = result.curve("loss")
@@ -108,15 +152,15 @@ def test_the_best_epoch_is_the_value_where_the_job_says_so(make: Make) -> None:
     assert result.epoch == 1
 
 
-def test_a_loss_that_is_not_finite_is_a_diverged_trial(make: Make) -> None:
-    workers = make("cliff")
+def test_a_loss_that_is_not_finite_is_a_diverged_trial(again: Make) -> None:
+    workers = again("cliff")
     workers.submit(trial(learning_rate=1.0), 1)
     result = results(workers, 1)[1]
     assert (result.state, result.value, result.epochs) == (State.DIVERGED, None, 1)
 
 
-def test_an_exception_is_a_failed_trial_with_its_last_lines(make: Make) -> None:
-    workers = make("cliff")
+def test_an_exception_is_a_failed_trial_with_its_last_lines(again: Make) -> None:
+    workers = again("cliff")
     workers.submit(trial(learning_rate=1e-6), 1)
     result = results(workers, 1)[1]
     assert (result.state, result.value) == (State.FAILED, None)
@@ -126,8 +170,8 @@ def test_an_exception_is_a_failed_trial_with_its_last_lines(make: Make) -> None:
     assert "workers.py" not in result.message
 
 
-def test_a_call_of_sys_exit_is_a_failed_trial(make: Make) -> None:
-    workers = make("quitting")
+def test_a_call_of_sys_exit_is_a_failed_trial(again: Make) -> None:
+    workers = again("quitting")
     for number, learning_rate in enumerate((1.0, 0.05, 0.001), start=1):
         workers.submit(trial(number, learning_rate), 1)
     done = results(workers, 3)
@@ -167,15 +211,15 @@ def test_trials_inline_give_back_what_the_service_had(folder: Path) -> None:
     assert process_state() == before
 
 
-def test_a_trial_may_have_a_process_of_its_own(folder: Path, ray_address: str) -> None:
-    job = Job("toy:placed", "accuracy", "maximize", "last", {}, (str(folder),))
+def test_a_trial_may_have_a_process_of_its_own(folder: Path, near_ray: str) -> None:
+    job = Job("toy:placed", "accuracy", "maximize", "last", {}, (str(folder),), demand=Demand(2))
     # The same hashes everywhere: the order of a set depends on them.
     hashed = subprocess.run(
         [sys.executable, "-c", "print(float(hash('text')))"], text=True, check=True,
         env={**os.environ, "PYTHONHASHSEED": HASH_SEED}, stdout=subprocess.PIPE,
     ).stdout
     for fresh, trials in ((False, 6), (True, 3)):
-        workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=ray_address)
+        workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=near_ray)
         for number in range(1, trials + 1):
             workers.submit(trial(number), 1)
         done = results(workers, trials)
@@ -232,14 +276,14 @@ def test_pytorch_is_prepared_also_where_a_trial_is_the_first_to_import_it(
             sys.modules.pop(name, None)
 
 
-def test_hyperparameters_that_the_objective_refuses_fail_the_trial(make: Make) -> None:
-    workers = make("quadratic")
+def test_hyperparameters_that_the_objective_refuses_fail_the_trial(again: Make) -> None:
+    workers = again("quadratic")
     workers.submit(trial(learning_rate=-1.0), 1)
     assert "learning_rate must lie in" in results(workers, 1)[1].message
 
 
-def test_a_metric_that_is_not_yielded_fails_the_trial(make: Make) -> None:
-    workers = make("quadratic", metric="recall")
+def test_a_metric_that_is_not_yielded_fails_the_trial(again: Make) -> None:
+    workers = again("quadratic", metric="recall")
     workers.submit(trial(), 1)
     result = results(workers, 1)[1]
     assert result.state is State.FAILED
@@ -247,8 +291,8 @@ def test_a_metric_that_is_not_yielded_fails_the_trial(make: Make) -> None:
 
 
 @pytest.mark.parametrize("compare", ["best", "current"])
-def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(make: Make, compare: Any) -> None:
-    workers = make("quadratic")
+def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(again: Make, compare: Any) -> None:
+    workers = again("quadratic")
     nan = float("nan")
     workers.submit(trial(1, cut_offs=CutOffs(compare, (nan, nan, 0.99, 0.0))), 1)
     workers.submit(trial(2, cut_offs=CutOffs(compare, (nan, 0.01))), 1)
@@ -259,9 +303,9 @@ def test_a_trial_below_its_cut_offs_is_pruned_at_that_epoch(make: Make, compare:
 
 
 def test_a_long_trial_tells_its_epochs_as_it_runs(
-    make: Make, monkeypatch: pytest.MonkeyPatch
+    again: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = make("quadratic", fixed={"sleep": 3.5, "steady": True})
+    workers = again("quadratic", fixed={"sleep": 3.5, "steady": True})
     workers.submit(trial(), 1)
     *told, result = drain(workers, 1)
     assert told
@@ -271,8 +315,8 @@ def test_a_long_trial_tells_its_epochs_as_it_runs(
         assert list(event.metrics) == list(result.metrics[: len(event.metrics)])
 
 
-def test_a_trial_that_takes_too_long_fails_at_once(make: Make, folder: Path) -> None:
-    workers = make("quadratic", fixed={"sleep": 60.0, "steady": True}, trial_timeout=0.7)
+def test_a_trial_that_takes_too_long_fails_at_once(again: Make, folder: Path) -> None:
+    workers = again("quadratic", fixed={"sleep": 60.0, "steady": True}, trial_timeout=0.7)
     workers.submit(trial(), 1)
     began = time.monotonic()
     result = results(workers, 1)[1]
@@ -281,9 +325,10 @@ def test_a_trial_that_takes_too_long_fails_at_once(make: Make, folder: Path) -> 
     assert "longer than trial_timeout = 0.7 s" in result.message
 
 
-def test_ray_stops_a_trial_that_hangs_in_c_code(ray_address: str, folder: Path) -> None:
-    job = Job("toy:hanging", "accuracy", "maximize", "last", {}, (str(folder),), trial_timeout=1)
-    workers = RayWorkers(job, DATA, address=ray_address)
+def test_ray_stops_a_trial_that_hangs_in_c_code(near_ray: str, folder: Path) -> None:
+    job = Job("toy:hanging", "accuracy", "maximize", "last", {}, (str(folder),), demand=Demand(2),
+              trial_timeout=1)
+    workers = RayWorkers(job, DATA, address=near_ray)
     try:
         workers.submit(trial(1, learning_rate=1.0), 1)
         workers.submit(trial(2, learning_rate=1e-3), 1)
@@ -294,10 +339,10 @@ def test_ray_stops_a_trial_that_hangs_in_c_code(ray_address: str, folder: Path) 
         workers.close()
 
 
-def test_ray_tells_of_a_worker_that_died(ray_address: str, folder: Path) -> None:
+def test_ray_tells_of_a_worker_that_died(near_ray: str, folder: Path) -> None:
     job = Job("toy:killed", "accuracy", "maximize", "last", {"folder": str(folder)},
               (str(folder),))
-    workers = RayWorkers(job, DATA, address=ray_address)
+    workers = RayWorkers(job, DATA, address=near_ray)
     try:
         workers.submit(trial(3), 1)
         (lost,) = drain(workers, 1)
@@ -308,12 +353,12 @@ def test_ray_tells_of_a_worker_that_died(ray_address: str, folder: Path) -> None
         workers.close()
 
 
-def test_closing_stops_c_code_within_two_seconds(ray_address: str, folder: Path) -> None:
+def test_closing_stops_c_code_within_two_seconds(near_ray: str, folder: Path) -> None:
     import ray
 
     job = Job("toy:hanging", "accuracy", "maximize", "last", {"folder": str(folder)},
               (str(folder),), trial_timeout=600)
-    workers = RayWorkers(job, DATA, address=ray_address)
+    workers = RayWorkers(job, DATA, address=near_ray)
     workers.submit(trial(1, learning_rate=1.0), 1)
     began = workers.next_event(30)
     assert isinstance(began, Progress)
@@ -349,6 +394,7 @@ def test_a_cluster_without_workers_is_said_once_and_waited_for(
 ) -> None:
     from ray.cluster_utils import Cluster
 
+    leave_ray()
     monkeypatch.setattr(ray_workers, "CHECK_SECONDS", 0.5)
     store = {"object_store_memory": 100_000_000}
     cluster = Cluster(
