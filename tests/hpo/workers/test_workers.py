@@ -222,7 +222,7 @@ def test_a_trial_may_have_a_process_of_its_own(folder: Path, near_ray: str) -> N
         workers = RayWorkers(replace(job, fresh_process=fresh), DATA, address=near_ray)
         for number in range(1, trials + 1):
             workers.submit(trial(number), 1)
-        done = results(workers, trials)
+        done = results(workers, trials, 90)
         workers.close()
         processes = {result.value for result in done.values()}
         assert (len(processes) == trials) == fresh
@@ -578,7 +578,7 @@ def test_a_number_too_large_for_a_float_diverges(folder: Path, expression: str, 
         ("{'accuracy': None}", "the metric 'accuracy' is None, which is no number"),
         ("{'accuracy': 1j}", "the metric 'accuracy' is 1j, which is no number"),
         ("{'accuracy': np.zeros(3)}", "which is no number"),
-        ("0.5", "the objective yields 0.5; yield a mapping such as {'loss': 0.5}"),
+        ("'0.5'", "gives '0.5'; let it give a number, or a mapping such as {'accuracy': 0.5}"),
         ("{}", "the objective yields no 'accuracy', but nothing"),
     ],
 )
