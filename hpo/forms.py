@@ -263,14 +263,14 @@ def _epochs(
     given: Given,
 ) -> Epochs:
     """Yield the metrics of each epoch, or of the only one; return the model, if there is one."""
-    yielded = call(hyperparameters, given)
+    yielded = _ended_by_nobody(call, hyperparameters, given)
     if not isinstance(yielded, Iterator):
         yield as_metrics(yielded, given.metric)
         return None
     try:
         while True:
             try:
-                epoch = next(yielded)
+                epoch = _ended_by_nobody(next, yielded)
             except StopIteration as end:
                 model: Model | None = end.value
                 return model
@@ -279,6 +279,14 @@ def _epochs(
         close = getattr(yielded, "close", None)
         if close is not None:
             close()
+
+
+def _ended_by_nobody(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a call returns; that an objective raises GeneratorExit ends nothing but it."""
+    try:
+        return call(*arguments)
+    except GeneratorExit as error:
+        raise RuntimeError("the objective raised GeneratorExit") from error
 
 
 def as_metrics(yielded: Any, metric: str) -> dict[str, float]:

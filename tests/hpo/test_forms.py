@@ -2,19 +2,26 @@
 
 import hashlib
 import math
+import re
+import sys
 import textwrap
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hpo.errors import InputError
 from hpo.forms import as_metrics, find
 from hpo.objective import Data, Given, Objective, Part
+from hpo.trial import State, Trial, TrialResult
+from hpo.workers.attempt import Job, NoMetric, attempt_trial
 from tests.fixtures import Outcome, hpo, table
+from tests.fuzzing import examples
 
 DATA = Data(Part(np.zeros((1, 1), np.float32), np.zeros(1)), None, "regression")
 Find = Callable[[str], Objective]
@@ -185,6 +192,75 @@ def test_anything_given_is_metrics_or_one_line(value: Any) -> None:
     if said:
         return
     assert all(type(name) is str and type(number) is float for name, number in metrics.items())
+
+
+PARAMETERS = [
+    "rate", "rate: float", "rate: int = 1", "rate=0.5", "rate: 'float'", "rate: 'Rate'",
+    "rate: list", "rate: dict[str, float]", "rate: None", "rate: float | None = None",
+    "rate: Literal['a', 1]", "rate: Literal[b'x']", "rate: tuple[int, ...] = (1,)",
+    "rate: tuple[list, ...]", "rate=[]", "rate: Annotated[float, 'per step']", "rate: Any",
+    "rate: type", "rate: 3", "rate: 'x y'", "h: H", "h: H = None", "h: Broken", "data",
+    "data=None", "data: float", "seed", "seed: str", "folder", "folder=1", "*rates",
+    "*, more: bool = True", "**more", "/", "rate: float, /", "self", "class_: str = 'x'",
+    "ünïcode: float = 1", "rate: float = object()", "rate: complex = 1j",
+]  # fmt: skip
+RETURNS = [
+    "return 1", "return None", "return {}", "return {'loss': 1}", "return {1: 2}", "yield 1",
+    "yield", "yield from ()", "return (1, 2)", "return [1]", "return {'loss': [1]}",
+    "return 'x'", "return b''", "return 10**5000", "return float('nan')", "return -float('inf')",
+    "return object()", "raise Stop", "return lambda: 1", "return iter([])",
+    "return iter([1, 'x'])", "return {'loss': {}}", "yield {'loss': 1}; yield 'x'",
+    "return type", "return {'x' * 500: 1.0}", "return {'loss': 1j}", "raise StopIteration",
+    "yield 1; raise StopIteration", "raise GeneratorExit", "return ...",
+    "import sys; sys.exit('no')", "raise BaseException", "assert False", "return float",
+]  # fmt: skip
+MODULE = """
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+@dataclass(frozen=True)
+class H:
+    rate: float = 0.1
+@dataclass
+class Broken:
+    rate: "Nowhere"
+def train({parameters}):
+    {body}
+"""
+
+
+@given(st.lists(st.sampled_from(PARAMETERS), max_size=3), st.sampled_from(RETURNS), st.integers())
+@settings(
+    max_examples=examples(300, 2_000), deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_function_gives_a_result_or_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: list[str], body: str, number: int
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"any_{uuid.uuid4().hex}"
+    (tmp_path / f"{name}.py").write_text(
+        MODULE.format(parameters=", ".join(parameters), body=body), encoding="utf-8"
+    )
+    job = Job(f"{name}:train", "loss", "minimize", "last", {}, (str(tmp_path),))
+    try:
+        objective = find(job.objective)
+    except InputError as error:
+        said, objective = str(error), None
+    finally:
+        sys.modules.pop(name, None)
+    if objective is None:
+        assert "\n" not in said
+        assert re.search(r"; \w", said), said
+        return
+    values: dict[str, Any] = dict.fromkeys(objective.required(), 0.5)
+    given_data = DATA if objective.needs_data else None
+    (event,) = attempt_trial(job, given_data, Trial(1, 1, values, number % 2**32), 1)
+    result = event.result if isinstance(event, NoMetric) else event
+    assert isinstance(result, TrialResult)
+    if result.state is State.FAILED:
+        assert result.message.splitlines()[-1].strip()
+    else:
+        assert result.metrics
 
 
 # In a study.
