@@ -1,0 +1,234 @@
+"""Fitted models of frameworks are judged, kept without pickle, and predict as they did."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from hpo import frameworks
+from hpo.errors import InputError
+from tests.fixtures import hpo
+
+RANDOM = np.random.default_rng(0)
+INPUTS = RANDOM.normal(size=(90, 4)).astype(np.float32)
+CLASSES = (INPUTS[:, 0] > 0).astype(np.int64) + (INPUTS[:, 1] > 0)
+VALUES = (INPUTS @ np.array([1.0, -2.0, 0.5, 0.0])).astype(np.float32)
+
+OBJECTIVE = '''
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+{imports}
+
+class Doubled(TransformerMixin, BaseEstimator):
+    def fit(self, inputs, targets=None):
+        return self
+
+    def transform(self, inputs):
+        return 2 * inputs
+
+
+def train(C: float = 1.0, {more}*, data, seed):
+    inputs, targets = data.training.inputs, data.training.targets
+    rows = data.validation or data.training
+    model = {model}
+    model.fit(inputs.reshape(len(inputs), -1), targets)
+    yield {{"score": model.score(rows.inputs.reshape(len(rows.inputs), -1), rows.targets)}}
+    return model
+'''
+
+
+@pytest.fixture
+def study(folder: Path, make_study: Callable[..., Path]) -> Iterator[Callable[..., Path]]:
+    """Return a function that writes an objective and a study of two trials, and runs it."""
+
+    def run(model: str, imports: str = "", more: str = "", **changes: Any) -> Path:
+        text = OBJECTIVE.format(model=model, imports=imports, more=more)
+        (folder / "fitting.py").write_text(text)
+        sys.modules.pop("fitting", None)
+        tables: dict[str, Any] = {
+            "objective": "fitting:train", "metric": "score", "data": {"source": "digits"},
+            "search_space": {"C": {"low": 1e-3, "high": 1e1, "log": True}},
+            "round": {"trials": 2},
+        }
+        file = make_study("fitting", **(tables | changes))
+        hpo("run", file, "--inline")
+        return file
+
+    yield run
+    sys.modules.pop("fitting", None)
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], file: Path, *options: object) -> dict[str, Any]:
+    capsys.readouterr()
+    hpo("evaluate", file, "--json", *options)
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shown
+
+
+def adapted(model: Any, targets: Any, classes: int = 0) -> Any:
+    return frameworks.adapted(model.fit(INPUTS, targets), classes, INPUTS)
+
+
+def reloaded(model: Any, path: Path) -> Any:
+    model.save(path)
+    return frameworks.LOADERS[model.loader](path, **model.loader_details)
+
+
+@pytest.mark.parametrize("estimator", [
+    LogisticRegression(), RandomForestClassifier(5), HistGradientBoostingClassifier(max_iter=3),
+    MLPClassifier(max_iter=5), make_pipeline(StandardScaler(), LogisticRegression()),
+], ids=lambda e: type(e).__name__)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_classifier_gives_its_probabilities_and_comes_back(
+    estimator: Any, tmp_path: Path
+) -> None:
+    fitted = clone(estimator).fit(INPUTS, CLASSES)
+    model = frameworks.adapted(fitted, 3, INPUTS)
+    outputs = model.predict(INPUTS)
+    assert outputs.dtype == np.float32
+    assert np.array_equal(outputs, fitted.predict_proba(INPUTS).astype(np.float32))
+    again = reloaded(model, tmp_path / "model.skops")
+    assert np.array_equal(again.predict(INPUTS), outputs)
+
+
+@pytest.mark.parametrize("estimator", [
+    Ridge(), KNeighborsRegressor(),
+    TransformedTargetRegressor(Ridge(), transformer=StandardScaler()),
+], ids=lambda e: type(e).__name__)  # fmt: skip
+def test_a_regressor_gives_one_value_for_each_row(estimator: Any, tmp_path: Path) -> None:
+    fitted = clone(estimator).fit(INPUTS, VALUES)
+    model = reloaded(frameworks.adapted(fitted, 0, INPUTS), tmp_path / "model.skops")
+    assert model.predict(INPUTS).shape == (90, 1)
+    assert model.predict(INPUTS)[:, 0] == pytest.approx(fitted.predict(INPUTS))
+
+
+def test_a_class_that_was_never_seen_has_the_probability_0() -> None:
+    seen = np.where(CLASSES == 1, 3, CLASSES)  # of the classes 0 to 4
+    model = adapted(LogisticRegression(), seen, 5)
+    outputs = model.predict(INPUTS)
+    assert outputs.shape == (90, 5)
+    assert not outputs[:, [1, 4]].any()
+    assert np.array_equal(outputs.argmax(axis=1), model.estimator.predict(INPUTS))
+
+
+def test_a_classifier_without_probabilities_gives_1_to_its_class(tmp_path: Path) -> None:
+    model = reloaded(adapted(LinearSVC(), CLASSES, 3), tmp_path / "model.skops")
+    outputs = model.predict(INPUTS)
+    assert outputs.tolist() == np.eye(3)[model.estimator.predict(INPUTS)].tolist()
+
+
+def test_images_are_flat_to_scikit_learn() -> None:
+    model = adapted(Ridge(), VALUES)
+    assert np.array_equal(model.predict(INPUTS.reshape(90, 2, 2)), model.predict(INPUTS))
+
+
+@pytest.mark.parametrize(("estimator", "targets", "classes", "message"), [
+    (Ridge(), CLASSES, 3, "Ridge is no classifier, and the task is classification"),
+    (LogisticRegression(), CLASSES, 0, "LogisticRegression is no regressor, and the task is regr"),
+    (LogisticRegression(), CLASSES + 1, 3, r"its classes are \[1, 2, 3\], not indices from 0 to 2"),
+    (LogisticRegression(), np.array(["a", "b", "c"])[CLASSES], 3, r"'c'\], not indices"),
+    (Ridge(), np.stack([VALUES, VALUES], axis=1), 0, r"shape \(90, 2\), not \(90, 1\)"),
+])  # fmt: skip
+def test_a_model_that_does_not_fit_the_data_is_refused(
+    estimator: Any, targets: Any, classes: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        adapted(estimator, targets, classes)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_fitted_says_so() -> None:
+    with pytest.raises(ValueError, match=r"^Ridge does not predict rows of the shape \(4,\): NotF"):
+        frameworks.adapted(Ridge(), 0, INPUTS)
+
+
+def test_a_model_of_its_own_stays_as_it_is() -> None:
+    class Own(Ridge):
+        loader = "mine:load"
+
+    for model in (Own(), object(), None):
+        assert frameworks.adapted(model, 0, INPUTS) is model
+
+
+def test_an_estimator_is_judged_kept_and_predicts_elsewhere(
+    study: Callable[..., Path], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = study("make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=50))",
+                 "from sklearn.preprocessing import StandardScaler")
+    shown = evaluated(capsys, file, "--top", 2)
+    assert shown["metrics"]["accuracy"]["value"] > 0.8
+    kept = next(folder.glob("mlartifacts/**/MLmodel")).parent
+    assert not list(folder.glob("mlartifacts/**/*.pkl"))
+    assert {f.name for f in kept.rglob("member-*")} == {"member-1.skops", "member-2.skops"}
+    needed = {line.partition("==")[0] for line in (kept / "requirements.txt").read_text().split()}
+    assert {"numpy", "pandas", "scikit-learn", "skops"} <= needed
+
+    pixels = np.random.default_rng(0).integers(0, 17, (5, 64))
+    pd.DataFrame(pixels).to_csv("rows.csv", index=False)
+    hpo("predict", file, "rows.csv")
+    predicted = capsys.readouterr().out
+    # Served where neither hpo nor the objective is: a finder refuses them.
+    script = f"""
+import sys
+class Refusal:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("hpo", "trainer"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Refusal())
+import mlflow, pandas, numpy
+model = mlflow.pyfunc.load_model({str(kept)!r})
+rows = pandas.read_csv("rows.csv").to_numpy(float).reshape(-1, 8, 8)
+model.predict(rows).to_csv(sys.stdout, index=False)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True,
+                          text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == predicted.splitlines()[0]
+    served, ours = (
+        [line.split(",") for line in text.splitlines()[1:]] for text in (done.stdout, predicted)
+    )
+    assert [line[0] for line in served] == [line[0] for line in ours]
+    for one, other in zip(served, ours, strict=True):
+        assert [float(x) for x in one[1:]] == pytest.approx([float(x) for x in other[1:]])
+
+
+def test_an_estimator_with_a_type_of_its_own_is_refused_before_the_test_set_is_used(
+    study: Callable[..., Path]
+) -> None:
+    file = study("make_pipeline(Doubled(), LogisticRegression(C=C))")
+    message = r"it holds fitting\.Doubled, and only what .*`loader`"
+    with pytest.raises(InputError, match=message) as caught:
+        hpo("evaluate", file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"it holds fitting\.Doubled"):  # so it is not spent
+        hpo("evaluate", file)
+
+
+def test_a_regressor_predicts_in_the_units_of_the_source(
+    study: Callable[..., Path], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.DataFrame(RANDOM.normal(3, 2, (150, 3)), columns=["a", "b", "c"])
+    table["price"] = 1000 + 50 * table["a"] - 20 * table["b"]
+    table.to_csv(folder / "prices.csv", index=False)
+    file = study("Ridge(alpha=C)", "from sklearn.linear_model import Ridge",
+                 data={"source": "prices.csv", "target": "price"})
+    assert evaluated(capsys, file)["metrics"]["r2"]["value"] > 0.99
+    hpo("predict", file, "prices.csv")
+    values = [float(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert values == pytest.approx(table["price"].tolist(), rel=0.02)
