@@ -277,7 +277,8 @@ def retrain(
     if model is None:
         raise InputError(
             f"{study.objective.name} returns no model, so there is nothing to judge; let it "
-            "return a fitted model of scikit-learn, or one with `predict`, `save` and `loader`"
+            "return one of scikit-learn, LightGBM, XGBoost or PyTorch, or of its own "
+            "(docs/objectives.md)"
         )
     return _adapted(study, model, data), count
 

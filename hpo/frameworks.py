@@ -5,8 +5,11 @@ is not: it imports nothing but numpy, and of frameworks only the one that a mode
 pickle is written or read.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +19,10 @@ from numpy.typing import NDArray
 _TRUSTED = ("sklearn.", "numpy.", "scipy.")  # whose types may be in the file of an estimator
 _OWN = "return a model with `predict`, `save` and `loader` of its own (docs/objectives.md)"
 _TOLERANCE = 1e-3  # of a sum of probabilities in float32
+_WITHOUT_PICKLE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # else torch.export.load falls back to pickle
+_TENSOR_CONFIGS = ("_weights_config.json", "_constants_config.json")  # in a file of torch.export
+_TENSORS = ("weight_", "tensor_")  # what the names of tensors begin with there
+_BATCH = 1000  # rows that a module of PyTorch is given at once
 
 
 @dataclass(frozen=True)
@@ -26,17 +33,12 @@ class ScikitLearnModel:
     classes: int
     loader: ClassVar[str] = "hpo.frameworks:load_scikit_learn"
     file_suffix: ClassVar[str] = ".skops"
+    packages: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
 
     @property
     def loader_details(self) -> dict[str, Any]:
         """What the loader is told besides the file."""
         return {"classes": self.classes}
-
-    @property
-    def packages(self) -> set[str]:
-        """The packages that the estimator and those inside it come from, and what reads it."""
-        inside = (self.estimator, *self.estimator.get_params(deep=True).values())
-        return {"sklearn", "skops", *(_top(type(part)) for part in inside)}
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return class probabilities (rows, classes), or standardized values (rows, 1).
@@ -76,9 +78,162 @@ def load_scikit_learn(path: Path, classes: int) -> ScikitLearnModel:
     return ScikitLearnModel(skops.io.load(path, trusted=trusted), classes)
 
 
+@dataclass(frozen=True)
+class LightGBMModel:
+    """A booster of LightGBM; `labels` has the class of each of its outputs."""
+
+    booster: Any
+    labels: tuple[int, ...]
+    classes: int
+    loader: ClassVar[str] = "hpo.frameworks:load_lightgbm"
+    file_suffix: ClassVar[str] = ".txt"
+    packages: ClassVar[tuple[str, ...]] = ("lightgbm",)
+
+    @property
+    def loader_details(self) -> dict[str, Any]:
+        """What the loader is told besides the file."""
+        return {"labels": self.labels, "classes": self.classes}
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return class probabilities (rows, classes), or standardized values (rows, 1)."""
+        return _in_order(self.booster.predict(_flat(inputs)), self.labels, self.classes)
+
+    def save(self, path: Path) -> None:
+        """Write the trees, up to the best iteration, in LightGBM's own text."""
+        path.write_text(self.booster.model_to_string(), encoding="utf-8")
+
+
+def load_lightgbm(path: Path, labels: Sequence[int], classes: int) -> LightGBMModel:
+    """Return the model that `save` wrote."""
+    import lightgbm
+
+    booster = lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
+    return LightGBMModel(booster, tuple(labels), classes)
+
+
+@dataclass(frozen=True)
+class XGBoostModel:
+    """A booster of XGBoost; `labels` has the class of each of its outputs.
+
+    Of its trees the first `iterations` predict, or all where that is 0. `margins` says that its
+    outputs are not yet probabilities.
+    """
+
+    booster: Any
+    labels: tuple[int, ...]
+    classes: int
+    iterations: int = 0
+    margins: bool = False
+    loader: ClassVar[str] = "hpo.frameworks:load_xgboost"
+    file_suffix: ClassVar[str] = ".json"
+    packages: ClassVar[tuple[str, ...]] = ("xgboost",)
+
+    @property
+    def loader_details(self) -> dict[str, Any]:
+        """What the loader is told besides the file."""
+        names = ("labels", "classes", "iterations", "margins")
+        return {name: getattr(self, name) for name in names}
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return class probabilities (rows, classes), or standardized values (rows, 1)."""
+        import xgboost
+
+        outputs = self.booster.predict(
+            xgboost.DMatrix(_flat(inputs)), output_margin=self.margins, validate_features=False,
+            iteration_range=(0, self.iterations),
+        )
+        outputs = softmax(outputs) if self.margins else outputs
+        return _in_order(outputs, self.labels, self.classes)
+
+    def save(self, path: Path) -> None:
+        """Write the trees in XGBoost's own JSON."""
+        path.write_bytes(self.booster.save_raw("json"))
+
+
+def load_xgboost(path: Path, labels: Sequence[int], **details: Any) -> XGBoostModel:
+    """Return the model that `save` wrote."""
+    import xgboost
+
+    return XGBoostModel(xgboost.Booster(model_file=path), tuple(labels), **details)
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """A module of PyTorch for inputs of a `shape`; `logits` says that it gives no probabilities."""
+
+    module: Any
+    shape: tuple[int, ...]
+    classes: int
+    logits: bool = False
+    loader: ClassVar[str] = "hpo.frameworks:load_torch"
+    file_suffix: ClassVar[str] = ".pt2"
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
+
+    @property
+    def loader_details(self) -> dict[str, Any]:
+        """What the loader is told besides the file."""
+        return {name: getattr(self, name) for name in ("shape", "classes", "logits")}
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return class probabilities (rows, classes), or standardized values (rows, 1)."""
+        import torch
+
+        parts = (inputs[i : i + _BATCH] for i in range(0, len(inputs), _BATCH))
+        with torch.no_grad():
+            outputs = _column(np.concatenate([self.module(torch.tensor(p)).numpy() for p in parts]))
+        return softmax(outputs) if self.logits else outputs
+
+    def save(self, path: Path) -> None:
+        """Write what torch.export makes of the module, which needs no code of its class.
+
+        Raises ValueError where that does not understand it.
+        """
+        import torch
+
+        example, rows = torch.zeros((2, *self.shape)), torch.export.Dim("rows")
+        try:
+            program = torch.export.export(self.module, (example,), dynamic_shapes=({0: rows},))
+            torch.export.save(program, path)
+        except Exception as error:  # of many kinds, with pages of advice
+            why = next(iter(str(error).strip().splitlines()), "")
+            raise ValueError(
+                f"torch.export does not take it ({type(error).__name__}: {why}); let its forward "
+                f"run the same code whatever values and number of rows it is given, or {_OWN}"
+            ) from error
+        _refuse_pickle(path)
+
+
+def load_torch(path: Path, shape: Sequence[int], **details: Any) -> TorchModel:
+    """Return the model that `save` wrote; raise an error where only pickle could read it."""
+    import torch
+
+    _refuse_pickle(path)
+    before = os.environ.get(_WITHOUT_PICKLE)
+    os.environ[_WITHOUT_PICKLE] = "1"
+    try:
+        program = torch.export.load(path)
+    finally:
+        del os.environ[_WITHOUT_PICKLE]
+        if before is not None:
+            os.environ[_WITHOUT_PICKLE] = before
+    return TorchModel(program.module(), tuple(shape), **details)
+
+
+def _refuse_pickle(path: Path) -> None:
+    """Raise ValueError where a file of torch.export has parts that pickle would read."""
+    with zipfile.ZipFile(path) as archive:
+        configs = [n for n in archive.namelist() if n.endswith(_TENSOR_CONFIGS)]
+        parts = [part for n in configs for part in json.loads(archive.read(n))["config"].values()]
+    if any(p["use_pickle"] or not p["path_name"].startswith(_TENSORS) for p in parts):
+        raise ValueError(f"it holds more than tensors, which only pickle would keep; {_OWN}")
+
+
 # What reads the file of a model, by its `loader`.
 LOADERS: Mapping[str, Callable[..., Any]] = {
     ScikitLearnModel.loader: load_scikit_learn,
+    LightGBMModel.loader: load_lightgbm,
+    XGBoostModel.loader: load_xgboost,
+    TorchModel.loader: load_torch,
 }
 
 
@@ -94,16 +249,26 @@ def adapted(model: Any, classes: int, inputs: NDArray[np.float32]) -> Any:
     if adapter is None or hasattr(model, "loader"):
         return model
     fitting = adapter(model, classes)
-    try:
+    outputs = _tried(fitting, type(model).__name__, inputs)
+    if isinstance(fitting, TorchModel):
+        logits = bool(classes) and not are_probabilities(outputs)
+        fitting = replace(fitting, shape=inputs.shape[1:], logits=logits)
         outputs = fitting.predict(inputs)
-    except Exception as error:
-        raise ValueError(
-            f"{type(model).__name__} does not predict rows of the shape {inputs.shape[1:]}: "
-            f"{type(error).__name__}: {error}; train it on data.training.inputs as they are"
-        ) from error
     if wrong := fault(outputs, len(inputs), classes):
         raise ValueError(f"{type(model).__name__}: {wrong}")
     return fitting
+
+
+def _tried(model: Any, name: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        outputs: NDArray[np.float32] = model.predict(inputs)
+    except Exception as error:
+        why = next(iter(str(error).strip().splitlines()), "")
+        raise ValueError(
+            f"{name} does not predict rows of the shape {inputs.shape[1:]}: "
+            f"{type(error).__name__}: {why}; let it take data.training.inputs as they are"
+        ) from error
+    return outputs
 
 
 def fault(outputs: Any, rows: int, classes: int) -> str:
@@ -127,6 +292,13 @@ def are_probabilities(outputs: NDArray[Any]) -> bool:
     return bool((outputs >= 0).all() and (abs(outputs.sum(axis=1) - 1) < _TOLERANCE).all())
 
 
+def softmax(outputs: NDArray[Any]) -> NDArray[Any]:
+    """Return the probabilities that unbounded outputs stand for."""
+    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    shares: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
 def class_indices(classes: Any, count: int) -> tuple[int, ...]:
     """Return the classes that a classifier knows as indices of those of the data."""
     known = np.asarray(classes)
@@ -139,13 +311,58 @@ def class_indices(classes: Any, count: int) -> tuple[int, ...]:
 
 
 def _adapter(model: Any) -> Callable[[Any, int], Any] | None:
+    own = _OF_A_LIBRARY.get(_top(type(model)))  # a class derived from one may predict otherwise
+    if own is not None and hasattr(model, "predict"):
+        return own
     tops = {_top(kind) for kind in type(model).__mro__}
+    if "keras" in tops:  # with PyTorch beneath it is a module of that as well
+        raise ValueError(f"{type(model).__name__}: a model of Keras cannot be kept yet; {_OWN}")
+    if "torch" in tops and hasattr(model, "state_dict"):
+        return _of_torch
     if "sklearn" in tops and hasattr(model, "predict"):
         return _of_scikit_learn
     return None
 
 
 def _of_scikit_learn(model: Any, classes: int) -> ScikitLearnModel:
+    _check_task(model, classes)
+    if classes and hasattr(model, "classes_"):
+        class_indices(model.classes_, classes)
+    return ScikitLearnModel(model, classes)
+
+
+def _of_lightgbm(model: Any, classes: int) -> LightGBMModel:
+    if not hasattr(model, "booster_"):
+        outputs = model.num_model_per_iteration()
+        return LightGBMModel(model, _first(outputs, classes), classes)
+    _check_task(model, classes)
+    labels = class_indices(model.classes_, classes) if classes else ()
+    return LightGBMModel(model.booster_, labels, classes)
+
+
+def _of_xgboost(model: Any, classes: int) -> XGBoostModel:
+    booster, best = model, None
+    if hasattr(model, "get_booster"):
+        _check_task(model, classes)
+        booster = model.get_booster()
+        best = booster.attr("best_iteration")  # which it uses, other than a booster alone
+    learner = json.loads(booster.save_config())["learner"]
+    outputs = int(learner["learner_model_param"]["num_class"])
+    labels = _first(outputs, classes)
+    margins = learner["objective"]["name"] == "multi:softmax"  # gives only the likeliest class
+    return XGBoostModel(booster, labels, classes, int(best) + 1 if best else 0, margins)
+
+
+def _of_torch(model: Any, classes: int) -> TorchModel:
+    return TorchModel(model.cpu().eval(), (), classes)
+
+
+def _first(outputs: int, classes: int) -> tuple[int, ...]:
+    """Return the classes of a booster's outputs: one output is the probability of the second."""
+    return tuple(range(max(outputs, 2))) if classes else ()
+
+
+def _check_task(model: Any, classes: int) -> None:
     from sklearn.base import is_classifier, is_regressor
 
     if is_regressor(model) if classes else is_classifier(model):
@@ -154,9 +371,12 @@ def _of_scikit_learn(model: Any, classes: int) -> ScikitLearnModel:
             f"{type(model).__name__} is no {kind}, and the task is {task}; return a {kind}, or "
             "set task in [data]"
         )
-    if classes and hasattr(model, "classes_"):
-        class_indices(model.classes_, classes)
-    return ScikitLearnModel(model, classes)
+
+
+_OF_A_LIBRARY: Mapping[str, Callable[[Any, int], Any]] = {
+    "lightgbm": _of_lightgbm,
+    "xgboost": _of_xgboost,
+}
 
 
 def _top(kind: type) -> str:
@@ -177,15 +397,17 @@ def _column(values: Any) -> NDArray[np.float32]:
 
 
 def _in_order(outputs: Any, labels: tuple[int, ...], classes: int) -> NDArray[np.float32]:
-    """Return probabilities with a column for each class of the data.
+    """Return probabilities with a column for each class of the data; of a regression as it is.
 
     `labels` has the class of each column; a class without one was never seen. A single column is
     the probability of the second of two classes.
     """
     shares = _column(outputs)
+    if not classes:
+        return shares
     if shares.shape[1] == 1 and len(labels) == 2:
         shares = np.concatenate([1 - shares, shares], axis=1)
-    if shares.shape[1] != len(labels):
+    if shares.shape[1] != len(labels) or max(labels) >= classes:
         raise ValueError(f"{shares.shape[1]} outputs for {len(labels)} classes")
     ordered = np.zeros((len(shares), classes), np.float32)
     ordered[:, labels] = shares

@@ -43,7 +43,7 @@ ORDER = {
 FIRST, *LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "threads": {"threadpoolctl"},
-    "frameworks": {"skops", "sklearn"},
+    "frameworks": {"lightgbm", "skops", "sklearn", "torch", "xgboost"},
     "data.tables": {"charset_normalizer", "pandas", "pyarrow"},
     "data.cells": {"pandas"},
     "data.encoding": {"pandas"},
