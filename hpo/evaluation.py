@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import wording
+from hpo import frameworks, wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -251,7 +251,7 @@ def retrain(
             f"{who}: {wording.count(result.epochs, 'epoch')}, though its value is that of epoch "
             f"{epochs}: the objective has no hyperparameter epochs"
         )
-    count = 0
+    count, model = 0, None
     folder = str(study.path.absolute().parent)
     try:
         with TrialProcess(study.objective.name, trial.seed, folder, study.resources.demand()):
@@ -261,7 +261,7 @@ def retrain(
                 try:
                     metrics = _quiet(lambda: next(generator))
                 except StopIteration as stop:
-                    model: Model | None = stop.value
+                    model = stop.value
                     break
                 count += 1
                 if not is_finite(metrics):
@@ -276,10 +276,21 @@ def retrain(
         ) from error
     if model is None:
         raise InputError(
-            f"{study.objective.name} returns no model, so there is nothing to judge; "
-            "let it return one with `predict`, `save` and `loader`"
+            f"{study.objective.name} returns no model, so there is nothing to judge; let it "
+            "return one of scikit-learn, LightGBM, XGBoost or PyTorch, or of its own "
+            "(docs/objectives.md)"
         )
-    return model, count
+    return _adapted(study, model, data), count
+
+
+def _adapted(study: Study, model: Any, data: Data) -> Model:
+    """Return what an objective returned as a model."""
+    inputs = data.training.inputs[:_CHECKED_ROWS]
+    try:
+        adapted: Model = frameworks.adapted(model, len(data.classes), inputs)
+    except ValueError as error:
+        raise InputError(f"the model of {study.objective.name}: {error}") from error
+    return adapted
 
 
 def shown_time(when: str) -> str:
@@ -311,9 +322,10 @@ def _keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder
         ensemble.save(folder)
         same = np.allclose(Predictor.load(folder).outputs(inputs), ensemble.outputs(inputs))
     except Exception as error:  # of the objective's own save and load
+        known = any(member.loader in frameworks.LOADERS for member in ensemble.members)
+        why = "" if known and isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(
-            f"the model of {study.objective.name} cannot be saved and loaded: "
-            f"{type(error).__name__}: {error}"
+            f"the model of {study.objective.name} cannot be saved and loaded: {why}{error}"
         ) from error
     if not same:
         raise InputError(

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from hpo import objective_code
 from hpo.errors import InputError
-from hpo.objective import MISSING, Epochs, Given, Model, Objective, Parameter, Task
+from hpo.objective import MISSING, Epochs, Given, Objective, Parameter, Task
 from hpo.objective_code import Code, read_code
 from hpo.search_space import Value
 from hpo.text import name_fault, one_line, shortened
@@ -272,8 +272,7 @@ def _epochs(
             try:
                 epoch = _ended_by_nobody(next, yielded)
             except StopIteration as end:
-                model: Model | None = end.value
-                return model
+                return end.value
             yield as_metrics(epoch, given.metric)
     finally:
         close = getattr(yielded, "close", None)

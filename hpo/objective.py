@@ -44,7 +44,10 @@ class Data:
 
 
 class Model(Protocol):
-    """What an objective may return: something that predicts and can be kept."""
+    """What an objective may return: something that predicts and can be kept.
+
+    A fitted model of a framework is made one: see `hpo.frameworks`.
+    """
 
     @property
     def loader(self) -> str:
@@ -79,7 +82,7 @@ class Given:
     trial: TrialId | None = None
 
 
-Epochs: TypeAlias = Generator[dict[str, float], None, Model | None]
+Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # the model in the end, or None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tests.processes import ROOT
 ORDER = {
     "hpo": """
         errors text wording passwords search_space trial moves resources threads process_state
-        objective_code objective output forms program_supervisor program_process program
+        objective_code objective output frameworks forms program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
@@ -44,6 +44,7 @@ ORDER = {
 FIRST, *LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "threads": {"threadpoolctl"},
+    "frameworks": {"lightgbm", "skops", "sklearn", "torch", "xgboost"},
     "data.tables": {"charset_normalizer", "pandas", "pyarrow"},
     "data.cells": {"pandas"},
     "data.encoding": {"pandas"},

@@ -8,7 +8,7 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -357,21 +357,35 @@ class Predictor:
         Raises ValueError where a model does not say by what function it is loaded.
         """
         loaders = [_checked_loader(getattr(member, "loader", None)) for member in self.members]
-        for number, member in enumerate(self.members, start=1):
-            member.save(_member_file(folder, number))
-        table = {"preprocessing": self.preprocessing.to_table(), "loaders": loaders}
+        files = [
+            f"member-{number}{getattr(member, 'file_suffix', '.npz')}"
+            for number, member in enumerate(self.members, start=1)
+        ]
+        for member, file in zip(self.members, files, strict=True):
+            member.save(folder / file)
+        table = {
+            "preprocessing": self.preprocessing.to_table(),
+            "loaders": loaders,
+            "files": files,
+            "details": [dict(getattr(member, "loader_details", {})) for member in self.members],
+        }
         text = json.dumps(table, indent=1, ensure_ascii=False)
         (folder / _FILE).write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Predictor":
-        """Return what `save` wrote; raise ValueError where a loader's name has a wrong form."""
+    def load(
+        cls, folder: Path, known: Mapping[str, Callable[..., Model]] | None = None
+    ) -> "Predictor":
+        """Return what `save` wrote; raise ValueError where a loader's name has a wrong form.
+
+        `known` are loaders that need not be imported.
+        """
         table = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         members = []
-        for number, loader in enumerate(table["loaders"], start=1):
-            module, _, name = _checked_loader(loader).partition(":")
-            load = getattr(importlib.import_module(module), name)
-            members.append(load(_member_file(folder, number)))
+        parts = zip(table["loaders"], table["files"], table["details"], strict=True)
+        for loader, file, details in parts:
+            load = (known or {}).get(loader) or _imported(_checked_loader(loader))
+            members.append(load(folder / file, **details))
         return cls(Preprocessing.from_table(table["preprocessing"]), tuple(members))
 
 
@@ -402,8 +416,10 @@ def _checked_loader(name: object) -> str:
     return name
 
 
-def _member_file(folder: Path, number: int) -> Path:
-    return folder / f"member-{number}.npz"
+def _imported(loader: str) -> Callable[..., Model]:
+    module, _, name = loader.partition(":")
+    load: Callable[..., Model] = getattr(importlib.import_module(module), name)
+    return load
 
 
 def quoted(value: object) -> str:

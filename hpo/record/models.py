@@ -5,24 +5,26 @@ import importlib.metadata
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hpo import objective_code
+from hpo import frameworks, objective_code
 from hpo.data import predictor
 from hpo.data.predictor import Predictor, Preprocessing
 from hpo.errors import HPOError
+from hpo.frameworks import LOADERS
 from hpo.objective import Model
 from hpo.record.study import StudyRecord
 from hpo.study import Study
 
 _BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 
-# What MLflow runs to load a model: the code of the predictor, and then this. INPUT is the type of
-# rows, without which MLflow gives advice at each load.
+# What MLflow runs to load a model: the code of the predictor and, where a model is one of a
+# framework, of what adapts it, and then this. INPUT is the type of rows, without which MLflow
+# gives advice at each load.
 _MODEL_CODE = '''
 
 import mlflow
@@ -33,7 +35,7 @@ class _PythonModel(mlflow.pyfunc.PythonModel):
     """Answers MLflow with the predictor that lies beside."""
 
     def load_context(self, context):
-        self.predictor = Predictor.load(Path(context.artifacts["predictor"]))
+        self.predictor = Predictor.load(Path(context.artifacts["predictor"]), LOADERS)
 
     def predict(self, context, model_input: INPUT, params=None):
         return pandas.DataFrame(self.predictor.predict(model_input))
@@ -99,11 +101,15 @@ def log_model(
 
     code = folder / "model.py"
     rows = "pandas.DataFrame" if preprocessing.columns else "np.ndarray"
+    adapted: list[Any] = [model for model in models if model.loader in LOADERS]
     text = Path(predictor.__file__).read_text(encoding="utf-8")
+    text += Path(frameworks.__file__).read_text(encoding="utf-8") if adapted else "\n\nLOADERS = {}"
     text += _MODEL_CODE.replace("INPUT", rows)
     code.write_text(text, encoding="utf-8")
-    names = {study.objective.name, *(model.loader for model in models)}
+    names = {study.objective.name, *(m.loader for m in models if m.loader not in LOADERS)}
     paths, requirements = _code(sorted(names), folder / "code")
+    requirements |= _distributions(top for model in adapted for top in model.packages)
+    pinned = [_pinned(name) for name in sorted(requirements | {"numpy", "pandas"})]
     try:
         with _mlflow_on(uri), mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
@@ -112,7 +118,7 @@ def log_model(
                 artifacts={"predictor": str(folder / "predictor")},
                 code_paths=paths,
                 signature=_signature(preprocessing),
-                pip_requirements=[*(_pinned(name) for name in ("numpy", "pandas")), *requirements],
+                pip_requirements=pinned,
             )
     except Exception as error:
         raise HPOError(
@@ -126,23 +132,29 @@ def _model_name(study: str) -> str:
     return "".join("-" if c in "/:.%\"'" else c for c in study)
 
 
-def _code(names: Sequence[str], folder: Path) -> tuple[list[str], list[str]]:
+def _code(names: Sequence[str], folder: Path) -> tuple[list[str], set[str]]:
     """Copy the Python files that objective and loaders come from; return paths and requirements.
 
     What is installed from elsewhere is required instead.
     """
-    paths, requirements = set(), {}
+    paths, requirements = set(), set()
     for name in names:
         top = name.partition(":")[0].partition(".")[0]
         file = Path(sys.modules[top].__file__ or "")
-        distribution = next(iter(importlib.metadata.packages_distributions().get(top, ())), "hpo")
-        if objective_code.is_installed(file) and distribution != "hpo":
-            requirements[top] = _pinned(distribution)
+        distributions = _distributions([top]) - {"hpo"}
+        if objective_code.is_installed(file) and distributions:
+            requirements |= distributions
             continue
         for path, source in objective_code.files(name).items():
             _copy(source, folder / path)
             paths.add(str(folder / path.partition("/")[0]))
-    return sorted(paths), sorted(requirements.values())
+    return sorted(paths), requirements
+
+
+def _distributions(tops: Iterable[str]) -> set[str]:
+    """Return what is installed to have these packages, where they are installed."""
+    known = importlib.metadata.packages_distributions()
+    return {known[top][0] for top in tops if top in known}
 
 
 def _copy(source: Path, target: Path) -> None:
