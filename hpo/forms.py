@@ -84,10 +84,11 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
     code = _imported_code.get(module)
     if code is None:
         code = _imported_code[module] = read_code(module_name)
-        if before is not None and before.digest != code.digest:
+        changed = code.differing(before) if before is not None else ()
+        if changed:
             del sys.modules[module_name], _imported_code[module]
             raise InputError(
-                f"{', '.join(code.differing(before))} changed while it was imported; "
+                f"{', '.join(changed)} changed while it was imported; "
                 "run the same command again"
             )
     return module, code

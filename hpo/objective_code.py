@@ -1,7 +1,8 @@
-"""Which files make an objective, and their digest: for the record, the cluster and models alike."""
+"""Which files make an objective, and their digests: for the record, the cluster and models."""
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -9,30 +10,57 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 OURS = ("hpo", "trainer")  # wherever hpo is they are, too
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python"}
 _IMPORTERS = ("import_module", "__import__")  # functions that take the name of a module
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 @dataclass(frozen=True)
 class Code:
     """The code of an objective: the digest of each file, by its path, and of all of them.
 
-    Each digest has 16 hexadecimal digits.
+    `digest` and `files` are of the bytes, `syntax` and `syntax_files` of what Python reads in
+    them, without comments, docstrings and formatting. Each minor version of Python may read the
+    same bytes in its own way, so both are kept. Each digest has 16 hexadecimal digits. `texts`
+    are those of files of Python, until the digests are made of them.
     """
 
     digest: str
     files: Mapping[str, str]
+    texts: Mapping[str, bytes] = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def syntax(self) -> str:
+        """The digest of all files as Python reads them."""
+        parts = (f"{path}\0{digest}\0" for path, digest in sorted(self.syntax_files.items()))
+        return _short("".join(parts).encode())
+
+    @functools.cached_property
+    def syntax_files(self) -> Mapping[str, str]:
+        """The digest of each file as Python reads it; of its bytes where it is not Python."""
+        read = {path: _syntax_digest(text) for path, text in self.texts.items()}
+        return {path: read.get(path) or digest for path, digest in self.files.items()}
 
     def differing(self, other: "Code") -> tuple[str, ...]:
-        """Return the paths of the files that are not the same in both."""
+        """Return the paths of the files that are not the same in both: neither digest is."""
         paths = sorted(self.files.keys() | other.files.keys())
-        return tuple(p for p in paths if self.files.get(p) != other.files.get(p))
+        return tuple(
+            path for path in paths
+            if self.files.get(path) != other.files.get(path)
+            and self.syntax_files.get(path) != other.syntax_files.get(path)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Send digests to other processes, and no texts."""
+        return {**vars(self), "syntax": self.syntax, "syntax_files": self.syntax_files, "texts": {}}
 
 
 def read_code(name: str) -> Code:
@@ -47,12 +75,31 @@ def read_code(name: str) -> Code:
 
 def digest(found: Mapping[str, Path], inside: Mapping[str, str] | None = None) -> Code:
     """Return the code that files are, by their path; `inside` names some otherwise in the sum."""
-    sums, by_path = hashlib.sha256(), {}
+    sums, by_path, texts = hashlib.sha256(), {}, {}
     for path, file in sorted(found.items(), key=lambda item: item[1]):
         text = file.read_bytes()
         sums.update((inside[path] if inside else path).encode() + b"\0" + text + b"\0")
-        by_path[path] = hashlib.sha256(text).hexdigest()[:16]
-    return Code(sums.hexdigest()[:16], by_path)
+        by_path[path] = _short(text)
+        if file.suffix == ".py":
+            texts[path] = text
+    return Code(sums.hexdigest()[:16], by_path, texts)
+
+
+def _short(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=1024)  # a worker may read the code of a program for each trial
+def _syntax_digest(text: bytes) -> str:
+    """Return the digest of the syntax tree without docstrings, "" where there is no tree."""
+    try:
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+        return _short(ast.dump(tree).encode())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
 
 
 def files(name: str) -> dict[str, Path]:

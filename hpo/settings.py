@@ -14,20 +14,22 @@ from hpo.search_space import SearchSpace, Value, as_tuples, from_table, is_value
 from hpo.text import name_fault
 from hpo.trial import MOST_TRIALS, Direction
 
-FORMAT = 1  # of what is written; `_upgraded` reads all before it
+FORMAT = 2  # of what is written; `_upgraded` reads all before it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a round begins with and keeps, whatever becomes of the study file.
 
-    `code` and `data` are digests of the files of the objective and of the split data ("" without
-    data); `environment` holds the versions that the last bits of a result depend on. `start` are
-    the points tried first, None where an early record does not say.
+    `code` and `syntax` are digests of the objective's files, of their bytes and of what Python
+    reads in them ("" where an early record does not say), `data` is that of the split data (""
+    without data); `environment` holds the versions that the last bits of a result depend on.
+    `start` are the points tried first, None where an early record does not say.
     """
 
     objective: str
     code: str
+    syntax: str = ""
     data: str
     fixed: Mapping[str, Value]
     metric: str
@@ -91,7 +93,7 @@ def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(pruner, str):
             pruner = pruning.to_table(pruning.from_representation(pruner))
         table = {"start": None, "environment": {}, **table, "pruner": pruner}
-    return table
+    return table if written_in >= 2 else {**table, "syntax": ""}
 
 
 def _one_of(*allowed: str) -> Callable[[Any], Any]:
@@ -149,6 +151,7 @@ def _texts(table: Any) -> dict[str, str]:
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "objective": _text,
     "code": _text,
+    "syntax": _text,
     "data": _text,
     "fixed": _values,
     "metric": _metric,

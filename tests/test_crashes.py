@@ -633,7 +633,7 @@ def train(hyperparameters: Toy, *, seed):
     if seed % 3 == 0 and not mark.exists():
         mark.touch()
         with open(__file__, "a") as file:
-            file.write("# another version\\n")
+            file.write("ANOTHER = 1\\n")
         os.kill(os.getpid(), signal.SIGKILL)
     yield from quadratic(hyperparameters, seed=seed)
 

@@ -23,6 +23,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
     return Settings(
         objective=study.objective.name,
         code=study.objective.code.digest,
+        syntax=study.objective.code.syntax,
         data=_data_digest(study, data),
         fixed=dict(sorted(study.fixed.items())),
         metric=study.metric,
@@ -95,7 +96,9 @@ def incomparable(study: Study, round_: Round, data: Description | None) -> str:
     """Return what of the study is not as it was in a round and makes its trials others, or ""."""
     now, before = settings_of(study, data), round_.settings
     changed = [
-        text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
+        text for name, text in _COMPARABLE.items()
+        if getattr(now, name) != getattr(before, name)
+        and (name != "code" or now.syntax != before.syntax)  # one that is the same is enough
     ]
     if now.search_space.keys() != before.search_space.keys():
         changed.append("what is searched")

@@ -300,8 +300,9 @@ def _objective(job: Job) -> Objective:
 
 
 def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epochs:
-    if job.code is not None and objective.code.digest != job.code.digest:
-        raise _OtherCodeError(objective.code.differing(job.code))
+    changed = objective.code.differing(job.code) if job.code is not None else ()
+    if changed:
+        raise _OtherCodeError(changed)
     return objective.start({**job.fixed, **trial.hyperparameters}, given)
 
 

@@ -332,7 +332,7 @@ def test_what_is_refused_leaves_the_test_set_untouched(
     with pytest.raises(InputError, match="the data or its split changed since round 1"):
         hpo("evaluate", file)
     (folder / "shop.csv").write_text(table)
-    (folder / "shop.py").write_text(SHOP + "# another\n")
+    (folder / "shop.py").write_text(SHOP + "ANOTHER = 1\n")
     sys.modules.pop("shop")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed since round 1"):
         hpo("evaluate", file)

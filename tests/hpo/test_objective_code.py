@@ -1,6 +1,7 @@
 """What an objective imports from beside it is its code: in the digest, and wherever it goes."""
 
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -200,3 +201,53 @@ def test_links_that_lead_away_travel_only_by_name(project: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.csv is a symbolic link that leads to"):
         pack(study)
     assert "rows.csv" in pack(study, [Path(os.path.relpath(project / "rows.csv"))]).files
+
+
+BEFORE = '''"""Words."""
+class Net:
+    """Words."""
+
+    async def run(self, rate=0.001):
+        """Words."""
+        return "text", [rate,  1]
+'''
+
+
+@pytest.mark.parametrize(
+    ("after", "same"),
+    [
+        (BEFORE.replace("Words", "Other words"), True),
+        (BEFORE.replace('    """Words."""\n', ""), True),
+        (BEFORE.replace("[rate,  1]", "[\n# a word\nrate, 1\n]").replace("0.001", "1e-3"), True),
+        (BEFORE.replace('"text"', "'text'"), True),
+        (BEFORE.replace("text", "txt"), False),
+        (BEFORE.replace("0.001", "0.002"), False),
+        (BEFORE.replace("rate,  1", "rate, 1.0"), False),
+        (BEFORE.replace("async ", ""), False),
+        (BEFORE.replace("Net", "Nets"), False),
+        (BEFORE + "x = 1\n", False),
+        (BEFORE + "x = \n", False),  # which does not parse
+        (BEFORE + "x = " + "+".join(["1"] * 5000) + "\n", False),  # which no one can dump
+    ],
+)
+def test_code_is_the_same_where_python_reads_the_same(
+    tmp_path: Path, after: str, same: bool
+) -> None:
+    (tmp_path / "net.py").write_text(BEFORE)
+    before = objective_code.digest({"net.py": tmp_path / "net.py"})
+    (tmp_path / "net.py").write_text(after)
+    now = objective_code.digest({"net.py": tmp_path / "net.py"})
+    assert now.digest != before.digest
+    assert (now.syntax == before.syntax) == same
+    assert now.differing(before) == (() if same else ("net.py",))
+    sent = pickle.loads(pickle.dumps(now))
+    assert (sent, sent.syntax, sent.texts) == (now, now.syntax, {})
+    assert sent.differing(before) == now.differing(before)
+
+
+def test_bytes_that_are_the_same_are_the_same_code_to_another_python(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(BEFORE)
+    code = objective_code.digest({"net.py": tmp_path / "net.py"})
+    other = pickle.loads(pickle.dumps(code))
+    other.syntax_files["net.py"] = "0" * 16
+    assert code.differing(other) == ()

@@ -337,9 +337,24 @@ def test_changed_code_of_a_program_is_refused_once_a_trial_is_complete(
     (folder / "part.py").write_text("LOSS = 1")
     file = write(folder, "import json, part\nprint(json.dumps({'loss': part.LOSS}))")
     assert command("run", file, "--inline").code == 0
+    (folder / "part.py").write_text("LOSS = 1  # the same")
+    assert command("run", file, "--inline", "--rounds", "2").code == 0
     (folder / "part.py").write_text("LOSS = 2")
-    ran = command("run", file, "--inline", "--rounds", "2")
+    ran = command("run", file, "--inline", "--rounds", "3")
     assert ran.code == 2
+    assert "the code of the objective changed since round 2" in ran.err
+
+
+def test_files_that_are_not_python_change_with_every_byte(
+    folder: Path, command: Callable[..., Outcome]
+) -> None:
+    (folder / "train.sh").write_text("# a word\necho '{\"loss\": 1}'\n")
+    study = STUDY.replace('["python", "program.py", "--rate", "{rate}"]',
+                          '["sh", "train.sh", "{rate}"]')
+    file = write(folder, study=study)
+    assert command("run", file, "--inline").code == 0
+    (folder / "train.sh").write_text("# words\necho '{\"loss\": 1}'\n")
+    ran = command("run", file, "--inline", "--rounds", "2")
     assert "the code of the objective changed since round 1" in ran.err
 
 

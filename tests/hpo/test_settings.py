@@ -34,7 +34,7 @@ def table(**changes: Any) -> dict[str, Any]:
 def earlier(**changes: Any) -> dict[str, Any]:
     """Return settings as versions before the first format wrote them."""
     old = table(pruner="MedianPruner(startup_trials=5, warmup_epochs=2, interval=1)", **changes)
-    del old["format"], old["start"]
+    del old["format"], old["start"], old["syntax"]
     return old
 
 
@@ -56,6 +56,12 @@ def test_settings_of_an_earlier_version_are_read() -> None:
     assert settings_from(earlier() | {"pruner": "None"}).pruner is None
 
 
+def test_settings_without_a_digest_of_the_syntax_are_read() -> None:
+    old = table(format=1)
+    del old["syntax"]
+    assert settings_from(old).syntax == ""
+
+
 def test_those_of_a_later_version_are_left_to_it() -> None:
     with pytest.raises(InputError, match=f"later version of hpo, in format {FORMAT + 1}.*upgrade"):
         settings_from(table(format=FORMAT + 1))
@@ -69,7 +75,7 @@ def test_those_of_a_later_version_are_left_to_it() -> None:
         ("fixed", {"x": None}), ("pruner", {"name": "some"}),
         ("pruner", {"name": "median", "x": 1}),
         ("search_space", {"rate": {"low": 2, "high": 1}}), ("search_space", 5), ("start", 5),
-        ("start", [{"x": None}]), ("environment", {"python": 3}), ("code", None),
+        ("start", [{"x": None}]), ("environment", {"python": 3}), ("code", None), ("syntax", None),
     ],
 )  # fmt: skip
 def test_a_setting_that_is_none_is_named(name: str, value: Any) -> None:

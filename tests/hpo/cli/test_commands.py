@@ -285,10 +285,36 @@ def test_changed_code_is_refused(make_study: Make, folder: Path) -> None:
     file = make_study(round={"trials": 2})
     hpo("run", file, "--inline")
     toy = folder / "toy.py"
-    toy.write_text(toy.read_text() + "\n")
+    toy.write_text(toy.read_text().replace("normal(0, 0.02)", "normal(0, 0.03)"))
     sys.modules.pop("toy")  # as in a new process
     with pytest.raises(InputError, match="the code of the objective changed"):
         hpo("run", file, "--inline", "--rounds", 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("        return leaf", "        # leaf\n        return leaf"),
+        ('"""Do as quadratic, ', '"""Do as quadratic '),
+        ('"""Objectives that cost nothing', '"""Objectives that cost little'),
+        ('"""Hyperparameters of the toy', '"""What the toy'),
+        ("normal(0, 0.02)", "normal(\n        0, 2e-2,  # small\n    )"),
+    ],
+    ids=["comment", "docstring", "of the module", "of a class", "formatting"],
+)
+def test_code_that_does_the_same_goes_on(
+    make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str], before: str, after: str
+) -> None:
+    toy = folder / "toy.py"
+    toy.write_text(toy.read_text() + "\ndef last(leaf):\n    if leaf:\n        return leaf\n")
+    file = make_study(round={"trials": 2})
+    hpo("run", file, "--inline")
+    assert before in toy.read_text()
+    toy.write_text(toy.read_text().replace(before, after))
+    sys.modules.pop("toy")  # as in a new process
+    hpo("run", file, "--inline", "--rounds", 2)
+    assert "changed" not in capsys.readouterr().out
+    assert len(table()) == 4
 
 
 def test_deleted_trials_are_not_run_again_and_deleted_rounds_are(

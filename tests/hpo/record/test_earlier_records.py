@@ -73,6 +73,16 @@ def test_an_open_round_goes_on_to_what_it_would_have_been(
         }
 
 
+def test_code_with_another_comment_goes_on_once_its_syntax_is_on_record(earlier: Path) -> None:
+    code = earlier / "shop.py"
+    hpo("run", "ended.toml", "--inline", "--rounds", 3)
+    code.write_text(code.read_text() + "# a word\n")
+    sys.modules.pop("shop")  # as in a new process
+    hpo("run", "ended.toml", "--inline", "--rounds", 4)
+    with pytest.raises(InputError, match="the code of the objective changed since round 1"):
+        hpo("run", "open.toml", "--inline")
+
+
 def test_an_ended_study_is_narrowed_and_continued(
     earlier: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

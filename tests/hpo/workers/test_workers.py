@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hpo.objective import Data, Part
-from hpo.objective_code import read_code
+from hpo.objective_code import digest
 from hpo.process_state import HASH_SEED
 from hpo.resources import Demand
 from hpo.trial import CutOffs, Lost, Progress, State, Trial, TrialResult
@@ -232,15 +232,24 @@ def test_a_trial_may_have_a_process_of_its_own(folder: Path, near_ray: str) -> N
 def test_a_worker_with_other_code_trains_nothing_and_says_which_file(
     make: Make, folder: Path
 ) -> None:
-    (folder / "toy.py").open("a").write("# as it is now\n")
-    code = read_code("toy")
-    (folder / "toy.py").open("a").write("# edited\n")
+    (folder / "toy.py").open("a").write("NOW = 1\n")
+    code = digest({"toy.py": folder / "toy.py"})
+    (folder / "toy.py").open("a").write("EDITED = 1\n")
     workers = make("quadratic", code=code)
     workers.submit(trial(), 1)
     (event,) = drain(workers, 1)
     assert isinstance(event, CodeChanged)
     assert event.files == ("toy.py",)
     assert workers.next_event(0.0) is None
+
+
+def test_a_comment_is_no_other_code(make: Make, folder: Path) -> None:
+    (folder / "toy.py").open("a").write("# as it is now\n")
+    code = digest({"toy.py": folder / "toy.py"})
+    (folder / "toy.py").open("a").write("# edited\n")
+    workers = make("quadratic", code=code)
+    workers.submit(trial(), 1)
+    assert results(workers, 1)[1].state is State.COMPLETE
 
 
 def test_pytorch_is_prepared_also_where_a_trial_is_the_first_to_import_it(
