@@ -40,7 +40,7 @@ from hpo.study import Study
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult, is_finite
 
-_CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
+CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
 
 
 class Listener(Protocol):
@@ -173,7 +173,7 @@ def _look(
         kept, files, outcome = (folder / part for part in ("predictor", "files", "outcome"))
         for part in (kept, files, outcome):
             part.mkdir()
-        _keep(study, ensemble, data.training.inputs[:_CHECKED_ROWS], kept)
+        keep(study, ensemble, data.training.inputs[:CHECKED_ROWS], kept)
         run_id = begin(study, record, [result for result, _, _ in trained], files)
         look = next_look(recorded)
         address = ""
@@ -325,7 +325,7 @@ def retrain(
             "return one of scikit-learn, LightGBM, XGBoost or PyTorch, or of its own "
             "(docs/objectives.md)"
         )
-    return _adapted(study, model, data), count
+    return adapted(study, model, data), count
 
 
 def _nothing_to_judge(study: Study) -> str:
@@ -347,14 +347,21 @@ def trial_process(study: Study, seed: int) -> TrialProcess:
     return TrialProcess(study.objective.name, seed, folder, study.resources.demand())
 
 
-def _adapted(study: Study, model: Any, data: Data) -> Model:
+def adapted(study: Study, model: Any, data: Data) -> Model:
     """Return what an objective returned as a model."""
-    inputs = data.training.inputs[:_CHECKED_ROWS]
+    inputs = data.training.inputs[:CHECKED_ROWS]
     try:
-        adapted: Model = frameworks.adapted(model, len(data.classes), inputs)
+        fitting: Model = frameworks.adapted(model, len(data.classes), inputs)
     except ValueError as error:
         raise InputError(f"the model of {study.objective.name}: {error}") from error
-    return adapted
+    lacking = [name for name in ("predict", "save", "loader") if not hasattr(fitting, name)]
+    if lacking:
+        raise InputError(
+            f"{study.objective.name} returns a {type(model).__name__}, a model without "
+            f"`{lacking[0]}`; let it return one of scikit-learn, LightGBM, XGBoost or PyTorch, or "
+            "of its own (docs/objectives.md)"
+        )
+    return fitting
 
 
 def shown_time(when: str) -> str:
@@ -380,13 +387,13 @@ def _judge(
     return score(ensemble.outputs(split.test.inputs), split, seed), tuple(members)
 
 
-def _keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
+def keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
     """Save the models, and make sure that they come back as they were."""
     try:
         ensemble.save(folder)
         same = np.allclose(Predictor.load(folder).outputs(inputs), ensemble.outputs(inputs))
     except Exception as error:  # of the objective's own save and load
-        known = any(member.loader in frameworks.LOADERS for member in ensemble.members)
+        known = any(getattr(m, "loader", "") in frameworks.LOADERS for m in ensemble.members)
         why = "" if known and isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(
             f"the model of {study.objective.name} cannot be saved and loaded: {why}{error}"

@@ -220,11 +220,20 @@ def _before_evaluation(
 @hpo.command()
 @file_argument
 @click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@click.option("--try", "tries", is_flag=True,
+              help="Train the first point for two epochs; save, load and ask its model as well.")
 @as_json
-def check(file: Path, with_data: bool, as_json: bool) -> None:
-    """Say whether FILE is right: names, types and ranges, against what its objective takes."""
+def check(file: Path, with_data: bool, tries: bool, as_json: bool) -> None:
+    """Say whether FILE is right: names, types and ranges, against what its objective takes.
+
+    With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
+    tried once, without test rows and without a record.
+    """
     from hpo.search_space import describe
     from hpo.study import read
+
+    if tries:  # it imports all that an evaluation needs
+        from hpo.rehearsal import rehearse
 
     study = read(file)
     ranges = {name: describe(d) for name, d in study.search_space.items()}
@@ -237,12 +246,15 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
         "trials": study.round.trials,
         "search_space": ranges,
     }
+    split = load_data(study) if with_data or tries else None
     if with_data:
-        split = load_data(study)
         if split is None:
             raise InputError(f"{file}: data: there is no table [data]; leave --data out")
         summary["data"] = asdict(split.description)
     if as_json:
+        if tries:
+            summary["try"] = []
+            rehearse(study, split, summary["try"].append)
         click.echo(json.dumps(summary, indent=2))
         return
     say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
@@ -259,6 +271,8 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
                    f"inputs {'x'.join(map(str, data['shape']))}")
         for note in data["notes"]:
             say(f"    {note}")
+    if tries:
+        rehearse(study, split, lambda line: say(f"  {line}"))
 
 
 def _finish(
