@@ -24,6 +24,7 @@ from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess
+from hpo.program import TEST
 from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
@@ -39,7 +40,7 @@ from hpo.study import Study
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult, is_finite
 
-_CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
+CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
 
 
 class Listener(Protocol):
@@ -138,15 +139,33 @@ def evaluate(
     """
     refuse_repetition(study, recorded, again)
     chosen = best(study, recorded, top)
+    if study.objective.evaluate is not None:
+        listener.note(
+            f"{study.objective.name}.evaluate is not called: the study has a test set of its own"
+        )
     data = joined(split.data)
     limit_threads(study.resources.cpus)
-    trained = []
-    for result in chosen:
-        model, epochs = retrain(study, result, data, listener)
-        if model is not None:
-            trained.append((result, model, epochs))
-    if not trained:
-        raise HPOError("every trial diverged when trained once more; the test set is untouched")
+    with tempfile.TemporaryDirectory() as folder:
+        trained = []
+        for result in chosen:
+            model, epochs = retrain(study, result, data, listener, Path(folder))
+            if model is not None:
+                trained.append((result, model, epochs))
+        if not trained:
+            raise HPOError("every trial diverged when trained once more; the test set is untouched")
+        return _look(study, split, recorded, record, listener, trained)
+
+
+def _look(
+    study: Study,
+    split: Split,
+    recorded: Recorded,
+    record: StudyRecord,
+    listener: Listener,
+    trained: Sequence[tuple[TrialResult, Model, int]],
+) -> Evaluation:
+    """Keep trained models, and judge them, or their mean, on the test set."""
+    data = joined(split.data)
     models, evaluations = tuple(model for _, model, _ in trained), record.evaluations
     ensemble = Predictor(split.preprocessing, models)
     with tempfile.TemporaryDirectory() as name:
@@ -154,13 +173,9 @@ def evaluate(
         kept, files, outcome = (folder / part for part in ("predictor", "files", "outcome"))
         for part in (kept, files, outcome):
             part.mkdir()
-        _keep(study, ensemble, data.training.inputs[:_CHECKED_ROWS], kept)
-        (files / "study").mkdir()
-        (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
-        params = {"trials": str(len(trained)), "of": _names([r for r, _, _ in trained])}
-        run_id = evaluations.start(params, files)
-        number = max((look.number for look in recorded.looks), default=0) + 1
-        look = Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        keep(study, ensemble, data.training.inputs[:CHECKED_ROWS], kept)
+        run_id = begin(study, record, [result for result, _, _ in trained], files)
+        look = next_look(recorded)
         address = ""
         try:
             address = log_model(
@@ -186,6 +201,25 @@ def evaluate(
                 f"spent: {error}"
             ) from error
     return evaluation
+
+
+def begin(
+    study: Study, record: StudyRecord, results: Sequence[TrialResult], files: Path
+) -> str:
+    """Record that trials are about to be judged; return the id of the run.
+
+    `files` is an empty folder.
+    """
+    (files / "study").mkdir()
+    (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
+    params = {"trials": str(len(results)), "of": _names(results)}
+    return record.evaluations.start(params, files)
+
+
+def next_look(recorded: Recorded) -> Look:
+    """Return a look that begins now."""
+    number = max((look.number for look in recorded.looks), default=0) + 1
+    return Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
@@ -226,12 +260,17 @@ def joined(data: Data) -> Data:
 
 
 def retrain(
-    study: Study, result: TrialResult, data: Data, listener: Listener
-) -> tuple[Model | None, int]:
+    study: Study,
+    result: TrialResult,
+    data: Data | None,
+    listener: Listener,
+    folder: Path | None = None,
+) -> tuple[Any, int]:
     """Train a trial once more; return its model, None where it diverged, and the epochs.
 
-    It gets the recorded seed, and as many epochs as led to its value. Raises InputError where the
-    objective returns no model, HPOError where it fails.
+    It gets the recorded seed, as many epochs as led to its value, and a directory in `folder`.
+    Without data, what the objective returned is the model, and a program is asked to judge, too.
+    Raises InputError where the objective returns no model, HPOError where it fails.
     """
     trial = result.trial
     hyperparameters = {**study.fixed, **trial.hyperparameters}
@@ -252,14 +291,14 @@ def retrain(
             f"{epochs}: the objective has no hyperparameter epochs"
         )
     count, model = 0, None
-    folder = str(study.path.absolute().parent)
+    own = Path(tempfile.mkdtemp(dir=folder)) if folder is not None else None
+    given = Given(study.metric, trial.seed, data, own, trial.id, evaluates=data is None)
     try:
-        with TrialProcess(study.objective.name, trial.seed, folder, study.resources.demand()):
-            given = Given(study.metric, trial.seed, data, trial=trial.id)
-            generator = _quiet(lambda: study.objective.start(hyperparameters, given))
+        with trial_process(study, trial.seed):
+            generator = quiet(lambda: study.objective.start(hyperparameters, given))
             while True:
                 try:
-                    metrics = _quiet(lambda: next(generator))
+                    metrics = quiet(lambda: next(generator))
                 except StopIteration as stop:
                     model = stop.value
                     break
@@ -273,24 +312,56 @@ def retrain(
         raise HPOError(
             f"{who} failed when trained on all training rows: {type(error).__name__}: {error}; "
             "with data.validation = None the objective has to train, too"
+            if data is not None
+            else f"{who} failed when trained once more: {type(error).__name__}: {error}"
         ) from error
+    if data is None:
+        if model is None:
+            raise InputError(_nothing_to_judge(study))
+        return model, count
     if model is None:
         raise InputError(
             f"{study.objective.name} returns no model, so there is nothing to judge; let it "
             "return one of scikit-learn, LightGBM, XGBoost or PyTorch, or of its own "
             "(docs/objectives.md)"
         )
-    return _adapted(study, model, data), count
+    return adapted(study, model, data), count
 
 
-def _adapted(study: Study, model: Any, data: Data) -> Model:
+def _nothing_to_judge(study: Study) -> str:
+    """Return what is said where there is no model to judge, or where a program tells nothing."""
+    if study.program is None:
+        return (
+            f"{study.objective.name} returns no model for its `evaluate`; let it yield its metrics "
+            "and return the model in the end"
+        )
+    return (
+        f"{study.path}: the program tells no metric that begins with {TEST}; with HPO_EVALUATE=1 "
+        f"in its environment it has to judge what it trained, such as {{\"{TEST}accuracy\": 0.9}}"
+    )
+
+
+def trial_process(study: Study, seed: int) -> TrialProcess:
+    """Return the process as a trial of a study finds it."""
+    folder = str(study.path.absolute().parent)
+    return TrialProcess(study.objective.name, seed, folder, study.resources.demand())
+
+
+def adapted(study: Study, model: Any, data: Data) -> Model:
     """Return what an objective returned as a model."""
-    inputs = data.training.inputs[:_CHECKED_ROWS]
+    inputs = data.training.inputs[:CHECKED_ROWS]
     try:
-        adapted: Model = frameworks.adapted(model, len(data.classes), inputs)
+        fitting: Model = frameworks.adapted(model, len(data.classes), inputs)
     except ValueError as error:
         raise InputError(f"the model of {study.objective.name}: {error}") from error
-    return adapted
+    lacking = [name for name in ("predict", "save", "loader") if not hasattr(fitting, name)]
+    if lacking:
+        raise InputError(
+            f"{study.objective.name} returns a {type(model).__name__}, a model without "
+            f"`{lacking[0]}`; let it return one of scikit-learn, LightGBM, XGBoost or PyTorch, or "
+            "of its own (docs/objectives.md)"
+        )
+    return fitting
 
 
 def shown_time(when: str) -> str:
@@ -298,8 +369,8 @@ def shown_time(when: str) -> str:
     return f"{when[:10]} {when[11:16]} UTC"
 
 
-def _quiet(call: Callable[[], Any]) -> Any:
-    """Return what `call` returns, and drop what it prints."""
+def quiet(call: Callable[[], Any]) -> Any:
+    """Return what `call` returns, and drop what it prints meanwhile."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return call()
 
@@ -316,13 +387,13 @@ def _judge(
     return score(ensemble.outputs(split.test.inputs), split, seed), tuple(members)
 
 
-def _keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
+def keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
     """Save the models, and make sure that they come back as they were."""
     try:
         ensemble.save(folder)
         same = np.allclose(Predictor.load(folder).outputs(inputs), ensemble.outputs(inputs))
     except Exception as error:  # of the objective's own save and load
-        known = any(member.loader in frameworks.LOADERS for member in ensemble.members)
+        known = any(getattr(m, "loader", "") in frameworks.LOADERS for m in ensemble.members)
         why = "" if known and isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(
             f"the model of {study.objective.name} cannot be saved and loaded: {why}{error}"

@@ -136,7 +136,7 @@ def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
         ) from error
     form = _with_dataclass if is_record else _with_parameters
     return form(name, function, signature, hints)(
-        name=name, metrics=_metrics(function, name), code=code,
+        name=name, metrics=_metrics(function, name), evaluate=_evaluate(function, name), code=code,
         files=partial(objective_code.files, name), packages=partial(objective_code.packages, name),
     )
 
@@ -353,6 +353,16 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
                 f"recorded: {fault}; rename it there"
             )
     return {task: tuple(names) for task, names in metrics.items()}
+
+
+def _evaluate(function: Any, name: str) -> Callable[[Any], Any] | None:
+    evaluate: Callable[[Any], Any] | None = getattr(function, "evaluate", None)
+    if evaluate is not None and not callable(evaluate):
+        raise InputError(
+            f"the attribute `evaluate` of {name} is no function; write one that takes the model "
+            "and returns metrics, or leave it out"
+        )
+    return evaluate
 
 
 def _is_names(names: object) -> bool:

@@ -72,7 +72,7 @@ class Given:
     """What a training is given besides its hyperparameters, where it asks for it.
 
     `folder` is an empty one of its own, which is gone after the trial. `metric` is what a
-    plain number that the objective yields is called.
+    plain number that the objective yields is called. `evaluates` asks a program to judge, too.
     """
 
     metric: str
@@ -80,6 +80,7 @@ class Given:
     data: Data | None = None
     folder: Path | None = None
     trial: TrialId | None = None
+    evaluates: bool = False
 
 
 Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # the model in the end, or None
@@ -104,7 +105,8 @@ class Objective:
 
     `start` returns the epochs of a training, which begins with the first of them: metrics of each
     epoch by name, and a model in the end, or None. Whatever the objective raises comes out of
-    there. `check` raises what the objective itself has against hyperparameters.
+    there. `check` raises what the objective itself has against hyperparameters. `evaluate` says
+    how good what was returned in the end is, on data of the objective's own, or is None.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Objective:
     packages: Callable[[], dict[str, str]]
     start: Callable[[Mapping[str, Value], Given], Epochs] = field(repr=False)
     check: Callable[[Mapping[str, Value]], object] = field(repr=False)
+    evaluate: Callable[[Any], Any] | None = field(default=None, repr=False)
 
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""

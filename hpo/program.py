@@ -18,6 +18,7 @@ from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.search_space import Value
 from hpo.text import name_fault, shortened
 
+TEST = "test_"  # what the names of metrics of a test begin with
 _SECRETS = ("HPO_", "MLFLOW_", "RAY_")  # beginnings of variables that a program does not get
 
 
@@ -90,6 +91,7 @@ class Program:
             packages=lambda: objective_code.packages_of(files()),
             start=self._start,
             check=lambda values: None,
+            evaluate=lambda tested: tested,
         )
 
     def files(self, folder: Path) -> dict[str, Path]:
@@ -104,11 +106,12 @@ class Program:
         arguments = [text.format_map(_Values(hyperparameters)) for text in self.command]
         environment = _environment(texts, given)
         lines = program_process.run(arguments, environment, os.getcwd())
+        tested: dict[str, float] | None = {} if given.evaluates else None
         try:
-            yield from _epochs(_told(self, lines, given.metric))
+            yield from _epochs(_told(self, lines, given.metric, tested))
         finally:
             lines.close()  # type: ignore[attr-defined]  # it is a generator
-        return None
+        return tested or None
 
 
 class _Values(dict[str, Any]):
@@ -135,14 +138,18 @@ def _environment(hyperparameters: Mapping[str, str], given: Given) -> dict[str, 
         "HPO_SEED": str(given.seed),
         "HPO_TRIAL": f"{given.trial.round}/{given.trial.number}" if given.trial else "",
         "HPO_FOLDER": str(given.folder or ""),
+        **({"HPO_EVALUATE": "1"} if given.evaluates else {}),
         **{f"HPO_PARAM_{name.upper()}": text for name, text in hyperparameters.items()},
     }
 
 
 def _told(
-    program: Program, lines: Iterator[str], metric: str
+    program: Program, lines: Iterator[str], metric: str, tested: dict[str, float] | None = None
 ) -> Iterator[tuple[int | None, dict[str, float]]]:
-    """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them."""
+    """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them.
+
+    Metrics of a test are put into `tested`, where the program is asked for them.
+    """
     pattern = re.compile(program.metrics_pattern) if program.metrics_pattern is not None else None
     other: set[str] = set()
     told = False
@@ -150,18 +157,21 @@ def _told(
         print(line)
         found = _json(line) if pattern is None else _matched(pattern, line)
         epoch = found.pop("epoch", None)
-        if metric not in found:
-            other |= found.keys()
-            continue
-        for name in found:
+        of_test = {} if tested is None else {n: v for n, v in found.items() if n.startswith(TEST)}
+        for name in found if metric in found else of_test:
             fault = name_fault(name)
             if fault:
                 raise ValueError(f"the program names a metric {name[:60]!r}: {fault}")
+        if tested is not None:
+            tested.update(of_test)
+        if metric not in found:
+            other |= found.keys()
+            continue
         if epoch is not None and not epoch.is_integer():
             raise ValueError(f"the program tells an epoch {epoch}, which is no whole number")
         told = True
         yield None if epoch is None else int(epoch), found
-    if not told:
+    if not told and tested is None:
         known = f"; it tells {', '.join(sorted(other))}" if other else ""
         how = "no JSON object" if pattern is None else "nothing that metrics_pattern finds"
         raise ValueError(f"the program printed {how} with {metric!r}{known}")

@@ -29,7 +29,7 @@ ORDER = {
         record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop service.rounds
         report.results report.scales report.ticks report.drawing report.marks report.figures
-        scores evaluation cluster
+        scores evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.serving cli.sending cli.commands
         """,

@@ -22,6 +22,7 @@ from hpo.trial import Direction, State, Trial, TrialId, TrialResult
 
 if TYPE_CHECKING:  # it draws, which takes a while to import
     from hpo.evaluation import Evaluation
+    from hpo.own_evaluation import OwnEvaluation
 
 WHY_WIDTH = 36  # of a column of reasons, at least
 
@@ -175,3 +176,19 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
         ])
         parts += ["", grid]
     return parts
+
+
+def own_evaluation_parts(evaluation: "OwnEvaluation") -> list[Grid | str]:
+    """Return what an objective says of its best trial, part by part."""
+    parts: list[Grid | str] = [f"[bold]test[/bold]: {escape(evaluation.look.result)}"]
+    if evaluation.look.number > 1:
+        parts.append(
+            f"[bold]repeated[/bold]: look {evaluation.look.number}; where an earlier one had any "
+            "influence, the result is too good"
+        )
+    grid = Grid([
+        *_numbered([evaluation.trial]),
+        Column("epochs", [str(evaluation.epochs)]),
+        *(Column(name, [wording.number(value)]) for name, value in evaluation.metrics.items()),
+    ])
+    return [*parts, "", grid]

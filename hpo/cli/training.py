@@ -37,8 +37,11 @@ from hpo.record.file import absolute
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hpo.cli.console import Console
-    from hpo.record.values import Recorded
+    from hpo.data.loading import Description
+    from hpo.record.values import Recorded, Round
     from hpo.study import Study
 
 
@@ -143,15 +146,14 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     """Train the best trials of STUDY, a file, once more and judge them on the test set.
 
     They are trained on training plus validation rows, for the recorded number of epochs. That the
-    test set is spent is recorded with the result; the model goes to MLflow.
+    test set is spent is recorded with the result; the model goes to MLflow. Without a table [data]
+    the objective itself judges the best trial.
     """
-    from hpo import evaluation
+    from hpo import evaluation, own_evaluation
     from hpo.cli.console import open_console
     from hpo.cli.progress import Retraining
-    from hpo.cli.tables import evaluation_tables
+    from hpo.cli.tables import evaluation_tables, own_evaluation_parts
     from hpo.record.values import last_round
-    from hpo.search import confirmation
-    from hpo.service import comparability
 
     parsed = read_study_file(study, "evaluate")
     record = existing_record(tracking_uri)
@@ -160,27 +162,29 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     evaluation.refuse_repetition(parsed, recorded, again)
     split = load_data(parsed)
     if split is None:
-        raise InputError(
-            f"{study}: evaluate needs a table [data]: without one hpo keeps no test set back"
-        )
+        own_evaluation.refuse_without_evaluate(parsed)
+        if top > 1:
+            raise InputError("--top: the objective judges one model; leave it out")
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
-        for note in split.description.notes:
-            listener.note(note)
-        comparability.refuse_changes(parsed, last, split.description, listener.note)
-        if not last.ended:
-            listener.note(f"round {last.number} has not ended: these are the best trials so far")
-        better = confirmation.unconfirmed_best(
-            recorded.results, recorded.repeats, parsed.direction
-        )
-        if better:
-            listener.note(better)
-        result = evaluation.evaluate(
-            parsed, split, recorded, record.study(name), listener, top=top, again=again
-        )
+        description = None if split is None else split.description
+        _before_evaluation(parsed, last, recorded, description, listener.note)
+        result: evaluation.Evaluation | own_evaluation.OwnEvaluation
+        if split is None:
+            result = own_evaluation.evaluate(
+                parsed, recorded, record.study(name), listener, again=again
+            )
+        else:
+            result = evaluation.evaluate(
+                parsed, split, recorded, record.study(name), listener, top=top, again=again
+            )
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))
         return
     console = open_console()
+    if isinstance(result, own_evaluation.OwnEvaluation):
+        for part in own_evaluation_parts(result):
+            console.print(part)
+        return
     for part in evaluation_tables(result):
         console.print(part)
     uri = shlex.quote(without_password(absolute(tracking_uri)))
@@ -192,14 +196,44 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     )
 
 
+def _before_evaluation(
+    study: "Study",
+    last: "Round",
+    recorded: "Recorded",
+    data: "Description | None",
+    note: "Callable[[str], None]",
+) -> None:
+    """Refuse a study that changed, and say what is to be known before its test set is spent."""
+    from hpo.search import confirmation
+    from hpo.service import comparability
+
+    for text in data.notes if data is not None else ():
+        note(text)
+    comparability.refuse_changes(study, last, data, note)
+    if not last.ended:
+        note(f"round {last.number} has not ended: these are the best trials so far")
+    better = confirmation.unconfirmed_best(recorded.results, recorded.repeats, study.direction)
+    if better:
+        note(better)
+
+
 @hpo.command()
 @file_argument
 @click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@click.option("--try", "tries", is_flag=True,
+              help="Train the first point for two epochs; save, load and ask its model as well.")
 @as_json
-def check(file: Path, with_data: bool, as_json: bool) -> None:
-    """Say whether FILE is right: names, types and ranges, against what its objective takes."""
+def check(file: Path, with_data: bool, tries: bool, as_json: bool) -> None:
+    """Say whether FILE is right: names, types and ranges, against what its objective takes.
+
+    With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
+    tried once, without test rows and without a record.
+    """
     from hpo.search_space import describe
     from hpo.study import read
+
+    if tries:  # it imports all that an evaluation needs
+        from hpo.rehearsal import rehearse
 
     study = read(file)
     ranges = {name: describe(d) for name, d in study.search_space.items()}
@@ -212,12 +246,15 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
         "trials": study.round.trials,
         "search_space": ranges,
     }
+    split = load_data(study) if with_data or tries else None
     if with_data:
-        split = load_data(study)
         if split is None:
             raise InputError(f"{file}: data: there is no table [data]; leave --data out")
         summary["data"] = asdict(split.description)
     if as_json:
+        if tries:
+            summary["try"] = []
+            rehearse(study, split, summary["try"].append)
         click.echo(json.dumps(summary, indent=2))
         return
     say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
@@ -234,6 +271,8 @@ def check(file: Path, with_data: bool, as_json: bool) -> None:
                    f"inputs {'x'.join(map(str, data['shape']))}")
         for note in data["notes"]:
             say(f"    {note}")
+    if tries:
+        rehearse(study, split, lambda line: say(f"  {line}"))
 
 
 def _finish(

@@ -98,7 +98,8 @@ class Evaluations:
                     evaluated[read_tag(run, "look", int)] = run.data.tags["model"]
         if not evaluated:
             raise InputError(
-                f"the study {self._parents.study!r} has no model yet; `hpo evaluate` makes one"
+                f"the study {self._parents.study!r} has no model yet; `hpo evaluate` keeps one "
+                "where there is a table [data]"
             )
         return evaluated[max(evaluated)]
 

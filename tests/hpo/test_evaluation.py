@@ -215,6 +215,32 @@ def test_the_test_set_is_used_once_and_by_no_training(
     hpo("run", file, "--inline", "--rounds", 2, "--trials", 1)  # the record is still whole
 
 
+def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
+    shop: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop()
+    assert not evaluate(capsys, file)["repeated"]
+    for command in (
+        ("run", file, "--inline", "--trials", 8),  # extended
+        ("run", file, "--inline", "--rounds", 2, "--trials", 4),  # searched
+        ("confirm", file, "--inline", "--top", 2, "--repeats", 2),
+    ):
+        hpo(*command)
+        with pytest.raises(InputError, match=r"was spent on .*--again"):
+            hpo("evaluate", file)
+        assert evaluate(capsys, file, "--again")["repeated"]
+
+
+def test_a_judge_is_not_called_where_there_is_a_test_set(
+    shop: Make, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shop.py").write_text(SHOP + "\ncenters.evaluate = lambda model: 1 / 0\n")
+    file = shop(round={"trials": 1})
+    hpo("evaluate", file)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "shop:centers.evaluate is not called: the study has a test set of its own" in said
+
+
 def test_that_the_last_round_has_not_ended_is_said(
     shop: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,171 @@
+"""A study without data of its own: its objective judges the best trial, and that is recorded.
+
+What hpo does not hold back it cannot guard: the record says so.
+"""
+
+import contextlib
+import json
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hpo import wording
+from hpo.errors import HPOError, InputError, RecordUnavailable
+from hpo.evaluation import (
+    Listener,
+    begin,
+    best,
+    next_look,
+    quiet,
+    refuse_repetition,
+    retrain,
+    trial_process,
+)
+from hpo.forms import as_metrics
+from hpo.program import TEST
+from hpo.record.study import StudyRecord
+from hpo.record.values import Look, Recorded
+from hpo.study import Study
+from hpo.threads import limit_threads
+from hpo.trial import Trial, TrialResult
+
+UNGUARDED = (
+    "judged by the objective, on data of its own: hpo cannot know whether trials have seen them"
+)
+
+
+@dataclass(frozen=True)
+class OwnEvaluation:
+    """What an objective says of its best trial, which was trained once more for `epochs`."""
+
+    study: str
+    look: Look
+    metrics: Mapping[str, float]
+    trial: Trial
+    epochs: int
+    run_id: str
+
+    def to_table(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "study": self.study,
+            "look": self.look.number,
+            "repeated": self.look.number > 1,
+            "when": self.look.when,
+            "guarded": False,
+            "metrics": dict(self.metrics),
+            "round": self.trial.round,
+            "number": self.trial.number,
+            "hyperparameters": dict(self.trial.hyperparameters),
+            "epochs": self.epochs,
+            "run": self.run_id,
+        }
+
+
+def evaluate(
+    study: Study,
+    recorded: Recorded,
+    record: StudyRecord,
+    listener: Listener,
+    *,
+    again: bool = False,
+) -> OwnEvaluation:
+    """Train the best trial once more, and let its objective judge it.
+
+    The look is recorded before anybody sees what came of it: one that fails spends nothing.
+
+    Raises InputError where a look is on record and not `again`, where there is no trial, or where
+    the objective does not judge; HPOError where training fails.
+    """
+    refuse_without_evaluate(study)
+    refuse_repetition(study, recorded, again)
+    (result,) = best(study, recorded, 1)
+    limit_threads(study.resources.cpus)
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / part for part in ("trial", "files", "outcome")]
+        for folder in folders:
+            folder.mkdir()
+        trial, files, outcome = folders
+        metrics, epochs = _judged(study, result, listener, trial)
+        run_id = begin(study, record, [result], files)
+        look = next_look(recorded)
+        try:
+            record.evaluations.take_look(look)
+        except BaseException:
+            with contextlib.suppress(HPOError):
+                record.discard(run_id)
+            raise
+        look = replace(look, result=f"{_summary(metrics)}, {UNGUARDED}")
+        evaluation = OwnEvaluation(study.name, look, metrics, result.trial, epochs, run_id)
+        text = json.dumps(evaluation.to_table(), indent=2, ensure_ascii=False)
+        (outcome / "evaluation.json").write_text(text, encoding="utf-8")
+        try:
+            record.evaluations.end(run_id, look, metrics, _tags(evaluation), outcome)
+        except RecordUnavailable as error:  # what was seen must not be lost with it
+            raise HPOError(
+                f"{look.result}; but the record is away, and knows only of the look: {error}"
+            ) from error
+    return evaluation
+
+
+def refuse_without_evaluate(study: Study) -> None:
+    """Raise InputError where there is nothing to judge by."""
+    if study.objective.evaluate is None:
+        function = study.objective.name.partition(":")[2]
+        raise InputError(
+            f"{study.path}: evaluate needs a table [data], of which hpo keeps a test set back, or "
+            f"a function `{function}.evaluate` that takes the model and returns metrics of a test "
+            "(docs/objectives.md)"
+        )
+
+
+def _judged(
+    study: Study, result: TrialResult, listener: Listener, folder: Path
+) -> tuple[dict[str, float], int]:
+    """Train a trial once more; return what its objective says of it, and the epochs."""
+    objective, evaluate = study.objective, study.objective.evaluate
+    assert evaluate is not None
+    model, epochs = retrain(study, result, None, listener, folder)
+    if model is None:
+        raise HPOError(f"{result.trial.id} diverged when trained once more; nothing is judged")
+    try:
+        with trial_process(study, result.trial.seed):
+            found = quiet(lambda: as_metrics(evaluate(model), f"{TEST}{study.metric}"))
+    except (Exception, SystemExit) as error:  # whatever it raises
+        raise InputError(
+            f"{objective.name}.evaluate failed: {type(error).__name__}: {error}; correct it: "
+            "nothing was recorded"
+        ) from error
+    unknown = [name for name, value in found.items() if not math.isfinite(value)]
+    if unknown or not found:
+        what = f"{unknown[0]} = {found[unknown[0]]}" if unknown else "no metric"
+        raise InputError(
+            f"{objective.name}.evaluate gives {what}; let it give finite numbers: nothing was "
+            "recorded"
+        )
+    return found, epochs
+
+
+def _summary(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {wording.number(value)}" for name, value in metrics.items())
+
+
+def _tags(evaluation: OwnEvaluation) -> dict[str, str]:
+    look, trial = evaluation.look, evaluation.trial
+    note = f"{look.result}\n\n"
+    if look.number > 1:
+        note += (
+            f"**Repeated**: this is look {look.number}. Where an earlier one had any influence, "
+            "the result is too good.\n\n"
+        )
+    note += f"Trained once more: trial {trial.number} of round {trial.round}"
+    note += f", {wording.count(evaluation.epochs, 'epoch')}.\n"
+    return {
+        "when": look.when,
+        "repeated": str(look.number > 1).lower(),
+        "guarded": "false",
+        "mlflow.note.content": note,
+    }

@@ -1,0 +1,167 @@
+"""One short trial, and all that would come after it, tried without a record."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hpo import frameworks, wording
+from hpo.data.loading import Split
+from hpo.data.predictor import Predictor
+from hpo.errors import InputError
+from hpo.evaluation import CHECKED_ROWS, adapted, joined, keep, quiet, trial_process
+from hpo.objective import Data, Given
+from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
+from hpo.search_space import Value
+from hpo.study import Study, refused
+from hpo.text import one_line
+from hpo.trial import Trial, is_finite, trial_seed
+
+EPOCHS = 2  # that are enough to see
+
+
+def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> None:
+    """Run the first trial for two epochs, then train, save, load and predict as `evaluate` does.
+
+    Each thing seen is said in a line. No test row is used, and nothing is recorded. Raises
+    InputError, one line with the remedy, for the first thing that does not work.
+    """
+    trial, data = first_trial(study), split.data if split is not None else None
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folders = [Path(name) / part for part in ("trial", "end", "kept")]
+            for folder in folders:
+                folder.mkdir()
+            say(_short_trial(study, trial, data, folders[0]))
+            if data is None and (study.program is not None or study.objective.evaluate is None):
+                say(_without_model(study))
+                return
+            model, line = _trained(study, trial, data, folders[1])
+            say(line)
+            say(_kept(study, model, split, folders[2]))
+    except InputError as error:
+        raise InputError(one_line(f"{study.path}: {error}")) from error
+
+
+def first_trial(study: Study) -> Trial:
+    """Return the first trial of the first round."""
+    plan = RoundPlan(study.search_space, study.direction, study.seed, 1, study.round.trials)
+    seed = trial_seed(study.seed, 1, 1)
+    sampler = RandomSampler(plan) if study.start else SAMPLERS[study.round.sampler](plan)
+    return Trial(1, 1, {**sampler.propose(1, seed), **(study.start or [{}])[0]}, seed)
+
+
+def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) -> str:
+    """Train for two epochs; return what was seen."""
+    hyperparameters = {**study.fixed, **trial.hyperparameters}
+    _, epochs = _run(study, trial, hyperparameters, Given(study.metric, trial.seed, data, folder),
+                     EPOCHS)
+    if not epochs:
+        raise InputError(f"{study.objective.name} yields no epoch; yield one, or return a number")
+    for metrics in epochs:
+        if study.metric not in metrics:
+            known = ", ".join(metrics) or "nothing"
+            raise InputError(
+                f"metric: {study.objective.name} yields no {study.metric!r}, but {known}; "
+                "name one that it yields"
+            )
+    seen = ", ".join(f"{name} {wording.number(value)}" for name, value in epochs[-1].items())
+    line = f"trial: {wording.count(len(epochs), 'epoch')}, the last with {seen}"
+    if not all(map(is_finite, epochs)):
+        line += "; it diverges, which ends a trial: a smaller range, or a first point in [[start]]"
+    return line
+
+
+def _trained(
+    study: Study, trial: Trial, data: Data | None, folder: Path
+) -> tuple[Any, str]:
+    """Train to the end, as for an evaluation; return the model, and what was seen."""
+    hyperparameters = {**study.fixed, **trial.hyperparameters}
+    few = {**hyperparameters, "epochs": EPOCHS}
+    if "epochs" in study.objective.parameters and refused(study.objective, few) is None:
+        hyperparameters = few
+    joint = joined(data) if data is not None else None
+    given = Given(study.metric, trial.seed, joint, folder)
+    try:
+        model, epochs = _run(study, trial, hyperparameters, given)
+    except InputError as error:
+        if data is None:
+            raise
+        raise InputError(
+            f"with data.validation = None, as `hpo evaluate` trains: {error}"
+        ) from error
+    rows = " on training and validation rows, data.validation = None" if data is not None else ""
+    return model, f"trained to its end: {wording.count(len(epochs), 'epoch')}{rows}"
+
+
+def _run(
+    study: Study,
+    trial: Trial,
+    hyperparameters: dict[str, Value],
+    given: Given,
+    most: int | None = None,
+) -> tuple[Any, list[dict[str, float]]]:
+    """Train, for at most so many epochs; return the model, and the metrics of each epoch."""
+    epochs: list[dict[str, float]] = []
+    given = replace(given, trial=trial.id)
+    try:
+        with trial_process(study, trial.seed):
+            training = quiet(lambda: study.objective.start(hyperparameters, given))
+            try:
+                while most is None or len(epochs) < most:
+                    epochs.append(quiet(lambda: next(training)))
+            except StopIteration as stop:
+                return stop.value, epochs
+            quiet(training.close)
+    except (Exception, SystemExit) as error:  # whatever an objective raises
+        raise InputError(
+            f"{study.objective.name} failed: {type(error).__name__}: {error}; correct it"
+        ) from error
+    return None, epochs
+
+
+def _without_model(study: Study) -> str:
+    """Return what `hpo evaluate` would do without a table [data] and a model."""
+    if study.program is not None:
+        return (
+            "judging: not tried; `hpo evaluate` runs the program with HPO_EVALUATE=1, and it has "
+            "to tell a metric that begins with test_"
+        )
+    function = study.objective.name.partition(":")[2]
+    return (
+        "judging: there is neither a table [data] nor a function "
+        f"`{function}.evaluate`, so `hpo evaluate` has nothing to judge by; add one"
+    )
+
+
+def _kept(study: Study, model: Any, split: Split | None, folder: Path) -> str:
+    """Save a model, load it and predict some training rows; return what was seen."""
+    if model is None and split is not None:
+        return (
+            "model: none is returned, so `hpo evaluate` has nothing to judge; return one in the "
+            "end (docs/objectives.md)"
+        )
+    if split is None:
+        if model is None:
+            raise InputError(
+                f"{study.objective.name} returns no model for its `evaluate`; return it in the end"
+            )
+        return f"model: {type(model).__name__}; `evaluate` is not called: that would be a look"
+    inputs = split.data.training.inputs[:CHECKED_ROWS]
+    fitting, who = adapted(study, model, split.data), f"the model of {study.objective.name}"
+    try:
+        outputs = fitting.predict(inputs)
+    except Exception as error:  # of the objective's own
+        raise InputError(
+            f"{who} does not predict: {type(error).__name__}: {error}; correct it"
+        ) from error
+    if wrong := frameworks.fault(outputs, len(inputs), len(split.data.classes)):
+        raise InputError(f"{who}: {wrong}")
+    predictor = Predictor(split.preprocessing, (fitting,))
+    keep(study, predictor, inputs, folder)
+    predicted = predictor.preprocessing.predictions(predictor.outputs(inputs))
+    return (
+        f"model: {type(model).__name__}, saved and loaded, predicts the same for "
+        f"{wording.count(len(inputs), 'training row')}: {', '.join(list(predicted)[:3])}"
+    )
