@@ -30,6 +30,7 @@ from hpo.cli.session import (
     figures_of,
     find,
     read_recorded,
+    study_name,
 )
 from hpo.errors import HPOError, InputError
 from hpo.text import clean, one_line
@@ -230,7 +231,8 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     from hpo.record.models import last_model
 
     record = existing_record(tracking_uri)
-    name, _ = find(record, study)
+    name = study_name(study)
+    find(record, name)
     model = last_model(record.study(name))
     table = read_rows(rows, model.preprocessing)
     try:
