@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,11 +42,12 @@ from hpo.study_errors import (
     one_of,
     short_text,
 )
+from hpo.study_overrides import override
 from hpo.study_values import STRICT, fill, read_distribution, typed_value
 from hpo.trial import Direction
 
-_RESERVED = ("path", "text", "program", "data_files")  # fields that are no keys of a file
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
+_RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study, not of its file
 _MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
 
 
@@ -151,6 +152,7 @@ class Study(BaseModel):
     model_config = STRICT
     path: Path
     text: str = Field(repr=False)
+    overrides: tuple[str, ...] = ()  # what replaces values of the text, such as "round.trials=20"
     name: str = ""
     objective: SkipValidation[Objective]
     program: SkipValidation[Program | None] = None
@@ -323,15 +325,15 @@ def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str |
     return None
 
 
-def read(path: Path) -> Study:
-    """Read and check a study file.
+def read(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read and check a study file, with `overrides`, such as "round.trials=20", in their places.
 
     Its folder is searched first for the objective's module, for the rest of this process: a
     study file is code. Raises InputError, one line with file, key and remedy, for the first
     thing wrong.
     """
     try:
-        return _read(path)
+        return _read(path, overrides)
     except InputError as error:
         raise InputError(one_line(f"{path}: {error}")) from None
     except RecursionError:
@@ -341,7 +343,7 @@ def read(path: Path) -> Study:
         ) from None
 
 
-def _read(path: Path) -> Study:
+def _read(path: Path, overrides: Sequence[str]) -> Study:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -365,6 +367,7 @@ def _read(path: Path) -> Study:
             f"not TOML: a number of more than {digits} digits (at line {line}); "
             "correct this place"
         ) from None
+    override(table, overrides)
     for reserved in _RESERVED:
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
@@ -376,7 +379,9 @@ def _read(path: Path) -> Study:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
     table = _with_data_files(_with_program(table, Path(folder)))
     try:
-        return Study.model_validate({**table, "path": path, "text": text})
+        return Study.model_validate(
+            {**table, "path": path, "text": text, "overrides": tuple(overrides)}
+        )
     except ValidationError as error:
         key, message = first_error(error, _KNOWN_KEYS)
         raise InputError(f"{key}: {message}") from None

@@ -22,7 +22,7 @@ ORDER = {
         data.cells data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
-        settings study_errors study_values study
+        settings study_errors study_values study_overrides study
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study

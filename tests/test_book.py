@@ -4,14 +4,18 @@ import functools
 import re
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from hpo import study
 from hpo.data import loading as data
+from hpo.objective import Given
 from tests.processes import ROOT
 
 PAGE = ROOT / "docs" / "book.md"
 BOOK = sorted((ROOT / "studies" / "book").glob("*.toml"))
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
 STUDIES = [*sorted((ROOT / "studies").glob("*.toml")), *BOOK]
 
 
@@ -29,11 +33,40 @@ def sources_read_once():
 @pytest.mark.parametrize("file", STUDIES, ids=name)
 def test_a_study_file_is_right(file):
     read = study.read(file)
+    if read.data is not None and read.data.source == "openml:mnist_784":
+        read = study.read(file, [f"data.source={MNIST}"])
     if read.data is not None and "/" in read.data.source:
         source = (file.parent / read.data.source).resolve()
         if not source.exists():
             pytest.skip(f"right, but there is no data at {source}")
         data.load(replace(read.data, source=str(source)), seed=read.seed, folder=ROOT)
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=name)
+def test_data_that_is_not_here_is_fetched(file):
+    """But for images, and a table of one's own."""
+    read = study.read(file)
+    near = read.data is None or read.data.source == "digits"
+    assert near or read.data.source.startswith("openml:") or read.name in ("book_cnn", "wine")
+
+
+def test_a_table_of_pixels_is_scaled_as_the_images_are(tmp_path):
+    """MNIST from OpenML is such a table."""
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 784))
+    pixels[:, 0], pixels[:, 1] = 0, 255
+    table = pd.DataFrame(pixels, columns=[f"pixel{i}" for i in range(1, 785)])
+    table["class"] = np.arange(700) % 10
+    table.to_csv(tmp_path / "pixels.csv", index=False)
+    overrides = [f"data.source={tmp_path / 'pixels.csv'}", "data.target=class"]
+    book = study.read(ROOT / "studies" / "mnist_book.toml", overrides)
+    split = data.load(book.data, seed=book.seed, folder=ROOT)
+    assert split.description.task == "classification"
+    assert split.description.rows == {"training": 400, "validation": 100, "test": 140}
+    scaled = split.data.training.inputs * 255
+    assert np.abs(scaled - np.round(scaled)).max() < 1e-4
+    assert (scaled.min(), scaled.max()) == (0, 255)
+    values = {**book.fixed, "epochs": 1, "learning_rate": 1e-3, "weight_decay": 0.0}
+    assert len(list(book.objective.start(values, Given(book.metric, 0, split.data)))) == 1
 
 
 def test_study_names_are_all_different():

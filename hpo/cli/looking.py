@@ -32,6 +32,7 @@ from hpo.cli.session import (
     figures_of,
     find,
     read_recorded,
+    study_name,
 )
 from hpo.errors import HPOError, InputError
 from hpo.text import clean, one_line
@@ -97,7 +98,8 @@ def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
         raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
     identity = TrialId(int(match[1]), int(match[2]))
     record = existing_record(tracking_uri)
-    name, recorded = find(record, study)
+    name = study_name(study)
+    recorded = find(record, name)
     attempt = recorded.attempts.get(identity)
     run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
     if not run_id:
@@ -275,7 +277,8 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     from hpo.record.models import last_model
 
     record = existing_record(tracking_uri)
-    name, _ = find(record, study)
+    name = study_name(study)
+    find(record, name)
     model = last_model(record.study(name))
     table = read_rows(rows, model.preprocessing)
     try:

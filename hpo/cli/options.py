@@ -26,6 +26,10 @@ figures_folder = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 study_argument = click.argument("study")
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+    help="Override a key of the study file, such as round.trials=20; may be repeated.",
+)
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -33,13 +37,15 @@ file_argument = click.argument("file", type=click.Path(path_type=Path))
 class RunOptions:
     """What a command line asks of a study beyond its file.
 
-    `ranges` are such as "learning_rate=0.01:0.1".
+    `ranges` are such as "learning_rate=0.01:0.1", `overrides` such as "round.trials=20".
     """
 
     rounds: int | None = None
     trials: int | None = None
     ranges: Sequence[str] = ()
     keep_ranges: bool = False
+    accept_code: bool = False
+    overrides: Sequence[str] = ()
 
     def as_arguments(self) -> list[str]:
         """Return the options as they are typed."""
@@ -48,7 +54,30 @@ class RunOptions:
             *(["--trials", str(self.trials)] if self.trials else []),
             *(part for text in self.ranges for part in ("--range", text)),
             *(["--keep-ranges"] if self.keep_ranges else []),
+            *(["--accept-code"] if self.accept_code else []),
+            *set_arguments(self.overrides),
         ]
+
+
+@dataclass(frozen=True)
+class ConfirmOptions:
+    """What a command line asks of a confirmation beyond the study's file."""
+
+    top: int | None = None
+    repeats: int | None = None
+    resplit: bool = False
+    accept_code: bool = False
+    overrides: Sequence[str] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what it says in place of the table [confirm]."""
+        given = {"top": self.top, "repeats": self.repeats, "resplit": self.resplit or None}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+def set_arguments(overrides: Sequence[str]) -> list[str]:
+    """Return the options that override keys of a study file, as they are typed."""
+    return [part for text in overrides for part in ("--set", text)]
 
 
 def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]:
@@ -67,6 +96,10 @@ def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]
     return decorate
 
 
+_accept_code = click.option(
+    "--accept-code", is_flag=True,
+    help="Go on although the code of the objective changed; that is on record.",
+)
 run_options = _gathered(
     "options", RunOptions,
     click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all."),
@@ -74,6 +107,17 @@ run_options = _gathered(
     click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
                  help="Overrule a range of the next round; may be repeated."),
     click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds."),
+    _accept_code,
+    overrides,
+)
+confirm_options = _gathered(
+    "options", ConfirmOptions,
+    click.option("--top", type=click.IntRange(1), help="How many of the best trials.  [5]"),
+    click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]"),
+    click.option("--resplit", is_flag=True,
+                 help="Draw the validation rows anew each time, too; never from the test set."),
+    _accept_code,
+    overrides,
 )
 placement_options = _gathered(
     "placement", Placement,

@@ -42,7 +42,7 @@ def submit(
     from hpo.cluster import connect, pack
     from hpo.study import read
 
-    study = read(file)
+    study = read(file, options.overrides)
     for text in options.ranges:
         parse_range(text, study.search_space)
     parcel = pack(study, also)

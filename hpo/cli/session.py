@@ -159,23 +159,20 @@ def existing_record(tracking_uri: str) -> "Tracking":
 
 def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
     """Return the name of a study, given as that or as its file, and its record."""
-    return find(existing_record(tracking_uri), study)
+    record, name = existing_record(tracking_uri), study_name(study)
+    return name, find(record, name)
 
 
-def find(record: "Tracking | RecordProcess", study: str) -> "tuple[str, Recorded]":
-    """Return the name of a study, given as that or as its file, and what is on record of it.
-
-    Raises InputError where that is nothing.
-    """
-    name = study_name(study)
+def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
+    """Return what is on record of a study; raise InputError where that is nothing."""
     recorded = record.study(name).read()
     if recorded is None:
         known = ", ".join(known for known, _ in record.studies()) or "none yet"
         raise InputError(f"no study {name!r} on record; there are: {known}")
-    return name, recorded
+    return recorded
 
 
-def read_study_file(study: str, command: str) -> "Study":
+def read_study_file(study: str, command: str, overrides: Sequence[str]) -> "Study":
     """Read a study file; raise InputError where a name was given."""
     from hpo.study import read
 
@@ -184,7 +181,7 @@ def read_study_file(study: str, command: str) -> "Study":
             f"{study}: {command} needs the study file (.toml), which says what the data is and "
             "how it is split"
         )
-    return read(Path(study))
+    return read(Path(study), overrides)
 
 
 def study_name(study: str) -> str:

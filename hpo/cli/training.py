@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,18 @@ import click
 
 from hpo import wording
 from hpo.cli.options import (
+    ConfirmOptions,
     RunOptions,
     as_json,
+    confirm_options,
     escaped,
     file_argument,
     hpo,
+    overrides,
     placement_options,
     run_options,
     say,
+    set_arguments,
     study_argument,
     tracking_uri,
 )
@@ -60,17 +65,21 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     from hpo.study import read
     from hpo.trial import State
 
-    study = read(file)
+    study = read(file, options.overrides)
     if options.trials is not None:
         study = study.with_trials(options.trials)
     ranges = parse_ranges(options.ranges, study)
-    goal = Goal(options.rounds or study.rounds, ranges, options.keep_ranges)
+    goal = Goal(
+        options.rounds or study.rounds, ranges, options.keep_ranges, options.accept_code
+    )
     with open_session(study, tracking_uri, placement, sys.stdout) as session:
         ran = session.service.run(goal, session.recorded)
         if study.confirm is not None:
             recorded = session.record.read()
             if recorded and any(r.state is State.COMPLETE for r in recorded.results):
-                ran |= session.service.confirm(study.confirm, recorded)
+                ran |= session.service.confirm(
+                    study.confirm, recorded, accept_code=options.accept_code
+                )
         recorded = session.record.read()
     assert recorded is not None
     _finish(session.display.console, study, recorded, ran, goal.rounds)
@@ -78,21 +87,12 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
 
 @hpo.command()
 @study_argument
-@click.option("--top", type=click.IntRange(1), help="How many of the best trials.  [5]")
-@click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]")
-@click.option("--resplit", is_flag=True,
-              help="Draw the validation rows anew each time, too; never from the test set.")
+@confirm_options
 @placement_options
 @tracking_uri
 @as_json
 def confirm(
-    study: str,
-    top: int | None,
-    repeats: int | None,
-    resplit: bool,
-    placement: Placement,
-    tracking_uri: str,
-    as_json: bool,
+    study: str, options: ConfirmOptions, placement: Placement, tracking_uri: str, as_json: bool
 ) -> None:
     """Train the best trials of STUDY, a file, again with fresh seeds; rank them by their mean.
 
@@ -106,23 +106,20 @@ def confirm(
     from hpo.service.rounds import ranking
     from hpo.study import ConfirmSettings
 
-    parsed = read_study_file(study, "confirm")
-    given = {"top": top, "repeats": repeats, "resplit": resplit or None}
-    settings = (parsed.confirm or ConfirmSettings()).model_copy(
-        update={key: value for key, value in given.items() if value is not None}
-    )
+    parsed = read_study_file(study, "confirm", options.overrides)
+    settings = (parsed.confirm or ConfirmSettings()).model_copy(update=options.settings())
     require_file(absolute(tracking_uri))
     shown = sys.stderr if as_json else sys.stdout
     with open_session(parsed, tracking_uri, placement, shown) as session:
-        name, recorded = find(session.whole, study)
-        if not session.service.confirm(settings, recorded):
+        recorded = find(session.whole, parsed.name)
+        if not session.service.confirm(settings, recorded, accept_code=options.accept_code):
             session.display.note("every repeat is on record already: nothing to run")
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
             session.display.note("show, evaluate and narrow go by the repeats with --resplit")
-        order = ranking(parsed, settings, find(session.whole, study)[1])
+        order = ranking(parsed, settings, find(session.whole, parsed.name))
     if as_json:
         summary = {
-            "study": name, "metric": parsed.metric, "direction": parsed.direction,
+            "study": parsed.name, "metric": parsed.metric, "direction": parsed.direction,
             **settings.model_dump(),
             "trials": confirmation.to_table(order, parsed.direction),
             "changes": confirmation.changes(order, parsed.direction),
@@ -140,9 +137,12 @@ def confirm(
               help="Average the outputs of so many of the best trials.")
 @click.option("--again", is_flag=True,
               help="Use a test set that is spent, and mark the result as repeated.")
+@overrides
 @tracking_uri
 @as_json
-def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool) -> None:
+def evaluate(
+    study: str, top: int, again: bool, overrides: Sequence[str], tracking_uri: str, as_json: bool
+) -> None:
     """Train the best trials of STUDY, a file, once more and judge them on the test set.
 
     They are trained on training plus validation rows, for the recorded number of epochs. That the
@@ -155,9 +155,9 @@ def evaluate(study: str, top: int, again: bool, tracking_uri: str, as_json: bool
     from hpo.cli.tables import evaluation_tables, own_evaluation_parts
     from hpo.record.values import last_round
 
-    parsed = read_study_file(study, "evaluate")
+    parsed = read_study_file(study, "evaluate", overrides)
     record = existing_record(tracking_uri)
-    name, recorded = find(record, study)
+    name, recorded = parsed.name, find(record, parsed.name)
     last = last_round(name, recorded)
     evaluation.refuse_repetition(parsed, recorded, again)
     split = load_data(parsed)
@@ -222,8 +222,11 @@ def _before_evaluation(
 @click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
 @click.option("--try", "tries", is_flag=True,
               help="Train the first point for two epochs; save, load and ask its model as well.")
+@overrides
 @as_json
-def check(file: Path, with_data: bool, tries: bool, as_json: bool) -> None:
+def check(
+    file: Path, with_data: bool, tries: bool, overrides: Sequence[str], as_json: bool
+) -> None:
     """Say whether FILE is right: names, types and ranges, against what its objective takes.
 
     With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
@@ -235,7 +238,7 @@ def check(file: Path, with_data: bool, tries: bool, as_json: bool) -> None:
     if tries:  # it imports all that an evaluation needs
         from hpo.rehearsal import rehearse
 
-    study = read(file)
+    study = read(file, overrides)
     ranges = {name: describe(d) for name, d in study.search_space.items()}
     summary: dict[str, Any] = {
         "study": study.name,
@@ -295,7 +298,10 @@ def _finish(
     known = confirmation.confirmed(recorded.results, recorded.repeats)
     console.print(best_trials(study.name, ranked[:5], study.metric, known))
     file = shlex.quote(str(study.path))
-    more = f"      hpo run {file} --rounds {rounds + 1}   one more round in them\n"
+    same = shlex.join([str(study.path), *set_arguments(study.overrides)])
+    more = f"      hpo run {same} --rounds {rounds + 1}   one more round in them\n"
+    if study.overrides:
+        file = shlex.quote(study.name)  # which may be one of them
     console.print(escaped(
         f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
         f"{'' if ended else more}"

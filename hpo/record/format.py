@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpo.errors import InputError
 from hpo.moves import Decision, decision_from
 from hpo.record.owner import Owner
-from hpo.record.values import Look, Round
+from hpo.record.values import AcceptedCode, Look, Round
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
+NOTE_CHARACTERS = 7900
 LOOK = "test set look "
 # What a reader raises where a tag was edited: it becomes one line that names run and tag.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -250,7 +251,22 @@ def read_round(run: "Run") -> Round:
         ended=run.info.status == "FINISHED",
         decisions=read_tag(run, "proposal", _decisions, "[]"),
         stopped=run.data.tags.get("stopped", ""),
+        accepted=read_tag(run, "accepted_code", _accepted, "null"),
     )
+
+
+def accepted_tags(accepted: AcceptedCode | None) -> dict[str, str]:
+    """Return what says that a person accepted the code of a round."""
+    return {"accepted_code": json.dumps(vars(accepted))} if accepted else {}
+
+
+def _accepted(text: str) -> AcceptedCode | None:
+    table = json.loads(text)
+    if table is None:
+        return None
+    accepted = AcceptedCode(**_of_type(table, dict))
+    _of_type(accepted.code, str), _of_type(accepted.syntax, str), _of_type(accepted.since, int)
+    return accepted
 
 
 def check_trial(run: "Run", trial: Trial, round_: Round) -> None:
@@ -300,8 +316,10 @@ def _upgraded(move: Mapping[str, Any]) -> Mapping[str, Any]:
     return {earlier.get(name, name): value for name, value in move.items()}
 
 
-def round_note(search_space: SearchSpace, decisions: Sequence[Decision]) -> str:
-    """Return the description of a round in Markdown: its ranges, and why they are so."""
+def round_note(
+    search_space: SearchSpace, decisions: Sequence[Decision], remarks: Sequence[str] = ()
+) -> str:
+    """Return the description of a round in Markdown: its ranges, why they are so, and remarks."""
     reasons = {decision.move.name: decision.reason for decision in decisions}
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
     left = TAG_CHARACTERS - 200
@@ -313,7 +331,12 @@ def round_note(search_space: SearchSpace, decisions: Sequence[Decision]) -> str:
             rest = len(search_space) - count
             lines[-1] = f"\n{rest} more do not fit here; `hpo show` and the params have all."
             break
-    return "\n".join(lines)
+    return remarked("\n".join(lines), remarks)
+
+
+def remarked(note: str, remarks: Sequence[str]) -> str:
+    """Return a description with a paragraph more for each remark, as far as there is room."""
+    return shortened("\n\n".join((note, *remarks)), NOTE_CHARACTERS)
 
 
 def corners(values: Sequence[float]) -> Iterator[tuple[int, float]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hpo.record.values import Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart
 from hpo.trial import Progress, Trial, TrialResult
 
 
@@ -38,6 +38,10 @@ class Record(Protocol):
         self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
     ) -> None:
         """Record that a round ended, with its best so far by trial number."""
+        ...
+
+    def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
+        """Record that a round goes on with other code, and say so in its description."""
         ...
 
     def claim(self, note: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HPOError
 from hpo.record.owner import Owner
-from hpo.record.values import Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart
 from hpo.trial import Progress, Trial, TrialResult
 
 if TYPE_CHECKING:
@@ -131,6 +131,10 @@ class StudyElsewhere:
     ) -> None:
         """Record that a round ended, with its best so far by trial number."""
         self._ask("end_round", run_id, best_so_far, tags)
+
+    def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
+        """Record that a round goes on with other code, and say so in its description."""
+        self._ask("accept_code", run_id, accepted, remark)
 
     def claim(self, note: Callable[[str], None]) -> None:
         """Become the one process that runs the study; raise InputError where another one lives."""

@@ -13,6 +13,7 @@ from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
 from hpo.record.evaluations import Evaluations, looks_that_ended
 from hpo.record.format import (
+    accepted_tags,
     check_trial,
     chunks,
     corners,
@@ -22,12 +23,13 @@ from hpo.record.format import (
     read_result,
     read_round,
     read_trial,
+    remarked,
     round_note,
 )
 from hpo.record.owner import Owner
 from hpo.record.saved_view import view_tags
 from hpo.record.trials import Parents, Trials
-from hpo.record.values import Attempt, Look, Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart
 from hpo.search_space import CategoricalDistribution, describe, to_table
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
@@ -121,12 +123,16 @@ class StudyRecord:
         tags = {
             "kind": "round",
             "round": str(start.number),
-            "mlflow.note.content": round_note(start.search_space, start.decisions),
+            "mlflow.note.content": round_note(
+                start.search_space, start.decisions, start.remarks
+            ),
             **chunks(
                 "search_space", json.dumps({n: to_table(d) for n, d in start.search_space.items()})
             ),
             **chunks("settings", json.dumps(table)),
             **chunks("proposal", json.dumps(proposal) if proposal else ""),
+            **accepted_tags(start.accepted),
+            **chunks("overrides", "\n".join(start.overrides)),
         }
         edges = {}
         for name, distribution in start.search_space.items():
@@ -166,7 +172,7 @@ class StudyRecord:
         return Round(
             number=start.number, run_id=run_id, search_space=start.search_space,
             settings=start.settings, fingerprint=fingerprint(table), ended=False,
-            decisions=tuple(start.decisions),
+            decisions=tuple(start.decisions), accepted=start.accepted,
         )
 
     def end_round(
@@ -185,6 +191,20 @@ class StudyRecord:
         def write() -> None:
             self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
             self._client.set_terminated(run_id, "FINISHED")
+
+        self._written(write)
+
+    def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
+        """Record that a round goes on with other code, and say so in its description."""
+        from mlflow.entities import RunTag
+
+        def write() -> None:
+            tags = self._client.get_run(run_id).data.tags
+            now = accepted_tags(accepted)
+            if now.items() <= tags.items():
+                return  # by an earlier try
+            now["mlflow.note.content"] = remarked(tags.get("mlflow.note.content", ""), [remark])
+            self._client.log_batch(run_id, tags=[RunTag(k, v) for k, v in now.items()])
 
         self._written(write)
 

@@ -13,11 +13,25 @@ from hpo.trial import TrialId, TrialResult
 
 
 @dataclass(frozen=True)
+class AcceptedCode:
+    """Code of the objective that a person accepted, though it had changed.
+
+    `code` and `syntax` are its digests, as in Settings; `since` is the round that it changed
+    after, or within.
+    """
+
+    code: str
+    syntax: str
+    since: int
+
+
+@dataclass(frozen=True)
 class Round:
     """A round as the record has it.
 
     `settings` are those it began with, `fingerprint` tells them from those of other rounds.
-    `decisions` say how its ranges came from those before.
+    `decisions` say how its ranges came from those before. `accepted` is the code that it goes on
+    with, or began with, where a person accepted that.
     """
 
     number: int
@@ -28,6 +42,13 @@ class Round:
     ended: bool
     decisions: Sequence[Decision] = ()
     stopped: str = ""  # why it ended before its last trial
+    accepted: AcceptedCode | None = None
+
+    @property
+    def code(self) -> tuple[str, str]:
+        """The digests of the code that its trials have now: of its bytes, and of its syntax."""
+        now = self.accepted or self.settings
+        return now.code, now.syntax
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,9 @@ class RoundStart:
     """What is recorded of a round as it begins.
 
     `decisions` say how its ranges came about, `params` are what the UI shows beside them, `data`
-    describes what it runs on, `files` are kept with it, as text by name.
+    describes what it runs on, `files` are kept with it, as text by name. `accepted` is its code
+    where a person accepted that, `overrides` are what replaced values of its study file, and
+    `remarks` are for whoever reads its description.
     """
 
     number: int
@@ -45,6 +68,9 @@ class RoundStart:
     params: Mapping[str, str] = field(default_factory=dict)
     data: Description | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    accepted: AcceptedCode | None = None
+    overrides: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 class Attempt(NamedTuple):

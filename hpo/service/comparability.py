@@ -4,13 +4,14 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hpo.data import own_files
 from hpo.data.loading import Description
 from hpo.errors import InputError
 from hpo.objective import Objective
-from hpo.record.values import Round
+from hpo.record.values import AcceptedCode, Round
 from hpo.search import pruning
 from hpo.search_space import describe
 from hpo.settings import Settings
@@ -57,10 +58,11 @@ def _data_digest(study: Study, data: Description | None) -> str:
     return own_files.total({**files, "": digest}) if files else digest
 
 
+CODE = "the code of the objective"
 # What has to be as it was, so that trials can be compared, and what a person calls it.
 _COMPARABLE = {
     "objective": "the objective",
-    "code": "the code of the objective",
+    "code": CODE,
     "data": "the data or its split",
     "fixed": "[fixed]",
     "metric": "metric",
@@ -71,17 +73,28 @@ _COMPARABLE = {
 
 
 def refuse_changes(
-    study: Study, round_: Round, data: Description | None, note: Callable[[str], None]
+    study: Study,
+    round_: Round,
+    data: Description | None,
+    note: Callable[[str], None],
+    *,
+    accept_code: bool = False,
 ) -> None:
     """Raise InputError where what is trained now could not be compared with what is recorded.
 
-    What may change the last digits is only noted.
+    With `accept_code` it may have other code. What may change the last digits is only noted.
     """
-    changed = incomparable(study, round_, data)
+    changed = _changes(study, round_, data)
+    remedy = "change it back, or give the study another name"
+    if changed == [CODE]:
+        remedy = ("change it back, accept it by --accept-code of run or confirm, or give the study "
+                  "another name")
+    if accept_code:
+        changed = [what for what in changed if what != CODE]
     if changed:
         raise InputError(
-            f"{study.path}: {changed} changed since round {round_.number}, so its trials cannot "
-            "be compared; change it back, or give the study another name"
+            f"{study.path}: {' and '.join(changed)} changed since round {round_.number}, so its "
+            f"trials cannot be compared; {remedy}"
         )
     now = _environment(study.objective)
     for name, before in round_.settings.environment.items():
@@ -94,15 +107,27 @@ def refuse_changes(
 
 def incomparable(study: Study, round_: Round, data: Description | None) -> str:
     """Return what of the study is not as it was in a round and makes its trials others, or ""."""
+    return " and ".join(_changes(study, round_, data))
+
+
+def _changes(study: Study, round_: Round, data: Description | None) -> list[str]:
     now, before = settings_of(study, data), round_.settings
+    if new_code(study, round_) is None:
+        before = replace(before, code=now.code)
     changed = [
-        text for name, text in _COMPARABLE.items()
-        if getattr(now, name) != getattr(before, name)
-        and (name != "code" or now.syntax != before.syntax)  # one that is the same is enough
+        text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
     ]
     if now.search_space.keys() != before.search_space.keys():
         changed.append("what is searched")
-    return " and ".join(changed)
+    return changed
+
+
+def new_code(study: Study, round_: Round) -> AcceptedCode | None:
+    """Return the code of the objective where that of a round's trials is another, else None."""
+    now, (code, syntax) = study.objective.code, round_.code
+    if now.digest == code or now.syntax == syntax:  # one of the two is enough
+        return None
+    return AcceptedCode(now.digest, now.syntax, since=round_.number)
 
 
 def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:

@@ -14,7 +14,7 @@ from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
 from hpo.record.interface import Record
-from hpo.record.values import Recorded, Round, RoundStart, last_round
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, last_round
 from hpo.search import confirmation
 from hpo.search_space import Distribution, as_lists
 from hpo.service.attempts import Attempts, Listener
@@ -22,12 +22,14 @@ from hpo.service.comparability import (
     edits,
     file_digests,
     incomparable,
+    new_code,
     refuse_changes,
     settings_of,
 )
 from hpo.service.proposals import moves_after, next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import ConfirmSettings, Study
+from hpo.text import one_line
 from hpo.trial import State, TrialResult, rank, worse
 from hpo.workers.attempt import Job, Workers
 
@@ -39,11 +41,15 @@ PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 
 @dataclass(frozen=True)
 class Goal:
-    """What shall be true in the end: so many rounds, the next one with these ranges."""
+    """What shall be true in the end: so many rounds, the next one with these ranges.
+
+    With `accept_code` the objective may have other code than the last round.
+    """
 
     rounds: int
     ranges: Mapping[str, Distribution] = field(default_factory=dict)
     keep_ranges: bool = False
+    accept_code: bool = False
     ends: float = math.inf  # when its hours are over, on the monotonic clock
 
 
@@ -111,10 +117,13 @@ class Service:
                         f"{changed} changed since round {last.number}; nothing runs with it"
                     )
                 return False
-            refuse_changes(study, last, self._data, listener.note)
+            refuse_changes(
+                study, last, self._data, listener.note, accept_code=goal.accept_code
+            )
             if budget_reached(study, recorded.results):
                 return False
             self._take_over(recorded)
+            self._accept_code(last, recorded, last.ended)
         if not to_run:
             return False
         if study.budget.hours is not None:
@@ -140,11 +149,14 @@ class Service:
         drawing.finish()
         return True
 
-    def confirm(self, settings: ConfirmSettings, recorded: Recorded) -> bool:
+    def confirm(
+        self, settings: ConfirmSettings, recorded: Recorded, *, accept_code: bool = False
+    ) -> bool:
         """Train the best trials again, as often as the settings say; False where they were already.
 
         The best are those of the searched values, so that what is confirmed does not depend on
-        what came of it. Raises InputError where there is no trial to confirm.
+        what came of it. With `accept_code` the objective may have other code than the last round.
+        Raises InputError where there is no trial to confirm.
         """
         study, record, listener = self._study, self._record, self._listener
         last = last_round(study.name, recorded)
@@ -153,7 +165,7 @@ class Service:
                 f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
                 "split; leave it out"
             )
-        refuse_changes(study, last, self._data, listener.note)
+        refuse_changes(study, last, self._data, listener.note, accept_code=accept_code)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
         best = rank(recorded.results, study.direction)[: settings.top]
@@ -165,6 +177,7 @@ class Service:
         if not missing:
             return False
         self._take_over(recorded)
+        self._accept_code(last, recorded)
         self._patiently(lambda again: record.start_confirmation())
         self._delivery.settings = last.fingerprint
         listener.confirmation_started(len(best), len(missing))
@@ -198,6 +211,22 @@ class Service:
         self._record.claim(self._listener.note)
         for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
             self._record.discard(attempt.run_id)
+
+    def _accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
+        """Say that the code is new, and record it with the last round unless another one follows.
+
+        There is nothing to do where it is as it was.
+        """
+        accepted = new_code(self._study, last)
+        if accepted is None:
+            return
+        self._listener.note(
+            f"the code of the objective changed since round {last.number} and is accepted; all "
+            "trials before still inform the search"
+        )
+        if not round_follows:
+            remark = _remark(accepted, last, recorded)
+            self._patiently(lambda again: self._record.accept_code(last.run_id, accepted, remark))
 
     def _without_false_start(self, recorded: Recorded | None) -> Recorded | None:
         """Return what is on record, less rounds that were edited before any trial succeeded.
@@ -291,6 +320,8 @@ class Service:
         search_space, decisions = next_ranges(study, recorded, moves, goal.ranges, goal.keep_ranges)
         params = {name: str(as_lists(value)) for name, value in study.fixed.items()}
         params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
+        last = recorded.rounds[-1] if recorded.rounds else None
+        accepted = new_code(study, last) if last is not None else None
         start = RoundStart(
             number=number,
             search_space=search_space,
@@ -299,6 +330,12 @@ class Service:
             params=params,
             data=self._data,
             files=self._round_files(),
+            accepted=accepted,
+            overrides=study.overrides,
+            remarks=[
+                *([_remark(accepted)] if accepted is not None else []),
+                *([_remark_on_overrides(study.overrides)] if study.overrides else []),
+            ],
         )
         started = self._patiently(lambda again: self._record.start_round(start, again=again))
         if not recorded.rounds:
@@ -429,6 +466,29 @@ def _best_so_far(results: Sequence[TrialResult], study: Study) -> list[float]:
         )
         best.append(result.value if better and result.value is not None else best[-1])
     return best[1:]
+
+
+def _remark(
+    accepted: AcceptedCode, within: Round | None = None, recorded: Recorded | None = None
+) -> str:
+    """Return what the description of a round says of code that was accepted.
+
+    Without `within` it is that of the round which begins with it.
+    """
+    if within is None or recorded is None:
+        return (
+            f"The code of the objective changed after round {accepted.since} and was accepted "
+            "(`--accept-code`): the trials of this round have the new code, and the trials before "
+            "it, which inform it, have not."
+        )
+    trials = sum(r.trial.round == within.number for r in recorded.results)
+    when = "after this round" if within.ended else f"in this round, after {trials} of its trials,"
+    return f"The code of the objective changed {when} and was accepted (`--accept-code`)."
+
+
+def _remark_on_overrides(overrides: Sequence[str]) -> str:
+    given = ", ".join(f"`{one_line(text)}`" for text in overrides)
+    return f"In place of what the study file says, `--set` gave {given}."
 
 
 def _description(study: Study) -> str:

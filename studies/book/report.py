@@ -1,9 +1,10 @@
 """Run the studies beside this file, and write the pictures and tables of docs/book.md from them.
 
-    python studies/book/report.py [--tracking-uri URI]
+    python studies/book/report.py [--data FOLDER] [--tracking-uri URI]
 
-What the record has already is not run again. All numbers come from the record, except that the
-ensemble's five networks are trained once more, to ask them together.
+FOLDER has the four IDX files of MNIST. What the record has already is not run again. All numbers
+come from the record, except that the ensemble's five networks are trained once more, to ask them
+together.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from hpo.study import read
 
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent.parent / "docs"
+DATA = FOLDER.parents[2] / "shared" / "data" / "mnist"
 # Each with what its command needs beside the file.
 STUDIES: Mapping[Path, Sequence[str]] = {
     FOLDER / "bowl.toml": (),
@@ -91,19 +93,25 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--tracking-uri", metavar="URI",
                          default=os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
-    uri: str = options.parse_args().tracking_uri
-    for file, more in STUDIES.items():
+    options.add_argument("--data", metavar="FOLDER", type=Path, default=DATA)
+    given = options.parse_args()
+    uri: str = given.tracking_uri
+    source = f"data.source={given.data.resolve()}"
+    studies = [read(file) for file in STUDIES]
+    studies = [read(s.path, [source]) if s.data is not None else s for s in studies]
+    for study, more in zip(studies, STUDIES.values(), strict=True):
         hpo = str(Path(sys.executable).parent / "hpo")
-        command = [hpo, "run", str(file), *more, "--inline", "--tracking-uri", uri]
+        overrides = [part for text in study.overrides for part in ("--set", text)]
+        command = [hpo, "run", str(study.path), *more, *overrides, "--inline",
+                   "--tracking-uri", uri]
         subprocess.run(command, check=True)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it tells of its font cache
     record = Tracking(uri)
     ran = {}
-    for file in STUDIES:
-        study = read(file)
+    for study in studies:
         recorded = record.study(study.name).read()
         assert recorded is not None
-        ran[file.stem] = Ran(study, record, recorded)
+        ran[study.path.stem] = Ran(study, record, recorded)
     style: Any = {k: v for k, v in rcParamsDefault.items() if k != "backend"}
     for section in SECTIONS:
         with rc_context(style | STYLE):

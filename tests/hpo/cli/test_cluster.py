@@ -173,6 +173,11 @@ def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
             "ranges", ("learning_rate=0.01:1", "weight_decay=1e-7:1e-5"),
         ),
         (["--keep-ranges"], "keep_ranges", True),
+        (["--accept-code"], "accept_code", True),
+        (
+            ["--set", "name=a b", "--set", "round.trials=3"],
+            "overrides", ("name=a b", "round.trials=3"),
+        ),
     ],
 )  # fmt: skip
 def test_what_submit_is_told_arrives_in_the_command_that_the_cluster_runs(
