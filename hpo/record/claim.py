@@ -40,6 +40,8 @@ class Claim:
         if self._held:
             return
         rounds = list(self._connection.runs(experiment_id, "tags.kind = 'round'"))
+        if not rounds:
+            return  # deleted meanwhile, all of them: the next one is claimed as it begins
         first = min(rounds, key=lambda run: (int(run.data.tags["round"]), run.info.start_time))
         same = [r for r in rounds if r.data.tags["round"] == first.data.tags["round"]]
         if len(same) > 1:

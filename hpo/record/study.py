@@ -349,8 +349,8 @@ class StudyRecord:
 
     def _refuse_deleted(self) -> None:
         """Raise HPOError where the last round or the confirmation of a study was deleted."""
-        last = max(self._parents.rounds)
-        parents = {f"round {last}": self._parents.rounds[last]}
+        rounds = self._parents.rounds
+        parents = {f"round {last}": rounds[last] for last in sorted(rounds)[-1:]}
         if self._parents.confirmation:
             parents["the confirmation"] = self._parents.confirmation
         for name, run_id in parents.items():

@@ -246,6 +246,7 @@ class Service:
             "the study begins anew"
         )
         self._take_over(recorded)
+        self._record.release()  # the claim would go with its round
         for round_ in rounds:
             self._record.discard(round_.run_id)
         return self._create(again=True)

@@ -186,6 +186,15 @@ def test_deleted_runs_no_longer_count_and_are_refused(record: Tracking) -> None:
         Tracking(record.uri).study("toy").deliver("accuracy", result(4), again=False)
 
 
+def test_without_a_round_there_is_nothing_to_claim_yet(record: Tracking) -> None:
+    client_of(record.uri).delete_run(begin(record))
+    study = Tracking(record.uri).study("toy")
+    assert study.read() is not None
+    study.claim(print)
+    study.keep()
+    study.release()
+
+
 def test_attempts_that_were_discarded_leave_no_spent_number(record: Tracking) -> None:
     begin(record)
     trial = result(1).trial
