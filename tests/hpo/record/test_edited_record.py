@@ -115,6 +115,8 @@ def complaint(outcome: Outcome) -> str:
         ("round", "search_space", '{"x": {"low": 0, "high": 1}}'),
         ("round", "search_space", '{"epochs": {"choices": 5}}'), ("round", "search_space", None),
         ("round", "proposal", '[{"name": 5}]'),
+        ("round", "accepted_code", "[]"), ("round", "accepted_code", '{"code": 5}'),
+        ("round", "accepted_code", '{"code": "a", "syntax": "b", "since": "1"}'),
     ],
 )  # fmt: skip
 def test_an_edited_tag_is_named_with_its_run_and_the_remedy(
