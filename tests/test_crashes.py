@@ -629,9 +629,10 @@ from toy import Toy, quadratic
 
 
 def train(hyperparameters: Toy, *, seed):
-    mark = Path(hyperparameters.folder) / "edited"
-    if seed % 3 == 0 and not mark.exists():
-        mark.touch()
+    with open(Path(hyperparameters.folder) / "begun", "a") as begun:
+        begun.write("x")
+        third = begun.tell() == 3
+    if third:  # before any trial has ended the study would begin anew
         with open(__file__, "a") as file:
             file.write("ANOTHER = 1\\n")
         os.kill(os.getpid(), signal.SIGKILL)
