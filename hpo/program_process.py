@@ -88,8 +88,7 @@ def _lines(reading: int) -> Iterator[bytes]:
     """Yield whole lines until all writers are gone."""
     pending, cut = bytearray(), False
     while True:
-        if not select.select([reading], [], [], POLL_SECONDS)[0]:
-            continue
+        _wait_for(reading)
         block = os.read(reading, _BLOCK)
         if not block:
             break
@@ -110,6 +109,14 @@ def _lines(reading: int) -> Iterator[bytes]:
         yield bytes(pending)
 
 
+def _wait_for(number: int) -> None:
+    """Wait until a file can be read, or has ended; whatever its number, as `select` would not."""
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    while not poll.poll(1000 * POLL_SECONDS):
+        pass
+
+
 def _stop(connection: socket.socket) -> None:
     """Kill what runs, and wait until it is gone."""
     try:
@@ -121,8 +128,7 @@ def _stop(connection: socket.socket) -> None:
 
 
 def _answer(connection: socket.socket) -> str:
-    while not select.select([connection], [], [], POLL_SECONDS)[0]:
-        pass
+    _wait_for(connection.fileno())
     head = connection.recv(program_supervisor.LENGTH, socket.MSG_WAITALL)
     if len(head) < program_supervisor.LENGTH:
         raise RuntimeError("the supervisor of the program is gone")

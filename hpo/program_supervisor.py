@@ -64,7 +64,10 @@ def serve(worker: socket.socket) -> bool:
         os.close(outputs[0])
     if program:
         waiting = os.pidfd_open(program)
-        ready = select.select([worker.fileno(), waiting], [], [])[0]
+        poll = select.poll()
+        for number in (worker.fileno(), waiting):
+            poll.register(number, select.POLLIN)
+        ready = [number for number, _ in poll.poll()]
         os.close(waiting)
         gone = worker.fileno() in ready and not worker.recv(LENGTH)
         if waiting not in ready:

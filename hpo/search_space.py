@@ -63,7 +63,8 @@ class FloatDistribution:
             new_low = self._edge(new_low, width, ROUND_FLOOR)
         if high is not None:
             new_high = self._edge(new_high, width, ROUND_CEILING)
-        least = 0.0 if self.step is None else self.step / 2  # more than any noise of steps
+        noise = 1e-12 * max(abs(new_low), abs(new_high))  # of exp and log, or of steps
+        least = noise if self.step is None else self.step / 2
         return replace(self, low=new_low, high=new_high) if new_low + least < new_high else self
 
     def _edge(self, value: float, width: float, rounding: str) -> float:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -168,6 +169,22 @@ def test_the_last_word_on_each_epoch_counts_and_none_is_missing(told: list[int |
     else:
         with pytest.raises(ValueError, match=r"count from 0 or 1|tell every epoch"):
             list(_epochs(iter(lines)))
+
+
+def test_a_process_with_many_open_files_can_run_it(folder: Path) -> None:
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= most < 2_000:
+        pytest.skip(f"a process may open {most} files here, and 2,000 are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2_000 if before < 2_000 else before, most))
+    many = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        program_process._Connection.drop()  # the next one has a higher number, too
+        assert list(run(["echo", "here"], dict(os.environ), str(folder))) == ["here"]
+    finally:
+        for number in many:
+            os.close(number)
+        program_process._Connection.drop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 @pytest.mark.parametrize(

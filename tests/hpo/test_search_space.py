@@ -107,6 +107,7 @@ def test_every_step_has_its_share_and_returns(count: int) -> None:
 @example(FloatDistribution(1e-300, 1e-200, log=True), -3.0, 4.0)
 @example(FloatDistribution(1e200, 1e300, log=True), -3.0, 4.0)
 @example(FloatDistribution(0.0, 1.0, limits=(0.0, 1.0)), -1.0, 0.0)
+@example(FloatDistribution(10.0, 100.0, log=True), None, 0.0)  # exp(log(10)) is above 10
 def test_moved_edges_make_a_range_rounded_outward_within_limits(
     d: FloatDistribution, low: float | None, high: float | None
 ) -> None:
