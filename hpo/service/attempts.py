@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import HPOError, InputError
@@ -45,12 +46,13 @@ class Listener(Protocol):
 class Attempts:
     """Trials at the workers, sent out again where a worker dies; results go to the outbox.
 
-    `begun` holds the last attempt at a trial that an earlier process made, `yielded` says whether
-    any trial has yielded the study's metric.
+    `file` is the study's, for errors. `begun` holds the last attempt at a trial that an earlier
+    process made, `yielded` says whether any trial has yielded the study's metric.
     """
 
     def __init__(
         self,
+        file: Path,
         begun: Mapping[TrialId, Attempt],
         yielded: bool,
         delivery: Delivery,
@@ -58,7 +60,7 @@ class Attempts:
         listener: Listener,
     ) -> None:
         self._latest = {trial: attempt.number for trial, attempt in begun.items()}
-        self._yielded = yielded
+        self._file, self._yielded = file, yielded
         self._delivery, self._workers, self._listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
         self.running = 0
@@ -75,10 +77,7 @@ class Attempts:
     def next_result(self) -> TrialResult | None:
         """Wait for the next event; return it where it is a result, which then is on disk."""
         if self._reclaimed:
-            self.running -= 1
-            result = self._reclaimed.popleft()
-            self._listener.trial_ended(result)
-            return result
+            return self._ended(self._reclaimed.popleft())
         event = self._workers.next_event(WAIT_SECONDS)
         if event is None:
             return None
@@ -108,15 +107,18 @@ class Attempts:
         if isinstance(event, NoMetric):
             if not self._yielded:
                 raise InputError(
-                    f"metric: the objective yields no {event.metric!r}, but "
+                    f"{self._file}: metric: the objective yields no {event.metric!r}, but "
                     f"{', '.join(event.yielded) or 'nothing'}; name one that it yields"
                 )
             event = event.result
-        self._yielded = self._yielded or event.state is not State.FAILED
-        self.running -= 1
         self._delivery.add(event)
-        self._listener.trial_ended(event)
-        return event
+        return self._ended(event)
+
+    def _ended(self, result: TrialResult) -> TrialResult:
+        self._yielded = self._yielded or result.state is not State.FAILED
+        self.running -= 1
+        self._listener.trial_ended(result)
+        return result
 
     def _send(self, trial: Trial) -> None:
         attempt = self._latest.get(trial.id, 0) + 1

@@ -185,7 +185,7 @@ class Service:
             workers = self._start_workers(split)
             try:
                 attempts = Attempts(
-                    recorded.repeat_attempts, True, self._delivery, workers, listener
+                    study.path, recorded.repeat_attempts, True, self._delivery, workers, listener
                 )
                 for trial in missing:
                     if not split or trial.repeat == split:
@@ -299,8 +299,8 @@ class Service:
             trials = current.settings.trials  # the points follow from how many they are
         self._listener.round_started(current, trials)
         attempts = Attempts(
-            recorded.attempts, any(r.metrics for r in recorded.results), delivery, workers,
-            self._listener,
+            study.path, recorded.attempts, any(r.metrics for r in recorded.results), delivery,
+            workers, self._listener,
         )
         loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, self._listener)
         results = loop.run()

@@ -319,7 +319,7 @@ def test_the_first_trial_without_the_metric_ends_the_study_and_another_name_begi
     file = write(folder, "def train(rate: float): return {'lost': rate}")
     ran = command("run", file, "--inline")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "the objective yields no 'loss', but lost; name one that it yields" in ran.err
+    assert f"{file}: metric: the objective yields no 'loss', but lost; name one" in ran.err
     file.write_text(STUDY.format(metric="lost", module=module_of(folder)))
     ran = command("run", file, "--inline")
     assert ran.code == 0, ran.err
