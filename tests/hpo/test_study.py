@@ -771,7 +771,7 @@ def test_many_changes_of_whole_files_give_a_study_or_one_line(tmp_path: Path) ->
         _study_or_one_line(tmp_path, text)
         assert parse(tmp_path, text).metric == "validation_accuracy"
     random = Random(0)
-    for _ in range(examples(100, 400)):
+    for _ in range(examples(100, 5_000)):
         _study_or_one_line(tmp_path, mutant(random.choice(texts), random))
 
 
