@@ -14,20 +14,12 @@ from typing import Any
 
 from hpo import wording
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.evaluation import (
-    Listener,
-    begin,
-    best,
-    next_look,
-    quiet,
-    refuse_repetition,
-    retrain,
-    trial_process,
-)
+from hpo.evaluation import begin, best, next_look, refuse_repetition
 from hpo.forms import as_metrics
 from hpo.program import TEST
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
+from hpo.retraining import Listener, quiet, retrain, trial_process
 from hpo.study import Study
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult

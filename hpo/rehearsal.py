@@ -10,8 +10,9 @@ from hpo import frameworks, wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import InputError
-from hpo.evaluation import CHECKED_ROWS, adapted, joined, keep, quiet, trial_process
+from hpo.evaluation import keep
 from hpo.objective import Data, Given
+from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
 from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.search_space import Value
 from hpo.study import Study, refused

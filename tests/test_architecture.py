@@ -22,14 +22,15 @@ ORDER = {
         data.cells data.encoding data.arrays data.sources data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
-        settings study_errors study_values study_overrides study
+        settings study_errors study_values study_overrides study_tables study
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
-        service.comparability service.proposals service.attempts service.round_loop service.rounds
+        service.comparability service.proposals service.attempts service.round_loop
+        service.illustrating service.rounds
         report.results report.scales report.ticks report.drawing report.marks report.figures
-        scores evaluation own_evaluation rehearsal cluster
+        scores retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.serving cli.sending cli.commands
         """,
@@ -54,6 +55,7 @@ THIRD_PARTY = {
     "search.narrowing": {"scipy"},
     "study_errors": {"pydantic"},
     "study_values": {"pydantic"},
+    "study_tables": {"pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "record.format": {"mlflow"},

@@ -104,7 +104,7 @@ def confirm(
     from hpo.cli.tables import confirmation_parts
     from hpo.search import confirmation
     from hpo.service.rounds import ranking
-    from hpo.study import ConfirmSettings
+    from hpo.study_tables import ConfirmSettings
 
     parsed = read_study_file(study, "confirm", options.overrides)
     settings = (parsed.confirm or ConfirmSettings()).model_copy(update=options.settings())

@@ -2,12 +2,10 @@
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from hpo.data.loading import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -26,16 +24,17 @@ from hpo.service.comparability import (
     refuse_changes,
     settings_of,
 )
-from hpo.service.proposals import moves_after, next_ranges
+from hpo.service.illustrating import Drawing, Illustrate
+from hpo.service.proposals import next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
-from hpo.study import ConfirmSettings, Study
+from hpo.study import Study
+from hpo.study_tables import ConfirmSettings
 from hpo.text import one_line
 from hpo.trial import State, TrialResult, rank, worse
 from hpo.workers.attempt import Job, Workers
 
 POLL_SECONDS = 0.5
 T = TypeVar("T")
-Illustrate: TypeAlias = Callable[[Recorded, Sequence[Move]], None]
 PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 
 
@@ -129,7 +128,7 @@ class Service:
         if study.budget.hours is not None:
             goal = replace(goal, ends=time.monotonic() + study.budget.hours * 3600)
         workers = self._start_workers(0)
-        drawing = _Drawing(self._illustrate, listener)
+        drawing = Drawing(self._illustrate, listener)
         try:
             _warn(study, workers, listener)
             known = recorded if recorded is not None else self._create()
@@ -383,61 +382,6 @@ def ranking(
     best = rank(recorded.results, study.direction)[: settings.top]
     trials = [known[r.trial.id] for r in best if r.trial.id in known]
     return confirmation.in_order(trials, study.direction)
-
-
-class _Drawing:
-    """Finds the next moves after each round and draws what is known, while the study goes on."""
-
-    def __init__(
-        self, illustrate: Illustrate | None, listener: Listener
-    ) -> None:
-        self._illustrate, self._listener = illustrate, listener
-        self._thread: threading.Thread | None = None
-        self._moves: Future[Sequence[Move]] | None = None
-        self._abandoned = False
-
-    def begin(self, known: Recorded) -> None:
-        """Begin with what is known after a round, once the picture before is done."""
-        self.finish()
-        if self._illustrate is None:
-            return
-        self._moves = Future()
-        self._thread = threading.Thread(
-            target=self._draw, args=(known, self._illustrate, self._moves), daemon=True
-        )
-        self._thread.start()
-
-    def moves(self) -> Sequence[Move] | None:
-        """Return the moves after the last round, None where it is not drawn."""
-        return self._moves.result() if self._moves else None
-
-    def finish(self) -> None:
-        """Wait until the picture is done."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def abandon(self) -> None:
-        """Let the picture be: nobody waits for it."""
-        self._abandoned = True
-
-    def _draw(
-        self,
-        known: Recorded,
-        illustrate: Illustrate,
-        found: Future[Sequence[Move]],
-    ) -> None:
-        try:
-            moves = moves_after(known)
-            found.set_result(moves)
-            illustrate(known, moves)
-        except Exception as error:
-            if not found.done():
-                found.set_exception(error)
-            if not self._abandoned:
-                number = known.rounds[-1].number
-                self._listener.note(
-                    f"round {number} has no figures: {type(error).__name__}: {error}"
-                )
 
 
 def _warn(study: Study, workers: Workers, listener: Listener) -> None:

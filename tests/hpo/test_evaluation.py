@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from hpo import evaluation, scores
+from hpo import evaluation, retraining, scores
 from hpo.data.loading import Split, load
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.objective import Data, Part
@@ -168,7 +168,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     trials = {p.name: np.load(p) for p in sorted((folder / "seen").iterdir())}
     assert len(trials) == 7
     tested = {row.tobytes() for row in split.test.inputs}
-    training = evaluation.joined(split.data).training.inputs
+    training = retraining.joined(split.data).training.inputs
     for rows in trials.values():
         assert not tested & {row.tobytes() for row in rows}
         assert np.array_equal(unique(rows), unique(training))
@@ -268,10 +268,10 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     assert [m["number"] for m in shown["members"]] == [r.trial.number for r in best]
 
     # By hand: the same three models, and the mean of their probabilities.
-    data = evaluation.joined(split.data)
+    data = retraining.joined(split.data)
     models = []
     for result in best:
-        model, epochs = evaluation.retrain(study, result, data, Quiet())
+        model, epochs = retraining.retrain(study, result, data, Quiet())
         assert model is not None
         assert epochs == 2
         models.append(model)
@@ -504,18 +504,18 @@ def test_epochs_are_those_that_led_to_the_value(shop: Make) -> None:
     recorded = record_of(file).study("shop").read()
     assert recorded is not None
     (result,) = recorded.results
-    data = evaluation.joined(split.data)
+    data = retraining.joined(split.data)
     listener = Quiet()
-    assert evaluation.retrain(study, result, data, listener)[1] == 3
+    assert retraining.retrain(study, result, data, listener)[1] == 3
     assert not listener.notes
     as_best = study.model_copy(update={"value": "best"})
-    assert evaluation.retrain(as_best, replace(result, epoch=2), data, listener)[1] == 2
+    assert retraining.retrain(as_best, replace(result, epoch=2), data, listener)[1] == 2
     assert "epochs = 2 instead of 3" in listener.notes[0]
 
 
 def test_training_and_validation_rows_are_joined_in_order() -> None:
     a, b = (Part(np.full((n, 2), n, np.float32), np.arange(n)) for n in (3, 2))
-    joined = evaluation.joined(Data(a, b, "classification", ("x", "y", "z")))
+    joined = retraining.joined(Data(a, b, "classification", ("x", "y", "z")))
     assert joined.validation is None
     assert joined.training.inputs[:, 0].tolist() == [3, 3, 3, 2, 2]
     assert joined.training.targets.tolist() == [0, 1, 2, 0, 1]

@@ -1,0 +1,156 @@
+"""A trial is trained once more, as it ran or on all training rows, and returns its model."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hpo import frameworks, wording
+from hpo.errors import HPOError, InputError
+from hpo.objective import Data, Given, Model, Part
+from hpo.process_state import TrialProcess
+from hpo.program import TEST
+from hpo.study import Study
+from hpo.trial import Trial, TrialResult, is_finite
+
+CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
+
+
+class Listener(Protocol):
+    """Is told how far the training is, for those who watch."""
+
+    def note(self, text: str) -> None:
+        """Show a line to the user."""
+        ...
+
+    def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
+        """Take note of an epoch, from 1, of so many."""
+        ...
+
+
+def joined(data: Data) -> Data:
+    """Return training and validation rows as training rows, in this order."""
+    if data.validation is None:
+        return data
+    parts = (data.training, data.validation)
+    training = Part(
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+    )
+    return replace(data, training=training, validation=None)
+
+
+def retrain(
+    study: Study,
+    result: TrialResult,
+    data: Data | None,
+    listener: Listener,
+    folder: Path | None = None,
+) -> tuple[Any, int]:
+    """Train a trial once more; return its model, None where it diverged, and the epochs.
+
+    It gets the recorded seed, as many epochs as led to its value, and a directory in `folder`.
+    Without data, what the objective returned is the model, and a program is asked to judge, too.
+    Raises InputError where the objective returns no model, HPOError where it fails.
+    """
+    trial = result.trial
+    hyperparameters = {**study.fixed, **trial.hyperparameters}
+    epochs = result.epoch if study.value == "best" and result.epoch else result.epochs
+    who = str(trial.id)
+    parameters = study.objective.parameters
+    if "epochs" in parameters:
+        before = hyperparameters.get("epochs", parameters["epochs"].default)
+        if before != epochs:
+            hyperparameters["epochs"] = epochs
+            listener.note(
+                f"{who}: epochs = {epochs} instead of {before}, as its value was reached then; "
+                "a schedule over all epochs is squeezed into these"
+            )
+    elif epochs != result.epochs:
+        listener.note(
+            f"{who}: {wording.count(result.epochs, 'epoch')}, though its value is that of epoch "
+            f"{epochs}: the objective has no hyperparameter epochs"
+        )
+    count, model = 0, None
+    own = Path(tempfile.mkdtemp(dir=folder)) if folder is not None else None
+    given = Given(study.metric, trial.seed, data, own, trial.id, evaluates=data is None)
+    try:
+        with trial_process(study, trial.seed):
+            generator = quiet(lambda: study.objective.start(hyperparameters, given))
+            while True:
+                try:
+                    metrics = quiet(lambda: next(generator))
+                except StopIteration as stop:
+                    model = stop.value
+                    break
+                count += 1
+                if not is_finite(metrics):
+                    generator.close()
+                    listener.note(f"{who} diverged in epoch {count} and is left out")
+                    return None, count
+                listener.trained(trial, count, epochs)
+    except (Exception, SystemExit) as error:  # whatever an objective raises
+        raise HPOError(
+            f"{who} failed when trained on all training rows: {type(error).__name__}: {error}; "
+            "with data.validation = None the objective has to train, too"
+            if data is not None
+            else f"{who} failed when trained once more: {type(error).__name__}: {error}"
+        ) from error
+    if data is None:
+        if model is None:
+            raise InputError(_nothing_to_judge(study))
+        return model, count
+    if model is None:
+        raise InputError(
+            f"{study.objective.name} returns no model, so there is nothing to judge; let it "
+            "return one of scikit-learn, LightGBM, XGBoost or PyTorch, or of its own "
+            "(docs/objectives.md)"
+        )
+    return adapted(study, model, data), count
+
+
+def _nothing_to_judge(study: Study) -> str:
+    """Return what is said where there is no model to judge, or where a program tells nothing."""
+    if study.program is None:
+        return (
+            f"{study.objective.name} returns no model for its `evaluate`; let it yield its metrics "
+            "and return the model in the end"
+        )
+    return (
+        f"{study.path}: the program tells no metric that begins with {TEST}; with HPO_EVALUATE=1 "
+        f"in its environment it has to judge what it trained, such as {{\"{TEST}accuracy\": 0.9}}"
+    )
+
+
+def trial_process(study: Study, seed: int) -> TrialProcess:
+    """Return the process as a trial of a study finds it."""
+    folder = str(study.path.absolute().parent)
+    return TrialProcess(study.objective.name, seed, folder, study.resources.demand())
+
+
+def adapted(study: Study, model: Any, data: Data) -> Model:
+    """Return what an objective returned as a model."""
+    inputs = data.training.inputs[:CHECKED_ROWS]
+    try:
+        fitting: Model = frameworks.adapted(model, len(data.classes), inputs)
+    except ValueError as error:
+        raise InputError(f"the model of {study.objective.name}: {error}") from error
+    lacking = [name for name in ("predict", "save", "loader") if not hasattr(fitting, name)]
+    if lacking:
+        raise InputError(
+            f"{study.objective.name} returns a {type(model).__name__}, a model without "
+            f"`{lacking[0]}`; let it return one of scikit-learn, LightGBM, XGBoost or PyTorch, or "
+            "of its own (docs/objectives.md)"
+        )
+    return fitting
+
+
+def quiet(call: Callable[[], Any]) -> Any:
+    """Return what `call` returns, and drop what it prints meanwhile."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return call()

@@ -1,0 +1,108 @@
+"""The tables of a study file that say how trials run: rounds, budget, resources, repeats."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, SkipValidation, field_validator
+
+from hpo.resources import Demand, parse_bytes
+from hpo.search.pruning import PRUNERS, Pruner
+from hpo.search.samplers import SAMPLERS
+from hpo.study_errors import WrongKeyError, key_text, one_of
+from hpo.study_values import STRICT, fill
+
+MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
+
+
+class RoundSettings(BaseModel):
+    """The table [round]: how many trials, chosen and stopped how, how many at once."""
+
+    model_config = STRICT
+    trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
+    sampler: str = "tpe"
+    pruner: SkipValidation[Pruner | None] = None
+    parallel: int = Field(default=4, ge=1)
+    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
+    max_failures: int | None = Field(default=None, ge=1)
+    fresh_process: bool = False  # for each trial, by Ray
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str) -> str:
+        return one_of(name, SAMPLERS, "sampler")
+
+    @field_validator("pruner", mode="before")
+    @classmethod
+    def _make_pruner(cls, given: object) -> Pruner | None:
+        table = given if isinstance(given, dict) else {"name": given}
+        name = table.get("name")
+        if not isinstance(name, str):
+            raise ValueError('write a name, or a table such as { name = "median", … }')
+        settings = {key: value for key, value in table.items() if key != "name"}
+        if name == "none":
+            for key in settings:
+                raise WrongKeyError(
+                    key_text(key), 'is of no use to the pruner "none"; take it out'
+                )
+            return None
+        return fill(PRUNERS[one_of(name, ["none", *PRUNERS], "pruner")], settings)
+
+
+class Budget(BaseModel):
+    """The table [budget]: what ends the study before its rounds are full."""
+
+    model_config = STRICT
+    hours: float | None = Field(default=None, gt=0)
+    target: float | None = None  # of the metric
+    patience: int | None = Field(default=None, ge=1)  # trials without a better one
+
+
+class Resources(BaseModel):
+    """The table [resources]: what one trial takes.
+
+    Each CPU is a thread of the linear algebra libraries. `memory` is what a machine has to have
+    free for a trial to begin there, and no limit. `custom` are resources of a Ray cluster.
+    """
+
+    model_config = STRICT
+    cpus: int = Field(default=1, ge=1)
+    gpus: float = Field(default=0, ge=0)
+    memory: str | None = None
+    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("gpus")
+    @classmethod
+    def _shared_or_whole(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"{gpus} is neither a part of one GPU, such as 0.5, nor whole ones")
+        return gpus
+
+    @field_validator("memory")
+    @classmethod
+    def _in_bytes(cls, memory: str | None) -> str | None:
+        if memory is not None:
+            parse_bytes(memory)
+        return memory
+
+    @field_validator("custom")
+    @classmethod
+    def _not_one_of_ours(cls, custom: dict[str, float]) -> dict[str, float]:
+        for name in custom:
+            if name.lower() in ("cpu", "gpu", "memory", "object_store_memory") or not name.strip():
+                raise WrongKeyError(name, "has a key of its own: cpus, gpus or memory; use that")
+        return custom
+
+    def demand(self) -> Demand:
+        """Return what workers are asked for."""
+        return Demand(
+            self.cpus, self.gpus, parse_bytes(self.memory) if self.memory else 0,
+            tuple(sorted(self.custom.items())),
+        )
+
+
+class ConfirmSettings(BaseModel):
+    """The table [confirm]: how many of the best trials are trained again, and how often."""
+
+    model_config = STRICT
+    top: int = Field(default=5, ge=1)
+    repeats: int = Field(default=3, ge=1)
+    resplit: bool = False  # on training and validation rows that are drawn anew each time
