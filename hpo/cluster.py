@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo import objective_code, wording
-from hpo.data import own_files
+from hpo.data import own_files, sources
 from hpo.errors import HPOError, InputError
 from hpo.study import Study
 from hpo.workers import ray_settings
@@ -229,7 +229,7 @@ def _source_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
         return []
     source = study.data.source
     path = folder / source
-    if source == "digits" or source.startswith("openml:") or Path(source).is_absolute():
+    if not sources.is_beside(source):
         return []
     if path.is_dir():
         return [(path / f.name, f) for f in sorted(path.iterdir()) if _IDX_FILE.fullmatch(f.name)]

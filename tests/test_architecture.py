@@ -19,7 +19,8 @@ ORDER = {
         errors text wording passwords search_space trial moves resources threads process_state
         objective_code objective output frameworks forms program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
-        data.cells data.encoding data.arrays data.sources data.split data.scaling data.loading
+        data.cells data.encoding data.arrays data.downloads data.sources
+        data.split data.scaling data.loading
         search.order search.surface search.samplers search.pruning search.narrowing
         search.confirmation
         settings study_errors study_values study_overrides study_tables study

@@ -2,7 +2,6 @@
 
 import functools
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,10 @@ from tests.processes import ROOT
 
 PAGE = ROOT / "docs" / "book.md"
 BOOK = sorted((ROOT / "studies" / "book").glob("*.toml"))
-MNIST = ROOT.parent / "shared" / "data" / "mnist"
+HERE = {
+    "openml:mnist_784": ROOT.parent / "shared" / "data" / "mnist",
+    "winequality-white.csv": ROOT.parent / "shared" / "data" / "winequality-white.csv",
+}
 STUDIES = [*sorted((ROOT / "studies").glob("*.toml")), *BOOK]
 
 
@@ -33,21 +35,19 @@ def sources_read_once():
 @pytest.mark.parametrize("file", STUDIES, ids=name)
 def test_a_study_file_is_right(file):
     read = study.read(file)
-    if read.data is not None and read.data.source == "openml:mnist_784":
-        read = study.read(file, [f"data.source={MNIST}"])
-    if read.data is not None and "/" in read.data.source:
-        source = (file.parent / read.data.source).resolve()
+    if read.data is not None and read.data.source != "digits":
+        source = HERE[read.data.source.rsplit("/")[-1]]
         if not source.exists():
             pytest.skip(f"right, but there is no data at {source}")
-        data.load(replace(read.data, source=str(source)), seed=read.seed, folder=ROOT)
+        here = study.read(file, [f"data.source={source}"])
+        assert here.data is not None
+        data.load(here.data, seed=here.seed, folder=ROOT)
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=name)
 def test_data_that_is_not_here_is_fetched(file):
-    """But for images, and a table of one's own."""
     read = study.read(file)
-    near = read.data is None or read.data.source == "digits"
-    assert near or read.data.source.startswith("openml:") or read.name in ("book_cnn", "wine")
+    assert read.data is None or not data.sources.is_beside(read.data.source)
 
 
 def test_a_table_of_pixels_is_scaled_as_the_images_are(tmp_path):

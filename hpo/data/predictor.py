@@ -239,7 +239,7 @@ class Preprocessing:
         matrix = np.empty((len(rows), len(inputs)))
         for index, values in enumerate(inputs):
             matrix[:, index] = values
-        return matrix
+        return matrix.reshape(len(rows), *self.shape)
 
     def _array(self, rows: Any) -> NDArray[np.float64]:
         size = math.prod(self.shape)

@@ -17,7 +17,7 @@ LARGEST = float(np.finfo(np.float32).max)
 class ColumnSettings:
     """What a study file says of a table's columns, and of the values that are missing.
 
-    `categories` are columns of names, whatever they look like.
+    `categories` are columns of names, whatever they look like. `shape` is that of a row's inputs.
     """
 
     target: str | None = None
@@ -25,6 +25,7 @@ class ColumnSettings:
     categories: tuple[str, ...] = ()
     notation: Notation = field(default_factory=Notation)
     impute: Impute | None = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from hpo.data.rows import ColumnSettings, Impute
 from hpo.objective import Task
 
 _GROUPING = ("", ",", ".", " ", "'")  # what may separate groups of three digits
+_LONGEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class DataSettings:
     numbers are written with `decimal`, `thousands` and `units`; `categories` are columns of names,
     whatever they look like. `impute` fills missing inputs with the median of the training part, or
     leaves out the rows that have any; "median" takes the most frequent of what is no number.
+    `shape` makes images of rows that are flat in the source: the inputs of one row, in C order.
     """
 
     source: str = "digits"
@@ -38,6 +40,7 @@ class DataSettings:
     units: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     impute: Impute | None = None
+    shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.thousands not in _GROUPING:
@@ -47,6 +50,8 @@ class DataSettings:
             raise ValueError(
                 f"thousands {self.thousands!r} is the decimal mark as well; say another decimal"
             )
+        if any(not 1 <= length <= _LONGEST for length in self.shape):
+            raise ValueError(f"shape {list(self.shape)} is none; give lengths, such as [28, 28]")
         for unit in self.units:
             if not unit.strip(" .,'") or any(c.isdecimal() or c in "+-()" for c in unit):
                 raise ValueError(
@@ -58,4 +63,6 @@ class DataSettings:
     def columns(self) -> ColumnSettings:
         """What they say of columns and of what is missing."""
         notation = Notation(self.missing, self.decimal, self.thousands, self.units)
-        return ColumnSettings(self.target, self.drop, self.categories, notation, self.impute)
+        return ColumnSettings(
+            self.target, self.drop, self.categories, notation, self.impute, self.shape
+        )

@@ -1,13 +1,14 @@
-"""A source is where rows come from: a bundled set, a folder of IDX files, a table, OpenML."""
+"""A source is where rows come from: a bundled set, a folder of IDX files, a table, an address."""
 
 import difflib
+import math
 import re
 import socket
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.data import tables
+from hpo.data import downloads, tables
 from hpo.data.arrays import read_idx_folder, read_npz
 from hpo.data.encoding import encode
 from hpo.data.files import fault, reason
@@ -15,9 +16,10 @@ from hpo.data.predictor import quoted
 from hpo.data.rows import ColumnSettings, Rows, Source
 
 KINDS = (
-    f'"digits", a folder of IDX files (MNIST\'s names), a {tables.ENDINGS} file, a .npz file, '
-    'or "openml:NAME"'
+    f'"digits", a folder of IDX files (MNIST\'s names), a {tables.ENDINGS} file, a .npz file, the '
+    'https address of such a file, "sklearn:NAME", or "openml:NAME"'
 )
+_BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # tables that come with scikit-learn
 _OPENML_NAME = re.compile(r"[\w.,()+-]*\w[\w.,()+-]*", re.ASCII)
 _OPENML_TIMEOUT = 30.0  # seconds without an answer
 
@@ -25,11 +27,24 @@ _OPENML_TIMEOUT = 30.0  # seconds without an answer
 def read(source: str, folder: Path, settings: ColumnSettings) -> Source:
     """Return the rows of `source`; a relative path is relative to `folder`.
 
+    A file at an address is fetched once, and read from the cache ever after.
     Raises InputError, naming the file at fault, where there are none or they cannot be used.
     """
+    return _in_shape(_read(source, folder, settings), source, settings.shape)
+
+
+def is_beside(source: str) -> bool:
+    """Say whether it is a file or folder that has its place beside the study file."""
+    elsewhere = source == "digits" or source.startswith(("openml:", "sklearn:"))
+    return not (elsewhere or downloads.is_address(source) or Path(source).is_absolute())
+
+
+def _read(source: str, folder: Path, settings: ColumnSettings) -> Source:
     if source.startswith("openml:"):
         return _openml(source, settings)
-    path = Path(folder, source)
+    if source.startswith("sklearn:"):
+        return _bundled(source, settings)
+    path = downloads.fetch(source) if downloads.is_address(source) else Path(folder, source)
     is_array = source != "digits" and path.suffix.lower() == ".npz"
     if source == "digits" or not tables.is_table(path):
         _refuse_settings(source, settings, is_array)
@@ -89,6 +104,43 @@ def _digits() -> Source:
     digits = load_digits()
     rows = Rows(digits.images, digits.target)
     return Source(rows, images=True, classes_plain=True)
+
+
+def _bundled(source: str, settings: ColumnSettings) -> Source:
+    """Return a table that comes with scikit-learn, its classes by name."""
+    from sklearn import datasets
+
+    name = source.removeprefix("sklearn:")
+    if name not in _BUNDLED:
+        raise fault("source", f"{source!r} is not bundled; what is: {', '.join(_BUNDLED)}")
+    fetched = getattr(datasets, f"load_{name}")(as_frame=True)
+    table, classes = fetched.frame, getattr(fetched, "target_names", None)
+    if classes is not None:
+        table["target"] = classes.astype(object)[table["target"]]
+    return encode(table, source, replace(settings, target=settings.target or "target"))
+
+
+def _in_shape(source: Source, name: str, shape: tuple[int, ...]) -> Source:
+    """Return the rows with inputs of a shape, as images are, where they are flat in the source."""
+    if not shape:
+        return source
+    if source.indicators is not None and source.indicators.any():
+        raise fault("shape", f"{name!r} has columns of categories, and a shape is one of numbers")
+    has = source.training.inputs.shape[1:]
+    if math.prod(has) != math.prod(shape):
+        inputs = " x ".join(map(str, has))
+        raise fault("shape", f"{list(shape)} has {math.prod(shape)} inputs, {name!r} has {inputs}")
+
+    def shaped(rows: Rows) -> Rows:
+        return replace(rows, inputs=rows.inputs.reshape(len(rows.inputs), *shape))
+
+    return replace(
+        source,
+        training=shaped(source.training),
+        test=shaped(source.test) if source.test is not None else None,
+        images=len(shape) > 1,
+        indicators=None,
+    )
 
 
 def _openml(source: str, settings: ColumnSettings) -> Source:

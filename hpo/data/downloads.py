@@ -1,0 +1,68 @@
+"""A file at an address is fetched once, into a cache that later studies read."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from hpo.data.files import fault
+
+_TIMEOUT = 30.0  # seconds without an answer
+
+
+def is_address(source: str) -> bool:
+    """Say whether a source is an address, https or http."""
+    return source.lower().startswith(("https://", "http://"))
+
+
+def cache() -> Path:
+    """Return the directory of what was fetched: HPO_CACHE, or hpo in the user's cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HPO_CACHE") or Path(home, "hpo"))
+
+
+def fetch(address: str) -> Path:
+    """Return the file of an address, which is fetched where the cache does not have it.
+
+    Raises InputError where it cannot be, or where the address holds a password.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise fault("source", f"{address!r} is no address: {error}; correct it") from error
+    name = PurePosixPath(unquote(parts.path)).name
+    if parts.username is not None or parts.password is not None:
+        raise fault("source", "the address holds a password, which would be on record: remove it")
+    if not parts.hostname or not name or "\0" in name:
+        raise fault("source", f"{address!r} names no file; end it with one, such as /wine.csv")
+    folder = cache() / hashlib.sha256(address.encode()).hexdigest()[:16]
+    path = folder / name
+    if path.is_file():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            urllib.request.urlopen(address, timeout=_TIMEOUT) as answer,
+            tempfile.NamedTemporaryFile(dir=folder, delete=False) as file,
+        ):
+            try:
+                shutil.copyfileobj(answer, file)
+                file.flush()
+                promised = answer.headers["Content-Length"]
+                if promised is not None and file.tell() != int(promised):
+                    raise OSError(f"{file.tell()} of {promised} bytes came")
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except (OSError, HTTPException, ValueError) as error:
+        raise fault(
+            "source",
+            f"{address!r} cannot be fetched ({error}); check the network, or download the file "
+            "and name it",
+        ) from error
+    return path
