@@ -11,7 +11,7 @@ PROJECT ?= hpo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
   --project-name $(PROJECT) --env-file $(ENV_FILE)
 
-.PHONY: demo test quick lint lock clean cluster cluster-secrets cluster-config cluster-down
+.PHONY: demo test examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -20,6 +20,10 @@ demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in 
 
 test: $(VENV)/installed-test   ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch among them
+	$(BIN)/python -m pytest tests/test_examples.py \
+	  tests/hpo/test_frameworks.py tests/hpo/test_boosters.py tests/hpo/test_torch_models.py
 
 quick: $(VENV)/installed-test   ## its tests that need no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
@@ -38,6 +42,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+# Several GB on many machines, and so in no lock; examples and tests of models need it, nothing else.
+$(VENV)/installed-examples: $(VENV)/installed-test
+	$(PIP) install torch==2.13.0
 	@touch $@
 
 lock:   ## resolve the dependencies anew (needs uv)
