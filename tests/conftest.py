@@ -13,6 +13,8 @@ assert "numpy" not in sys.modules
 os.environ["OMP_NUM_THREADS"] = "1"
 
 pytest_plugins = ["tests.fixtures", "tests.fuzzing"]
+# What tests share: their asserts say what differs, too.
+pytest.register_assert_rewrite("tests.hpo")
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts in one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

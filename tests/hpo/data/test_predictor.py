@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from hpo.data.loading import Split, load
-from hpo.data.predictor import Column, Predictor, Preprocessing
+from hpo.data.predictor import Column, Notation, Predictor, Preprocessing
 from hpo.data.settings import DataSettings
 from hpo.data.tables import read_rows
 
@@ -191,3 +191,12 @@ def test_a_loader_is_checked_by_its_form_before_anything_is_imported(
     file.write_text(json.dumps({**table, "loaders": [loader]}))
     with pytest.raises(ValueError, match="needs an attribute `loader`"):
         Predictor.load(tmp_path)
+
+
+def test_models_of_earlier_versions_are_read() -> None:
+    table = Preprocessing((2,)).to_table()
+    del table["notation"], table["fill"]
+    column = {"name": "x", "type": "text", "categories": ["a", "b"]}
+    old = Preprocessing.from_table(table | {"columns": [column]})
+    assert (old.notation, old.fill) == (Notation(), ())
+    assert old.transform(pd.DataFrame({"x": ["b"]})).tolist() == [[0, 1]]

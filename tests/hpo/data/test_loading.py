@@ -1,0 +1,141 @@
+"""A split has the task and labels of its data, and a digest that tells it from others."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpo.data.settings import DataSettings
+from tests.hpo.data.writing import (
+    SHARED,
+    Write,
+    csv,
+    idx,
+    message,
+    npz,
+    parts,
+    sizes,
+    split,
+    write_idx,
+)
+
+
+@pytest.fixture
+def wine() -> DataSettings:
+    if not (SHARED / "winequality-white.csv").is_file():
+        pytest.skip(f"wine quality is not in {SHARED}")
+    return DataSettings(source=str(SHARED / "winequality-white.csv"), target="quality")
+
+
+def test_wine_loads_with_its_class_of_five_rows(wine: DataSettings) -> None:
+    result = split(wine)
+    assert sizes(result) == [3134, 784, 980]
+    assert result.data.classes == ("3", "4", "5", "6", "7", "8", "9")
+    assert result.description.classes["9"] == (3, 1, 1)
+    assert result.description.features[0] == "fixed acidity"
+    assert result.description.target == "quality"
+
+
+def test_wine_as_regression(wine: DataSettings) -> None:
+    result = split(replace(wine, task="regression"))
+    assert result.data.classes == ()
+    assert result.description.classes == {}
+    assert result.data.training.targets.dtype == np.float32
+    assert abs(result.data.training.targets.mean()) < 1e-5
+    assert abs(result.data.training.targets.std() - 1) < 1e-5
+    amounts = np.unique(np.diff(np.unique(result.test.targets)) * result.data.target_scale)
+    np.testing.assert_allclose(amounts, 1.0, rtol=1e-4)
+
+
+def test_equal_settings_and_seed_give_equal_arrays(tmp_path: Path) -> None:
+    chosen = write_idx(tmp_path)
+    for seed in (0, 1, 2**32 + 5, 10**40):
+        first, second = split(chosen, seed), split(chosen, seed)
+        assert first.description == second.description
+        for one, two in zip(parts(first), parts(second), strict=True):
+            np.testing.assert_array_equal(one.inputs, two.inputs)
+            np.testing.assert_array_equal(one.targets, two.targets)
+    digests = {split(chosen, seed).description.digest for seed in (0, 1, 2**32, 2**32 + 1)}
+    assert len(digests) == 4
+
+
+def test_the_digest_is_the_same_on_every_machine() -> None:
+    # No floating point beyond a division by 16 goes into it.
+    assert split(DataSettings()).description.digest == "e7eff1c40c5a779c"
+
+
+def test_the_digest_changes_with_one_value(write: Write) -> None:
+    arrays = {"inputs": np.arange(80.0).reshape(40, 2), "targets": np.arange(40) % 2}
+    before = split(replace(write("t.npz", npz(**arrays)), scale="none"))
+    arrays["inputs"][17, 1] += 0.5
+    after = split(replace(write("t.npz", npz(**arrays)), scale="none"))
+    assert before.description.digest != after.description.digest
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "a"] * 50, ("a", "b")),
+        ([True, False] * 50, ("False", "True")),
+        ([10, 9, -1, 2] * 25, ("-1", "2", "9", "10")),
+        ([1.0, 10.0, 2.0, 3.0] * 25, ("1", "2", "3", "10")),
+        (["양성", "음성"] * 50, ("양성", "음성")),
+    ],
+)
+def test_plain_classes(write: Write, labels: list[Any], classes: tuple[str, ...]) -> None:
+    result = split(write("t.csv", csv(x=range(100), y=labels)))
+    assert result.data.task == "classification"
+    assert result.data.classes == classes
+
+
+def test_the_task_can_be_said(write: Write) -> None:
+    numbers = write("t.csv", csv(x=range(100), y=range(100)))
+    text = message(numbers, "task")
+    assert "100 distinct whole numbers" in text
+    assert 'task = "classification" or "regression"' in text
+    assert split(replace(numbers, task="regression")).data.task == "regression"
+    assert "class '0' has 1 of the 3 rows" in message(
+        replace(numbers, task="classification"), "test"
+    )
+    halves = write("t.csv", csv(x=range(100), y=[0.5, 1.5] * 50))
+    assert split(halves).data.task == "regression"
+    assert split(replace(halves, task="classification")).data.classes == ("0.5", "1.5")
+    many = write("t.csv", csv(x=range(100), y=[k % 25 for k in range(100)]))
+    message(many, "task")
+    few = write("t.csv", csv(x=range(200), y=[k % 20 for k in range(200)]))
+    assert len(split(few).data.classes) == 20
+
+
+def test_labels_of_images_are_classes_however_many(tmp_path: Path) -> None:
+    labels = idx(np.arange(60) % 30)
+    chosen = write_idx(tmp_path, train_labels_idx1_ubyte=labels, t10k_labels_idx1_ubyte=None)
+    (tmp_path / "t10k-images-idx3-ubyte").unlink()
+    text = message(chosen, "test")
+    assert "class '0' has 2 of the 3 rows" in text
+    assert split(replace(chosen, task="regression")).data.task == "regression"
+
+
+def test_labels_that_cannot_be(write: Write) -> None:
+    text = ["a", "b"] * 50
+    assert "is text" in message(
+        replace(write("t.csv", csv(x=range(100), y=text)), task="regression"), "task"
+    )
+    assert "one class only, 'a'" in message(write("t.csv", csv(x=range(9), y=["a"] * 9)), "target")
+    assert "is constant" in message(
+        replace(write("t.csv", csv(x=range(9), y=[0.1] * 9)), task="regression"), "target"
+    )
+    text[3] = text[5] = ""
+    assert "column 'y'" in (error := message(write("t.csv", csv(x=range(100), y=text)), "target"))
+    assert "2 missing values" in error
+    y = np.linspace(0, 1, 100)
+    y[3] = np.inf
+    assert "infinite" in message(write("t.csv", csv(x=range(100), y=y)), "target")
+    arrays = {"inputs": np.zeros((9, 2)), "targets": np.full(9, np.nan)}
+    assert "targets have 9 missing" in message(write("t.npz", npz(**arrays)), "source")
+
+
+def test_a_test_set_with_a_class_of_its_own(tmp_path: Path) -> None:
+    chosen = write_idx(tmp_path, t10k_labels_idx1_ubyte=idx(np.arange(20) % 5))
+    assert "classes '3', '4'" in message(chosen, "source")
