@@ -1,0 +1,363 @@
+"""A bad study file gives one line, which names the file, the key and the remedy."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import InputError
+from hpo.study import read
+from tests.fixtures import Outcome
+from tests.hpo.study_files import GOOD, HEAD, parse, searched
+
+pytestmark = pytest.mark.usefixtures("on_search_path")
+
+
+def complaint(folder: Path, text: str | bytes) -> str:
+    """Return what is said of a bad study file, without the file, having checked its form."""
+    with pytest.raises(InputError) as caught:
+        parse(folder, text)
+    said = str(caught.value)
+    file = f"{folder / 'study.toml'}: "
+    assert said.startswith(file)
+    assert said.isprintable()  # neither a second line nor a command to the terminal
+    assert len(said) <= 700
+    return said.removeprefix(file)
+
+
+# What is wrong: the file, how the message begins (the key), and what else it says (the remedy).
+BAD: dict[str, tuple[str, str, str]] = {
+    "not TOML": ("a = ", "not TOML: ", "at end of document"),
+    "not TOML, later": (GOOD + "a b\n", "not TOML: ", "line 6"),
+    "key twice": (HEAD + HEAD, "not TOML: ", "line 4"),
+    "a number of 5000 digits": (f"seed = {'1' * 5000}\n{GOOD}", "not TOML: ", "4300 digits"),
+    "nested arrays": (f"{GOOD}[fixed]\nlabel = {'[' * 9000}{']' * 9000}", "nested", "flatter"),
+    "nested tables": (f"{GOOD}[data.source.{'.'.join('a' * 5000)}]\n", "nested", "flatter"),
+    "a hexadecimal number": (f"seed = 0x{'f' * 5000}\n{GOOD}", "not TOML: ", "4300 digits"),
+    "empty file": ("", "objective: ", "missing; add it"),
+    # Keys
+    "top key": ("sede = 1\n" + GOOD, "sede: ", "did you mean 'seed'?"),
+    "top key, nothing near": ("zzz = 1\n" + GOOD, "zzz: ", "it has name, objective"),
+    "misspelled needed key": (GOOD.replace("objective =", "objektive ="), "objektive: ",
+                              "did you mean 'objective'?"),
+    "reserved key": ("path = 1\n" + GOOD, "path: ", "take it out"),
+    "key in [data]": (GOOD + "[data]\nsorce = 'digits'", "data.sorce: ", "'source'"),
+    "key in [round]": (GOOD + "[round]\ntrails = 3", "round.trails: ", "'trials'"),
+    "key in [budget]": (GOOD + "[budget]\nhour = 3", "budget.hour: ", "'hours'"),
+    "key in [resources]": (GOOD + "[resources]\ncpu = 3", "resources.cpu: ", "'cpus'"),
+    "key in a range": (searched("rate = { low = 1, hihg = 2 }"), "search_space.rate.hihg: ",
+                       "'high'"),
+    "key with a command": (f'"\\u001b[31m\\n" = 1\n{GOOD}', "\\x1b[31m : ", "unknown key"),
+    "empty key": (f'"" = 1\n{GOOD}', '"": ', "unknown key; it has"),
+    "dotted key in quotes": (f'"round.trials" = 1\n{GOOD}', '"round.trials": ', "unknown key"),
+    "key of another table": (f"trials = 1\n{GOOD}", "trials: ", "move it to [round]"),
+    "key declared twice": (f"{GOOD}[a.b]\n[a.b]\n", "not TOML: ", "declare 'a.b' twice"),
+    "long hyperparameter": (f"{GOOD}[fixed]\n{'k' * 9000} = 1", "fixed.kkk", "unknown"),
+    "long sampler": (
+        f"{GOOD}[round]\nsampler = '{'k' * 9000}'", "round.sampler: ", "it has random"
+    ),
+    "long objective": (
+        GOOD.replace("objectives_of", "k" * 9000), "objective: ", "write a shorter one"
+    ),
+    "long label refused": (
+        f"{GOOD}[fixed]\nsizes = [{'0, ' * 20_000}]", "fixed.sizes: ", "put the value into a file"
+    ),
+    "date": (f"seed = 1979-05-27\n{GOOD}", "seed: ", "not 1979-05-27"),
+    "edges that differ late": (
+        searched("rate = { low = 1.00000012, high = 1.00000011 }"), "search_space.rate.low: ",
+        "1.00000012 is not below high = 1.00000011; swap",
+    ),
+    "key of 9000 characters": (f"{'k' * 9000} = 1\n{GOOD}", "kkk", "unknown key"),
+    # Types and values at the top
+    "seed of text": ("seed = '1'\n" + GOOD, "seed: ", "integer"),
+    "seed of truth": ("seed = true\n" + GOOD, "seed: ", "integer"),
+    "seed below zero": ("seed = -1\n" + GOOD, "seed: ", "greater than or equal to 0"),
+    "rounds of a float": ("rounds = 2.0\n" + GOOD, "rounds: ", "integer"),
+    "no round": ("rounds = 0\n" + GOOD, "rounds: ", "greater than or equal to 1"),
+    "direction": (GOOD.replace("minimize", "min"), "direction: ", "'minimize' or 'maximize'"),
+    "value": ("value = 'first'\n" + GOOD, "value: ", "'last' or 'best'"),
+    "table for a value": (GOOD + "[seed]\n", "seed: ", "integer"),
+    # Objective and metric
+    "objective of a number": (GOOD.replace('"objectives_of_test_study:train"', "3"), "objective: ",
+                              '"package.module:name"'),
+    "objective without a colon": (GOOD.replace("study:train", "study.train"), "objective: ",
+                                  '"package.module:name"'),
+    "objective as a path": (GOOD.replace("objectives_of", "../objectives_of"), "objective: ",
+                            '"package.module:name"'),
+    "objective's module": (GOOD.replace("objectives_of", "nothing_of"), "objective: ",
+                           "put it beside the study file or install it"),
+    "objective's function": (GOOD.replace(":train", ":trian"), "objective: ",
+                             "it has dataless, hungry, needy, ranking, train, wrong"),
+    "objective no function": (GOOD.replace(":train", ":number"), "objective: ", "no function"),
+    "metrics that are no names": (GOOD.replace(":train", ":wrong"), "objective: ", "`metrics`"),
+    "module that raises": (GOOD.replace("objectives_of_test_study", "raises_on_import"),
+                           "objective: ", "OSError: disk full"),
+    "module that exits": (GOOD.replace("objectives_of_test_study", "exits_on_import"),
+                          "objective: ", "SystemExit"),
+    "module that is no Python": (GOOD.replace("objectives_of_test_study", "is_no_python"),
+                                 "objective: ", "SyntaxError"),
+    "module that lacks another": (GOOD.replace("objectives_of_test_study", "needs_another"),
+                                  "objective: ", "no module 'not_there_at_all'"),
+    "metric": (GOOD.replace("_loss", "_lost"), "metric: ", "'validation_loss'"),
+    "metric of a number": (GOOD.replace('"validation_loss"', "1"), "metric: ", "string"),
+    "metric of another task": (
+        GOOD.replace("_loss", "_accuracy")
+        + "[data]\nsource = 'digits'\ntask = 'regression'", "metric: ",
+        "for regression",
+    ),
+    # Data
+    "data without a source": (GOOD + "[data]\nvalidation = 0.2", "data.source: ", "digits"),
+    "data for none": (
+        GOOD.replace(":train", ":dataless") + "[data]\nsource = 'digits'", "data: ",
+        "take the table out",
+    ),
+    "no data for who needs them": (GOOD.replace(":train", ":hungry"), "data: ", "add one"),
+    "data a value": ("data = 3\n" + GOOD, "data: ", "table [data]"),
+    "validation of text": (GOOD + "[data]\nvalidation = 'x'", "data.validation: ", "number"),
+    "drop no list": (GOOD + "[data]\ndrop = 'id'", "data.drop: ", "list"),
+    "drop of numbers": (GOOD + "[data]\ndrop = [1]", "data.drop: ", "string"),
+    "task": (GOOD + "[data]\ntask = 'ranking'", "data.task: ", "'regression'"),
+    "decimal": (GOOD + "[data]\ndecimal = ';'", "data.decimal: ", "','"),
+    "thousands": (GOOD + "[data]\nthousands = 'x'", "data.thousands: ", "use one of ','"),
+    "thousands as decimal": (GOOD + "[data]\nthousands = '.'", "data.thousands: ", "decimal mark"),
+    "unit with a bracket": (GOOD + "[data]\nunits = ['(']", "data.units: ", "brackets"),
+    "unit with a digit": (GOOD + "[data]\nunits = ['m2']", "data.units: ", "digits"),
+    "impute": (GOOD + "[data]\nimpute = 'mean'", "data.impute: ", "'drop_rows'"),
+    "missing no text": (GOOD + "[data]\nmissing = [-999]", "data.missing", "string"),
+    "rows of a float": (GOOD + "[data]\nrows = 1.5", "data.rows: ", "integer"),
+    # Fixed values
+    "unknown fixed": (GOOD + "[fixed]\nunit = 1", "fixed.unit: ", "did you mean 'units'?"),
+    "fixed of another type": (GOOD + "[fixed]\nunits = 1.5", "fixed.units: ", "integer"),
+    "fixed truth for a number": (GOOD + "[fixed]\nunits = true", "fixed.units: ", "integer"),
+    "fixed number for a truth": (GOOD + "[fixed]\ndeep = 1", "fixed.deep: ", "boolean"),
+    "fixed word": (GOOD + "[fixed]\nkind = 'fancier'", "fixed.kind: ", "'fancy'"),
+    "fixed list": (GOOD + "[fixed]\nsizes = [1, 'a']", "fixed.sizes: ", "integer"),
+    "fixed date": (GOOD + "[fixed]\nlabel = 1979-05-27", "fixed.label: ", "string"),
+    "fixed table": (GOOD + "[fixed.units]\nlow = 1", "fixed.units: ", "integer"),
+    "fixed NaN": (GOOD + "[fixed]\nrate_end = nan", "fixed.rate_end: ", "write a number"),
+    "fixed, refused": (GOOD + "[fixed]\nlabel = 'refused'", "fixed.label: ", "change it"),
+    "fixed, refused by accident": (GOOD + "[fixed]\nunits = 13", "fixed: ", "ZeroDivisionError"),
+    "fixed and searched": (GOOD + "[fixed]\nrate = 0.1", "search_space.rate: ", "take it out"),
+    "fixed a value": ("fixed = 3\n" + GOOD, "fixed: ", "table"),
+    # Ranges
+    "no search space": (HEAD, "search_space: ", "add it"),
+    "empty search space": (searched(""), "search_space: ", "name at least one"),
+    "unknown hyperparameter": (searched("rat = { low = 1, high = 2 }"), "search_space.rat: ",
+                               "did you mean 'rate'?"),
+    "range of a value": (searched("rate = 3"), "search_space.rate: ", "[fixed]"),
+    "low above high": (searched("rate = { low = 2, high = 1 }"), "search_space.rate.low: ",
+                       "2 is not below high = 1"),
+    "low is high": (searched("rate = { low = 1, high = 1 }"), "search_space.rate.low: ", "swap"),
+    "low missing": (searched("rate = { high = 1 }"), "search_space.rate.low: ", "add it"),
+    "log from zero": (searched("rate = { low = 0, high = 1, log = true }"),
+                      "search_space.rate.low: ", "raise it or drop `log`"),
+    "log from below zero": (searched("rate = { low = -1, high = 1, log = true }"),
+                            "search_space.rate.low: ", "raise it or drop `log`"),
+    "log too narrow": (searched("rate = { low = 1e99, high = 1.0000000000000002e99, log = true }"),
+                       "search_space.rate.low: ", "part them"),
+    "low infinite": (searched("rate = { low = -inf, high = 1 }"), "search_space.rate.low: ",
+                     "finite"),
+    "high infinite": (searched("rate = { low = 1, high = inf }"), "search_space.rate.high: ",
+                      "finite"),
+    "low NaN": (searched("rate = { low = nan, high = 1 }"), "search_space.rate.low: ", "finite"),
+    "too wide": (searched("rate = { low = -1e308, high = 1e308 }"), "search_space.rate.high: ",
+                 "smaller range"),
+    "high beyond floats": (searched(f"rate = {{ low = 1, high = 1{'0' * 400} }}"),
+                           "search_space.rate.high: ", "valid number"),
+    "log of text": (searched("rate = { low = 1, high = 2, log = 'yes' }"),
+                    "search_space.rate.log: ", "boolean"),
+    "step zero": (searched("rate = { low = 1, high = 2, step = 0 }"), "search_space.rate.step: ",
+                  "greater than 0"),
+    "step infinite": (searched("rate = { low = 1, high = 2, step = inf }"),
+                      "search_space.rate.step: ", "finite"),
+    "step too long": (searched("rate = { low = 1, high = 2, step = 5 }"),
+                      "search_space.rate.step: ", "move an edge"),
+    "step that does not fit": (searched("rate = { low = 1, high = 2, step = 0.3 }"),
+                               "search_space.rate.step: ", "move an edge"),
+    "step too small": (searched("rate = { low = 1, high = 2, step = 1e-300 }"),
+                       "search_space.rate.step: ", "move an edge"),
+    "log with a step": (searched("rate = { low = 1, high = 2, step = 0.5, log = true }"),
+                        "search_space.rate.step: ", "drop one"),
+    "limits inside": (searched("rate = { low = 1, high = 2, limits = [1.5, 3] }"),
+                      "search_space.rate.limits: ", "widen the limits"),
+    "limits to zero": (searched("rate = { low = 1, high = 2, log = true, limits = [0, 3] }"),
+                       "search_space.rate.limits: ", "raise the lower limit"),
+    "limits infinite": (searched("rate = { low = 1, high = 2, limits = [1, inf] }"),
+                        "search_space.rate.limits.1: ", "finite"),
+    "one limit": (searched("rate = { low = 1, high = 2, limits = [1] }"),
+                  "search_space.rate.limits.1: ", "add it"),
+    "limits a number": (searched("rate = { low = 1, high = 2, limits = 1 }"),
+                        "search_space.rate.limits: ", "list"),
+    "fraction of units": (searched("units = { low = 1.5, high = 4 }"), "search_space.units: ",
+                          "whole numbers"),
+    "infinite units": (searched("units = { low = 1, high = inf }"), "search_space.units.high: ",
+                       "finite"),
+    "units beyond floats": (searched("units = { low = 9007199254740993, high = 9007199254740995 }"),
+                            "search_space.units: ", "smaller"),
+    "step of units": (searched("units = { low = 1, high = 10, step = 2 }"),
+                      "search_space.units.step: ", "move an edge"),
+    "range of a word": (searched("kind = { low = 1, high = 2 }"), "search_space.kind.low: ",
+                        "it has choices"),
+    "low of truth": (searched("rate = { low = true, high = 2 }"), "search_space.rate.low: ",
+                     "number"),
+    # Choices
+    "no choices": (searched("rate = { choices = [] }"), "search_space.rate.choices: ",
+                   "more in it"),
+    "choices no list": (searched("rate = { choices = 1 }"), "search_space.rate.choices: ", "list"),
+    "choices and a range": (searched("rate = { low = 1, high = 2, choices = [1] }"),
+                            "search_space.rate.low: ", "it has choices"),
+    "choice twice": (searched("rate = { choices = [1, 2, 1.0] }"), "search_space.rate.choices: ",
+                     "name each once"),
+    "list twice": (searched("sizes = { choices = [[1, 2], [1, 2]] }"),
+                   "search_space.sizes.choices: ", "name each once"),
+    "choice of another type": (searched("units = { choices = [1, 'a'] }"),
+                               "search_space.units.choices: ", "integer"),
+    "unknown choice": (searched("kind = { choices = ['plain', 'fncy'] }"),
+                       "search_space.kind.choices: ", "'fancy'"),
+    "choice NaN": (searched("bound = { choices = [1.0, nan] }"), "search_space.bound.choices: ",
+                   "write a number"),
+    # What the objective refuses
+    "low refused": (searched("rate = { low = 0, high = 1 }"), "search_space.rate: ",
+                    "rate must lie in (0, 1000), not 0"),
+    "high refused": (searched("rate = { low = 1, high = 1000 }"), "search_space.rate: ",
+                     "not 1000.0; change it"),
+    "metric MLflow lacks": (GOOD.replace(":train", ":ranking"),
+                            "objective: objectives_of_test_study:ranking declares a metric 'MAP@5'",
+                            "rename it there"),
+    "choice with NUL": (searched(r'label = { choices = ["a", "b\u0000"] }'),
+                        "search_space.label.choices: ", "take it out"),
+    "long choice": (searched(f"label = {{ choices = ['a', '{'b' * 5999}'] }}"),
+                    "search_space.label.choices: takes 6001", "put the value into a file"),
+    "fixed with NUL": (GOOD + r'[fixed]' + '\nlabel = "a\\u0000"', "fixed.label: ", "take it out"),
+    "long fixed": (f"{GOOD}[fixed]\nlabel = '{'한' * 6000}'", "fixed.label: takes 6002",
+                   "put the value into a file"),
+    "long fixed list": (f"{GOOD}[fixed]\nsizes = {[1] * 2001}", "fixed.sizes: takes 6003", "file"),
+    "source with NUL": (GOOD + '[data]\nsource = "a\\u0000"', "data.source: ", "take it out"),
+    "name with a mark": (searched('"\u0926\u0930\u0940" = { low = 0.0, high = 1.0 }'),
+                         "search_space.", "rename it in the objective"),
+    "middle choice refused": (searched("label = { choices = ['a', 'refused', 'b'] }"),
+                              "search_space.label: ", "change it"),
+    "middle list refused": (searched("sizes = { choices = [[1], [0], [2]] }"),
+                            "search_space.sizes: ", "must not hold 0"),
+    "no default": (searched("width = { choices = [1] }").replace(":train", ":needy"),
+                   "fixed.rate: ", "add it, or a range in [search_space]"),
+    "type without a form": (GOOD.replace(":train", ":needy") + "[fixed]\nodd = 1",
+                            "fixed.odd: ", "give it a plain type"),
+    # Start points
+    "start outside": (GOOD + "[[start]]\nrate = 0.01\n[[start]]\nrate = 5.0", "start.2.rate: ",
+                      "move the point or widen the range"),
+    "start of another type": (GOOD + "[[start]]\nrate = 'a'", "start.1.rate: ", "number"),
+    "start not searched": (GOOD + "[[start]]\nunits = 1", "start.1.units: ", "[search_space]"),
+    "start unknown": (GOOD + "[[start]]\nrte = 1", "start.1.rte: ", "did you mean 'rate'?"),
+    "start no list": (GOOD + "[start]\nrate = 1", "start: ", "[[start]]"),
+    "start of numbers": ("start = [1]\n" + GOOD, "start: ", "[[start]]"),
+    # The round
+    "sampler": (GOOD + "[round]\nsampler = 'tep'", "round.sampler: ", "did you mean 'tpe'?"),
+    "sampler, nothing near": (GOOD + "[round]\nsampler = 'xx'", "round.sampler: ",
+                              "it has random, tpe, grid, qmc"),
+    "sampler of a number": (GOOD + "[round]\nsampler = 1", "round.sampler: ", "string"),
+    "pruner": (GOOD + "[round]\npruner = 'medain'", "round.pruner: ", "did you mean 'median'?"),
+    "pruner of a number": (GOOD + "[round]\npruner = 1", "round.pruner: ", "write a name"),
+    "pruner without a name": (GOOD + "[round]\npruner = {}", "round.pruner: ", "write a name"),
+    "pruner's key": (GOOD + "[round]\npruner = { name = 'median', warmup = 1 }",
+                     "round.pruner.warmup: ", "'warmup_epochs'"),
+    "pruner's type": (GOOD + "[round]\npruner = { name = 'median', interval = 1.5 }",
+                      "round.pruner.interval: ", "integer"),
+    "pruner's value": (GOOD + "[round]\npruner = { name = 'median', interval = 0 }",
+                       "round.pruner.interval: ", "must lie between 1"),
+    "percentile": (GOOD + "[round]\npruner = { name = 'percentile', percentile = 101.0 }",
+                   "round.pruner.percentile: ", "between 0 and 100"),
+    "reduction factor": (
+        GOOD + "[round]\npruner = { name = 'successive_halving', reduction_factor = 1 }",
+        "round.pruner.reduction_factor: ", "at least 2",
+    ),
+    "settings of no pruner": (GOOD + "[round]\npruner = { name = 'none', interval = 1 }",
+                              "round.pruner.interval: ", "take it out"),
+    "no trials": (GOOD + "[round]\ntrials = 0", "round.trials: ", "greater than or equal to 1"),
+    "trials without end": (GOOD + "[round]\ntrials = 1_000_000_000_000", "round.trials: ",
+                           "less than or equal to"),
+    "parallel": (GOOD + "[round]\nparallel = 0", "round.parallel: ", "greater than or equal to 1"),
+    "round a value": ("round = 3\n" + GOOD, "round: ", "write a table"),
+    "no CPU": (GOOD + "[resources]\ncpus = 0", "resources.cpus: ", "greater than or equal to 1"),
+    "patience": (GOOD + "[budget]\npatience = 0", "budget.patience: ", "greater than or equal"),
+    "target NaN": (GOOD + "[budget]\ntarget = nan", "budget.target: ", "finite"),
+    # Names
+    "no name": ("name = ''\n" + GOOD, "name: ", "choose another name"),
+    "name of blanks": ("name = '  '\n" + GOOD, "name: ", "choose another name"),
+    "padded name": ("name = ' a'\n" + GOOD, "name: ", "choose another name"),
+    "name of two lines": ('name = "a\\nb"\n' + GOOD, "name: ", "choose another name"),
+    "name with a command": ('name = "a\\u001b[2J"\n' + GOOD, "name: ", "choose another name"),
+    "name with a zero": ('name = "a\\u0000"\n' + GOOD, "name: ", "choose another name"),
+    "name that turns the line": ('name = "a\\u202e"\n' + GOOD, "name: ", "choose another name"),
+    "name of 300 characters": (f"name = '{'x' * 300}'\n" + GOOD, "name: ", "at most 200"),
+    "name of a number": ("name = 3\n" + GOOD, "name: ", "string"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_file_gives_one_line_with_file_key_and_remedy(case: str, tmp_path: Path) -> None:
+    text, key, remedy = BAD[case]
+    said = complaint(tmp_path, text)
+    assert said.startswith(key)
+    assert remedy in said
+
+
+def test_what_is_no_text_or_no_file(tmp_path: Path) -> None:
+    assert complaint(tmp_path, b"\xff\xfe" + GOOD.encode()).startswith("cannot be read: ")
+    assert complaint(tmp_path, b"\x00").startswith("not TOML: ")
+    with pytest.raises(InputError, match=r"nothing\.toml: no such file; name a study file"):
+        read(tmp_path / "nothing.toml")
+    with pytest.raises(InputError, match=r"cannot be read: .*; name a text file"):
+        read(tmp_path)
+
+
+def test_a_file_name_of_two_lines_still_gives_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(tmp_path, GOOD, "a\nb\x1b.toml")
+    assert str(caught.value).isprintable()
+    assert "a b\\x1b.toml: name: " in str(caught.value)
+
+
+BY_COMMAND = (
+    "not TOML", "a number of 5000 digits", "nested tables", "misspelled needed key",
+    "key with a command", "module that exits", "module that raises", "metric",
+    "unknown hyperparameter", "low above high", "log from zero", "fixed and searched",
+    "infinite units", "no default", "start outside", "pruner's value", "name of 300 characters",
+)
+
+
+@pytest.mark.parametrize("case", BY_COMMAND)
+def test_the_command_says_one_line_and_leaves_nothing(
+    case: str, tmp_path: Path, command: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Half of them through `run`: it must not open a record, nor start anything, before it knows.
+    name = "run" if BY_COMMAND.index(case) % 2 else "check"
+    (tmp_path / "study.toml").write_text(BAD[case][0])
+    ended = command(name, "study.toml")
+    check_complaint(case, ended.code, ended.out, ended.err)
+    assert os.listdir(tmp_path) == ["study.toml"]
+
+
+@pytest.mark.parametrize("case", ["nested tables", "module that exits", "metric"])
+def test_so_does_the_command_of_a_shell(
+    case: str, tmp_path: Path, objective_folder: Path
+) -> None:
+    (tmp_path / "study.toml").write_text(BAD[case][0])
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("hpo"), "run", "study.toml"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(objective_folder)},
+    )
+    check_complaint(case, ended.returncode, ended.stdout, ended.stderr)
+    assert os.listdir(tmp_path) == ["study.toml"]
+
+
+def check_complaint(case: str, code: int, out: str, err: str) -> None:
+    assert (code, out) == (2, "")
+    assert err.startswith(f"hpo: study.toml: {BAD[case][1]}")
+    assert err.endswith("\n")
+    assert err[:-1].isprintable()
