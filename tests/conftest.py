@@ -22,16 +22,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What `make quick` leaves out: Ray, servers, processes, records in MLflow, and most figures.
 SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database"}
-SLOW_MODULES = {"test_book", "test_figures", "test_ray_surroundings", "test_process"}
+SLOW_MODULES = {
+    "test_book", "test_drawing", "test_figures", "test_learning_curves", "test_process",
+    "test_ray_surroundings",
+}  # fmt: skip
 
 
 # What takes longest, with the worker that begins with it: so that no worker ends with them, and
 # that one Ray serves all but the tests that end theirs.
 FIRST = {
-    "test_workers": 0, "test_reproducible": 0, "test_confirm": 0, "test_ray_surroundings": 0,
-    "test_process": 0, "test_comparability": 0, "test_commands": 0,
-    "test_cluster": 1, "test_crashes": 1, "test_evaluation": 1, "test_figures": 1,
-    "test_content": 1, "test_edited_record": 1, "test_deleted": 1,
+    "test_workers": 0, "test_ray": 0, "test_reproducible": 0, "test_confirm": 0,
+    "test_ray_surroundings": 0, "test_process": 0, "test_comparability": 0, "test_commands": 0,
+    "test_looking": 0,
+    "test_topology": 1, "test_service_killed": 1, "test_record_lost": 1, "test_server_away": 1,
+    "test_ray_killed": 1, "test_serving": 1, "test_evaluation": 1, "test_retraining": 1,
+    "test_drawing": 1, "test_figures": 1, "test_learning_curves": 1, "test_content": 1,
+    "test_edited_record": 1, "test_deleted": 1,
 }  # fmt: skip
 
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import json
 import os
 import secrets
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from tests.processes import draw_nothing, fork, read_migrations_once
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Make = Callable[..., Path]  # what `make_study` gives
 TOY = Path(__file__).with_name("toy.py")
 
 
@@ -211,6 +214,30 @@ def hpo(*arguments: object) -> None:
     cli.hpo.main([str(a) for a in arguments], prog_name="hpo", standalone_mode=False)
 
 
+def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    """Return what `hpo show --json` says."""
+    capsys.readouterr()
+    hpo("show", *arguments, "--json")
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shown
+
+
+def evaluate(
+    capsys: pytest.CaptureFixture[str], file: Path, *options: object
+) -> dict[str, Any]:
+    """Return what `hpo evaluate --json` says."""
+    capsys.readouterr()
+    hpo("evaluate", file, "--json", *options)
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shown
+
+
+def trainings(folder: Path) -> Counter[str]:
+    """Return how often each seed was trained."""
+    marks = folder / "trained"
+    return Counter(marks.read_text().split()) if marks.exists() else Counter()
+
+
 @dataclass
 class Outcome:
     """What a command came to."""
@@ -220,10 +247,13 @@ class Outcome:
     err: str
 
 
+Command = Callable[..., Outcome]
+
+
 @pytest.fixture
 def command(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Outcome]:
+) -> Command:
     """Return a function that runs a command as a terminal would, and says what it came to."""
 
     def run(*arguments: object) -> Outcome:
@@ -250,7 +280,7 @@ def table(study: str = "toy", *options: str) -> list[dict[str, str]]:
 _undisturbed: dict[str, list[dict[str, str]]] = {}
 
 
-def undisturbed(make_study: Callable[..., Path], **changes: object) -> list[dict[str, str]]:
+def undisturbed(make_study: Make, **changes: object) -> list[dict[str, str]]:
     """Return what a study comes to that nothing disturbs; the same one is run once."""
     settings = repr(sorted(changes.items()))
     if settings not in _undisturbed:
@@ -260,6 +290,6 @@ def undisturbed(make_study: Callable[..., Path], **changes: object) -> list[dict
 
 
 @pytest.fixture
-def make_study(folder: Path) -> Callable[..., Path]:
+def make_study(folder: Path) -> Make:
     """Return `write_study` for the working directory of this test."""
     return lambda *args, **changes: write_study(folder, *args, **changes)

@@ -1,6 +1,6 @@
 """Write docs/reliability.md from a run of the tests that kill things.
 
-python -m pytest tests/test_crashes.py --junitxml=crashes.xml
+python -m pytest tests/crashes --junitxml=crashes.xml
 python tests/reliability.py crashes.xml > docs/reliability.md
 """
 
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 HEAD = """# What dies, and what then
 
-Each row is a test of `tests/test_crashes.py` with real processes: a real SIGKILL, a real MLflow
+Each row is a test of `tests/crashes` with real processes: a real SIGKILL, a real MLflow
 server on this machine, a real Ray. After the fault the same command is given again, and its table
 of trials, but for times, places and attempts, is compared byte for byte with that of an
 undisturbed run. *Lost*: finished trials that are missing. *Trained twice*: trials whose training

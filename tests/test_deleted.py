@@ -1,18 +1,14 @@
 """What is deleted in MLflow while a study runs counts no more, and the study goes on."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.fixtures import client_of, hpo, table
+from tests.fixtures import Make, client_of, hpo, table, trainings
 from tests.processes import set_seconds, start, wait_for
-from tests.test_crashes import trainings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-Make = Callable[..., Path]
 
 
 def runs(folder: Path, kind: str, status: str = "RUNNING") -> "list[Run]":

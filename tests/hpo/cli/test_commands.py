@@ -7,11 +7,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from hpo.cli import commands as cli
@@ -22,17 +20,7 @@ from hpo.record.tracking import Tracking
 from hpo.service.rounds import job_of
 from hpo.study import read
 from hpo.workers.attempt import attempt_trial
-from tests.fixtures import Outcome, client_of, hpo, table
-
-Make = Callable[..., Path]
-Command = Callable[..., Outcome]
-
-
-def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:  # type: ignore[type-arg]
-    capsys.readouterr()
-    hpo("show", *arguments, "--json")
-    shown: dict = json.loads(capsys.readouterr().out)  # type: ignore[type-arg]
-    return shown
+from tests.fixtures import Command, Make, client_of, hpo, show, table
 
 
 def trained(folder: Path) -> int:
@@ -136,93 +124,12 @@ def test_a_study_without_a_round_is_told_what_to_do(
     assert capsys.readouterr().out == "toy: no round yet\n"
 
 
-def test_narrow_proposes_what_the_next_round_takes(
-    make_study: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = make_study(round={"trials": 20})
-    hpo("run", file, "--inline")
-    capsys.readouterr()
-    hpo("narrow", "toy", "--json")
-    proposal = json.loads(capsys.readouterr().out)
-    assert (proposal["study"], proposal["round"]) == ("toy", 2)
-    moves = {move["name"]: move for move in proposal["moves"]}
-    assert moves["learning_rate"]["kind"] == "narrowed"
-    assert moves["weight_decay"]["kind"] == "kept"
-    assert all(move["reason"] for move in moves.values())
-    hpo("narrow", file)
-    printed = capsys.readouterr().out
-    assert moves["learning_rate"]["reason"] in printed.replace("\n", " ")
-    hpo("run", file, "--inline", "--rounds", 2)
-    ranges = show(capsys, "toy")["rounds"][1]["ranges"]
-    for name, move in moves.items():
-        assert ranges[name] == {key: move["new"][key] for key in ("low", "high")}
-
-
-def test_an_edge_that_the_objective_refuses_does_not_move(
-    make_study: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = make_study(  # the toy refuses 1000 and more; minimized, accuracy is best far away
-        direction="minimize", round={"trials": 30},
-        search_space={"learning_rate": {"low": 1.0, "high": 999.0, "log": True}},
-    )
-    hpo("run", file, "--inline")
-    capsys.readouterr()
-    hpo("narrow", "toy", "--json")
-    (move,) = json.loads(capsys.readouterr().out)["moves"]
-    assert move["new"]["high"] == 999.0
-    assert move["kind"] == ("narrowed" if move["new"]["low"] > 1.0 else "kept")
-    assert move["factor"] <= 1.0
-    assert "accepts no value beyond" in move["reason"]
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
-def test_export_writes_one_row_a_trial(make_study: Make, folder: Path, ending: str) -> None:
-    hpo("run", make_study(objective="toy:cliff"), "--inline")
-    hpo("export", "toy", f"trials.{ending}")
-    readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "json": pd.read_json}
-    frame = readers[ending](f"trials.{ending}")
-    assert len(frame) == 12
-    assert {"complete", "diverged"} <= set(frame["state"])
-    assert list(frame.columns[-4:]) == ["attempt", "started", "seconds", "place"]
-    complete = frame[frame["state"] == "complete"]
-    assert (complete["value"] == complete["accuracy"]).all()
-    with pytest.raises(InputError, match=r"trials.xlsx: name a file that ends in .csv"):
-        hpo("export", "toy", "trials.xlsx")
-
-
-def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    hpo("list")
-    assert "no studies yet" in capsys.readouterr().out
-    for name in ("one", "한글 / '두'"):
-        file = make_study("file", seed=len(name))
-        file.write_text(f'name = "{name}"\n' + file.read_text(), encoding="utf-8")
-        hpo("run", file, "--inline")
-    capsys.readouterr()
-    hpo("list", "--json")
-    studies = json.loads(capsys.readouterr().out)
-    assert {s["study"] for s in studies} == {"one", "한글 / '두'"}
-    assert all(s["rounds"] == 1 and s["best"]["value"] > 0.5 for s in studies)
-    assert len(table("한글 / '두'")) == 12
-
-
 def test_a_study_stops_when_its_trials_fail(make_study: Make, folder: Path) -> None:
     with pytest.raises(HPOError, match="5 of 5 trials failed, the last with: RuntimeError: broken"):
         hpo("run", make_study(objective="toy:failing"), "--inline")
     assert len(table()) == 5
     with pytest.raises(HPOError, match="3 of 3 trials failed"):
         hpo("run", make_study("b", objective="toy:failing", round={"max_failures": 2}), "--inline")
-
-
-def test_failed_trials_are_shown_with_their_traceback(
-    make_study: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
-    space = {"learning_rate": {"low": 1e-7, "high": 1e-1, "log": True}}
-    hpo("run", make_study(objective="toy:cliff", search_space=space), "--inline")
-    capsys.readouterr()
-    hpo("show", "toy")
-    printed = capsys.readouterr().out
-    assert "RuntimeError: too small a learning rate" in printed
-    assert "about to fail" in printed
 
 
 def test_budgets_end_a_study_with_the_reason(

@@ -1,10 +1,9 @@
-"""Confirmation: the best trials trained again, counted apart from the search, ranked by mean."""
+"""The best trials are trained again, counted apart from the search, and ranked by mean."""
 
 import json
 import math
 import signal
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +15,17 @@ from hpo import evaluation, study, wording
 from hpo.data import loading as data
 from hpo.data.settings import DataSettings
 from hpo.errors import InputError
-from hpo.objective import Data, Part
 from hpo.record.tracking import Tracking
 from hpo.search import confirmation
-from hpo.trial import State, Trial, TrialId, TrialResult, rank, trial_seed
-from hpo.workers.attempt import Job, attempt_trial
+from hpo.trial import trial_seed
 from tests.deaths import die_at
-from tests.fixtures import client_of, hpo, table
+from tests.fixtures import Make, client_of, hpo, table, trainings
 from tests.processes import start, wait_for
-from tests.test_crashes import trainings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-Make = Callable[..., Path]
+
 Capture = pytest.CaptureFixture[str]
 
 
@@ -56,14 +52,6 @@ def runs(folder: Path, kind: str, study: str = "toy") -> "list[Run]":
 def best(study: str = "toy", count: int = 5) -> list[tuple[int, int]]:
     rows = sorted(table(study), key=lambda row: -float(row["value"] or "-inf"))
     return [(int(row["round"]), int(row["number"])) for row in rows[:count]]
-
-
-def repeat(
-    number: int, value: float | None, repeat: int = 0, state: State = State.COMPLETE,
-    resplit: bool = False,
-) -> TrialResult:
-    trial = Trial(1, number, {"x": 0.1 * number}, 7, repeat=repeat, resplit=resplit)
-    return TrialResult(trial, state, value, 1 if value is not None else None)
 
 
 def test_the_best_are_trained_again_with_seeds_of_their_own(
@@ -421,75 +409,6 @@ def test_diverged_and_failed_repeats_rank_last_and_are_named(
     shown = printed(capsys, "show", "toy")
     assert json.loads(printed(capsys, "show", "toy", "--json"))["best"]["number"] == third[1]
     assert "mean" in shown
-
-
-def test_the_order_is_that_of_the_means_and_changes_are_said() -> None:
-    found = [repeat(1, 0.9), repeat(2, 0.8), repeat(3, 0.7), repeat(4, 0.1)]
-    repeats = [
-        repeat(n, value, i)
-        for n, values in {1: (0.5, 0.7), 2: (0.7, 0.9), 3: (0.65, 0.75)}.items()
-        for i, value in enumerate(values, start=1)
-    ]
-    known = confirmation.confirmed(found, repeats)
-    order = confirmation.in_order(list(known.values()), "maximize")
-    assert [t.found.trial.number for t in order] == [2, 3, 1]
-    assert [t.mean for t in order] == pytest.approx([0.8, 0.7, 0.6])
-    assert [t.standard_error for t in order] == pytest.approx([0.1, 0.05, 0.1])
-    assert confirmation.changes(order, "maximize") == [
-        "trial 2 of round 1 rises from 2 to 1",
-        "trial 3 of round 1 rises from 3 to 2",
-        "trial 1 of round 1 falls from 1 to 3",
-    ]
-    minimized = confirmation.ranked(found, repeats, "minimize")
-    assert [r.trial.number for r in minimized] == [1, 3, 2, 4]
-    assert confirmation.changes(confirmation.in_order(order, "minimize"), "minimize") == [
-        "trial 1 of round 1 rises from 3 to 1",
-        "trial 3 of round 1 falls from 1 to 2",
-        "trial 2 of round 1 falls from 2 to 3",
-    ]
-    broken = [*repeats, repeat(2, None, 3, State.DIVERGED), repeat(3, None, 3, State.FAILED)]
-    means = confirmation.means(found, broken)
-    assert math.isnan(means[TrialId(1, 2)][0])  # narrowing takes it for diverged
-    assert means[TrialId(1, 3)] == (pytest.approx(0.7), 2)
-    assert [r.trial.number for r in confirmation.ranked(found, broken, "maximize")] == [1, 4, 2, 3]
-    order = confirmation.in_order(
-        list(confirmation.confirmed(found, broken[:-1]).values()), "maximize"
-    )
-    assert confirmation.changes(order, "maximize")[-1] == (
-        "trial 2 of round 1 ranks last: 1 of its 3 repeats diverged"
-    )
-
-
-def test_the_best_of_many_is_too_good_to_be_true(folder: Path) -> None:
-    some = np.zeros((2, 1), np.float32)
-    given = Data(Part(some, some), Part(some, some), "regression")
-    job = Job("toy:quadratic", "accuracy", "maximize", "last", {}, (str(folder),))
-
-    def trained(trials: list[Trial]) -> list[TrialResult]:
-        return [r for t in trials for r in attempt_trial(job, given, t, 1)
-                if isinstance(r, TrialResult)]
-
-    lost, lower, picked, better = 0.0, 0, 0, 0
-    for seed in range(30):
-        units = np.random.default_rng(seed).uniform(-3, 1, 15)
-        found = trained([
-            Trial(1, n, {"learning_rate": float(10**unit)}, trial_seed(seed, 1, n))
-            for n, unit in enumerate(units, start=1)
-        ])
-        best = rank(found, "maximize")[:5]
-        repeats = trained(confirmation.repeats_of(best, seed, 3, resplit=False))
-        known = confirmation.confirmed(found, repeats)
-        top = known[best[0].trial.id]
-        assert best[0].value is not None
-        lost += (best[0].value - top.mean) / 30
-        lower += top.mean < best[0].value
-        confirmed = confirmation.ranked(found, repeats, "maximize")[0]
-        before, after = (abs(units[r.trial.number - 1] + 1) for r in (best[0], confirmed))
-        picked += before != after
-        better += after < before
-    assert lower >= 25
-    assert 0.005 < lost < 0.03  # the noise has a standard deviation of 0.02
-    assert better > picked / 2  # where it changes the choice, the new one is mostly closer
 
 
 def test_what_cannot_be_confirmed_is_refused(make_study: Make, capsys: Capture) -> None:
