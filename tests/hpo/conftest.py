@@ -1,10 +1,16 @@
-"""What tests of a study file import its objective from."""
+"""Objectives that study files name, and a study of a small table to evaluate."""
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from tests.fixtures import Make, hpo
+from tests.hpo.evaluating import SHOP
 from tests.hpo.study_files import OBJECTIVE
 
 
@@ -24,3 +30,34 @@ def objective_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on_search_path(objective_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let that folder be searched for modules."""
     monkeypatch.setattr(sys, "path", [str(objective_folder), *sys.path])
+
+
+@pytest.fixture
+def shop(folder: Path, make_study: Make) -> Iterator[Callable[..., Path]]:
+    """Return a function that writes a study of a small table, and runs its six trials."""
+    (folder / "shop.py").write_text(SHOP)
+    random = np.random.default_rng(0)
+    bought = random.random(120) < 0.5
+    pd.DataFrame(
+        {
+            "age": (40 + 8 * bought + random.normal(0, 8, 120)).round(1),
+            "visits": random.integers(1, 9, 120) + 2 * bought,
+            "city": random.choice(["Bonn", "Kiel"], 120),
+            "bought": np.where(bought, "yes", "no"),
+        }
+    ).to_csv(folder / "shop.csv", index=False)
+
+    def run(**changes: Any) -> Path:
+        tables: dict[str, Any] = {
+            "objective": "shop:centers", "value": "best",
+            "data": {"source": "shop.csv", "target": "bought"},
+            "search_space": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
+            "round": {"trials": 6},
+        }
+        file = make_study("shop", **(tables | changes))
+        hpo("run", file, "--inline")
+        return file
+
+    yield run
+    for name in [n for n in sys.modules if n.partition(".")[0] == "shop"]:
+        del sys.modules[name]

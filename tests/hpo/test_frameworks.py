@@ -1,12 +1,7 @@
-"""Fitted models of frameworks are judged, kept without pickle, and predict as they did."""
+"""Fitted models, those of scikit-learn above all, are judged, kept, and predict as they did."""
 
-import contextlib
-import io
-import json
-import pickle
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +21,8 @@ from sklearn.svm import LinearSVC
 
 from hpo import frameworks
 from hpo.errors import InputError
-from tests.fixtures import hpo
-
-RANDOM = np.random.default_rng(0)
-INPUTS = RANDOM.normal(size=(90, 4)).astype(np.float32)
-CLASSES = (INPUTS[:, 0] > 0).astype(np.int64) + (INPUTS[:, 1] > 0)
-VALUES = (INPUTS @ np.array([1.0, -2.0, 0.5, 0.0])).astype(np.float32)
+from tests.fixtures import evaluate, hpo
+from tests.hpo.fitted import CLASSES, INPUTS, RANDOM, VALUES, adapted, reloaded
 
 OBJECTIVE = '''
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
@@ -76,22 +67,6 @@ def study(folder: Path, make_study: Callable[..., Path]) -> Iterator[Callable[..
 
     yield run
     sys.modules.pop("fitting", None)
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], file: Path, *options: object) -> dict[str, Any]:
-    capsys.readouterr()
-    hpo("evaluate", file, "--json", *options)
-    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return shown
-
-
-def adapted(model: Any, targets: Any, classes: int = 0) -> Any:
-    return frameworks.adapted(model.fit(INPUTS, targets), classes, INPUTS)
-
-
-def reloaded(model: Any, path: Path) -> Any:
-    model.save(path)
-    return frameworks.LOADERS[model.loader](path, **model.loader_details)
 
 
 @pytest.mark.parametrize("estimator", [
@@ -170,244 +145,6 @@ def test_a_model_of_its_own_stays_as_it_is() -> None:
         assert frameworks.adapted(model, 0, INPUTS) is model
 
 
-# LightGBM and XGBoost.
-
-
-@pytest.fixture
-def lightgbm() -> Any:
-    """Return LightGBM."""
-    return pytest.importorskip("lightgbm", reason="LightGBM is not installed")
-
-
-@pytest.fixture
-def xgboost() -> Any:
-    """Return XGBoost."""
-    return pytest.importorskip("xgboost", reason="XGBoost is not installed")
-
-
-@pytest.mark.parametrize("targets", [
-    CLASSES, np.where(CLASSES == 1, 4, CLASSES), np.where(CLASSES == 2, 3, 0)
-], ids=["three classes", "three of five", "two of five"])  # fmt: skip
-def test_a_classifier_of_lightgbm_gives_its_probabilities(
-    lightgbm: Any, targets: Any, tmp_path: Path
-) -> None:
-    fitted = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(INPUTS, targets)
-    model = frameworks.adapted(fitted, 5, INPUTS)
-    outputs = model.predict(INPUTS)
-    assert outputs[:, fitted.classes_] == pytest.approx(fitted.predict_proba(INPUTS))
-    assert outputs.sum() == pytest.approx(90)
-    assert np.array_equal(reloaded(model, tmp_path / "model.txt").predict(INPUTS), outputs)
-    assert (tmp_path / "model.txt").read_text().startswith("tree\n")
-
-
-@pytest.mark.parametrize(("settings", "targets", "classes"), [
-    ({"objective": "multiclass", "num_class": 3}, CLASSES, 3),
-    ({"objective": "binary"}, CLASSES > 0, 2),
-    ({"objective": "regression"}, VALUES, 0),
-])  # fmt: skip
-def test_a_booster_of_lightgbm_predicts_as_before(
-    lightgbm: Any, settings: dict[str, Any], targets: Any, classes: int, tmp_path: Path
-) -> None:
-    data = lightgbm.Dataset(INPUTS, targets)
-    booster = lightgbm.train({**settings, "verbose": -1}, data, 5)
-    model = reloaded(frameworks.adapted(booster, classes, INPUTS), tmp_path / "model.txt")
-    raw = booster.predict(INPUTS)
-    assert model.predict(INPUTS).shape == (90, classes or 1)
-    assert model.predict(INPUTS)[:, -1] == pytest.approx(raw if raw.ndim == 1 else raw[:, -1])
-
-
-def test_a_regressor_of_lightgbm_keeps_its_best_iteration(lightgbm: Any, tmp_path: Path) -> None:
-    regressor = lightgbm.LGBMRegressor(n_estimators=80, verbose=-1, min_child_samples=2)
-    stopping = lightgbm.early_stopping(2, verbose=False)
-    noise = VALUES + np.random.default_rng(1).normal(0, 2, 90)
-    regressor.fit(INPUTS[:60], noise[:60], eval_set=[(INPUTS[60:], noise[60:])],
-                  callbacks=[stopping])
-    model = reloaded(frameworks.adapted(regressor, 0, INPUTS), tmp_path / "model.txt")
-    assert model.booster.num_trees() == regressor.best_iteration_ < 80
-    assert model.predict(INPUTS)[:, 0] == pytest.approx(regressor.predict(INPUTS), rel=1e-6)
-
-
-def test_an_objective_of_its_own_gives_no_probabilities(lightgbm: Any) -> None:
-    def logistic(scores: Any, data: Any) -> Any:
-        shares = 1 / (1 + np.exp(-scores))
-        return shares - data.get_label(), shares * (1 - shares)
-
-    data = lightgbm.Dataset(INPUTS, CLASSES > 0)
-    booster = lightgbm.train({"objective": logistic, "verbose": -1}, data, 5)
-    with pytest.raises(ValueError, match="Booster: what it predicts are no probabilities"):
-        frameworks.adapted(booster, 2, INPUTS)
-
-
-@pytest.mark.parametrize(("settings", "targets", "classes"), [
-    ({"objective": "multi:softprob"}, CLASSES, 3), ({"objective": "multi:softmax"}, CLASSES, 3),
-    ({}, CLASSES, 4), ({}, (CLASSES > 0).astype(int), 2),
-])  # fmt: skip
-def test_a_classifier_of_xgboost_gives_its_probabilities(
-    xgboost: Any, settings: dict[str, Any], targets: Any, classes: int, tmp_path: Path
-) -> None:
-    fitted = xgboost.XGBClassifier(n_estimators=5, **settings).fit(INPUTS, targets)
-    model = frameworks.adapted(fitted, classes, INPUTS)
-    outputs = model.predict(INPUTS)
-    assert outputs.shape == (90, classes)
-    assert outputs[:, : fitted.n_classes_] == pytest.approx(fitted.predict_proba(INPUTS), abs=1e-6)
-    assert np.array_equal(reloaded(model, tmp_path / "model.json").predict(INPUTS), outputs)
-    assert json.loads((tmp_path / "model.json").read_text())["learner"]
-
-
-@pytest.mark.parametrize(("settings", "targets", "classes"), [
-    ({"objective": "multi:softmax", "num_class": 3}, CLASSES, 3),
-    ({"objective": "binary:logistic"}, CLASSES > 0, 2),
-    ({"objective": "reg:squarederror"}, VALUES, 0),
-])  # fmt: skip
-def test_a_booster_of_xgboost_predicts_as_before(
-    xgboost: Any, settings: dict[str, Any], targets: Any, classes: int, tmp_path: Path
-) -> None:
-    data = xgboost.DMatrix(INPUTS, targets)
-    booster = xgboost.train(settings, data, 5)
-    model = reloaded(frameworks.adapted(booster, classes, INPUTS), tmp_path / "model.json")
-    outputs, raw = model.predict(INPUTS), booster.predict(data)
-    assert outputs.shape == (90, classes or 1)
-    if classes == 3:
-        assert np.array_equal(outputs.argmax(axis=1), raw)
-    else:
-        assert outputs[:, -1] == pytest.approx(raw)
-
-
-def test_a_regressor_of_xgboost_predicts_by_its_best_iteration(
-    xgboost: Any, tmp_path: Path
-) -> None:
-    noise = VALUES + np.random.default_rng(1).normal(0, 2, 90)
-    regressor = xgboost.XGBRegressor(n_estimators=80, early_stopping_rounds=3)
-    regressor.fit(INPUTS[:60], noise[:60], eval_set=[(INPUTS[60:], noise[60:])], verbose=False)
-    assert regressor.best_iteration < regressor.get_booster().num_boosted_rounds() - 1
-    model = reloaded(frameworks.adapted(regressor, 0, INPUTS), tmp_path / "model.json")
-    assert np.array_equal(model.predict(INPUTS)[:, 0], regressor.predict(INPUTS))
-
-
-def test_a_regressor_of_a_library_is_no_classifier(lightgbm: Any, xgboost: Any) -> None:
-    for kind in (lightgbm.LGBMRegressor(verbose=-1), xgboost.XGBRegressor(n_estimators=2)):
-        with pytest.raises(ValueError, match="is no classifier, and the task is classification"):
-            adapted(kind, CLASSES, 3)
-
-
-def test_a_class_derived_from_one_of_a_library_is_refused(lightgbm: Any, tmp_path: Path) -> None:
-    class Other(lightgbm.LGBMRegressor):  # type: ignore[misc]
-        def predict(self, *arguments: Any, **options: Any) -> Any:
-            return -super().predict(*arguments, **options)
-
-    model = adapted(Other(n_estimators=2, verbose=-1), VALUES)
-    with pytest.raises(ValueError, match=r"^it holds .*Other, and only what is scikit-l"):
-        model.save(tmp_path / "model.skops")
-
-
-# PyTorch.
-
-
-@pytest.fixture
-def torch() -> Any:
-    """Return PyTorch."""
-    return pytest.importorskip("torch", reason="PyTorch is not installed")
-
-
-def test_a_module_comes_back_without_its_class(torch: Any, tmp_path: Path) -> None:
-    class Network(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.convolution = torch.nn.Conv2d(1, 3, 2)
-            self.normalization = torch.nn.BatchNorm1d(3)
-            self.dropout = torch.nn.Dropout(0.5)
-            self.dense = torch.nn.Linear(3, 3)
-
-        def forward(self, images: Any) -> Any:
-            flat = self.convolution(images[:, None]).flatten(1)
-            return self.dense(self.dropout(torch.relu(self.normalization(flat))))
-
-    network = Network()
-    network(torch.tensor(INPUTS.reshape(90, 2, 2)))  # leaves statistics
-    images = INPUTS.reshape(90, 2, 2)
-    model = frameworks.adapted(network, 3, images)
-    outputs = model.predict(images)
-    assert model.logits
-    with torch.no_grad():
-        expected = torch.softmax(network.eval()(torch.tensor(images)), 1).numpy()
-    assert outputs == pytest.approx(expected, abs=1e-6)
-    again = reloaded(model, tmp_path / "model.pt2")
-    assert again.predict(images) == pytest.approx(outputs, abs=1e-6)
-    assert again.predict(images[:1]) == pytest.approx(outputs[:1], abs=1e-6)
-    many = np.concatenate([images] * 30)
-    assert again.predict(many).shape == (2700, 3)
-
-
-def test_probabilities_of_a_module_stay_as_they_are(torch: Any) -> None:
-    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softmax(1))
-    model = frameworks.adapted(network, 3, INPUTS)
-    assert not model.logits
-    assert np.array_equal(model.predict(INPUTS), network(torch.tensor(INPUTS)).detach().numpy())
-
-
-def test_a_module_for_values_may_give_them_flat(torch: Any, tmp_path: Path) -> None:
-    network = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
-    model = reloaded(frameworks.adapted(network, 0, INPUTS), tmp_path / "model.pt2")
-    assert model.predict(INPUTS).shape == (90, 1)
-
-
-def test_one_output_for_two_classes_is_refused(torch: Any) -> None:
-    with pytest.raises(ValueError, match=r"shape \(90, 1\), not \(90, 2\)"):
-        frameworks.adapted(torch.nn.Linear(4, 1), 2, INPUTS)
-
-
-def test_a_module_that_cannot_be_exported_is_refused(torch: Any, tmp_path: Path) -> None:
-    class Network(torch.nn.Linear):  # type: ignore[misc]
-        def forward(self, inputs: Any) -> Any:
-            outputs = super().forward(inputs)
-            return outputs if float(outputs.sum()) > 0 else 2 * outputs
-
-    model = frameworks.adapted(Network(4, 1), 0, INPUTS)
-    with pytest.raises(ValueError, match=r"^torch\.export does not take it .*`loader`") as caught:
-        model.save(tmp_path / "model.pt2")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("changed", ["config", "sample_inputs"])
-def test_no_pickle_in_a_file_is_read(torch: Any, tmp_path: Path, changed: str) -> None:
-    class Evil:
-        def __reduce__(self) -> Any:
-            return Path.touch, (tmp_path / "touched",)
-
-    model = frameworks.adapted(torch.nn.Linear(4, 1), 0, INPUTS)
-    model.save(tmp_path / "model.pt2")
-    payload = io.BytesIO()
-    torch.save((Evil(),), payload)
-    with (
-        zipfile.ZipFile(tmp_path / "model.pt2") as sound,
-        zipfile.ZipFile(tmp_path / "changed.pt2", "w") as written,
-    ):
-        for name in sound.namelist():
-            text = sound.read(name)
-            if changed == "config" and name.endswith("model_constants_config.json"):
-                meta = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True,
-                        "tensor_meta": None}
-                text = json.dumps({"config": {"evil": meta}}).encode()
-                folder = name.rpartition("/")[0]
-                written.writestr(f"{folder}/opaque_obj_0", pickle.dumps(Evil()))
-            if changed == "sample_inputs" and name.endswith("sample_inputs/model.pt"):
-                text = payload.getvalue()
-            written.writestr(name, text)
-    reloaded(model, tmp_path / "sound.pt2")
-    with pytest.raises(Exception, match=r"pickle|[Ww]eights.only"):
-        frameworks.load_torch(tmp_path / "changed.pt2", **model.loader_details)
-    assert not (tmp_path / "touched").exists()
-    # As torch.export itself reads it, it does run.
-    with contextlib.suppress(Exception):
-        torch.export.load(tmp_path / "changed.pt2")
-    assert (tmp_path / "touched").exists()
-
-
-def test_a_module_for_other_inputs_is_refused(torch: Any) -> None:
-    with pytest.raises(ValueError, match=r"does not predict rows of the shape \(4,\).*as they are"):
-        frameworks.adapted(torch.nn.Linear(5, 1), 0, INPUTS)
-
-
 def test_a_model_of_keras_is_refused() -> None:
     kind = type("Sequential", (), {"__module__": "keras.src.models.sequential"})
     with pytest.raises(ValueError, match=r"^Sequential: a model of Keras cannot be kept.*`loader`"):
@@ -419,7 +156,7 @@ def test_an_estimator_is_judged_kept_and_predicts_elsewhere(
 ) -> None:
     file = study("make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=50))",
                  "from sklearn.preprocessing import StandardScaler")
-    shown = evaluated(capsys, file, "--top", 2)
+    shown = evaluate(capsys, file, "--top", 2)
     assert shown["metrics"]["accuracy"]["value"] > 0.8
     kept = next(folder.glob("mlartifacts/**/MLmodel")).parent
     assert not list(folder.glob("mlartifacts/**/*.pkl"))
@@ -476,7 +213,7 @@ def test_a_regressor_predicts_in_the_units_of_the_source(
     table.to_csv(folder / "prices.csv", index=False)
     file = study("Ridge(alpha=C)", "from sklearn.linear_model import Ridge",
                  data={"source": "prices.csv", "target": "price"})
-    assert evaluated(capsys, file)["metrics"]["r2"]["value"] > 0.99
+    assert evaluate(capsys, file)["metrics"]["r2"]["value"] > 0.99
     hpo("predict", file, "prices.csv")
     values = [float(line) for line in capsys.readouterr().out.splitlines()[1:]]
     assert values == pytest.approx(table["price"].tolist(), rel=0.02)
@@ -497,7 +234,7 @@ def test_a_model_of_a_library_is_judged_kept_and_predicts(
     table.to_csv(folder / "prices.csv", index=False)
     imports = f"import {library}" if library != "torch" else MODULE
     file = study(model, imports, data={"source": "prices.csv", "target": "price"})
-    shown = evaluated(capsys, file)
+    shown = evaluate(capsys, file)
     assert shown["metrics"]["r2"]["value"] > 0.8
     kept = next(folder.glob("mlartifacts/**/MLmodel")).parent
     assert [f.name for f in kept.rglob("member-*")] == [f"member-{file_name}"]

@@ -1,7 +1,7 @@
 """Without a table [data] the objective judges its best trial, and the record says so."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from hpo.errors import HPOError, InputError
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
 from hpo.study import read
-from tests.fixtures import hpo
-from tests.hpo.test_evaluation import Quiet, evaluate
+from tests.fixtures import Make, evaluate, hpo
+from tests.hpo.evaluating import Quiet
 
 OBJECTIVE = '''
 from pathlib import Path
@@ -49,8 +49,6 @@ if os.environ.get("HPO_EVALUATE"):
     print(json.dumps({"test_score": 1 - rate, "rows": 3}))
     print(json.dumps({"test_loss": rate}))
 '''
-
-Make = Callable[..., Path]
 
 
 @pytest.fixture
