@@ -1,0 +1,200 @@
+"""What travels to a cluster, and where it is found and with which token."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo import cluster
+from hpo.cluster import find_address, pack
+from hpo.errors import InputError
+from hpo.study import read
+from tests.fixtures import Make, write_study
+
+
+def test_the_study_file_and_its_objective_travel_and_nothing_beside_them(
+    folder: Path, make_study: Make
+) -> None:
+    for name in (".env", "other.toml", "notes.txt", "data.csv"):
+        (folder / name).write_text("secret")
+    parcel = pack(read(make_study()))
+    assert sorted(parcel.files) == ["toy.py", "toy.toml"]
+    assert parcel.study_file == "toy.toml"
+
+
+def test_what_the_image_has_stays_here(folder: Path, make_study: Make) -> None:
+    file = make_study(
+        objective="trainer.objectives:perceptron", metric="validation_accuracy",
+        data={"source": "digits"},
+    )
+    assert list(pack(read(file)).files) == ["toy.toml"]
+
+
+def test_a_package_travels_with_its_modules_alone(folder: Path, make_study: Make) -> None:
+    package = folder / "toys_of_mine"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "inner" / "__init__.py").touch()
+    shutil.copy(folder / "toy.py", package / "inner" / "objectives.py")
+    (package / "weights.bin").touch()
+    parcel = pack(read(make_study(objective="toys_of_mine.inner.objectives:quadratic")))
+    assert sorted(parcel.files) == [
+        "toy.toml",
+        "toys_of_mine/__init__.py",
+        "toys_of_mine/inner/__init__.py",
+        "toys_of_mine/inner/objectives.py",
+    ]
+    for name in [name for name in sys.modules if name.startswith("toys_of_mine")]:
+        del sys.modules[name]
+
+
+def test_a_module_found_elsewhere_is_put_beside_the_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, studies = folder / "elsewhere", folder / "studies"
+    elsewhere.mkdir()
+    studies.mkdir()
+    shutil.move(folder / "toy.py", elsewhere / "toy.py")
+    monkeypatch.syspath_prepend(elsewhere)
+    parcel = pack(read(write_study(studies)))
+    assert parcel.files == {"toy.toml": studies / "toy.toml", "toy.py": elsewhere / "toy.py"}
+
+
+def test_data_keeps_its_place_relative_to_the_study_file(folder: Path) -> None:
+    studies = folder / "project" / "studies"
+    studies.mkdir(parents=True)
+    shutil.copy(folder / "toy.py", studies)
+    (folder / "data").mkdir()
+    (folder / "data" / "wine.csv").write_text("a,b\n1,2\n")
+    study = read(write_study(studies, data={"source": "../../data/wine.csv", "target": "b"}))
+    parcel = pack(study)
+    assert sorted(parcel.files) == [
+        "data/wine.csv", "project/studies/toy.py", "project/studies/toy.toml"
+    ]
+    assert parcel.study_file == "project/studies/toy.toml"
+
+
+def test_of_a_folder_of_images_its_four_files_travel(folder: Path, make_study: Make) -> None:
+    names = ["train-images-idx3-ubyte.gz", "train-labels.idx1-ubyte", "t10k-images-idx3-ubyte"]
+    (folder / "mnist").mkdir()
+    for name in [*names, ".env", "train.py", "train-images-idx3-ubyte.gz.old"]:
+        (folder / "mnist" / name).touch()
+    parcel = pack(read(make_study(data={"source": "mnist"})))
+    assert sorted(parcel.files) == sorted(["toy.py", "toy.toml", *(f"mnist/{n}" for n in names)])
+
+
+@pytest.mark.parametrize("source", ["digits", "openml:iris", "/there/data.csv"])
+def test_data_of_the_cluster_does_not_travel(folder: Path, make_study: Make, source: str) -> None:
+    assert len(pack(read(make_study(data={"source": source}))).files) == 2
+
+
+def test_more_files_travel_when_they_are_named(folder: Path, make_study: Make) -> None:
+    (folder / "helpers.py").touch()
+    study = read(make_study())
+    assert "helpers.py" in pack(study, [Path("helpers.py")]).files
+    for wrong in (Path("none.py"), Path(".")):
+        with pytest.raises(InputError, match=r"--with .*no such file; name each"):
+            pack(study, [wrong])
+
+
+def test_missing_data_is_told_before_anything_travels(folder: Path, make_study: Make) -> None:
+    with pytest.raises(InputError, match=r"toy\.toml: \[data\] source: .*none\.csv"):
+        pack(read(make_study(data={"source": "none.csv"})))
+
+
+def test_too_much_is_refused_with_a_remedy(
+    folder: Path, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "large.npz").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr(cluster, "MOST_BYTES", 1_000_000)
+    with pytest.raises(InputError, match=r"2(\.\d+)? MB.*1 MB is the most.*large\.npz.*\[data\]"):
+        pack(read(make_study(data={"source": "large.npz"})))
+
+
+# where to, and as which job
+
+
+def test_a_shell_reads_the_entry_point_as_it_was_meant(tmp_path: Path) -> None:
+    printing = tmp_path / "hpo"
+    printing.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    printing.chmod(0o755)
+    name = "it's a; touch x && $(study).toml"
+    line = cluster.entry_point(name, ["--range", "learning_rate=1e-3:1 x"])
+    printed = subprocess.run(
+        ["sh", "-c", line], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    ).stdout
+    assert printed.splitlines() == [
+        "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto", "--", name
+    ]
+    assert list(tmp_path.iterdir()) == [printing]
+
+
+def test_studies_of_similar_names_have_jobs_of_their_own() -> None:
+    names = ["a b", "a-b", "a/b", "ä b", "a" * 60, "a" * 61, "a", "a-1"]
+    ids = {cluster._job_id(name, 1) for name in names}
+    assert len(ids) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9-]+", job) for job in ids)
+
+
+def test_only_address_and_token_are_read_from_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "POSTGRES_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that what is read here is taken back afterwards
+        monkeypatch.delenv(name)
+    file = folder / ".env"
+    with pytest.raises(InputError, match=r"--cluster URL.*RAY_API_SERVER_ADDRESS.*\.env"):
+        find_address(None, file)
+    file.write_text(
+        "# of the cluster\nPOSTGRES_PASSWORD=p\nRAY_AUTH_TOKEN=t\n"
+        "RAY_API_SERVER_ADDRESS=http://there:1\n"
+    )
+    assert find_address(None, file) == "http://there:1"
+    assert os.environ["RAY_AUTH_TOKEN"] == "t"
+    assert "POSTGRES_PASSWORD" not in os.environ
+    assert find_address("http://here", file) == "http://here"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    find_address(None, file)
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+
+
+@pytest.mark.parametrize(("line", "token"), [
+    ("RAY_AUTH_TOKEN=abc", "abc"),
+    ("export RAY_AUTH_TOKEN = abc  # of the cluster", "abc"),
+    ("RAY_AUTH_TOKEN='a $b #c'", "a $b #c"),
+    ('RAY_AUTH_TOKEN="abc"', "abc"),
+    ("RAY_AUTH_TOKEN=a$b", "a$b"),
+    ("RAY_AUTH_TOKEN=a=b", "a=b"),
+    ("RAY_AUTH_TOKEN=", ""),
+    ("RAY_AUTH_TOKEN", None),
+    ("# RAY_AUTH_TOKEN=abc", None),
+])  # fmt: skip
+def test_the_token_is_read_from_its_file_as_docker_compose_reads_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line: str, token: str | None
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")  # so that what is read here is taken back afterwards
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    (folder / ".env").write_text(f"no pair\n{line}\nRAY_API_SERVER_ADDRESS=http://there:1\n")
+    assert find_address(None, folder / ".env") == "http://there:1"
+    assert os.environ.get("RAY_AUTH_TOKEN") == token
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_one_line(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = folder / ".env"
+    file.write_text("no pair\nRAY_AUTH_TOKEN='secret\nRAY_API_SERVER_ADDRESS=http://there:1\n")
+    with pytest.raises(InputError, match=r"\.env: the value of RAY_AUTH_TOKEN cannot be") as error:
+        find_address(None, file)
+    assert "secret" not in str(error.value)
+    file.write_bytes(b"RAY_AUTH_TOKEN=\xff\n")
+    with pytest.raises(InputError, match=r"\.env: cannot be read: .*utf-8"):
+        find_address(None, file)
+    with pytest.raises(InputError, match=r"cannot be read: .*directory"):
+        find_address(None, folder)
+    assert not caplog.records  # of the library, about lines that are not read here
