@@ -1,12 +1,8 @@
-"""The outbox keeps what it was given, through crashes and while the record is away."""
+"""The outbox keeps what it was given, through crashes."""
 
-import contextlib
 import json
-import random
 import resource
-import shutil
-import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +11,9 @@ import pytest
 from hpo.errors import (
     HPOError,
     InputError,
-    RecordRefused,
-    RecordReplaced,
-    RecordUnavailable,
-    RoundAbsent,
 )
-from hpo.record.delivery import Delivery
 from hpo.record.outbox import Outbox
-from hpo.record.tracking import Tracking
-from hpo.record.values import RoundStart
-from hpo.search_space import FloatDistribution
-from hpo.settings import fingerprint
-from hpo.trial import Progress, State, Trial, TrialResult
-from tests.fixtures import round_settings
-from tests.fuzzing import examples
-from tests.processes import wait_for
-
-
-def result(number: int = 1, attempt: int = 1) -> TrialResult:
-    trial = Trial(1, number, {"hidden_sizes": (5, 3), "learning_rate": 0.1 + 0.2}, seed=7)
-    metrics = ({"loss": 0.1 * number}, {"loss": float("nan")})
-    return TrialResult(trial, State.DIVERGED, metrics=metrics, attempt=attempt, message="한\n'")
-
-
-def same(left: list[TrialResult], right: list[TrialResult]) -> bool:
-    return repr(left) == repr(right) and [str(r.metrics[1]) for r in left] == [
-        str(r.metrics[1]) for r in right
-    ]
-
-
-class SomeRecord:
-    """A record that is away, refuses, or takes what it is given."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[int, bool]] = []
-        self.away = False
-        self.refuses: set[int] = set()
-        self.shown = self.kept = 0
-        self.replaced = False
-        self.is_new = False
-
-    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        if self.away:
-            raise RecordUnavailable("nobody there")
-        if self.is_new:
-            raise RoundAbsent("no round 1")
-        if result.trial.number in self.refuses:
-            raise RecordRefused("deleted")
-        self.taken.append((result.trial.number, again))
-
-    def show(self, progress: Progress) -> None:
-        self.shown += 1
-        raise RecordUnavailable("nobody there")
-
-    def abandon(self, trial: Trial, attempt: int) -> None:
-        raise RecordRefused("deleted")
-
-    def keep(self) -> None:
-        self.kept += 1
-
-    def verify(self) -> None:
-        if self.replaced:
-            raise RecordReplaced("the record was replaced")
-
-    def confirm(self) -> None:
-        self.verify()
+from tests.hpo.record.some_record import result, same
 
 
 def test_what_is_added_is_there_after_a_crash(tmp_path: Path) -> None:
@@ -130,56 +64,6 @@ def test_what_was_delivered_is_kept_until_it_was_read_back(tmp_path: Path) -> No
     assert same(outbox.waiting(), [result(2)])
 
 
-def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "o.jsonl"
-    before, (ours, others) = Outbox(path), (fingerprint({"seed": seed}) for seed in (1, 2))
-    for number, settings in ((1, ours), (2, ours), (3, others), (4, ours)):
-        before.add(result(number), settings)
-    before.close()
-    outbox, record, notes = Outbox(path), SomeRecord(), list[str]()
-    assert outbox.take_up((), {}) == 0
-    record.is_new = True
-    delivery = Delivery(outbox, record, "loss", notes.append)
-    delivery.start()
-    assert delivery.finish(10)
-    assert len(delivery.held) == 4
-    record.is_new = False  # its round begins
-    delivery.settings = ours
-    assert same([delivery.reclaim(result(1).trial)], [result(1)])  # type: ignore[list-item]
-    assert delivery.reclaim(replace(result(2).trial, seed=8)) is None
-    assert delivery.reclaim(result(3).trial) is None
-    assert delivery.reclaim(result(5).trial) is None
-    assert delivery.finish(10)
-    delivery.close()
-    outbox.close()
-    assert record.taken == [(1, True)]
-    assert len((tmp_path / "o.refused.jsonl").read_text().splitlines()) == 2
-    assert len(notes) == 2
-    outbox = Outbox(path)
-    assert same(outbox.waiting(), [result(4)])  # it did not come up
-    assert outbox.take_up((), {1: others}) == 1  # a round of the same number with other settings
-    assert len(outbox) == 0
-
-
-def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> None:
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
-    delivery = Delivery(outbox, record, "loss", notes.append)
-    delivery.start()
-    delivery.add(result(1))
-    assert delivery.finish(10)
-    record.replaced = True
-    record.refuses = {2}  # it does not know the study
-    delivery.add(result(2))
-    with pytest.raises(RecordReplaced, match=r"the record was replaced; results stay in .*o.jsonl"):
-        delivery.finish(10)
-    delivery.close()
-    outbox.close()
-    assert len(Outbox(tmp_path / "o.jsonl")) == 2
-    assert notes == []
-
-
 def test_only_one_process_has_it(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.jsonl")
     with pytest.raises(InputError, match="another process runs this study"):
@@ -202,54 +86,6 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
     outbox.add(result(3))
     outbox.close()
     assert same(Outbox(tmp_path / "outbox.jsonl").waiting(), [result(1), result(3)])
-
-
-def test_results_wait_while_the_record_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hpo.record.delivery.RETRY_SECONDS", (0.02,))
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
-    record.away = True
-    delivery = Delivery(outbox, record, "loss", notes.append)
-    delivery.start()
-    for number in range(1, 4):
-        delivery.add(result(number))
-    assert not delivery.finish(0.2)
-    assert len(outbox.waiting()) == 3
-    record.away = False
-    assert delivery.finish(10)
-    assert record.taken == [(1, True), (2, False), (3, False)]
-    assert outbox.waiting() == []
-    assert [("away" in notes[0]), notes[1]] == [True, "the record is back"]
-    assert len(notes) == 2
-    delivery.close()
-
-
-def test_what_an_earlier_process_left_is_delivered_first_and_looked_for(tmp_path: Path) -> None:
-    outbox, record = Outbox(tmp_path / "o.jsonl"), SomeRecord()
-    outbox.add(result(5))
-    delivery = Delivery(outbox, record, "loss", print)
-    delivery.start()
-    delivery.add(result(6))
-    assert delivery.finish(10)
-    assert record.taken == [(5, True), (6, False)]
-    delivery.close()
-
-
-def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path) -> None:
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
-    record.refuses = {1}
-    delivery = Delivery(outbox, record, "loss", notes.append)
-    delivery.start()
-    delivery.add(result(1))
-    delivery.add(result(2))
-    assert delivery.finish(10)
-    delivery.close()
-    (line,) = (tmp_path / "o.refused.jsonl").read_text().splitlines()
-    assert json.loads(line)["result"]["trial"]["number"] == 1
-    assert record.taken == [(2, False)]
-    assert len(notes) == 1
-    assert str(tmp_path / "o.refused.jsonl") in notes[0]
 
 
 GOOD = json.dumps({"result": asdict(result(9))})
@@ -322,131 +158,3 @@ def test_a_last_line_without_its_end_counts_where_it_is_whole(tmp_path: Path) ->
     again = Outbox(path)
     assert [r.trial.number for r in again.waiting()] == [9, 10, 11]
     assert again.damage == ""
-
-
-def mutated(file: bytes, chance: random.Random) -> bytes:
-    """Return an outbox with some of its bytes, lines or values changed."""
-    for _ in range(chance.randint(1, 4)):
-        lines = file.split(b"\n")
-        at, kind = chance.randrange(len(file) + 1), chance.randrange(6)
-        if kind == 0:
-            file = file[:at] + bytes(chance.choices(range(256), k=chance.randint(1, 9))) + file[at:]
-        elif kind == 1:
-            file = file[:at] + file[at + chance.randint(1, 300) :]
-        elif kind == 2:
-            chance.shuffle(lines)
-            file = b"\n".join(lines)
-        elif kind == 3:
-            file = b"\n".join([*lines, chance.choice(lines)])
-        elif kind == 4:
-            file = file[:at]
-        else:
-            place = chance.randrange(len(lines))
-            with contextlib.suppress(ValueError):
-                entry = json.loads(lines[place])
-                table = entry.get("result", entry)
-                table = chance.choice([table, table.get("trial", table)])
-                table[chance.choice(list(table))] = chance.choice(
-                    [None, True, -1, 0, 1e999, 2**80, "", "\x00", [], [1], {}, {"a": 1}, "\ud800"]
-                )
-                lines[place] = json.dumps(entry).encode()
-            file = b"\n".join(lines)
-    return file
-
-
-@pytest.fixture(scope="module")
-def real_record(
-    tmp_path_factory: pytest.TempPathFactory, empty_database: Path
-) -> Tracking:
-    path = tmp_path_factory.mktemp("record") / "mlflow.db"
-    shutil.copy(empty_database, path)
-    return Tracking(f"sqlite:///{path}")
-
-
-@pytest.mark.parametrize("seed", range(examples(10, 200)))
-def test_of_any_file_the_good_lines_are_delivered(
-    seed: int, tmp_path: Path, real_record: Tracking
-) -> None:
-    chance, record, study = random.Random(seed), real_record, f"toy {seed}"
-    path = tmp_path / "o.jsonl"
-    lines = [json.dumps({"result": asdict(complete(n))}) for n in range(1, 6)]
-    lines.insert(3, '{"delivered": [1, 2, 0, false, 1]}')
-    path.write_bytes(mutated("".join(f"{line}\n" for line in lines).encode(), chance))
-    before = path.read_bytes().split(b"\n")
-    record.study(study).create("a study", {}, [])
-    space = {"rate": FloatDistribution(0.0, 1.0)}
-    record.study(study).start_round(RoundStart(1, space, round_settings(search_space=space)))
-    outbox, notes = Outbox(path), list[str]()
-    waiting = outbox.waiting()
-    delivery = Delivery(outbox, record.study(study), "loss", notes.append)
-    delivery.start()
-    assert delivery.finish(60)
-    delivery.close()
-    assert outbox.waiting() == []
-    recorded = record.study(study).read()
-    assert recorded is not None
-    aside = [tmp_path / f"o.{kind}.jsonl" for kind in ("damaged", "refused")]
-    damaged, refused = ([*p.read_bytes().split(b"\n")] if p.exists() else [b""] for p in aside)
-    assert bool(outbox.damage) == (damaged != [b""])
-    assert len(notes) == len(refused) - 1
-    assert len(recorded.results) + len(notes) == len(waiting)
-    assert set(damaged) <= {*before, b""}
-    untouched = {line.encode() for line in lines if '"result"' in line} & set(before)
-    numbers = {json.loads(line)["result"]["trial"]["number"] for line in untouched}
-    if lines[3].encode() in before:
-        numbers -= {2}
-    known = {r.trial.number for r in recorded.results}
-    assert numbers <= known | {r.trial.number for r in waiting}
-
-
-def complete(number: int) -> TrialResult:
-    trial = Trial(1, number, {"rate": 0.5}, seed=7)
-    return TrialResult(trial, State.COMPLETE, 0.5, 1, ({"loss": 0.5},), started=1.7e9)
-
-
-def test_running_trials_are_shown_as_far_as_that_works(tmp_path: Path) -> None:
-    record = SomeRecord()
-    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), record, "loss", print)
-    delivery.start()
-    delivery.show(Progress(result().trial, 1, time.time(), "here", ()))
-    assert delivery.finish(10)
-    assert delivery.is_alive()
-    delivery.close()
-    assert not delivery.is_alive()
-    assert record.shown == 1
-
-
-def test_the_record_gets_a_sign_of_life_now_and_then(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outbox, record = Outbox(tmp_path / "o.jsonl"), SomeRecord()
-    delivery = Delivery(outbox, record, "loss", print)
-    delivery.start()
-    for number in range(1, 9):
-        delivery.add(result(number))
-    assert delivery.finish(10)
-    delivery.close()
-    assert record.kept <= 1  # not with each result
-    monkeypatch.setattr("hpo.record.delivery.HEARTBEAT_SECONDS", 0.05)
-    delivery = Delivery(outbox, record, "loss", print)
-    delivery.start()
-    wait_for(lambda: record.kept > 3, seconds=10)
-    delivery.close()
-
-
-def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
-    class Takes(SomeRecord):
-        def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-            raise HPOError("somebody else has it")
-
-    outbox = Outbox(tmp_path / "o.jsonl")
-    delivery = Delivery(outbox, Takes(), "loss", print)
-    delivery.start()
-    delivery.add(result())
-    with pytest.raises(HPOError, match="somebody else"):
-        delivery.finish(10)
-    with pytest.raises(HPOError, match="somebody else"):
-        delivery.add(result(2))
-    delivery.close()
-    assert not delivery.is_alive()
-    assert [r.trial.number for r in outbox.waiting()] == [1, 2]

@@ -1,0 +1,121 @@
+"""Whatever a trial yields is a metric, or the reason why it failed."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hpo.trial import State, Trial, TrialResult
+from hpo.workers.attempt import (
+    Job,
+    attempt_trial,
+)
+from tests.hpo.workers.jobs import DATA
+
+if TYPE_CHECKING:
+    pass
+
+
+YIELDS = '''
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    yielded: str = ""
+    raised: str = ""
+
+
+class Scalar:
+    """Such as a tensor of one number."""
+
+    def __float__(self):
+        return 0.25
+
+
+def yields(hyperparameters, data, *, seed):
+    if hyperparameters.raised:
+        print("\\x1b[32mgreen\\x1b[0m \\x1b[2J")
+        raise ValueError(eval(hyperparameters.raised))
+    yield eval(hyperparameters.yielded)
+
+
+yields.__annotations__["hyperparameters"] = Hyperparameters
+yields.metrics = ("accuracy",)
+'''
+
+
+def yielded(folder: Path, **hyperparameters: str) -> TrialResult:
+    """Return the result of a trial that yields, or raises, what an expression gives."""
+    (folder / "yields.py").write_text(YIELDS)
+    job = Job("yields:yields", "accuracy", "maximize", "last", {}, (str(folder),))
+    try:
+        *_, last = attempt_trial(job, DATA, Trial(1, 1, hyperparameters, 0), 1)
+    finally:
+        sys.modules.pop("yields", None)
+    assert isinstance(last, TrialResult)
+    return last
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("True", 1.0), ("Scalar()", 0.25), ("np.float32(0.5)", 0.5), ("np.int64(3)", 3.0),
+        ("np.array(0.5)", 0.5), ("Decimal('0.1')", 0.1), ("Fraction(1, 4)", 0.25), ("-0.0", -0.0),
+        ("2**80", 2.0**80), ("5e-324", 5e-324), ("1.7976931348623157e308", sys.float_info.max),
+    ],
+)  # fmt: skip
+def test_whatever_is_a_number_is_a_metric(folder: Path, expression: str, value: float) -> None:
+    result = yielded(folder, yielded=f"{{'accuracy': {expression}}}")
+    assert (result.state, repr(result.value)) == (State.COMPLETE, repr(value)), result.message
+    assert type(result.metrics[0]["accuracy"]) is float
+
+
+@pytest.mark.parametrize(
+    ("expression", "sign"),
+    [("1e400", 1), ("-10**400", -1), ("Fraction(10**400)", 1), ("Decimal('1e400')", 1)],
+)  # fmt: skip
+def test_a_number_too_large_for_a_float_diverges(folder: Path, expression: str, sign: int) -> None:
+    result = yielded(folder, yielded=f"{{'accuracy': {expression}}}")
+    assert (result.state, result.value) == (State.DIVERGED, None)
+    assert result.metrics[0]["accuracy"] == sign * float("inf")
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("{'accuracy': 0.5, 'MAP@5': 0.5}", "the metric 'MAP@5' has a name"),
+        ("{'accuracy': 0.5, '../../x': 0.5}", "it reads as the path of another file"),
+        ("{'accuracy': 0.5, 'x' * 300: 0.5}", "it has 300 characters; use at most 240"),
+        ("{'accuracy': 0.5, chr(0xd800): 0.5}", "a name that cannot be recorded"),
+        ("{'accuracy': 0.5, 5: 0.5}", "the objective names a metric 5; name it by a text"),
+        ("{'accuracy': None}", "the metric 'accuracy' is None, which is no number"),
+        ("{'accuracy': 1j}", "the metric 'accuracy' is 1j, which is no number"),
+        ("{'accuracy': np.zeros(3)}", "which is no number"),
+        ("'0.5'", "gives '0.5'; let it give a number, or a mapping such as {'accuracy': 0.5}"),
+        ("{}", "the objective yields no 'accuracy', but nothing"),
+    ],
+)
+def test_what_is_no_metric_fails_the_trial_with_the_reason(
+    folder: Path, expression: str, reason: str
+) -> None:
+    result = yielded(folder, yielded=expression)
+    assert result.state is State.FAILED
+    assert reason in result.message.splitlines()[-1]
+
+
+def test_a_message_holds_only_what_can_be_recorded_and_shown(folder: Path) -> None:
+    result = yielded(folder, raised="'caf' + chr(0xdce9) + chr(0) + chr(0x202e) + chr(7) * 9000")
+    assert result.message.isascii()
+    assert len(result.message) == 3000
+    assert r"\x07" in result.message
+    result = yielded(folder, raised="'caf' + chr(0xdce9) + chr(0) + chr(0x202e) + '한'")
+    assert result.message.splitlines()[0] == r"green \x1b[2J"
+    assert result.message.endswith(r"ValueError: caf\udce9\x00\u202e한")
+    lost = TrialResult(result.trial, State.FAILED, place="\x1b[2J", message="\x00" * 5000)
+    assert (lost.place, len(lost.message)) == (r"\x1b[2J", 3000)

@@ -1,0 +1,183 @@
+"""What Ray alone does: it stops C code, tells of deaths, and shares out GPUs."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hpo.resources import Demand
+from hpo.trial import Lost, Progress, State
+from hpo.workers import ray as ray_workers
+from hpo.workers.attempt import (
+    Job,
+    Stalled,
+)
+from hpo.workers.ray import RayWorkers
+from tests.fixtures import leave_ray
+from tests.hpo.workers.jobs import DATA, Make, drain, results, trial
+from tests.processes import is_gone, wait_for
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
+
+def test_ray_stops_a_trial_that_hangs_in_c_code(near_ray: str, folder: Path) -> None:
+    job = Job("toy:hanging", "accuracy", "maximize", "last", {}, (str(folder),), demand=Demand(2),
+              trial_timeout=1)
+    workers = RayWorkers(job, DATA, address=near_ray)
+    try:
+        workers.submit(trial(1, learning_rate=1.0), 1)
+        workers.submit(trial(2, learning_rate=1e-3), 1)
+        done = results(workers, 2)
+        assert done[1].state is State.FAILED
+        assert done[2].state is State.COMPLETE
+    finally:
+        workers.close()
+
+
+def test_ray_tells_of_a_worker_that_died(near_ray: str, folder: Path) -> None:
+    job = Job("toy:killed", "accuracy", "maximize", "last", {"folder": str(folder)},
+              (str(folder),))
+    workers = RayWorkers(job, DATA, address=near_ray)
+    try:
+        workers.submit(trial(3), 1)
+        (lost,) = drain(workers, 1)
+        assert lost == Lost(trial(3), 1, "its worker died")
+        workers.submit(trial(3), 2)
+        assert results(workers, 1)[3].attempt == 2
+    finally:
+        workers.close()
+
+
+def test_closing_stops_c_code_within_two_seconds(near_ray: str, folder: Path) -> None:
+    import ray
+
+    job = Job("toy:hanging", "accuracy", "maximize", "last", {"folder": str(folder)},
+              (str(folder),), trial_timeout=600)
+    workers = RayWorkers(job, DATA, address=near_ray)
+    workers.submit(trial(1, learning_rate=1.0), 1)
+    began = workers.next_event(30)
+    assert isinstance(began, Progress)
+    process = int(began.place.rpartition(":")[2])
+    wait_for((folder / "trained").exists)
+    assert not is_gone(process)
+    closing = time.monotonic()
+    workers.close()
+    wait_for(lambda: is_gone(process), 4)
+    assert time.monotonic() - closing < 4  # two for the trial, the rest for leaving Ray
+    assert workers.next_event(0.0) is None
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_without_workers_is_said_once_and_waited_for(
+    ray_environment: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    leave_ray()
+    monkeypatch.setattr(ray_workers, "CHECK_SECONDS", 0.5)
+    store = {"object_store_memory": 100_000_000}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **store}
+    )
+    job = Job("toy:quadratic", "accuracy", "maximize", "last", {}, (str(folder),))
+    try:
+        workers = RayWorkers(job, DATA, address=cluster.address)
+        workers.submit(trial(1), 1)
+        said = [event for _ in range(12) if (event := workers.next_event(0.2)) is not None]
+        assert [type(event) for event in said] == [Stalled]
+        cluster.add_node(num_cpus=1, **store)
+        assert results(workers, 1)[1].state is State.COMPLETE
+        workers.close()
+        _share_two_gpus(cluster, folder, store)
+    finally:
+        cluster.shutdown()
+
+
+GPU_USER = """
+import os, time
+def use(rate: float, *, seed):
+    start = time.time()
+    time.sleep(1.5)
+    with open(f"gpu-{seed}", "w") as file:
+        print(os.environ["CUDA_VISIBLE_DEVICES"], start, time.time(), file=file)
+    return rate
+"""
+
+
+def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> None:
+    """See that half a GPU each lets four of eight trials run at once, two on each GPU."""
+    (folder / "gpu_user.py").write_text(GPU_USER)
+    job = Job("gpu_user:use", "loss", "minimize", "last", {}, (str(folder),))
+    half = replace(job, demand=Demand(gpus=0.5))
+    workers = RayWorkers(half, None, address=cluster.address)
+    workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
+    stalled = workers.next_event(5)
+    assert isinstance(stalled, Stalled)
+    assert "no node of the Ray cluster has 1 CPU and 0.5 GPU" in stalled.reason
+    workers.close()
+    cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
+    workers = RayWorkers(half, None, address=cluster.address)
+    assert workers.slots == 4
+    for number in range(8):
+        workers.submit(replace(trial(number), hyperparameters={"rate": 1.0}), 1)
+    assert {r.state for r in results(workers, 8, 60).values()} == {State.COMPLETE}
+    workers.close()
+    used = [path.read_text().split() for path in sorted(folder.glob("gpu-*"))]
+    spans = [(device, float(start), float(end)) for device, start, end in used]
+    assert {device for device, _, _ in spans} == {"0", "1"}
+    at_once = [
+        [device for device, start, end in spans if start <= moment < end]
+        for _, moment, _ in spans
+    ]
+    assert max(map(len, at_once)) <= 4
+    assert all(devices.count(device) <= 2 for devices in at_once for device in "01")
+    assert max(map(len, at_once)) >= 3  # they do share them
+    for demand, slots in ((Demand(custom=(("tpu", 1.0),)), 1), (Demand(cpus=3), 2)):
+        workers = RayWorkers(replace(job, demand=demand), None, address=cluster.address)
+        assert workers.slots == slots
+        workers.close()
+
+
+def test_a_trial_that_demands_no_gpu_sees_none(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    (folder / "gpu_user.py").write_text(GPU_USER.replace("1.5", "0"))
+    workers = make("", objective="gpu_user:use", metric="loss", direction="minimize")
+    workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
+    assert results(workers, 1)[1].state is State.COMPLETE
+    assert (folder / "gpu-1").read_text().startswith(" ")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_ray_of_its_own_has_no_process_that_it_has_no_use_for(folder: Path) -> None:
+    script = """
+import os, pathlib, ray
+from ray._private.node import Node
+from hpo.workers import ray as ray_workers
+before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
+folder = ray_workers.RayFolder()
+ray_workers._start_local(1, 0, folder)
+assert before == (Node.start_monitor, Node.start_api_server, Node.start_log_monitor)
+print(ray.get(ray.remote(lambda: 6 * 7).remote()))
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if f"PPid:\\t{os.getpid()}\\n" in (process / "status").read_text():
+        print((process / "cmdline").read_text().replace(chr(0), " "))
+ray.shutdown()
+folder.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("42\n"), done.stderr
+    assert "raylet" in done.stdout
+    assert "gcs_server" in done.stdout
+    assert "monitor.py" not in done.stdout
+    assert "dashboard/dashboard.py" not in done.stdout
