@@ -1,215 +1,36 @@
-"""The figures show every trial, round and move where it belongs, whatever the study is like."""
+"""The figures show every trial, round and move where it belongs."""
 
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.errors import InputError
 from hpo.moves import Move
-from hpo.record.tracking import Tracking
-from hpo.record.values import Recorded, Round
 from hpo.report import figures
-from hpo.search.narrowing import narrow
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
-from hpo.trial import Direction, State, Trial, TrialResult
-from tests.fixtures import client_of, hpo, round_settings, write_study
-
-NAMES = {"learning_curves", "ranges", "map", "best_so_far", "proposal"}
-RATES: Mapping[str, Distribution] = {
-    "learning_rate": FloatDistribution(1e-6, 1e-2, log=True),
-    "weight_decay": FloatDistribution(1e-8, 1e-4, log=True),
-}
-NARROWED: Mapping[str, Distribution] = {
-    "learning_rate": FloatDistribution(1e-4, 3e-3, log=True),
-    "weight_decay": FloatDistribution(1e-8, 1e-4, log=True),
-}
-MIXED: Mapping[str, Distribution] = {
-    "learning_rate": FloatDistribution(1e-4, 1.0, log=True),
-    "optimizer": CategoricalDistribution(("sgd", "momentum", "adam")),
-    "hidden_sizes": CategoricalDistribution(((100,), (100, 100), (50,) * 6)),
-    "layers": IntegerDistribution(1, 4),
-    "batch_size": IntegerDistribution(16, 256, log=True),
-    "a_name_that_goes_on_and_on_until_nobody_wants_to_read_$x$_any_more": FloatDistribution(
-        0.0, 1.0, step=0.25
-    ),
-}
-
-
-def study(
-    spaces: Sequence[Mapping[str, Distribution]],
-    trials: int,
-    metric: str = "validation_accuracy",
-    direction: Direction = "maximize",
-    states: Sequence[State] = (State.COMPLETE,),
-    epochs: int = 5,
-) -> Recorded:
-    """Return rounds of so many trials whose states take turns; value and seed are made up."""
-    generator = np.random.default_rng(0)
-    settings = round_settings(metric=metric, direction=direction)
-    training = metric.replace("validation", "training")
-    results = []
-    for number, space in enumerate(spaces, start=1):
-        for i in range(1, trials + 1):
-            units = generator.random(len(space))
-            values = {n: d.from_unit(u) for (n, d), u in zip(space.items(), units, strict=True)}
-            quality = 0.95 - 0.8 * abs(float(units[0]) - 0.6) + float(generator.normal(0, 0.01))
-            end = quality if direction == "maximize" else 10 ** (2 - 3 * quality)
-            curve = [end * e / epochs for e in range(1, epochs + 1)]
-            if direction == "minimize":
-                curve = [end * (1 + 30 / e - 30 / epochs) for e in range(1, epochs + 1)]
-            state = states[i % len(states)]
-            trained = {State.COMPLETE: epochs, State.FAILED: 0}.get(state, 2)
-            metrics = [{metric: value, training: value * 1.02} for value in curve[:trained]]
-            value = curve[trained - 1] if state in (State.COMPLETE, State.PRUNED) else None
-            results.append(
-                TrialResult(
-                    Trial(number, i, values, i), state, value, trained if value else None, metrics
-                )
-            )
-    rounds = [Round(n, f"run {n}", s, settings, "", True) for n, s in enumerate(spaces, start=1)]
-    return Recorded("1", rounds, results)
-
-
-def moves(recorded: Recorded) -> tuple[Move, ...]:
-    last = recorded.rounds[-1]
-    return narrow(last.search_space, recorded.results, last.settings.direction)
-
-
-def panels(figure: Figure) -> list[Axes]:
-    return [axes for axes in figure.axes if axes.get_label() != "colors"]
-
-
-def points(axes: Axes, label: str) -> NDArray[np.float64]:
-    """Return the points with a label, as rows of x and y."""
-    found = [
-        np.asarray(drawn.get_offsets())
-        for drawn in axes.collections
-        if isinstance(drawn, PathCollection) and str(drawn.get_label()).startswith(label)
-    ]
-    return np.concatenate(found) if found else np.empty((0, 2))
-
-
-def xs(line: Line2D) -> list[float]:
-    return [float(x) for x in np.asarray(line.get_xdata())]
-
-
-def ys(line: Line2D) -> list[float]:
-    return [float(y) for y in np.asarray(line.get_ydata())]
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
-
-
-def legend(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
-
-
-# learning curves
-
-
-def test_learning_curves_are_those_of_the_twenty_best() -> None:
-    recorded = study([RATES], 30)
-    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
-    best = sorted(recorded.results, key=lambda r: -(r.value or 0))[:20]
-    assert len(panels(figure)) == 20
-    for place, (axes, result) in enumerate(zip(panels(figure), best, strict=True), start=1):
-        assert axes.get_title() == f"best-{place} ({wording.number(result.value or 0.0)})"
-        by_label = {line.get_label(): line for line in axes.lines}
-        validation, training = by_label["validation"], by_label["training"]
-        assert xs(validation) == [1, 2, 3, 4, 5]
-        assert ys(validation) == result.curve("validation_accuracy")
-        assert ys(training) == result.curve("training_accuracy")
-        assert validation.get_linestyle() == "-"
-        assert training.is_dashed()
-        (shown,) = [text.get_text() for text in axes.texts]
-        rate, decay = result.trial.hyperparameters.values()
-        assert shown == f"learning_rate {rate:.4g}\nweight_decay {decay:.4g}"
-    assert len({axes.get_ylim() for axes in panels(figure)}) == 1
-    assert {axes.get_yscale() for axes in panels(figure)} == {"linear"}
-    assert legend(figure) == ["training", "validation"]
-    assert [a.get_xlabel() for a in panels(figure)] == [""] * 15 + ["epoch"] * 5
-    assert "validation_accuracy" in texts(figure)
-
-
-def unread(run_id: str, name: str) -> list[float]:
-    raise AssertionError("the result has the whole curve")
-
-
-def test_training_curves_are_read_from_the_record_only_where_they_are_missing() -> None:
-    recorded = study([RATES], 25)
-    short = [
-        replace(r, metrics=[{"validation_accuracy": m["validation_accuracy"]}
-                            for m in r.metrics[:-1]] + [r.metrics[-1]])
-        for r in recorded.results
-    ]
-    runs = {r.trial.id: f"run-{r.trial.number}" for r in short}
-    asked = []
-
-    def history(run_id: str, name: str) -> list[float]:
-        asked.append((run_id, name))
-        return [0.1, 0.2, 0.3, 0.4, 0.5]
-
-    found = figures.training_histories(replace(recorded, results=short, runs=runs), history)
-    assert len(asked) == len(found) == 20
-    assert {name for _, name in asked} == {"training_accuracy"}
-    assert figures.training_histories(study([RATES], 3, metric="accuracy"), unread) == {}
-
-
-def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
-    recorded = study([RATES], 30, "validation_loss", "minimize", epochs=200)
-    exploded = min(recorded.results, key=lambda r: r.value or math.inf)
-    metrics = [{"validation_loss": 1e30}, *exploded.metrics[1:]]
-    results = [replace(r, metrics=metrics) if r is exploded else r for r in recorded.results]
-    figure = figures.learning_curves(replace(recorded, results=results), {})
-    assert panels(figure)[0].get_yscale() == "log"
-    assert panels(figure)[0].get_ylim()[1] < 1e6
-
-
-@pytest.mark.parametrize(
-    ("metric", "named"),
-    [
-        ("validation_loss", ["training", "validation"]),
-        ("training_loss", ["training_loss"]),
-        ("map_at_5", ["map_at_5"]),
-        ("cross_validation_score", ["training", "cross_validation_score"]),
-    ],
+from hpo.trial import Direction, State
+from tests.hpo.report.drawn import (
+    MIXED,
+    NARROWED,
+    RATES,
+    legend,
+    moves,
+    panels,
+    points,
+    study,
+    texts,
+    xs,
+    ys,
 )
-def test_only_a_metric_of_validation_rows_is_called_so(metric: str, named: list[str]) -> None:
-    recorded = study([RATES], 5, metric)
-    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
-    assert legend(figure) == named
-    assert metric in texts(figure)
-
-
-@pytest.mark.parametrize(("trials", "count"), [(1, 1), (3, 3), (7, 7), (500, 20)])
-def test_learning_curves_of_few_and_many(trials: int, count: int) -> None:
-    figure = figures.learning_curves(study([RATES], trials), {})
-    assert len(panels(figure)) == count
-    assert panels(figure)[-1].get_xlabel() == "epoch"
-
-
-# ranges
 
 
 def test_ranges_show_every_trial_in_order_inside_the_band_of_its_round() -> None:
@@ -440,146 +261,3 @@ def test_ticks_are_few_round_numbers(
     recorded = study([{"a": FloatDistribution(low, high, log=log)}], 5)
     (axes,) = panels(figures.ranges(recorded))
     assert [label.get_text() for label in axes.get_xticklabels()] == ticks
-
-
-# all of them
-
-
-ODD: dict[str, Recorded] = {
-    "one trial": study([RATES], 1),
-    "a round without a trial": study([RATES, NARROWED], 0),
-    "five": study([RATES], 5, states=[State.COMPLETE, State.PRUNED]),
-    "only diverged and failed": study([RATES], 12, states=[State.DIVERGED, State.FAILED]),
-    "only pruned": study([RATES], 12, states=[State.PRUNED]),
-    "one hyperparameter": study([{"learning_rate": RATES["learning_rate"]}], 15),
-    "only choices": study([{"optimizer": MIXED["optimizer"]}], 15),
-    "one choice left": study([{"a": CategoricalDistribution(("x",)), **RATES}], 15),
-    "all kinds": study([MIXED, MIXED], 20, "validation_a_metric_with_a_very_long_name_indeed",
-                       "minimize", states=list(State)),
-    "many rounds": study([RATES] * 40, 3),
-    "one epoch": study([RATES], 25, epochs=1),
-    "all equal": replace(
-        study([RATES], 1), results=[replace(r, value=0.5) for r in study([RATES], 12).results]
-    ),
-    "thousands": study([RATES, NARROWED], 2500, states=list(State)),
-}
-
-
-@pytest.mark.parametrize("recorded", ODD.values(), ids=ODD.keys())
-@pytest.mark.filterwarnings("error")
-def test_every_study_can_be_drawn(recorded: Recorded, tmp_path: Path) -> None:
-    few = replace(recorded, results=recorded.results[:300])
-    files = figures.write(recorded, moves(few), unread, tmp_path / "new" / "folder")
-    expected = NAMES - ({"map"} if len(recorded.rounds[0].search_space) == 1 else set())
-    assert {file.name for file in files} == {f"{name}.png" for name in expected}
-    for file in files:
-        assert file.read_bytes().startswith(b"\x89PNG")
-
-
-def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
-    recorded = study([MIXED, MIXED], 40, "validation_accuracy", states=list(State))
-    for figure in (
-        figures.learning_curves(recorded, {}), figures.ranges(recorded),
-        figures.landscape(recorded), figures.best_so_far(recorded),
-        figures.proposal(recorded, moves(recorded)),
-    ):
-        figure.draw_without_rendering()
-        page = figure.bbox.padded(1)
-        for axes in figure.axes:
-            if axes.get_tightbbox() is not None:
-                box = axes.get_tightbbox()
-                assert box is not None
-                assert page.x0 <= box.x0 <= box.x1 <= page.x1
-                assert page.y0 <= box.y0 <= box.y1 <= page.y1
-        for axes in panels(figure):  # what stands above a panel is clear of the one over it
-            title = axes.title.get_window_extent()
-            for other in panels(figure):
-                label = other.xaxis.label.get_window_extent()
-                if other is not axes and label.width and title.width:
-                    assert not label.overlaps(title)
-
-
-def test_the_same_study_gives_the_same_bytes_in_any_style(tmp_path: Path) -> None:
-    recorded = study([RATES], 10)
-    first = figures.save(figures.ranges(recorded), tmp_path / "first.png").read_bytes()
-    with mpl.rc_context({"axes.facecolor": "black", "font.size": 30, "savefig.dpi": 20}):
-        second = figures.save(figures.ranges(recorded), tmp_path / "second.png").read_bytes()
-        assert mpl.rcParams["font.size"] == 30  # and leaves it as it was
-    assert first == second
-    assert b"Software" not in first
-    assert b"Creation" not in first
-
-
-def test_a_file_in_the_way_is_bad_input(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="name another folder"):
-        figures.save(figures.ranges(study([RATES], 3)), tmp_path / "file" / "ranges.png")
-
-
-# from the command line
-
-
-def train(folder: Path, **changes: Any) -> Path:
-    return write_study(
-        folder, "small", objective="trainer.objectives:perceptron", metric="validation_accuracy",
-        data={"source": "digits", "rows": 150},
-        fixed={"hidden_sizes": [10], "epochs": 4, "batch_size": 50},
-        round={"trials": 6, "sampler": "random", "parallel": 2}, **changes,
-    )
-
-
-@pytest.mark.figures
-def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hpo("run", train(folder, rounds=2), "--inline")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    recorded = Tracking(uri).study("small").read()
-    assert recorded is not None
-    client = client_of(uri)
-    for round_ in recorded.rounds:
-        found = {artifact.path for artifact in client.list_artifacts(round_.run_id, "figures")}
-        assert found == {f"figures/{name}.png" for name in NAMES}
-    best = max(recorded.results, key=lambda r: r.value or 0)
-    run_id = recorded.runs[best.trial.id]
-    history = Tracking(uri).study("small").history(run_id, "training_accuracy")
-    assert len(history) == 4
-    assert history[-1] == best.metrics[-1]["training_accuracy"]
-
-    capsys.readouterr()
-    hpo("show", "small", "--figures", "drawn")
-    printed = capsys.readouterr().out
-    for name in NAMES:
-        assert f"drawn/{name}.png" in printed
-        kept = client.download_artifacts(
-            recorded.rounds[-1].run_id, f"figures/{name}.png", str(folder)
-        )
-        assert Path(kept).read_bytes() == (folder / "drawn" / f"{name}.png").read_bytes()
-    hpo("show", "small", "--round", 1, "--figures", "first", "--json")
-    assert len(json.loads(capsys.readouterr().out)["figures"]) == 5
-    kept = client.download_artifacts(recorded.rounds[0].run_id, "figures/ranges.png", str(folder))
-    assert Path(kept).read_bytes() == Path("first/ranges.png").read_bytes()
-
-    hpo("narrow", "small", "--figures", "next")
-    assert "next/proposal.png" in capsys.readouterr().out
-    assert Path("next/proposal.png").read_bytes() == Path("drawn/proposal.png").read_bytes()
-    Path(kept).with_name("proposal.png").unlink(missing_ok=True)
-    hpo("narrow", "small")
-    assert "figures/proposal.png of round 2 in MLflow" in capsys.readouterr().out
-    hpo("narrow", "small", "--json")
-    assert "figure" not in json.loads(capsys.readouterr().out)
-
-
-@pytest.mark.figures
-def test_a_failure_to_draw_is_a_note_and_the_study_goes_on(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("no ink")
-
-    monkeypatch.setattr(figures, "write", broken)
-    hpo("run", write_study(folder, rounds=2), "--inline")
-    printed = capsys.readouterr().out
-    assert printed.count("no ink") == 2
-    hpo("show", "toy", "--json")
-    assert [r["trials"] for r in json.loads(capsys.readouterr().out)["rounds"]] == [12, 12]

@@ -1,0 +1,87 @@
+"""Learning curves are those of the best trials, on axes that show them."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from hpo import wording
+from hpo.report import figures
+from tests.hpo.report.drawn import RATES, legend, panels, study, texts, unread, xs, ys
+
+
+def test_learning_curves_are_those_of_the_twenty_best() -> None:
+    recorded = study([RATES], 30)
+    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
+    best = sorted(recorded.results, key=lambda r: -(r.value or 0))[:20]
+    assert len(panels(figure)) == 20
+    for place, (axes, result) in enumerate(zip(panels(figure), best, strict=True), start=1):
+        assert axes.get_title() == f"best-{place} ({wording.number(result.value or 0.0)})"
+        by_label = {line.get_label(): line for line in axes.lines}
+        validation, training = by_label["validation"], by_label["training"]
+        assert xs(validation) == [1, 2, 3, 4, 5]
+        assert ys(validation) == result.curve("validation_accuracy")
+        assert ys(training) == result.curve("training_accuracy")
+        assert validation.get_linestyle() == "-"
+        assert training.is_dashed()
+        (shown,) = [text.get_text() for text in axes.texts]
+        rate, decay = result.trial.hyperparameters.values()
+        assert shown == f"learning_rate {rate:.4g}\nweight_decay {decay:.4g}"
+    assert len({axes.get_ylim() for axes in panels(figure)}) == 1
+    assert {axes.get_yscale() for axes in panels(figure)} == {"linear"}
+    assert legend(figure) == ["training", "validation"]
+    assert [a.get_xlabel() for a in panels(figure)] == [""] * 15 + ["epoch"] * 5
+    assert "validation_accuracy" in texts(figure)
+
+
+def test_training_curves_are_read_from_the_record_only_where_they_are_missing() -> None:
+    recorded = study([RATES], 25)
+    short = [
+        replace(r, metrics=[{"validation_accuracy": m["validation_accuracy"]}
+                            for m in r.metrics[:-1]] + [r.metrics[-1]])
+        for r in recorded.results
+    ]
+    runs = {r.trial.id: f"run-{r.trial.number}" for r in short}
+    asked = []
+
+    def history(run_id: str, name: str) -> list[float]:
+        asked.append((run_id, name))
+        return [0.1, 0.2, 0.3, 0.4, 0.5]
+
+    found = figures.training_histories(replace(recorded, results=short, runs=runs), history)
+    assert len(asked) == len(found) == 20
+    assert {name for _, name in asked} == {"training_accuracy"}
+    assert figures.training_histories(study([RATES], 3, metric="accuracy"), unread) == {}
+
+
+def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
+    recorded = study([RATES], 30, "validation_loss", "minimize", epochs=200)
+    exploded = min(recorded.results, key=lambda r: r.value or math.inf)
+    metrics = [{"validation_loss": 1e30}, *exploded.metrics[1:]]
+    results = [replace(r, metrics=metrics) if r is exploded else r for r in recorded.results]
+    figure = figures.learning_curves(replace(recorded, results=results), {})
+    assert panels(figure)[0].get_yscale() == "log"
+    assert panels(figure)[0].get_ylim()[1] < 1e6
+
+
+@pytest.mark.parametrize(
+    ("metric", "named"),
+    [
+        ("validation_loss", ["training", "validation"]),
+        ("training_loss", ["training_loss"]),
+        ("map_at_5", ["map_at_5"]),
+        ("cross_validation_score", ["training", "cross_validation_score"]),
+    ],
+)
+def test_only_a_metric_of_validation_rows_is_called_so(metric: str, named: list[str]) -> None:
+    recorded = study([RATES], 5, metric)
+    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
+    assert legend(figure) == named
+    assert metric in texts(figure)
+
+
+@pytest.mark.parametrize(("trials", "count"), [(1, 1), (3, 3), (7, 7), (500, 20)])
+def test_learning_curves_of_few_and_many(trials: int, count: int) -> None:
+    figure = figures.learning_curves(study([RATES], trials), {})
+    assert len(panels(figure)) == count
+    assert panels(figure)[-1].get_xlabel() == "epoch"
