@@ -99,10 +99,13 @@ def find_address(address: str | None, env_file: Path) -> str:
     return address
 
 
-def entry_point(study_file: str, options: Sequence[str]) -> str:
-    """Return the line of a shell that runs the study; with `exec` it hands its place on."""
-    command = ["hpo", "run", *options, "--ray-address", "auto", "--", study_file]
-    return f"exec {shlex.join(command)}"
+def entry_point(study_file: str, command: Sequence[str]) -> str:
+    """Return the line of a shell that does with the study what `command` says, as it is typed.
+
+    With `exec` it hands its place on. What trains on workers finds those of the cluster.
+    """
+    where = [] if command[0] == "evaluate" else ["--ray-address", "auto"]
+    return f"exec {shlex.join(['hpo', *command, *where, '--', study_file])}"
 
 
 class Cluster:
@@ -125,11 +128,11 @@ class Cluster:
         except self._errors as error:
             raise self._translation(error) from error
 
-    def submit(self, study: str, parcel: Parcel, options: Sequence[str] = ()) -> str:
-        """Start `hpo run` with the study on the cluster, and return the id of its job at once.
+    def submit(self, study: str, parcel: Parcel, command: Sequence[str] = ("run",)) -> str:
+        """Start a command of hpo on the cluster, and return the id of its job at once.
 
-        `options` go to `hpo run`. A job of this study that ended, however it did, is in nobody's
-        way; raises InputError where one runs.
+        `command` is its name and its options. A job of this study that ended, however it did, is
+        in nobody's way; raises InputError where one runs.
         """
         attempts = self._attempts(study)
         for attempt, job in attempts.items():
@@ -144,7 +147,7 @@ class Cluster:
                 shutil.copyfile(file, copy)
             try:
                 self._client.submit_job(
-                    entrypoint=entry_point(parcel.study_file, options),
+                    entrypoint=entry_point(parcel.study_file, command),
                     submission_id=job_id,
                     runtime_env={"working_dir": folder},
                     metadata={"study": study},

@@ -103,8 +103,8 @@ def evaluate(
     return evaluation
 
 
-def refuse_without_evaluate(study: Study) -> None:
-    """Raise InputError where there is nothing to judge by."""
+def refuse_without_evaluate(study: Study, top: int = 1) -> None:
+    """Raise InputError where there is nothing to judge by, or more than one model to judge."""
     if study.objective.evaluate is None:
         function = study.objective.name.partition(":")[2]
         raise InputError(
@@ -112,6 +112,8 @@ def refuse_without_evaluate(study: Study) -> None:
             f"a function `{function}.evaluate` that takes the model and returns metrics of a test "
             "(docs/objectives.md)"
         )
+    if top > 1:
+        raise InputError("--top: the objective judges one model; leave it out")
 
 
 def _judged(

@@ -25,6 +25,15 @@ from tests.fixtures import Make, hpo, table
 from tests.ports import free_ports, listens
 from tests.processes import ROOT, descendants, start
 
+JUDGED = """
+def train(x: float, *, seed):
+    yield {"loss": x}
+    return "a model"
+
+
+train.evaluate = lambda model: {"test_loss": 2.5 if model == "a model" else 0.0}
+"""
+
 
 class Topology:
     """PostgreSQL, MLflow with passwords, a Ray head and two workers, all on 127.0.0.1."""
@@ -247,6 +256,20 @@ def test_a_study_on_a_cluster_whose_parts_die(
     server = topology.laptop["MLFLOW_TRACKING_URI"]
     assert status(f"{server}/api/2.0/mlflow/experiments/search?max_results=1") == 401
     assert status(f"{topology.laptop['RAY_API_SERVER_ADDRESS']}/api/jobs/") == 401
+
+
+    (folder / "judged.py").write_text(JUDGED)
+    (folder / "judged.toml").write_text(
+        'objective = "judged:train"\nmetric = "loss"\ndirection = "minimize"\n'
+        "search_space = { x = { low = 0.0, high = 3.0 } }\nround = { trials = 4 }\n"
+    )
+    for command in (["run"], ["confirm", "--top", "2", "--repeats", "1"], ["evaluate"]):
+        topology.hpo("submit", *command, "judged.toml")
+        wait(lambda: topology.job("judged").is_terminal(), topology.job_logs)
+        assert topology.job("judged") == "SUCCEEDED", topology.job_logs()
+    shown = json.loads(topology.hpo("show", "judged", "--json"))
+    assert len(shown["confirmed"]) == 2
+    assert [look["test_loss"] for look in shown["evaluations"]] == [2.5]
 
 
 def rows_of(path: str) -> list[dict[str, str]]:

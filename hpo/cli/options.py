@@ -74,6 +74,32 @@ class ConfirmOptions:
         given = {"top": self.top, "repeats": self.repeats, "resplit": self.resplit or None}
         return {key: value for key, value in given.items() if value is not None}
 
+    def as_arguments(self) -> list[str]:
+        """Return the options as they are typed."""
+        return [
+            *(["--top", str(self.top)] if self.top else []),
+            *(["--repeats", str(self.repeats)] if self.repeats else []),
+            *(["--resplit"] if self.resplit else []),
+            *(["--accept-code"] if self.accept_code else []),
+            *set_arguments(self.overrides),
+        ]
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What a command line asks of an evaluation beyond the study's file."""
+
+    top: int = 1
+    again: bool = False
+    overrides: Sequence[str] = ()
+
+    def as_arguments(self) -> list[str]:
+        """Return the options as they are typed."""
+        return [
+            "--top", str(self.top), *(["--again"] if self.again else []),
+            *set_arguments(self.overrides),
+        ]
+
 
 def set_arguments(overrides: Sequence[str]) -> list[str]:
     """Return the options that override keys of a study file, as they are typed."""
@@ -117,6 +143,14 @@ confirm_options = _gathered(
     click.option("--resplit", is_flag=True,
                  help="Draw the validation rows anew each time, too; never from the test set."),
     _accept_code,
+    overrides,
+)
+evaluate_options = _gathered(
+    "options", EvaluateOptions,
+    click.option("--top", type=click.IntRange(1), default=1, show_default=True,
+                 help="Average the outputs of so many of the best trials."),
+    click.option("--again", is_flag=True,
+                 help="Use a test set that is spent, and mark the result as repeated."),
     overrides,
 )
 placement_options = _gathered(

@@ -3,13 +3,27 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import wording
-from hpo.cli.options import RunOptions, file_argument, hpo, run_options, say, study_argument
+from hpo.cli.options import (
+    ConfirmOptions,
+    EvaluateOptions,
+    RunOptions,
+    confirm_options,
+    evaluate_options,
+    file_argument,
+    hpo,
+    run_options,
+    say,
+    study_argument,
+)
 from hpo.cli.session import study_name
+
+if TYPE_CHECKING:
+    from hpo.study import Study
 
 
 def _cluster_options(command: Any) -> Any:
@@ -24,33 +38,99 @@ def _cluster_options(command: Any) -> Any:
     return command
 
 
-@hpo.command()
-@file_argument
-@run_options
-@click.option("--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="Send this file as well; may be repeated.")
-@_cluster_options
-def submit(
-    file: Path, options: RunOptions, also: Sequence[Path], address: str | None, env_file: Path
-) -> None:
+class _RunUnlessNamed(click.Group):
+    """A group whose command is `run` where none of its commands is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` before what is no command of the group."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _sending_options(command: Any) -> Any:
+    """Add the options that say what travels, and where to."""
+    also = click.option(
+        "--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+        help="Send this file as well; may be repeated.",
+    )
+    return also(_cluster_options(command))
+
+
+@hpo.group(cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|evaluate] FILE")
+def submit() -> None:
     """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
 
     Returns at once. The study file travels, the data it names by a relative path, the module of
-    its objective and what that imports from beside it; nothing else does.
+    its objective and what that imports from beside it; nothing else does. `hpo submit FILE` is
+    short for `hpo submit run FILE`.
     """
+
+
+@submit.command("run")
+@file_argument
+@run_options
+@_sending_options
+def submit_run(
+    file: Path, options: RunOptions, also: Sequence[Path], address: str | None, env_file: Path
+) -> None:
+    """Run the study in FILE, or go on with it."""
     from hpo.cli.ranges import parse_range
-    from hpo.cluster import connect, pack
     from hpo.study import read
 
     study = read(file, options.overrides)
     for text in options.ranges:
         parse_range(text, study.search_space)
+    _send(study, ["run", *options.as_arguments()], also, address, env_file)
+
+
+@submit.command("confirm")
+@file_argument
+@confirm_options
+@_sending_options
+def submit_confirm(
+    file: Path, options: ConfirmOptions, also: Sequence[Path], address: str | None, env_file: Path
+) -> None:
+    """Repeat the best trials of FILE, as `hpo confirm`."""
+    from hpo.study import read
+
+    study = read(file, options.overrides)
+    _send(study, ["confirm", *options.as_arguments()], also, address, env_file)
+
+
+@submit.command("evaluate")
+@file_argument
+@evaluate_options
+@_sending_options
+def submit_evaluate(
+    file: Path, options: EvaluateOptions, also: Sequence[Path], address: str | None, env_file: Path
+) -> None:
+    """Judge the best trial of FILE, as `hpo evaluate`.
+
+    It is trained where the study's service runs, on the head.
+    """
+    from hpo.own_evaluation import refuse_without_evaluate
+    from hpo.study import read
+
+    study = read(file, options.overrides)
+    if study.data is None:
+        refuse_without_evaluate(study, options.top)
+    _send(study, ["evaluate", *options.as_arguments()], also, address, env_file)
+
+
+def _send(
+    study: "Study", command: Sequence[str], also: Sequence[Path], address: str | None,
+    env_file: Path,
+) -> None:
+    """Send a study and what is to be done with it, and say how to follow and stop that."""
+    from hpo.cluster import connect, pack
+
     parcel = pack(study, also)
     cluster = connect(address, env_file)
-    job = cluster.submit(study.name, parcel, options.as_arguments())
+    job = cluster.submit(study.name, parcel, command)
     files = wording.count(len(parcel.files), "file")
     click.echo(
-        f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name} runs at "
+        f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name}: {command[0]} at "
         f"{cluster.address} as the job {job}\n"
         f"follow it: {cluster.log_command(job)}\n"
         f"stop it:   hpo cancel {shlex.quote(study.name)}"

@@ -13,10 +13,12 @@ import click
 from hpo import wording
 from hpo.cli.options import (
     ConfirmOptions,
+    EvaluateOptions,
     RunOptions,
     as_json,
     confirm_options,
     escaped,
+    evaluate_options,
     file_argument,
     hpo,
     overrides,
@@ -133,16 +135,10 @@ def confirm(
 
 @hpo.command()
 @study_argument
-@click.option("--top", type=click.IntRange(1), default=1, show_default=True,
-              help="Average the outputs of so many of the best trials.")
-@click.option("--again", is_flag=True,
-              help="Use a test set that is spent, and mark the result as repeated.")
-@overrides
+@evaluate_options
 @tracking_uri
 @as_json
-def evaluate(
-    study: str, top: int, again: bool, overrides: Sequence[str], tracking_uri: str, as_json: bool
-) -> None:
+def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: bool) -> None:
     """Train the best trials of STUDY, a file, once more and judge them on the test set.
 
     They are trained on training plus validation rows, for the recorded number of epochs. That the
@@ -155,16 +151,15 @@ def evaluate(
     from hpo.cli.tables import evaluation_tables, own_evaluation_parts
     from hpo.record.values import last_round
 
-    parsed = read_study_file(study, "evaluate", overrides)
+    parsed = read_study_file(study, "evaluate", options.overrides)
+    top, again = options.top, options.again
     record = existing_record(tracking_uri)
     name, recorded = parsed.name, find(record, parsed.name)
     last = last_round(name, recorded)
     evaluation.refuse_repetition(parsed, recorded, again)
     split = load_data(parsed)
     if split is None:
-        own_evaluation.refuse_without_evaluate(parsed)
-        if top > 1:
-            raise InputError("--top: the objective judges one model; leave it out")
+        own_evaluation.refuse_without_evaluate(parsed, top)
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         description = None if split is None else split.description
         _before_evaluation(parsed, last, recorded, description, listener.note)

@@ -123,7 +123,7 @@ def test_a_shell_reads_the_entry_point_as_it_was_meant(tmp_path: Path) -> None:
     printing.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
     printing.chmod(0o755)
     name = "it's a; touch x && $(study).toml"
-    line = cluster.entry_point(name, ["--range", "learning_rate=1e-3:1 x"])
+    line = cluster.entry_point(name, ["run", "--range", "learning_rate=1e-3:1 x"])
     printed = subprocess.run(
         ["sh", "-c", line], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, cwd=tmp_path,
         capture_output=True, text=True, check=True,

@@ -2,42 +2,58 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import click
 import pytest
 
 from hpo import cluster
 from hpo.cli import commands as cli
+from hpo.cli.options import ConfirmOptions, EvaluateOptions, RunOptions
 from hpo.errors import InputError
 from tests.fixtures import Make, hpo
 
 
-def test_submit_takes_the_options_of_run_but_for_where_it_runs() -> None:
-    options = {name: {o.name for o in cli.hpo.commands[name].params} for name in ("run", "submit")}
-    place = {"workers", "tracking_uri", "ray_address", "inline"}
-    assert options["run"] - place == options["submit"] - {"also", "address", "env_file"}
+@pytest.mark.parametrize("name", ["run", "confirm", "evaluate"])
+def test_submit_takes_the_options_of_a_command_but_for_where_it_runs(name: str) -> None:
+    submit = cli.hpo.commands["submit"]
+    assert isinstance(submit, click.Group)
+    here, there = (
+        {option.name for option in group.commands[name].params} for group in (cli.hpo, submit)
+    )
+    where = {"workers", "tracking_uri", "ray_address", "inline", "as_json", "file", "study"}
+    assert here - where == there - {"also", "address", "env_file", "file"}
 
 
 @pytest.mark.parametrize(
-    ("typed", "name", "meant"),
+    ("typed", "meant"),
     [
-        (["--rounds", "3"], "rounds", 3),
-        (["--trials", "7"], "trials", 7),
-        (["--range", "learning_rate=1e-3:1e-1"], "ranges", ("learning_rate=1e-3:1e-1",)),
+        (["--rounds", "3"], RunOptions(rounds=3)),
+        (["--trials", "7"], RunOptions(trials=7)),
+        (["run", "--range", "learning_rate=.1:1"], RunOptions(ranges=("learning_rate=.1:1",))),
         (
             ["--range", "learning_rate=0.01:1", "--range", "weight_decay=1e-7:1e-5"],
-            "ranges", ("learning_rate=0.01:1", "weight_decay=1e-7:1e-5"),
+            RunOptions(ranges=("learning_rate=0.01:1", "weight_decay=1e-7:1e-5")),
         ),
-        (["--keep-ranges"], "keep_ranges", True),
-        (["--accept-code"], "accept_code", True),
+        (["--keep-ranges"], RunOptions(keep_ranges=True)),
+        (["--accept-code"], RunOptions(accept_code=True)),
         (
             ["--set", "name=a b", "--set", "round.trials=3"],
-            "overrides", ("name=a b", "round.trials=3"),
+            RunOptions(overrides=("name=a b", "round.trials=3")),
         ),
+        (["confirm"], ConfirmOptions()),
+        (["confirm", "--top", "2", "--repeats", "4"], ConfirmOptions(top=2, repeats=4)),
+        (["confirm", "--resplit", "--accept-code"], ConfirmOptions(None, None, True, True)),
+        (["confirm", "--set", "seed=1"], ConfirmOptions(overrides=("seed=1",))),
+        (["evaluate"], EvaluateOptions()),
+        (["evaluate", "--top", "2", "--again"], EvaluateOptions(top=2, again=True)),
+        (["evaluate", "--set", "seed=1"], EvaluateOptions(overrides=("seed=1",))),
     ],
-)  # fmt: skip
+)
 def test_what_submit_is_told_arrives_in_the_command_that_the_cluster_runs(
-    make_study: Make, monkeypatch: pytest.MonkeyPatch, typed: list[str], name: str, meant: object
+    make_study: Make, monkeypatch: pytest.MonkeyPatch, typed: list[str],
+    meant: RunOptions | ConfirmOptions | EvaluateOptions,
 ) -> None:
     submitted: list[str] = []
 
@@ -46,23 +62,30 @@ def test_what_submit_is_told_arrives_in_the_command_that_the_cluster_runs(
 
         address = "http://there:1"
 
-        def submit(self, study: str, parcel: cluster.Parcel, options: Sequence[str]) -> str:
-            submitted.append(cluster.entry_point(parcel.study_file, options))
+        def submit(self, study: str, parcel: cluster.Parcel, command: Sequence[str]) -> str:
+            submitted.append(cluster.entry_point(parcel.study_file, command))
             return "job"
 
         def log_command(self, job: str) -> str:
             return f"logs of {job}"
 
     monkeypatch.setattr(cluster, "connect", lambda *_: Somewhere())
-    hpo("submit", make_study(), *typed)
+    named = typed[0] if typed and not typed[0].startswith("-") else "run"
+    file = make_study(data={"source": "digits"})
+    hpo("submit", *typed[: named in typed], file, *typed[named in typed :])
     program, command, *arguments = shlex.split(submitted[0].removeprefix("exec "))
-    assert (program, command) == ("hpo", "run")
-    with cli.hpo.commands["run"].make_context("run", arguments) as context:
+    assert (program, command) == ("hpo", named)
+    with cli.hpo.commands[command].make_context(command, arguments) as context:
         read = context.params
-    assert read["file"] == Path("toy.toml")
-    assert read["ray_address"] == "auto"
-    asked = {"rounds": None, "trials": None, "ranges": (), "keep_ranges": False, name: meant}
-    assert {option: read[option] for option in asked} == asked
+    assert Path(read.get("file") or read["study"]) == Path("toy.toml")
+    assert read.get("ray_address") == (None if named == "evaluate" else "auto")
+    assert {name: read[name] for name in asdict(meant)} == asdict(meant)
+
+
+def test_help_of_submit_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    hpo("submit", "--help")
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told for name in ("run", "confirm", "evaluate"))
 
 
 def test_nobody_there_is_one_line(folder: Path, make_study: Make) -> None:
