@@ -158,6 +158,18 @@ def test_something_that_can_be_called_is_a_function(found: Find) -> None:
     assert epochs(objective, {"rate": 0.5})[0] == [{"loss": 7.5}]
 
 
+def test_any_mapping_names_metrics(found: Find) -> None:
+    objective = found("""
+        from collections import ChainMap
+        from types import MappingProxyType
+        def train(rate: float):
+            yield MappingProxyType({"loss": rate})
+            yield ChainMap({"loss": rate}, {"accuracy": 1})
+        """)
+    metrics = [{"loss": 0.5}, {"loss": 0.5, "accuracy": 1.0}]
+    assert epochs(objective, {"rate": 0.5})[0] == metrics
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -91,6 +91,20 @@ def test_a_terminal_obeys_nothing(study: str, command: Command) -> None:
         assert not set(outcome.out + outcome.err) & OBEYED
 
 
+def test_the_name_of_a_file_is_shown_and_not_obeyed(study: str, command: Command) -> None:
+    exported = command("export", study, "\x1b[2J\x9b.csv")
+    assert exported.out == "\\x1b[2J\\x9b.csv: 12 trials\n"
+
+
+def test_what_to_type_next_names_a_study_file_as_it_is(
+    study: str, folder: Path, command: Command
+) -> None:
+    (folder / "odd.toml").rename(folder / "[red]odd.toml")
+    ran = command("run", "[red]odd.toml", "--inline")
+    assert "next: hpo narrow '[red]odd.toml'" in ran.out
+    assert "hpo ui '[red]odd.toml'" in ran.out
+
+
 def test_a_study_that_was_renamed_on_record_does_no_harm_either(
     study: str, folder: Path, command: Command
 ) -> None:

@@ -151,6 +151,13 @@ def test_no_number_of_the_moves_is_cut(width: int) -> None:
         assert text in joined
 
 
+def test_a_move_takes_one_line_where_there_is_room() -> None:
+    old, new = FloatDistribution(1e-6, 1e-2, log=True), FloatDistribution(1e-5, 1e-3, log=True)
+    moves = [Move(name, old, new, "narrowed", 0.5, "fit", 0.01) for name in ("rate", "decay")]
+    output = printed(console.PIPE_WIDTH, MovesTable(moves))
+    assert [line.split()[0] for line in output.splitlines()] == ["hyperparameter", "rate", "decay"]
+
+
 @pytest.mark.parametrize("width", [26, 30, 40, 60, 80, 120])
 def test_progress_is_never_cut(
     width: int, make_study: Make, monkeypatch: pytest.MonkeyPatch

@@ -141,6 +141,14 @@ def test_the_separator_is_the_one_most_used(save: Save, separator: str) -> None:
     assert "remove that line" in refusal(save(f"sep={separator}\n{names}\n{lines}"))
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_commas_inside_of_quotes_separate_nothing(save: Save, separator: str) -> None:
+    names = separator.join(['"size, cm, of the left, longer leg"', "y"])
+    lines = "".join(separator.join([str(k), "ab"[k % 2]]) + "\n" for k in range(ROWS))
+    result = split(save(f"{names}\n{lines}"))
+    assert result.description.features == ("size, cm, of the left, longer leg",)
+
+
 @pytest.mark.parametrize(
     ("name", "way"),
     [

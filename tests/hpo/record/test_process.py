@@ -145,6 +145,22 @@ process.close()
     assert len(kept) > 1
 
 
+def test_what_is_printed_over_there_is_not_among_what_the_command_prints(folder: Path) -> None:
+    (folder / "sitecustomize.py").write_text("print('a plugin says hello')")
+    code = f"""
+from hpo.record.process import RecordProcess
+process = RecordProcess("sqlite:///{folder}/mlflow.db")
+print(process.studies())
+process.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "a plugin says hello\n[]\n"  # the first line is of the command itself
+
+
 def test_killed_it_is_said_to_be_gone(process: RecordProcess, folder: Path) -> None:
     record = process
     begin(record)

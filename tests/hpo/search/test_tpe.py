@@ -167,9 +167,11 @@ def hill(noise: float, seed: int, trials: int = 30) -> list[TrialResult]:
     ]
 
 
-def proposals_of_optuna(earlier: Sequence[TrialResult], count: int) -> list[dict[str, Value]]:
+def proposals_of_optuna(
+    earlier: Sequence[TrialResult], count: int, low: float = 1e-6, high: float = 1e-2
+) -> list[dict[str, Value]]:
     """Return Optuna's own proposals for the seeds of `proposals_after`."""
-    log_range = optuna.distributions.FloatDistribution(1e-6, 1e-2, log=True)
+    log_range = optuna.distributions.FloatDistribution(low, high, log=True)
     proposals = []
     for seed in range(count):
         study = optuna.create_study(
@@ -190,6 +192,15 @@ def proposals_of_optuna(earlier: Sequence[TrialResult], count: int) -> list[dict
 def test_where_values_are_exact_tpe_is_optunas_own() -> None:
     earlier = hill(0.0, seed=0, trials=60)
     assert proposals_after(earlier, SPACE, 5) == proposals_of_optuna(earlier, 5)
+
+
+def test_trials_outside_the_ranges_tell_how_noisy_those_inside_are() -> None:
+    earlier = hill(0.1, seed=0, trials=60)
+    near: SearchSpace = {"learning_rate": FloatDistribution(3e-5, 3e-4, log=True)}
+    inside = [r for r in earlier if contains(near, r.trial.hyperparameters)]
+    optunas = proposals_of_optuna(inside, 5, 3e-5, 3e-4)
+    assert proposals_after(inside, near, 5) != optunas  # at the top of the hill noise is all
+    assert proposals_after(earlier, near, 5) == optunas
 
 
 @pytest.mark.slow
