@@ -88,6 +88,17 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
     assert same(Outbox(tmp_path / "outbox.jsonl").waiting(), [result(1), result(3)])
 
 
+def test_a_file_that_was_emptied_is_written_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    outbox = Outbox(path)
+    outbox.add(result(1))
+    outbox.drop(result(1))
+    outbox.forget(outbox.delivered())
+    assert path.read_bytes() == b""
+    outbox.add(result(2))
+    assert path.read_bytes().startswith(b'{"result"')
+
+
 GOOD = json.dumps({"result": asdict(result(9))})
 
 
@@ -113,6 +124,7 @@ def changed(**changes: Any) -> str:
         changed(state="done"), changed(state="complete"), changed(value="0.5"),
         changed(state="complete", value=float("inf"), epoch=1), changed(value=0.5, epoch=3),
         changed(metrics=None), changed(metrics=[1]), changed(metrics=[{"loss": "0.5"}]),
+        changed(metrics=[{"loss": 0.5, "accuracy": "high"}]),
         changed(started="now"), changed(started=1e300), changed(seconds=-1), changed(place=None),
         changed(message=["x"]), changed(unknown=1), GOOD.replace("Trial", "").replace("7", "1e999"),
     ],
