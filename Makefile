@@ -10,6 +10,8 @@ WORKERS ?= 1
 PROJECT ?= hpo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
   --project-name $(PROJECT) --env-file $(ENV_FILE)
+# An image of your own is built by you: it would be overwritten with ours.
+BUILD = $(if $(HPO_IMAGE)$(shell grep -s '^HPO_IMAGE=.' $(ENV_FILE)),--no-build,--build)
 
 .PHONY: demo test examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
 
@@ -57,7 +59,7 @@ lock:   ## resolve the dependencies anew (needs uv)
 	  pyproject.toml -o requirements-test.lock
 
 cluster: cluster-secrets   ## build and start PostgreSQL, MLflow and Ray, with WORKERS=1 worker containers
-	$(COMPOSE) up --build --detach --scale ray-worker=$(WORKERS)
+	$(COMPOSE) up $(BUILD) --detach --scale ray-worker=$(WORKERS)
 	@status() { docker ps -q --filter label=com.docker.compose.project=$(PROJECT) --filter health=$$1; }; \
 	for _ in $$(seq 60); do [ -n "$$(status starting)" ] || break; sleep 2; done; \
 	if [ -n "$$(status starting)$$(status unhealthy)" ]; then \

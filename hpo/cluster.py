@@ -28,10 +28,14 @@ _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 @dataclass(frozen=True)
 class Parcel:
-    """What travels: files of this machine by their path there, and that of the study file."""
+    """What travels: files of this machine by their path there, and that of the study file.
+
+    `packages` are installed there, beside those of the image.
+    """
 
     files: Mapping[str, Path]
     study_file: str
+    packages: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -66,6 +70,7 @@ def pack(study: Study, also: Sequence[Path] = ()) -> Parcel:
     parcel = Parcel(
         {os.path.relpath(inside, root): file for inside, file in chosen.items()},
         os.path.relpath(_lexical(study.path.absolute()), root),
+        study.environment.packages,
     )
     if parcel.bytes > MOST_BYTES:
         largest = max(parcel.files.values(), key=lambda file: file.stat().st_size)
@@ -102,10 +107,12 @@ def find_address(address: str | None, env_file: Path) -> str:
 def entry_point(study_file: str, command: Sequence[str]) -> str:
     """Return the line of a shell that does with the study what `command` says, as it is typed.
 
-    With `exec` it hands its place on. What trains on workers finds those of the cluster.
+    With `exec` it hands its place on. What trains on workers finds those of the cluster. It is
+    `python` that runs it: where a job has packages of its own, that is one which has them.
+    With -P no file of the study hides a module.
     """
     where = [] if command[0] == "evaluate" else ["--ray-address", "auto"]
-    return f"exec {shlex.join(['hpo', *command, *where, '--', study_file])}"
+    return f"exec {shlex.join(['python', '-P', '-m', 'hpo', *command, *where, '--', study_file])}"
 
 
 class Cluster:
@@ -149,7 +156,10 @@ class Cluster:
                 self._client.submit_job(
                     entrypoint=entry_point(parcel.study_file, command),
                     submission_id=job_id,
-                    runtime_env={"working_dir": folder},
+                    runtime_env={
+                        "working_dir": folder,
+                        **({"pip": list(parcel.packages)} if parcel.packages else {}),
+                    },
                     metadata={"study": study},
                 )
             except self._errors as error:

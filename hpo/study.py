@@ -38,7 +38,7 @@ from hpo.study_errors import (
     short_text,
 )
 from hpo.study_overrides import override
-from hpo.study_tables import Budget, ConfirmSettings, Resources, RoundSettings
+from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
 from hpo.study_values import STRICT, fill, read_distribution, typed_value
 from hpo.trial import Direction
 
@@ -54,6 +54,7 @@ class Study(BaseModel):
     text: str = Field(repr=False)
     overrides: tuple[str, ...] = ()  # what replaces values of the text, such as "round.trials=20"
     name: str = ""
+    environment: Environment = Environment()  # before the objective, which imports packages
     objective: SkipValidation[Objective]
     program: SkipValidation[Program | None] = None
     metric: str
@@ -341,6 +342,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ],
     ("round",): list(RoundSettings.model_fields),
     ("budget",): list(Budget.model_fields),
+    ("environment",): list(Environment.model_fields),
     ("resources",): list(Resources.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
 }

@@ -1,5 +1,6 @@
-"""The tables of a study file that say how trials run: rounds, budget, resources, repeats."""
+"""The tables of a study file that say how trials run: rounds, budget, packages, resources."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from pydantic import BaseModel, Field, SkipValidation, field_validator
@@ -7,7 +8,7 @@ from pydantic import BaseModel, Field, SkipValidation, field_validator
 from hpo.resources import Demand, parse_bytes
 from hpo.search.pruning import PRUNERS, Pruner
 from hpo.search.samplers import SAMPLERS
-from hpo.study_errors import WrongKeyError, key_text, one_of
+from hpo.study_errors import WrongKeyError, key_text, one_of, short_text
 from hpo.study_values import STRICT, fill
 
 MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
@@ -97,6 +98,39 @@ class Resources(BaseModel):
             self.cpus, self.gpus, parse_bytes(self.memory) if self.memory else 0,
             tuple(sorted(self.custom.items())),
         )
+
+
+class Environment(BaseModel):
+    """The table [environment]: packages that the objective needs, each with its version.
+
+    They have to be installed here. On a cluster Ray installs them beside those of the image.
+    """
+
+    model_config = STRICT
+    packages: tuple[str, ...] = ()
+
+    @field_validator("packages", mode="before")
+    @classmethod
+    def _installed(cls, packages: object) -> tuple[str, ...]:
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        if not isinstance(packages, list) or not all(isinstance(one, str) for one in packages):
+            raise ValueError(f'write a list of names, each "NAME==VERSION", not {packages!r}')
+        for text in packages:
+            try:
+                package = Requirement(text)
+            except InvalidRequirement:
+                package = None
+            operators = [one.operator for one in package.specifier] if package else []
+            if package is None or package.url or package.marker or operators != ["=="]:
+                raise ValueError(f"{short_text(text)} names no version; write NAME==VERSION")
+            try:
+                found = version(package.name)
+            except PackageNotFoundError:
+                raise ValueError(f"{text} is not installed here: pip install {text}") from None
+            if not package.specifier.contains(found, prereleases=True):
+                raise ValueError(f"{text}, but {found} is installed here: pip install {text}")
+        return tuple(packages)
 
 
 class ConfirmSettings(BaseModel):

@@ -34,6 +34,7 @@ ORDER = {
         scores retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.serving cli.sending cli.commands
+        __main__
         """,
     "trainer": """
         arrays initializers losses metrics schedules transformations
@@ -56,7 +57,7 @@ THIRD_PARTY = {
     "search.narrowing": {"scipy"},
     "study_errors": {"pydantic"},
     "study_values": {"pydantic"},
-    "study_tables": {"pydantic"},
+    "study_tables": {"packaging", "pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "record.format": {"mlflow"},

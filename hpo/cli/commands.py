@@ -13,12 +13,10 @@ from hpo.cli.options import complain, hpo
 from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
 from hpo.text import clean
 
-TRAIN_HERE = {"--inline", "evaluate"}  # what trains in this process
-
 
 def main() -> None:
     """Run a command, and exit with 0, or 1: stopped, 2: bad input, 130: interrupted."""
-    if TRAIN_HERE & set(sys.argv[1:]):
+    if "--inline" in sys.argv or sys.argv[1:2] == ["evaluate"]:  # it trains in this process
         from hpo.process_state import fix_hash_seed
 
         fix_hash_seed()

@@ -119,7 +119,7 @@ def test_too_much_is_refused_with_a_remedy(
 
 
 def test_a_shell_reads_the_entry_point_as_it_was_meant(tmp_path: Path) -> None:
-    printing = tmp_path / "hpo"
+    printing = tmp_path / "python"
     printing.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
     printing.chmod(0o755)
     name = "it's a; touch x && $(study).toml"
@@ -129,7 +129,8 @@ def test_a_shell_reads_the_entry_point_as_it_was_meant(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     ).stdout
     assert printed.splitlines() == [
-        "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto", "--", name
+        "-P", "-m", "hpo", "run", "--range", "learning_rate=1e-3:1 x", "--ray-address", "auto",
+        "--", name,
     ]
     assert list(tmp_path.iterdir()) == [printing]
 
