@@ -146,11 +146,11 @@ def fill(record: Any, study: Any, count: int) -> None:
     """Put `count` finished trials on record, through the same door but for one transaction."""
     import random
 
-    from hpo.record.values import RoundStart
+    from hpo.record.values import RoundStart, Shown
     from hpo.service.comparability import settings_of
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
-    record.create("", {}, [])
+    record.create("", {}, Shown((), study.metric, study.direction))
     settings = settings_of(study, None)
     record.start_round(RoundStart(1, study.search_space, settings))
     generator = random.Random(0)

@@ -20,6 +20,7 @@ Direction: TypeAlias = Literal["minimize", "maximize"]
 EpochMetrics: TypeAlias = Mapping[str, float]
 
 MESSAGE_CHARACTERS = 3000  # of a message, the end of which is kept
+VALUE = "value"  # the name of what trials are ranked by, beside the metrics of their epochs
 MOST_TRIALS = 10**9  # and rounds, and attempts: far more than a record holds
 MOST_SEEDS = 2**64
 

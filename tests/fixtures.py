@@ -19,7 +19,7 @@ import pytest
 from hpo.cli import commands as cli
 from hpo.cli import session
 from hpo.record.tracking import Tracking
-from hpo.record.values import RoundStart
+from hpo.record.values import RoundStart, Shown
 from hpo.report.results import CIRCUMSTANCES
 from hpo.search_space import FloatDistribution
 from hpo.settings import Settings
@@ -170,7 +170,7 @@ def round_settings(**changes: Any) -> Settings:
 def begin(record: Tracking, study: str = "toy") -> None:
     """Put a study with an open round on record."""
     space = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True)}
-    record.study(study).create("a study", {}, [])
+    record.study(study).create("a study", {}, Shown((), "loss", "minimize"))
     record.study(study).start_round(
         RoundStart(1, space, round_settings(search_space=space), files={"note.txt": "text"})
     )

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from hpo.cli.session import (
 from hpo.errors import HPOError, InputError
 from hpo.passwords import without_password
 from hpo.record.file import RecordFile, absolute, checkpoint, path_of
+
+if TYPE_CHECKING:
+    from hpo.record.values import Recorded
 
 FIRST_PORT = 5000  # of the UI
 
@@ -43,10 +47,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
         click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
         return
     require_file(uri)
-    addresses: list[tuple[str | None, str]] = [(None, "")]
-    if study is not None:
-        name, recorded = read_recorded(study, tracking_uri)
-        addresses.append((recorded.experiment_id, f"  ({name})"))
+    name, recorded = read_recorded(study, tracking_uri) if study is not None else ("", None)
     path = path_of(uri)
     if path is not None and not RecordFile(path).is_made():
         existing_record(tracking_uri)  # waits for whoever makes it
@@ -58,11 +59,11 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "ERROR",
     }
-    server = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1",
-              "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1",
+               "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     stop_on_termination()
     process = subprocess.Popen(
-        server, env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
+        command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     up = threading.Event()
@@ -72,8 +73,11 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
         if _answers(port, process):
             up.set()
             click.echo("MLflow UI, Ctrl-C ends it:")
-            for experiment, about in addresses:
-                say(f"  {page(f'http://127.0.0.1:{port}', experiment)}{about}")
+            server = f"http://127.0.0.1:{port}"
+            say(f"  {page(server)}")
+            if recorded is not None:
+                say("".join(f"  {address}  ({about})\n" for address, about in _pages(
+                    server, name, recorded)).rstrip("\n"))
         code = process.wait()
         errors.join()
     except KeyboardInterrupt:
@@ -85,6 +89,23 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
             checkpoint(path)
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
+
+
+def _pages(server: str, name: str, recorded: "Recorded") -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a study's pages, and what each shows."""
+    from hpo.record.saved_view import charts_page, page, run_page
+    from hpo.record.values import last_round
+    from hpo.search.confirmation import ranked
+
+    experiment = recorded.experiment_id
+    yield page(server, experiment), name
+    yield charts_page(server, experiment), "charts"
+    if not recorded.rounds:
+        return
+    direction = last_round(name, recorded).settings.direction
+    for best in ranked(recorded.results, recorded.repeats, direction)[:1]:
+        run = recorded.runs[best.trial.id]
+        yield run_page(experiment, run, server), f"best: {best.trial.id}"
 
 
 def _pass_on(lines: IO[bytes], up: threading.Event) -> None:

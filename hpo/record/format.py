@@ -8,6 +8,7 @@ import math
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.errors import InputError
@@ -29,6 +30,7 @@ from hpo.text import one_line, shortened
 from hpo.trial import (
     MOST_SEEDS,
     MOST_TRIALS,
+    VALUE,
     Curve,
     EpochMetrics,
     State,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 NOTE_CHARACTERS = 7900
 LOOK = "test set look "
+RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables
 # What a reader raises where a tag was edited: it becomes one line that names run and tag.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
@@ -73,6 +76,19 @@ def _reading(run: "Run", what: str, text: str | None, read: Callable[[str], T]) 
         raise InputError(f"{place} cannot be read: {_short(text)} ({why}); {remedy}") from error
 
 
+def _time(seconds: float) -> str:
+    """Return a time since 1970 as a person reads it, in UTC, to a millionth of a second."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="microseconds")
+    except (OverflowError, ValueError, OSError):  # of a clock that is far off
+        return repr(seconds)
+
+
+def _moment(text: str) -> float:
+    """Return a time in seconds since 1970; earlier versions wrote just those."""
+    return datetime.fromisoformat(text).timestamp() if ":" in text else _finite(text)
+
+
 def _short(text: str) -> str:
     return repr(shortened(one_line(text), 60))
 
@@ -92,19 +108,24 @@ def joined(name: str, tags: Mapping[str, str]) -> str:
     return text
 
 
-def result_tags(result: TrialResult, metric: str) -> dict[str, str]:
-    """Return what is read back of a result without a request for each run."""
+def result_tags(result: TrialResult, metric: str, round_page: str = "") -> dict[str, str]:
+    """Return what is read back of a result without a request for each run.
+
+    `round_page` is where the description leads to: the round of the trial.
+    """
     tags = {
         "state": result.state.value,
         "seconds": repr(result.seconds),
-        "started": repr(result.started),
+        "started": _time(result.started),
         "place": result.place,
+        "mlflow.note.content": trial_note(result, metric, round_page),
     }
     if result.value is not None:
         tags |= {"value": repr(result.value), "epoch": str(result.epoch)}
+        if not any(VALUE in epoch for epoch in result.metrics):
+            tags[RANKED_BY] = VALUE
     if result.message:
         tags["message"] = result.message
-        tags["mlflow.note.content"] = f"```\n{result.message}\n```"
     return {**tags, **chunks("curve", json.dumps(result.curve(metric)))}
 
 
@@ -118,7 +139,8 @@ def read_result(run: "Run", metric: str) -> TrialResult:
     curve = read_tag(run, "curve", _curve, "[]")
     metrics: Sequence[EpochMetrics] = ()
     if curve:
-        last = {sys.intern(name): value for name, value in run.data.metrics.items()}
+        added = tags.get(RANKED_BY)  # which is no metric of the objective
+        last = {sys.intern(n): value for n, value in run.data.metrics.items() if n != added}
         metrics = Curve(metric, curve, {**last, metric: curve[-1]})
     value = epoch = None
     if state in (State.COMPLETE, State.PRUNED) or "value" in tags:
@@ -135,7 +157,7 @@ def read_result(run: "Run", metric: str) -> TrialResult:
         epoch=epoch,
         metrics=metrics,
         attempt=read_attempt(run),
-        started=read_tag(run, "started", _finite),
+        started=read_tag(run, "started", _moment),
         seconds=read_tag(run, "seconds", _finite),
         place=sys.intern(tags.get("place", "")),
         message=tags.get("message", ""),
@@ -314,6 +336,24 @@ def _upgraded(move: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a move with the names that it has now: some had others before format 1."""
     earlier = {"direction": "kind", "evidence": "p_value"}
     return {earlier.get(name, name): value for name, value in move.items()}
+
+
+def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
+    """Return the description of a trial in Markdown: its round, what came of it, and why."""
+    trial = result.trial
+    of_round = f"[round {trial.round}]({round_page})" if round_page else f"round {trial.round}"
+    if result.state is State.COMPLETE and result.value is not None:
+        epochs = f"epoch {result.epoch} of {len(result.metrics)}"
+        end = f"`{metric}` **{result.value:.4g}**, in {epochs}"
+    elif result.state is State.PRUNED and result.value is not None:
+        end = f"stopped after epoch {len(result.metrics)}, with `{metric}` {result.value:.4g}"
+    else:
+        end = result.state.value
+    repeat = f", repeat {trial.repeat}" if trial.repeat else ""
+    note = f"Trial {trial.number} of {of_round}{repeat}: {end}."
+    if result.message:
+        note += f"\n\n```\n{result.message}\n```"
+    return shortened(note, NOTE_CHARACTERS)
 
 
 def round_note(

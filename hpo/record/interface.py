@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
 from hpo.trial import Progress, Trial, TrialResult
 
 
@@ -15,14 +15,14 @@ class Record(Protocol):
         self,
         description: str,
         tags: Mapping[str, str],
-        columns: Sequence[str],
+        shown: Shown,
         *,
         again: bool = False,
     ) -> str:
         """Make the study known, and return the id of its experiment.
 
-        `columns` are what the UI shows of each run, such as "params.`momentum`". With `again` take
-        what an earlier try left; else raise InputError where another process was first.
+        `shown` is what the UI shows of each trial. With `again` take what an earlier try left; else
+        raise InputError where another process was first.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HPOError
 from hpo.record.owner import Owner
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
 from hpo.trial import Progress, Trial, TrialResult
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ class StudyElsewhere:
         self,
         description: str,
         tags: Mapping[str, str],
-        columns: Sequence[str],
+        shown: Shown,
         *,
         again: bool = False,
     ) -> str:
         """Make the study known, and return the id of its experiment."""
-        answer: str = self._ask("create", description, tags, columns, again=again)
+        answer: str = self._ask("create", description, tags, shown, again=again)
         return answer
 
     def read(self) -> Recorded | None:

@@ -1,27 +1,124 @@
-"""The MLflow UI opens a study on its runs, with their hyperparameters and metrics in view.
+"""The MLflow UI shows a study by views that are saved with it: trials, rounds, and charts.
 
 The names that bring this about are private to that UI: they stand in this file alone.
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-_VIEW = "trials"  # the key of the saved view
+from hpo.record.values import Shown
+from hpo.trial import VALUE
+
+_SHARED = "mlflow.sharedViewState."  # what the tag of a saved view begins with
+_TRIALS, _ROUNDS, _CHARTS = "trials", "rounds", "charts"  # their keys
+_TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of training
+_ALL_TRIALS = "tags.kind = 'trial'"
+_SECTION = "hpo"
+_DRAWN = 500  # trials
+_LONGEST = 20_000  # characters, of a tag of an experiment
 
 
-def view_tags(columns: Sequence[str]) -> dict[str, str]:
-    """Return tags of an experiment that let the UI open it on its runs, with these columns.
+def view_tags(shown: Shown) -> dict[str, str]:
+    """Return tags of an experiment that let the UI open it on its trials, the best one first.
 
-    `columns` are such as "params.`momentum`"; of itself the UI shows neither params nor metrics.
+    Of itself the UI shows neither params nor metrics. Each view is in its menu, by name. Of many
+    hyperparameters it has the first ones, as many as a tag has room for.
     """
-    state = {
+    tags = _view_tags(shown)
+    while max(map(len, tags.values())) > _LONGEST:
+        few = len(shown.hyperparameters) * 9 // 10
+        shown = replace(shown, hyperparameters=shown.hyperparameters[:few])
+        tags = _view_tags(shown)
+    return tags
+
+
+def _view_tags(shown: Shown) -> dict[str, str]:
+    params = [f"params.`{name}`" for name in shown.hyperparameters]
+    best = f"metrics.`{best_of(shown.metric)}`"
+    states = [f"tags.`{state}`" for state in ("complete", "pruned", "diverged", "failed")]
+    trials = _state(
+        searchFilter=_ALL_TRIALS,
+        orderByKey=f"metrics.`{VALUE}`",
+        orderByAsc=shown.direction == "minimize",
+        selectedColumns=["tags.`round`", f"metrics.`{VALUE}`", *params, "tags.`state`"],
+    )
+    rounds = _state(
+        searchFilter="tags.kind = 'round'",
+        orderByKey="attributes.start_time",
+        orderByAsc=True,
+        selectedColumns=[best, *states],
+    )
+    charts = {
+        **trials,
+        "compareRunCharts": _charts(shown),
+        "compareRunSections": [_section()],
+        "runsHiddenMode": "SHOW_ALL",
+    }
+    views = {
+        _TRIALS: ("Trials, best first", trials),
+        _ROUNDS: ("Rounds", rounds),
+        _CHARTS: ("Charts", charts),
+    }
+    now = int(time.time() * 1000)
+    return {
+        **{
+            f"{_SHARED}{key}": json.dumps(
+                {
+                    "name": name, "createdAt": now - place, "updatedAt": now - place,
+                    "state": json.dumps(state),
+                }
+            )
+            for place, (key, (name, state)) in enumerate(views.items())
+        },
+        "mlflow.experimentKind": "custom_model_development",  # else it may open on traces
+    }
+
+
+def best_of(metric: str) -> str:
+    """Return the metric of a round that has its best value so far."""
+    return f"best_{metric}"
+
+
+def page(server: str, experiment_id: str | None = None) -> str:
+    """Return the address of the UI on `server`, opened on the trials of an experiment."""
+    if experiment_id is None:
+        return f"{server}/#/experiments?{_TRAINING}"
+    return (
+        f"{server}/#/experiments/{experiment_id}/runs?{_TRAINING}&viewStateShareKey={_TRIALS}"
+    )
+
+
+def charts_page(server: str, experiment_id: str) -> str:
+    """Return the address of the UI on `server`, opened on the charts of an experiment."""
+    return (
+        f"{server}/#/experiments/{experiment_id}/runs"
+        f"?{_TRAINING}&compareRunsMode=CHART&viewStateShareKey={_CHARTS}"
+    )
+
+
+def run_page(experiment_id: str, run_id: str, server: str = "") -> str:
+    """Return the address of a run; without `server` it leads there from the UI itself.
+
+    A click on a run in a table of the UI opens it among evaluations of language models; this
+    address does not.
+    """
+    place = f"#/experiments/{experiment_id}/runs/{run_id}?{_TRAINING}"
+    return f"{server}/{place}" if server else place
+
+
+def _state(**changes: Any) -> dict[str, Any]:
+    """Return the state of a view, as the UI has it."""
+    return {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
-        "selectedColumns": list(columns),
+        "selectedColumns": [],
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
@@ -29,18 +126,33 @@ def view_tags(columns: Sequence[str]) -> dict[str, str]:
         "runListHidden": False,
         "groupBy": None,
         "groupsExpanded": {},
+        **changes,
     }
+
+
+def _charts(shown: Shown) -> list[dict[str, Any]]:
+    """Return the charts: parallel coordinates, the value over each of the first hyperparameters."""
+    value = {"key": VALUE, "type": "METRIC"}
+    params = [{"key": name, "type": "PARAM"} for name in shown.hyperparameters]
+    cards = [
+        _card("PARALLEL", selectedParams=list(shown.hyperparameters), selectedMetrics=[VALUE],
+              showAllRuns=True),
+        *(_card("SCATTER", xaxis=param, yaxis=value) for param in params[:4]),
+    ]
+    if len(params) > 1:
+        cards.insert(1, _card("CONTOUR", xaxis=params[0], yaxis=params[1], zaxis=value))
+    return [{**card, "uuid": f"hpo-{number}"} for number, card in enumerate(cards)]
+
+
+def _card(kind: str, **settings: Any) -> Mapping[str, Any]:
     return {
-        f"mlflow.sharedViewState.{_VIEW}": json.dumps(state),
-        "mlflow.experimentKind": "custom_model_development",  # else it may open on traces
+        "type": kind, "metricSectionId": _SECTION, "deleted": False, "isGenerated": False,
+        "runsCountToCompare": _DRAWN, **settings,
     }
 
 
-def page(server: str, experiment_id: str | None = None) -> str:
-    """Return the address of the UI on `server`, opened on the runs of an experiment."""
-    if experiment_id is None:
-        return f"{server}/#/experiments?workflowType=machine_learning"
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&viewStateShareKey={_VIEW}"
-    )
+def _section() -> dict[str, Any]:
+    return {
+        "uuid": _SECTION, "name": "Trials", "display": True, "isReordered": False,
+        "deleted": False, "isGenerated": False,
+    }

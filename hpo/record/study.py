@@ -29,7 +29,7 @@ from hpo.record.format import (
 from hpo.record.owner import Owner
 from hpo.record.saved_view import view_tags
 from hpo.record.trials import Parents, Trials
-from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart
+from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search_space import CategoricalDistribution, describe, to_table
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
@@ -72,14 +72,14 @@ class StudyRecord:
         self,
         description: str,
         tags: Mapping[str, str],
-        columns: Sequence[str],
+        shown: Shown,
         *,
         again: bool = False,
     ) -> str:
         """Create the study's experiment and return its id; with `again` take one that is there.
 
-        `columns` are what the UI shows of each run, such as "params.`momentum`". A name is given
-        once: of several processes one wins. Raises InputError for the others.
+        `shown` is what the UI shows of each trial. A name is given once: of several processes one
+        wins. Raises InputError for the others.
         """
         from mlflow.exceptions import MlflowException
 
@@ -89,7 +89,7 @@ class StudyRecord:
         all_tags = {
             "hpo": "study",
             "mlflow.note.content": description,
-            **view_tags(columns),
+            **view_tags(shown),
             **tags,
         }
         if experiment_id is not None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
-from hpo.record.format import missing, read_id, result_tags
+from hpo.record.format import RANKED_BY, missing, read_id, result_tags
+from hpo.record.saved_view import run_page
 from hpo.search_space import SearchSpace, to_text
 from hpo.text import VALUE_CHARACTERS
-from hpo.trial import Progress, State, Trial, TrialId, TrialResult
+from hpo.trial import VALUE, Progress, State, Trial, TrialId, TrialResult
 
 REFUSED_TRIES = 3  # that fail before, and then while, another write is tried and goes through
 _STATUS = {
@@ -88,7 +89,8 @@ class Trials:
         if fault:
             raise RecordRefused(f"{trial.id} has {fault}")
         run_id, told = self._shown.get(key, (None, 0))
-        tags = result_tags(result, metric)
+        round_run = run_page(self._parents.experiment_id, self._parents.rounds[trial.round])
+        tags = result_tags(result, metric, round_run)
         ended = int((result.started + result.seconds) * 1000)
 
         def write() -> None:
@@ -100,7 +102,7 @@ class Trials:
                 added = {}
             else:
                 added = tags
-            self._log_epochs(run_id, result, told, added)
+            self._log_epochs(run_id, result, told, added, ranked=RANKED_BY in tags)
             if result.output:
                 self._client.log_text(run_id, result.output, OUTPUT_FILE)
             self._client.set_terminated(run_id, _STATUS[result.state], ended)
@@ -189,9 +191,9 @@ class Trials:
     def _create_trial(
         self, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
     ) -> str:
-        name, own = f"trial {trial.number}", {"kind": "trial"}
+        name, own = f"r{trial.round} t{trial.number}", {"kind": "trial"}
         if trial.repeat:
-            name += f" of round {trial.round}, repeat {trial.repeat}"
+            name += f", repeat {trial.repeat}"
             name += ", fresh split" if trial.resplit else ""
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
@@ -233,9 +235,13 @@ class Trials:
         return RoundAbsent(f"the record has no {what} of the study {self._parents.study!r}")
 
     def _log_epochs(
-        self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str]
+        self, run_id: str, result: TrialResult, told: int, tags: Mapping[str, str],
+        ranked: bool = False,
     ) -> None:
-        """Log hyperparameters and the epochs after the first `told`, all in one batch."""
+        """Log hyperparameters and the epochs after the first `told`, all in one batch.
+
+        Where it is `ranked`, its value is a metric of its own, by which MLflow's tables sort.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         epochs = len(result.metrics)
@@ -247,6 +253,9 @@ class Trials:
                 # MLflow turns infinity into a large number, which is worse than no number.
                 shown = value if abs(value) < float("inf") else float("nan")
                 metrics.append(Metric(name, shown, moment, epoch))
+        if ranked and result.value is not None:
+            moment = int((result.started + result.seconds) * 1000)
+            metrics.append(Metric(VALUE, result.value, moment, 0))
         params = [Param(n, to_text(v)) for n, v in result.trial.hyperparameters.items()]
         self._client.log_batch(
             run_id, metrics, [] if told else params, [RunTag(k, v) for k, v in tags.items()]

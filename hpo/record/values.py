@@ -9,7 +9,7 @@ from hpo.errors import InputError
 from hpo.moves import Decision
 from hpo.search_space import SearchSpace
 from hpo.settings import Settings
-from hpo.trial import TrialId, TrialResult
+from hpo.trial import Direction, TrialId, TrialResult
 
 
 @dataclass(frozen=True)
@@ -121,3 +121,12 @@ def last_round(study: str, recorded: Recorded) -> Round:
     if not recorded.rounds:
         raise InputError(f"the study {study!r} has no round yet; start one with `hpo run`")
     return recorded.rounds[-1]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the views of a study show: its hyperparameters, and its metric, which way it goes."""
+
+    hyperparameters: Sequence[str]
+    metric: str
+    direction: Direction

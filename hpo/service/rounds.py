@@ -12,7 +12,8 @@ from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
 from hpo.record.interface import Record
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, last_round
+from hpo.record.saved_view import best_of
+from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search_space import Distribution, as_lists
 from hpo.service.attempts import Attempts, Listener
@@ -252,14 +253,11 @@ class Service:
 
     def _create(self, again: bool = False) -> Recorded:
         study = self._study
-        columns = [
-            f"metrics.`best_{study.metric}`", f"metrics.`{study.metric}`",
-            *(f"params.`{name}`" for name in study.search_space), "tags.`state`",
-        ]
+        shown = Shown(tuple(study.search_space), study.metric, study.direction)
         tags = {"objective": study.objective.name}
         self._patiently(
             lambda repeated: self._record.create(
-                _description(study), tags, columns, again=again or repeated
+                _description(study), tags, shown, again=again or repeated
             )
         )
         return self._read()
@@ -307,7 +305,7 @@ class Service:
         tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
         if loop.stopped:
             tags["stopped"] = loop.stopped
-        best = {f"best_{study.metric}": _best_so_far(results, study)}
+        best = {best_of(study.metric): _best_so_far(results, study)}
         run_id = current.run_id
         self._patiently(lambda again: self._record.end_round(run_id, best, tags))
         self._patiently(lambda again: delivery.confirm())

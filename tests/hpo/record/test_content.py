@@ -23,7 +23,7 @@ from hpo.moves import Decision, Move
 from hpo.record.delivery import Delivery
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
-from hpo.record.values import Recorded, Round, RoundStart
+from hpo.record.values import Recorded, Round, RoundStart, Shown
 from hpo.search.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
 from hpo.search_space import (
     CategoricalDistribution,
@@ -83,7 +83,7 @@ def begin(
     record: Tracking, study: str, space: SearchSpace, metric: str = "loss", **changes: Any
 ) -> Round:
     """Begin a study and its first round."""
-    record.study(study).create("a study", {"objective": "a:b"}, [f"metrics.`{metric}`"])
+    record.study(study).create("a study", {"objective": "a:b"}, Shown((), metric, "minimize"))
     arguments: dict[str, Any] = {
         "decisions": [], "params": {}, "data": DATA, "files": {},
         "settings": round_settings(metric=metric, search_space=space), **changes,

@@ -17,7 +17,7 @@ from hpo.errors import (
 from hpo.record.delivery import Delivery
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
-from hpo.record.values import RoundStart
+from hpo.record.values import RoundStart, Shown
 from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
 from hpo.trial import Progress, State, Trial, TrialResult
@@ -174,7 +174,7 @@ def test_of_any_file_the_good_lines_are_delivered(
     lines.insert(3, '{"delivered": [1, 2, 0, false, 1]}')
     path.write_bytes(mutated("".join(f"{line}\n" for line in lines).encode(), chance))
     before = path.read_bytes().split(b"\n")
-    record.study(study).create("a study", {}, [])
+    record.study(study).create("a study", {}, Shown((), "loss", "minimize"))
     space = {"rate": FloatDistribution(0.0, 1.0)}
     record.study(study).start_round(RoundStart(1, space, round_settings(search_space=space)))
     outbox, notes = Outbox(path), list[str]()

@@ -19,6 +19,7 @@ from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
 from hpo.record.owner import Owner
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
+from hpo.record.values import Shown
 from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import begin, result
 from tests.processes import ROOT, is_gone, wait_for
@@ -68,7 +69,7 @@ def test_errors_come_back_as_they_are(shared: RecordProcess) -> None:
     with pytest.raises(RoundAbsent, match="round 7"):
         record.deliver("loss", absent, again=False)
     with pytest.raises(InputError, match="at the same moment"):
-        record.create("a study", {}, [])
+        record.create("a study", {}, Shown((), "loss", "minimize"))
     record.deliver("loss", result(1), again=False)
 
 

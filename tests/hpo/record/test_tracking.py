@@ -10,7 +10,7 @@ import pytest
 from hpo.data.loading import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.record.tracking import Tracking
-from hpo.record.values import RoundStart
+from hpo.record.values import RoundStart, Shown
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.trial import Progress, State, Trial, TrialId, TrialResult
 from tests.fixtures import client_of, round_settings
@@ -38,7 +38,8 @@ def record(folder: Path) -> Tracking:
 def begin(record: Tracking, study: str = "toy", number: int = 1, **changes: Any) -> str:
     """Begin a study and a round; return the id of the round's run."""
     record.study(study).create(
-        "a study", {"objective": "toy:quadratic"}, ["params.`learning_rate`"], again=True
+        "a study", {"objective": "toy:quadratic"},
+        Shown(("learning_rate",), "accuracy", "maximize"), again=True,
     )
     arguments: dict[str, Any] = {
         "decisions": [], "params": {"epochs": "5"}, "data": DATA, "files": {"a.toml": "x"},
@@ -89,7 +90,7 @@ def test_the_ui_finds_what_a_person_looks_for(record: Tracking, folder: Path) ->
     assert "params.`learning_rate`" in experiment.tags["mlflow.sharedViewState.trials"]
     assert experiment.artifact_location == (folder / "mlartifacts").as_uri()
     above, trial = client.search_runs([experiment.experiment_id], order_by=["tags.kind"])
-    assert (above.info.run_name, trial.info.run_name) == ("round 1", "trial 17")
+    assert (above.info.run_name, trial.info.run_name) == ("round 1", "r1 t17")
     assert trial.data.tags["mlflow.parentRunId"] == round_run
     assert trial.info.status == "FINISHED"
     assert (trial.info.start_time, trial.info.end_time) == (1_700_000_000_250, 1_700_000_001_750)
@@ -234,7 +235,7 @@ def test_of_two_that_begin_a_study_at_the_same_moment_one_goes_on(record: Tracki
     assert other.study("toy").read() is None  # so both will create it
     begin(record)
     with pytest.raises(InputError, match="same moment"):
-        other.study("toy").create("a study", {}, [])
+        other.study("toy").create("a study", {}, Shown((), "loss", "minimize"))
     record.study("toy").claim(print)
     assert len(other.study("toy").read().rounds) == 1  # type: ignore[union-attr]
 

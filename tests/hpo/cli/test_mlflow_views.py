@@ -1,0 +1,129 @@
+"""A browser shows a study in MLflow as its saved views say."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from tests.fixtures import hpo, preparing, table, write_study
+from tests.ports import free_ports
+from tests.processes import start_anew, wait_for
+
+pytest_plugins = ["tests.browser"]
+
+
+@dataclass
+class Pages:
+    """A study in the UI: the addresses that the command prints, and its trials, best first."""
+
+    trials: str
+    charts: str
+    best: str
+    order: list[str]
+
+
+@pytest.fixture(scope="module")
+def pages(
+    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, browser: Chrome
+) -> Iterator[Pages]:
+    folder = tmp_path_factory.mktemp("views")
+    with preparing(folder, empty_database):
+        round_ = {"trials": 6, "pruner": {"name": "median", "startup_trials": 2}}
+        file = write_study(folder, rounds=2, round=round_, objective="toy:cliff", seed=3)
+        hpo("run", file, "--inline")
+        rows = [row for row in table() if row["state"] == "complete"]
+        rows.sort(key=lambda row: -float(row["value"]))
+        (port,) = free_ports(1)
+        process = start_anew("ui", "toy", "--port", port)
+        try:
+            assert process.stdout is not None
+            printed = [process.stdout.readline() for _ in range(5)]
+            addresses = [line.split()[0] for line in printed[1:]]
+            assert all(a.startswith(f"http://127.0.0.1:{port}/#/exp") for a in addresses), printed
+            order = [f"r{row['round']} t{row['number']}" for row in rows]
+            yield Pages(*addresses[1:], order)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def text_of(browser: Chrome) -> str:
+    """Return what is to be read on a page that may still be made."""
+    try:
+        return browser.find_element(By.TAG_NAME, "body").text
+    except WebDriverException:
+        return ""
+
+
+def see(browser: Chrome, *words: str) -> None:
+    """Wait until a page says all of these."""
+    try:
+        wait_for(lambda: all(word in text_of(browser) for word in words), seconds=60)
+    except AssertionError:
+        raise AssertionError(f"{words} are not all in:\n{text_of(browser)}") from None
+
+
+def go(browser: Chrome, address: str) -> None:
+    """Open a page from nothing, as a click in a terminal does."""
+    browser.get("about:blank")
+    browser.get(address)
+
+
+def names(browser: Chrome) -> list[str]:
+    """Return the trials of a table in the order that they are shown in."""
+    return re.findall(r"^r\d+ t\d+$", text_of(browser), re.MULTILINE)
+
+
+def headings(browser: Chrome) -> set[str]:
+    cells = browser.find_elements(By.CSS_SELECTOR, "[role=columnheader]")
+    return {cell.text.strip() for cell in cells}
+
+
+def test_a_study_opens_on_its_trials_best_first(browser: Chrome, pages: Pages) -> None:
+    go(browser, pages.trials)
+    see(browser, "Trials, best first", "12 matching runs")
+    wait_for(lambda: {"value", "learning_rate", "weight_decay"} <= headings(browser))
+    assert len(set(pages.order)) > 4
+    assert names(browser)[: len(pages.order)] == pages.order  # the order of `hpo show`
+
+
+def test_after_back_and_reload_the_view_is_in_the_menu(browser: Chrome, pages: Pages) -> None:
+    go(browser, pages.trials)
+    see(browser, *pages.order)
+    browser.find_element(By.LINK_TEXT, pages.order[0]).click()
+    see(browser, "About this run")
+    browser.back()
+    see(browser, "12 matching runs", *pages.order)
+    browser.refresh()
+    see(browser, "12 matching runs", *pages.order)
+    assert names(browser)[: len(pages.order)] == pages.order
+    browser.find_element(By.XPATH, "//button[contains(., 'Trials, best first')]").click()
+    see(browser, "Rounds", "Charts")
+    for item in browser.find_elements(By.CSS_SELECTOR, "[role^=menuitem]"):
+        if "Trials, best first" in item.text:
+            item.click()
+            break
+    wait_for(lambda: {"value", "learning_rate", "weight_decay"} <= headings(browser))
+
+
+def test_the_page_of_a_run_stays_where_training_is(browser: Chrome, pages: Pages) -> None:
+    go(browser, pages.best)
+    see(browser, pages.order[0], "Description", "round", "accuracy", "learning_rate")
+    assert "Evaluation runs" not in text_of(browser)  # a part of the side for language models
+    link = browser.find_element(By.PARTIAL_LINK_TEXT, "round ").get_attribute("href")
+    assert link is not None
+    go(browser, link)  # a click opens it beside this page
+    see(browser, "best_accuracy")
+    assert "Evaluation runs" not in text_of(browser)
+
+
+def test_charts_are_there(browser: Chrome, pages: Pages) -> None:
+    go(browser, pages.charts)
+    see(browser, "Charts", *pages.order)
+    # The contour, and the value over each hyperparameter.
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")) == 3)
