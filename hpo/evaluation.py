@@ -35,6 +35,7 @@ from hpo.scores import (
 )
 from hpo.search import confirmation
 from hpo.study import Study
+from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult
 
@@ -317,4 +318,4 @@ def _tags(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _names(results: Sequence[TrialResult]) -> str:
-    return ", ".join(f"{r.trial.round}.{r.trial.number}" for r in results)[:1000]
+    return shortened("; ".join(str(r.trial.id) for r in results), VALUE_CHARACTERS)

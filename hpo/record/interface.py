@@ -94,7 +94,7 @@ class Record(Protocol):
         """Record that trials are about to be repeated, unless some were already."""
         ...
 
-    def end_confirmation(self, note: str) -> None:
+    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
         """Record what came of the repeats, in Markdown."""
         ...
 

@@ -176,9 +176,9 @@ class StudyElsewhere:
         """Record that trials are about to be repeated, unless some were already."""
         self._ask("start_confirmation")
 
-    def end_confirmation(self, note: str) -> None:
+    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
         """Record what came of the repeats, in Markdown."""
-        self._ask("end_confirmation", note)
+        self._ask("end_confirmation", note, metrics)
 
     def history(self, run_id: str, metric: str) -> list[float]:
         """Return a metric of a run by epoch; for few runs, since each takes a request."""

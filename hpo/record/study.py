@@ -304,12 +304,17 @@ class StudyRecord:
 
         self._parents.confirmation = translated(write)
 
-    def end_confirmation(self, note: str) -> None:
-        """Record what came of the repeats, in Markdown."""
-        run_id = self._parents.confirmation
+    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
+        """Record what came of the repeats, in Markdown and as numbers."""
+        from mlflow.entities import Metric, RunTag
+
+        run_id, now = self._parents.confirmation, int(time.time() * 1000)
 
         def write() -> None:
-            self._client.set_tag(run_id, "mlflow.note.content", note)
+            self._client.log_batch(
+                run_id, [Metric(name, value, now, 0) for name, value in metrics.items()],
+                tags=[RunTag("mlflow.note.content", note)],
+            )
             self._client.set_terminated(run_id, "FINISHED")
 
         self._written(write)

@@ -202,7 +202,10 @@ class Service:
                 "anew"
             )
         note = confirmation.note(order, study.metric, study.direction)
-        self._patiently(lambda again: record.end_confirmation(note))
+        first = order[0]
+        numbers = {"mean": first.mean, "standard_error": first.standard_error}
+        metrics = {name: number for name, number in numbers.items() if math.isfinite(number)}
+        self._patiently(lambda again: record.end_confirmation(note, metrics))
         self._patiently(lambda again: self._delivery.confirm())
         return True
 

@@ -61,6 +61,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert data.dataset.digest == split.description.digest
     assert "Repeated" in runs[0].data.tags["mlflow.note.content"]
     first = runs[1]
+    assert first.data.params["of"] == str(best.trial.id)
     assert first.data.metrics["test_accuracy"] == shown["metrics"]["accuracy"]["value"]
     assert {f.path for f in client.list_artifacts(first.info.run_id, "figures")} == {
         "figures/confusion_matrix.png"

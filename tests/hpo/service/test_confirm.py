@@ -92,6 +92,9 @@ def test_the_best_are_trained_again_with_seeds_of_their_own(
     assert table() == before  # the repeats are no trials
     assert "| place | round | trial |" in above.data.tags["mlflow.note.content"]
     assert (above.info.status, above.info.run_name) == ("FINISHED", "confirmation")
+    first = report["trials"][0]
+    confirmed = {key: first[key] for key in ("mean", "standard_error")}
+    assert above.data.metrics == pytest.approx(confirmed)
 
 
 def test_the_same_again_does_nothing_and_more_adds_what_is_missing(
