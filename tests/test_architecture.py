@@ -30,7 +30,8 @@ ORDER = {
         record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop
         service.illustrating service.rounds
-        report.results report.scales report.ticks report.drawing report.marks report.figures
+        report.results report.palette report.scales report.ticks report.drawing report.axis
+        report.marks report.curves report.maps report.proposing report.figures
         scores retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.serving cli.sending cli.commands
@@ -69,7 +70,11 @@ THIRD_PARTY = {
     "report.results": {"pandas"},
     "report.ticks": {"matplotlib"},
     "report.drawing": {"matplotlib"},
+    "report.axis": {"matplotlib"},
     "report.marks": {"matplotlib"},
+    "report.curves": {"matplotlib"},
+    "report.maps": {"matplotlib"},
+    "report.proposing": {"matplotlib"},
     "report.figures": {"matplotlib"},
     "scores": {"scipy", "sklearn"},
     "record.models": {"mlflow"},

@@ -237,10 +237,10 @@ def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") 
 
 def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
     """Write the figure of the proposed ranges to a folder; return the file."""
-    from hpo.report import figures
     from hpo.report.drawing import save
+    from hpo.report.proposing import proposal
 
-    return save(figures.proposal(recorded, moves), folder / "proposal.png")
+    return save(proposal(recorded, moves), folder / "proposal.png")
 
 
 @contextlib.contextmanager

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from hpo.errors import InputError
 from hpo.record.values import Recorded
+from hpo.report.palette import GRAY, INK
 from hpo.report.scales import Array
-from hpo.report.ticks import no_ticks, round_numbers, shortened, tick_text, value_text
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
-    IntegerDistribution,
 )
 from hpo.trial import Direction, State, TrialResult
 
@@ -31,9 +30,6 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 DOTS_PER_INCH = 180
 WIDTH = 8.2  # inches, for text that can be read where the MLflow UI shows it 600 pixels wide
 
-# Colors of Okabe and Ito, which people with any color vision tell apart, and grays.
-INK, GRAY, PALE, BAND = "#222222", "#767676", "#c4c4c4", "#e9eef5"
-BLUE, VERMILION = "#0072b2", "#d55e00"
 INKED = {  # settings of Matplotlib for text and axes in these colors
     "axes.edgecolor": GRAY,
     "axes.linewidth": 0.7,
@@ -143,102 +139,6 @@ def running_best(values: Array, direction: Direction) -> Array:
     """Return the best of the first n values, for each n; NaN while there is none."""
     best = np.fmax if direction == "maximize" else np.fmin
     return np.asarray(best.accumulate(values), dtype=np.float64) if values.size else values
-
-
-class Axis:
-    """One hyperparameter as an axis: numbers on the scale of their ranges, choices one by one."""
-
-    def __init__(
-        self, name: str, distributions: Sequence[Distribution], results: Sequence[TrialResult]
-    ) -> None:
-        self.name = name
-        last = distributions[-1]
-        self.log = not isinstance(last, CategoricalDistribution) and last.log
-        self.choices: dict[str, int] | None = None
-        self.apart = 0.0  # how far from each other equal values may lie
-        self.whole = isinstance(last, IntegerDistribution)
-        self.turn = 0.754878  # with that of the other side, the points spread over the plane
-        if isinstance(last, CategoricalDistribution):
-            self.apart = 1.0
-            seen = [
-                value_text(choice)
-                for d in distributions if isinstance(d, CategoricalDistribution)
-                for choice in d.choices
-            ]
-            seen += [value_text(r.trial.hyperparameters[name]) for r in results
-                     if name in r.trial.hyperparameters]
-            self.choices = {choice: i for i, choice in enumerate(dict.fromkeys(seen))}
-            self.low, self.high = -0.6, len(self.choices) - 0.4
-            return
-        edges = [edge for d in distributions for span in self.spans(d) for edge in span]
-        edges += [p for p in self.positions(results) if math.isfinite(p)]
-        low, high = (f(self._scaled(edge) for edge in edges) for f in (min, max))
-        if isinstance(last, IntegerDistribution) and not self.log and high - low < 12 * last.step:
-            self.apart = float(last.step)
-            low, high = low - 0.3 * self.apart, high + 0.3 * self.apart
-        margin = 0.04 * (high - low) or 0.5
-        self.low, self.high = self._back(low - margin), self._back(high + margin)
-
-    def positions(self, results: Sequence[TrialResult]) -> Array:
-        """Return where each trial lies, NaN for nowhere; equal choices are set apart a little."""
-        found = np.full(len(results), np.nan)
-        for i, result in enumerate(results):
-            value = result.trial.hyperparameters.get(self.name)
-            aside = (result.trial.number * self.turn % 1 - 0.5) * 0.6 * self.apart
-            if self.choices is not None:
-                found[i] = self.choices.get(value_text(value), math.nan) + aside
-            elif isinstance(value, int | float) and (value > 0 or not self.log):
-                found[i] = value + aside
-        return found
-
-    def spans(self, distribution: Distribution | None) -> list[tuple[float, float]]:
-        """Return the stretches of the axis that a distribution takes."""
-        if distribution is None:
-            return []
-        if isinstance(distribution, CategoricalDistribution):
-            if self.choices is None:
-                return []
-            spans: list[tuple[float, float]] = []
-            taken = [self.choices[value_text(choice)] for choice in distribution.choices]
-            for index in sorted(taken):
-                if spans and spans[-1][1] == index - 0.5:
-                    spans[-1] = spans[-1][0], index + 0.5
-                else:
-                    spans.append((index - 0.5, index + 0.5))
-            return spans
-        if self.choices is not None:
-            return []
-        half = distribution.step / 2 if isinstance(distribution, IntegerDistribution) else 0.0
-        low, high = distribution.low - half, distribution.high + half
-        return [(max(low, 0.5) if self.log and half else low, high)]
-
-    def prepare(self, axes: "Axes", side: str, size: tuple[float, float]) -> None:
-        """Give one side of the panel this axis: its scale, ends, ticks and name."""
-        axis = axes.xaxis if side == "x" else axes.yaxis
-        inches = size[0] if side == "x" else size[1]
-        self.turn = 0.754878 if side == "x" else 0.569840
-        (axes.set_xscale if side == "x" else axes.set_yscale)("log" if self.log else "linear")
-        (axes.set_xlim if side == "x" else axes.set_ylim)(self.low, self.high)
-        axis.set_label_text(shortened(self.name, int(inches * 12)))
-        if self.choices is not None:
-            letters = int(inches * 13 / len(self.choices))
-            tilted = side == "x" and max(map(len, self.choices)) > letters
-            letters = 12 if tilted or side == "y" else letters
-            names = [shortened(choice, letters) for choice in self.choices]
-            axis.set_ticks(list(self.choices.values()), names)
-            if tilted:
-                axis.set_tick_params(labelrotation=30, labelrotation_mode="xtick")
-        else:
-            ticks = round_numbers(self.low, self.high, self.log, max(int(inches * 2), 4))
-            ticks = [tick for tick in ticks if not self.whole or tick == round(tick)]
-            axis.set_ticks(ticks, [tick_text(tick) for tick in ticks])
-        axis.set_minor_locator(no_ticks())
-
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self.log else value
-
-    def _back(self, value: float) -> float:
-        return math.exp(value) if self.log else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,8 @@
 """Figures of a study as the record has it: learning curves, ranges, a map, the best so far."""
 
-import math
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +10,13 @@ from numpy.typing import NDArray
 from hpo import wording
 from hpo.moves import Move
 from hpo.record.values import Recorded
+from hpo.report.axis import Axis
+from hpo.report.curves import learning_curves, training_histories
 from hpo.report.drawing import (
-    BAND,
-    BLUE,
-    GRAY,
-    INK,
-    PALE,
-    VERMILION,
     WIDTH,
-    Axis,
     Layout,
-    draw_line,
-    empty_figure,
     has_choices,
     in_state,
-    legend_handles,
     ordered_results,
     panel_grid,
     panel_inches,
@@ -38,29 +28,20 @@ from hpo.report.drawing import (
     style,
     values_of,
 )
+from hpo.report.maps import landscape
 from hpo.report.marks import Coloring
-from hpo.report.scales import curves_scale
+from hpo.report.palette import BAND, BLUE, GRAY, INK, PALE
+from hpo.report.proposing import proposal
 from hpo.report.ticks import (
     round_ticks,
-    rounds_text,
     shortened,
     thinned,
-    value_text,
-    value_ticks,
     whole_ticks,
 )
-from hpo.search_space import (
-    CategoricalDistribution,
-    describe,
-)
-from hpo.trial import State, TrialId, rank
+from hpo.trial import State
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.figure import Figure
-
-Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
-
-CURVES = 20  # trials whose learning curves are drawn
 
 
 def write(
@@ -83,102 +64,6 @@ def write(
     if len(recorded.rounds[-1].search_space) > 1:
         figures["map"] = landscape(recorded, moves)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
-
-
-def training_histories(
-    recorded: Recorded, history: Callable[[str, str], Sequence[float]]
-) -> dict[TrialId, Sequence[float]]:
-    """Return what the trials that `learning_curves` shows reached on the training rows by epoch.
-
-    That is `training_loss` where the study searches by `validation_loss`. In the record that is
-    no part of a trial's result, and read trial by trial.
-    """
-    metric, direction = searched_metric(recorded)
-    name = _training_name(metric)
-    histories: dict[TrialId, Sequence[float]] = {}
-    for result in rank(ordered_results(recorded), direction)[:CURVES]:
-        identity = result.trial.id
-        if name == metric or name not in result.metrics[-1]:
-            continue
-        known = result.curve(name)
-        if len(known) < result.epochs and identity in recorded.runs:
-            known = list(history(recorded.runs[identity], name))
-        histories[identity] = known
-    return histories
-
-
-def _training_name(metric: str) -> str:
-    """Return what a metric of validation rows is called on the training rows, or its own name."""
-    return metric.replace("validation", "training", 1)
-
-
-@style()
-def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
-    """Draw the best trials, each in a panel: the searched metric solid, on training rows dashed.
-
-    `histories` are the training curves.
-    """
-    metric, direction = searched_metric(recorded)
-    name = "validation" if metric.startswith("validation_") else shortened(metric, 32)
-    best = rank(ordered_results(recorded), direction)[:CURVES]
-    if not best:
-        return empty_figure("no complete trial yet")
-    names = list(best[0].trial.hyperparameters)
-    lines = min(len(names), 6)
-    columns = min(len(best), 5)
-    rows = math.ceil(len(best) / 5)
-    under = 0.13 * lines + 0.05  # inches between a title and its panel
-    layout = Layout(
-        width=max(1.48 * columns + 0.8, 3.6), height=1.0, left=0.65, right=0.2,
-        top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
-    )
-    figure, panels = panel_grid(len(best), columns, layout, sharex=True, sharey=True)
-    drawn = []
-    for position, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
-        curve = result.curve(metric)
-        training = histories.get(result.trial.id, ())
-        drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
-        draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label="training")
-        draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
-        if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
-        axes.set_title(f"best-{position} ({value_text(result.value)})", pad=72 * under + 1)
-        values = [
-            shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
-        ]
-        shown = [
-            f"{shortened(name, 25 - len(value))} {value}"
-            for name, value in zip(names, values, strict=True)
-        ]
-        if len(shown) > lines:
-            shown[lines - 1 :] = [f"and {len(shown) - lines + 1} more"]
-        axes.annotate(
-            "\n".join(shown), (0.5, 1), (0, 3), "axes fraction", textcoords="offset points",
-            ha="center", va="bottom", fontsize=7.5, color=GRAY, linespacing=1.1,
-        )
-        axes.grid(color=PALE, linewidth=0.4)
-    longest = max(len(result.metrics) for result in best)
-    panels[0].set_xlim(1, max(longest, 2))
-    panels[0].set_xticks(sorted({1, math.ceil(longest / 2), longest}))
-    scale = curves_scale(drawn, direction)
-    panels[0].set_yscale("log" if scale.log else "linear")
-    panels[0].set_ylim(*scale.padded(0.06))
-    value_ticks(panels[0], scale)
-    for index, axes in enumerate(panels):
-        last = index + columns >= len(best)
-        axes.tick_params(labelbottom=last, labelleft=index % columns == 0)
-        if last:
-            axes.set_xlabel("epoch", labelpad=2)
-    figure.text(
-        0.12 / figure.get_figwidth(), 0.5, shortened(metric, 20 * rows),
-        rotation="vertical", va="center", ha="center",
-    )
-    handles = legend_handles(panels)
-    figure.legend(
-        handles.values(), handles, loc="upper right" if columns > 2 else "upper center",
-        ncols=2, borderaxespad=0.3,
-    )
-    return figure
 
 
 @style()
@@ -231,71 +116,6 @@ def ranges(recorded: Recorded) -> "Figure":
 
 
 @style()
-def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
-    """Draw all trials over two hyperparameters, colored by value, with a box for each round.
-
-    The two are those whose influence has the strongest evidence in `moves`, or the first.
-    """
-    results = ordered_results(recorded)
-    coloring = Coloring.of(recorded)
-    spaces = spaces_of(recorded)
-    p_values = {
-        move.name: move.p_value for move in moves if not math.isnan(move.p_value)
-    }
-    strongest = sorted(
-        spaces,
-        key=lambda name: (
-            isinstance(list(spaces[name].values())[-1], CategoricalDistribution),
-            p_values.get(name, 2.0),
-        ),
-    )[:2]
-    names = [name for name in spaces if name in strongest]
-    if len(names) < 2:
-        return empty_figure("a map takes two hyperparameters")
-    layout = Layout(
-        width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
-    )
-    figure, (axes,) = panel_grid(1, 1, layout)
-    width, height = panel_inches(axes)
-    x, y = (Axis(name, list(spaces[name].values()), results) for name in names)
-    x.prepare(axes, "x", size=(width, height))
-    y.prepare(axes, "y", size=(width, height))
-    boxes: dict[tuple[tuple[float, float, float, float], ...], list[int]] = {}
-    for round_ in recorded.rounds:
-        corners = tuple(
-            (left, right, low, high)
-            for left, right in x.spans(round_.search_space.get(names[0]))
-            for low, high in y.spans(round_.search_space.get(names[1]))
-        )
-        boxes.setdefault(corners, []).append(round_.number)
-    labels: list[tuple[float, float]] = []  # where there are some, in points
-    for turn, (corners, numbers) in enumerate(boxes.items(), start=1):
-        age = turn / len(boxes)  # the later the bolder
-        for left, right, low, high in corners:
-            axes.plot(
-                [left, right, right, left, left], [low, low, high, high, low],
-                color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
-                label=f"_{rounds_text(numbers)}", zorder=1, solid_joinstyle="miter",
-            )
-        if corners and turn in thinned(range(1, len(boxes) + 1), 10):
-            left, _, _, high = max(corners, key=lambda corner: corner[3])
-            at = axes.transData.transform((left, high)) * 72 / figure.dpi
-            down = 3.0
-            while any(abs(at[0] - u) < 60 and abs(at[1] - down - v) < 12 for u, v in labels):
-                down += 12
-            labels.append((at[0], at[1] - down))
-            axes.annotate(
-                rounds_text(numbers), (left, high), (3, -down), textcoords="offset points",
-                va="top", fontsize=8, color=BLUE, zorder=4,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
-            )
-    coloring.mark(axes, results, x.positions(results), y.positions(results))
-    coloring.bar(figure)
-    coloring.legend(figure, [axes])
-    return figure
-
-
-@style()
 def best_so_far(recorded: Recorded) -> "Figure":
     """Draw the best value so far over the trials of all rounds, with every trial as a dot."""
     metric, direction = searched_metric(recorded)
@@ -334,66 +154,6 @@ def best_so_far(recorded: Recorded) -> "Figure":
     axes.grid(axis="y", color=PALE, linewidth=0.4)
     coloring.legend(figure, [axes])
     return figure
-
-
-@style()
-def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
-    """Draw for each move the trials over its hyperparameter, the range now, the next, and why."""
-    metric, _ = searched_metric(recorded)
-    results = ordered_results(recorded)
-    coloring = Coloring.of(recorded)
-    columns = min(len(moves), 2)
-    room = 0.35 if has_choices(recorded) else 0.0  # for their names
-    layout = Layout(
-        width=WIDTH if columns > 1 else 6.0, height=2.2, left=0.85, right=1.05, top=1.83,
-        bottom=0.62 + room, across=0.55, down=2.0 + room,
-    )
-    figure, panels = panel_grid(len(moves), columns, layout, sharey=True)
-    wide = int((panel_inches(panels[0])[0] + 0.35) * 16)  # letters of the captions on a line
-    for index, (axes, move) in enumerate(zip(panels, moves, strict=True)):
-        axis = Axis(move.name, [move.old, move.new], results)
-        axis.prepare(axes, "x", size=panel_inches(axes))
-        for distribution, height, color, text in (
-            (move.old, 1.13, GRAY, "now"), (move.new, 1.05, BLUE, "next"),
-        ):
-            for low, high in axis.spans(distribution):
-                axes.plot(
-                    [low, high], [height, height], color=color, linewidth=5.0, label=f"_{text}",
-                    transform=axes.get_xaxis_transform(), clip_on=False, solid_capstyle="butt",
-                )
-            axes.annotate(
-                text, (0, height), (-5, 0), "axes fraction", textcoords="offset points",
-                ha="right", va="center", fontsize=8, color=color, annotation_clip=False,
-            )
-        for low, high in axis.spans(move.new):
-            axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
-        coloring.mark_heights(axes, results, axis.positions(results))
-        axes.set_title(
-            f"{shortened(move.name, int(wide * 0.55))}: {move.kind}", loc="left", y=1.2,
-            pad=61, fontweight="bold",
-        )
-        axes.annotate(
-            "\n".join(_caption(move, wide)), (0, 1.2), (0, 58), "axes fraction",
-            textcoords="offset points", va="top", fontsize=8, linespacing=1.3,
-        )
-        if index % columns == 0:
-            axes.set_ylabel(shortened(metric, 34))
-    coloring.bar(figure)
-    coloring.legend(figure, panels)
-    return figure
-
-
-def _caption(move: Move, wide: int) -> list[str]:
-    """Return what moves and why, in at most five lines."""
-    numbers = describe(move.old)
-    if move.new != move.old:
-        numbers += f" → {describe(move.new)}"
-    lines = textwrap.wrap(numbers, wide, max_lines=2, placeholder=" …")
-    why = move.reason
-    if not math.isnan(move.p_value):
-        p_value = wording.p_value(move.p_value)
-        why += " (p\u00a0{}\u00a0{})".format(*p_value.split())  # not to be torn apart
-    return lines + textwrap.wrap(why, wide, max_lines=5 - len(lines), placeholder=" …")
 
 
 @style()

@@ -8,15 +8,13 @@ import numpy as np
 
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
-    GRAY,
-    INK,
-    VERMILION,
     in_state,
     legend_handles,
     ordered_results,
     searched_metric,
     values_of,
 )
+from hpo.report.palette import GRAY, INK, VERMILION
 from hpo.report.scales import Array, Scale
 from hpo.report.ticks import shortened, value_text, value_ticks
 from hpo.trial import State, TrialResult, rank

@@ -14,7 +14,7 @@ from hpo.data.loading import load
 from hpo.objective import Given
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
-from hpo.report.drawing import BLUE, GRAY, INK, PALE, VERMILION
+from hpo.report.palette import BLUE, GRAY, INK, PALE, VERMILION
 from hpo.search_space import describe
 from hpo.study import Study
 from hpo.threads import limit_threads

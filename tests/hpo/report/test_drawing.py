@@ -11,7 +11,8 @@ import pytest
 from hpo.errors import InputError
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
-from hpo.report import figures
+from hpo.report import curves, figures, maps, proposing
+from hpo.report.drawing import save
 from hpo.search_space import (
     CategoricalDistribution,
 )
@@ -53,9 +54,9 @@ def test_every_study_can_be_drawn(recorded: Recorded, tmp_path: Path) -> None:
 def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
     recorded = study([MIXED, MIXED], 40, "validation_accuracy", states=list(State))
     for figure in (
-        figures.learning_curves(recorded, {}), figures.ranges(recorded),
-        figures.landscape(recorded), figures.best_so_far(recorded),
-        figures.proposal(recorded, moves(recorded)),
+        curves.learning_curves(recorded, {}), figures.ranges(recorded),
+        maps.landscape(recorded), figures.best_so_far(recorded),
+        proposing.proposal(recorded, moves(recorded)),
     ):
         figure.draw_without_rendering()
         page = figure.bbox.padded(1)
@@ -75,9 +76,9 @@ def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
 
 def test_the_same_study_gives_the_same_bytes_in_any_style(tmp_path: Path) -> None:
     recorded = study([RATES], 10)
-    first = figures.save(figures.ranges(recorded), tmp_path / "first.png").read_bytes()
+    first = save(figures.ranges(recorded), tmp_path / "first.png").read_bytes()
     with mpl.rc_context({"axes.facecolor": "black", "font.size": 30, "savefig.dpi": 20}):
-        second = figures.save(figures.ranges(recorded), tmp_path / "second.png").read_bytes()
+        second = save(figures.ranges(recorded), tmp_path / "second.png").read_bytes()
         assert mpl.rcParams["font.size"] == 30  # and leaves it as it was
     assert first == second
     assert b"Software" not in first
@@ -87,7 +88,7 @@ def test_the_same_study_gives_the_same_bytes_in_any_style(tmp_path: Path) -> Non
 def test_a_file_in_the_way_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="name another folder"):
-        figures.save(figures.ranges(study([RATES], 3)), tmp_path / "file" / "ranges.png")
+        save(figures.ranges(study([RATES], 3)), tmp_path / "file" / "ranges.png")
 
 
 # from the command line

@@ -10,7 +10,7 @@ import pytest
 
 from hpo import wording
 from hpo.moves import Move
-from hpo.report import figures
+from hpo.report import curves, figures, maps, proposing
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -102,7 +102,7 @@ def test_better_is_darker_and_a_few_terrible_values_do_not_bleach_the_rest(
 
 def test_the_map_has_a_box_for_each_round() -> None:
     recorded = study([RATES, RATES, NARROWED], 20, states=[State.COMPLETE, State.DIVERGED])
-    figure = figures.landscape(recorded)
+    figure = maps.landscape(recorded)
     (axes,) = panels(figure)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("learning_rate", "weight_decay")
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -118,17 +118,17 @@ def test_the_map_has_a_box_for_each_round() -> None:
 
 def test_the_map_takes_numbers_first_and_the_strongest_evidence() -> None:
     recorded = study([MIXED], 20)
-    figure = figures.landscape(recorded)
+    figure = maps.landscape(recorded)
     assert panels(figure)[0].get_xlabel() == "learning_rate"
     assert panels(figure)[0].get_ylabel() == "layers"
     evidence = {"layers": 0.9, "batch_size": 1e-3, "learning_rate": 1e-9}
     known = [
         Move(n, d, d, "kept", 1.0, "", evidence.get(n, math.nan)) for n, d in MIXED.items()
     ]
-    figure = figures.landscape(recorded, known)
+    figure = maps.landscape(recorded, known)
     assert panels(figure)[0].get_ylabel() == "batch_size"
     choices = {n: d for n, d in MIXED.items() if n in ("optimizer", "hidden_sizes")}
-    figure = figures.landscape(study([choices], 100))
+    figure = maps.landscape(study([choices], 100))
     assert panels(figure)[0].get_xlabel() == "optimizer"
     assert len({tuple(np.round(p)) for p in points(panels(figure)[0], "_trial")}) == 9
 
@@ -179,7 +179,7 @@ def test_the_proposal_shows_old_and_new_range_and_the_reason() -> None:
     recorded = study([RATES], 60, states=[State.COMPLETE] * 5 + [State.DIVERGED])
     proposed = moves(recorded)
     assert proposed[0].new != proposed[0].old
-    figure = figures.proposal(recorded, proposed)
+    figure = proposing.proposal(recorded, proposed)
     assert len(panels(figure)) == 2
     for axes, move in zip(panels(figure), proposed, strict=True):
         assert isinstance(move.old, FloatDistribution)
@@ -219,8 +219,8 @@ def test_no_number_of_a_figure_is_cut() -> None:
     move = Move("rate", old, new, "narrowed", 0.5, reason, 1.2345e-9)
     shown = " ".join(
         text for figure in (
-            figures.proposal(recorded, [move, replace(move, name="decay")]),
-            figures.learning_curves(recorded, {}), figures.ranges(recorded),
+            proposing.proposal(recorded, [move, replace(move, name="decay")]),
+            curves.learning_curves(recorded, {}), figures.ranges(recorded),
         ) for text in texts(figure)
     )
     flat = " ".join(shown.split())
@@ -238,7 +238,7 @@ def test_a_range_beyond_all_trials_is_inside_the_axis() -> None:
     old = RATES["learning_rate"]
     new = FloatDistribution(1e-3, 100.0, log=True)
     move = Move("learning_rate", old, new, "moved", 1.2, "word " * 80, 1e-200)
-    (axes,) = panels(figures.proposal(recorded, [move]))
+    (axes,) = panels(proposing.proposal(recorded, [move]))
     low, high = axes.get_xlim()
     assert low < 1e-6
     assert high > 100

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from hpo import wording
-from hpo.report import figures
+from hpo.report import curves
 from tests.hpo.report.drawn import RATES, legend, panels, study, texts, unread, xs, ys
 
 
 def test_learning_curves_are_those_of_the_twenty_best() -> None:
     recorded = study([RATES], 30)
-    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
+    figure = curves.learning_curves(recorded, curves.training_histories(recorded, unread))
     best = sorted(recorded.results, key=lambda r: -(r.value or 0))[:20]
     assert len(panels(figure)) == 20
     for place, (axes, result) in enumerate(zip(panels(figure), best, strict=True), start=1):
@@ -48,10 +48,10 @@ def test_training_curves_are_read_from_the_record_only_where_they_are_missing() 
         asked.append((run_id, name))
         return [0.1, 0.2, 0.3, 0.4, 0.5]
 
-    found = figures.training_histories(replace(recorded, results=short, runs=runs), history)
+    found = curves.training_histories(replace(recorded, results=short, runs=runs), history)
     assert len(asked) == len(found) == 20
     assert {name for _, name in asked} == {"training_accuracy"}
-    assert figures.training_histories(study([RATES], 3, metric="accuracy"), unread) == {}
+    assert curves.training_histories(study([RATES], 3, metric="accuracy"), unread) == {}
 
 
 def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
@@ -59,7 +59,7 @@ def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
     exploded = min(recorded.results, key=lambda r: r.value or math.inf)
     metrics = [{"validation_loss": 1e30}, *exploded.metrics[1:]]
     results = [replace(r, metrics=metrics) if r is exploded else r for r in recorded.results]
-    figure = figures.learning_curves(replace(recorded, results=results), {})
+    figure = curves.learning_curves(replace(recorded, results=results), {})
     assert panels(figure)[0].get_yscale() == "log"
     assert panels(figure)[0].get_ylim()[1] < 1e6
 
@@ -75,13 +75,13 @@ def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
 )
 def test_only_a_metric_of_validation_rows_is_called_so(metric: str, named: list[str]) -> None:
     recorded = study([RATES], 5, metric)
-    figure = figures.learning_curves(recorded, figures.training_histories(recorded, unread))
+    figure = curves.learning_curves(recorded, curves.training_histories(recorded, unread))
     assert legend(figure) == named
     assert metric in texts(figure)
 
 
 @pytest.mark.parametrize(("trials", "count"), [(1, 1), (3, 3), (7, 7), (500, 20)])
 def test_learning_curves_of_few_and_many(trials: int, count: int) -> None:
-    figure = figures.learning_curves(study([RATES], trials), {})
+    figure = curves.learning_curves(study([RATES], trials), {})
     assert len(panels(figure)) == count
     assert panels(figure)[-1].get_xlabel() == "epoch"

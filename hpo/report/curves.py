@@ -1,0 +1,127 @@
+"""Learning curves of the trials of a study."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from hpo.record.values import Recorded
+from hpo.report.drawing import (
+    Layout,
+    draw_line,
+    empty_figure,
+    legend_handles,
+    ordered_results,
+    panel_grid,
+    searched_metric,
+    style,
+)
+from hpo.report.palette import BLUE, GRAY, PALE, VERMILION
+from hpo.report.scales import curves_scale
+from hpo.report.ticks import shortened, value_text, value_ticks
+from hpo.trial import TrialId, rank
+
+if TYPE_CHECKING:  # Matplotlib takes half a second to import
+    from matplotlib.figure import Figure
+
+
+Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
+
+CURVES = 20  # trials whose learning curves are drawn
+
+
+def training_histories(
+    recorded: Recorded, history: Callable[[str, str], Sequence[float]]
+) -> dict[TrialId, Sequence[float]]:
+    """Return what the trials that `learning_curves` shows reached on the training rows by epoch.
+
+    That is `training_loss` where the study searches by `validation_loss`. In the record that is
+    no part of a trial's result, and read trial by trial.
+    """
+    metric, direction = searched_metric(recorded)
+    name = _training_name(metric)
+    histories: dict[TrialId, Sequence[float]] = {}
+    for result in rank(ordered_results(recorded), direction)[:CURVES]:
+        identity = result.trial.id
+        if name == metric or name not in result.metrics[-1]:
+            continue
+        known = result.curve(name)
+        if len(known) < result.epochs and identity in recorded.runs:
+            known = list(history(recorded.runs[identity], name))
+        histories[identity] = known
+    return histories
+
+
+def _training_name(metric: str) -> str:
+    """Return what a metric of validation rows is called on the training rows, or its own name."""
+    return metric.replace("validation", "training", 1)
+
+
+@style()
+def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
+    """Draw the best trials, each in a panel: the searched metric solid, on training rows dashed.
+
+    `histories` are the training curves.
+    """
+    metric, direction = searched_metric(recorded)
+    name = "validation" if metric.startswith("validation_") else shortened(metric, 32)
+    best = rank(ordered_results(recorded), direction)[:CURVES]
+    if not best:
+        return empty_figure("no complete trial yet")
+    names = list(best[0].trial.hyperparameters)
+    lines = min(len(names), 6)
+    columns = min(len(best), 5)
+    rows = math.ceil(len(best) / 5)
+    under = 0.13 * lines + 0.05  # inches between a title and its panel
+    layout = Layout(
+        width=max(1.48 * columns + 0.8, 3.6), height=1.0, left=0.65, right=0.2,
+        top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
+    )
+    figure, panels = panel_grid(len(best), columns, layout, sharex=True, sharey=True)
+    drawn = []
+    for position, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
+        curve = result.curve(metric)
+        training = histories.get(result.trial.id, ())
+        drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
+        draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label="training")
+        draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
+        if result.epoch is not None and result.value is not None and result.epoch < len(curve):
+            axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
+        axes.set_title(f"best-{position} ({value_text(result.value)})", pad=72 * under + 1)
+        values = [
+            shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
+        ]
+        shown = [
+            f"{shortened(name, 25 - len(value))} {value}"
+            for name, value in zip(names, values, strict=True)
+        ]
+        if len(shown) > lines:
+            shown[lines - 1 :] = [f"and {len(shown) - lines + 1} more"]
+        axes.annotate(
+            "\n".join(shown), (0.5, 1), (0, 3), "axes fraction", textcoords="offset points",
+            ha="center", va="bottom", fontsize=7.5, color=GRAY, linespacing=1.1,
+        )
+        axes.grid(color=PALE, linewidth=0.4)
+    longest = max(len(result.metrics) for result in best)
+    panels[0].set_xlim(1, max(longest, 2))
+    panels[0].set_xticks(sorted({1, math.ceil(longest / 2), longest}))
+    scale = curves_scale(drawn, direction)
+    panels[0].set_yscale("log" if scale.log else "linear")
+    panels[0].set_ylim(*scale.padded(0.06))
+    value_ticks(panels[0], scale)
+    for index, axes in enumerate(panels):
+        last = index + columns >= len(best)
+        axes.tick_params(labelbottom=last, labelleft=index % columns == 0)
+        if last:
+            axes.set_xlabel("epoch", labelpad=2)
+    figure.text(
+        0.12 / figure.get_figwidth(), 0.5, shortened(metric, 20 * rows),
+        rotation="vertical", va="center", ha="center",
+    )
+    handles = legend_handles(panels)
+    figure.legend(
+        handles.values(), handles, loc="upper right" if columns > 2 else "upper center",
+        ncols=2, borderaxespad=0.3,
+    )
+    return figure
+
+

@@ -1,0 +1,92 @@
+"""A map of all trials over two hyperparameters, with the ranges of each round as a box."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpo.moves import Move
+from hpo.record.values import Recorded
+from hpo.report.axis import Axis
+from hpo.report.drawing import (
+    Layout,
+    empty_figure,
+    ordered_results,
+    panel_grid,
+    panel_inches,
+    spaces_of,
+    style,
+)
+from hpo.report.marks import Coloring
+from hpo.report.palette import BLUE
+from hpo.report.ticks import rounds_text, thinned
+from hpo.search_space import CategoricalDistribution
+
+if TYPE_CHECKING:  # Matplotlib takes half a second to import
+    from matplotlib.figure import Figure
+
+
+@style()
+def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
+    """Draw all trials over two hyperparameters, colored by value, with a box for each round.
+
+    The two are those whose influence has the strongest evidence in `moves`, or the first.
+    """
+    results = ordered_results(recorded)
+    coloring = Coloring.of(recorded)
+    spaces = spaces_of(recorded)
+    p_values = {
+        move.name: move.p_value for move in moves if not math.isnan(move.p_value)
+    }
+    strongest = sorted(
+        spaces,
+        key=lambda name: (
+            isinstance(list(spaces[name].values())[-1], CategoricalDistribution),
+            p_values.get(name, 2.0),
+        ),
+    )[:2]
+    names = [name for name in spaces if name in strongest]
+    if len(names) < 2:
+        return empty_figure("a map takes two hyperparameters")
+    layout = Layout(
+        width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
+    )
+    figure, (axes,) = panel_grid(1, 1, layout)
+    width, height = panel_inches(axes)
+    x, y = (Axis(name, list(spaces[name].values()), results) for name in names)
+    x.prepare(axes, "x", size=(width, height))
+    y.prepare(axes, "y", size=(width, height))
+    boxes: dict[tuple[tuple[float, float, float, float], ...], list[int]] = {}
+    for round_ in recorded.rounds:
+        corners = tuple(
+            (left, right, low, high)
+            for left, right in x.spans(round_.search_space.get(names[0]))
+            for low, high in y.spans(round_.search_space.get(names[1]))
+        )
+        boxes.setdefault(corners, []).append(round_.number)
+    labels: list[tuple[float, float]] = []  # where there are some, in points
+    for turn, (corners, numbers) in enumerate(boxes.items(), start=1):
+        age = turn / len(boxes)  # the later the bolder
+        for left, right, low, high in corners:
+            axes.plot(
+                [left, right, right, left, left], [low, low, high, high, low],
+                color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
+                label=f"_{rounds_text(numbers)}", zorder=1, solid_joinstyle="miter",
+            )
+        if corners and turn in thinned(range(1, len(boxes) + 1), 10):
+            left, _, _, high = max(corners, key=lambda corner: corner[3])
+            at = axes.transData.transform((left, high)) * 72 / figure.dpi
+            down = 3.0
+            while any(abs(at[0] - u) < 60 and abs(at[1] - down - v) < 12 for u, v in labels):
+                down += 12
+            labels.append((at[0], at[1] - down))
+            axes.annotate(
+                rounds_text(numbers), (left, high), (3, -down), textcoords="offset points",
+                va="top", fontsize=8, color=BLUE, zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
+            )
+    coloring.mark(axes, results, x.positions(results), y.positions(results))
+    coloring.bar(figure)
+    coloring.legend(figure, [axes])
+    return figure
+
+
