@@ -16,6 +16,7 @@ from hpo.report.drawing import (
     spaces_of,
     style,
 )
+from hpo.report.labels import Corners, Labels, in_points
 from hpo.report.marks import Coloring
 from hpo.report.palette import BLUE
 from hpo.report.ticks import rounds_text, thinned
@@ -48,14 +49,15 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     if len(names) < 2:
         return empty_figure("a map takes two hyperparameters")
     layout = Layout(
-        width=7.0, height=4.6, left=0.85, right=1.1, top=0.45, bottom=0.62,
+        width=7.0, height=4.6, left=0.85, right=1.1, top=0.6, bottom=0.62,
     )
     figure, (axes,) = panel_grid(1, 1, layout)
     width, height = panel_inches(axes)
     x, y = (Axis(name, list(spaces[name].values()), results) for name in names)
     x.prepare(axes, "x", size=(width, height))
     y.prepare(axes, "y", size=(width, height))
-    boxes: dict[tuple[tuple[float, float, float, float], ...], list[int]] = {}
+    across, up = x.positions(results), y.positions(results)
+    boxes: dict[tuple[Corners, ...], list[int]] = {}
     for round_ in recorded.rounds:
         corners = tuple(
             (left, right, low, high)
@@ -63,7 +65,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
             for low, high in y.spans(round_.search_space.get(names[1]))
         )
         boxes.setdefault(corners, []).append(round_.number)
-    labels: list[tuple[float, float]] = []  # where there are some, in points
+    labels = Labels(axes, in_points(axes, across, up), radius=coloring.diameter(results) / 2 + 1)
     for turn, (corners, numbers) in enumerate(boxes.items(), start=1):
         age = turn / len(boxes)  # the later the bolder
         for left, right, low, high in corners:
@@ -72,19 +74,15 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
                 color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
                 label=f"_{rounds_text(numbers)}", zorder=1, solid_joinstyle="miter",
             )
-        if corners and turn in thinned(range(1, len(boxes) + 1), 10):
-            left, _, _, high = max(corners, key=lambda corner: corner[3])
-            at = axes.transData.transform((left, high)) * 72 / figure.dpi
-            down = 3.0
-            while any(abs(at[0] - u) < 60 and abs(at[1] - down - v) < 12 for u, v in labels):
-                down += 12
-            labels.append((at[0], at[1] - down))
-            axes.annotate(
-                rounds_text(numbers), (left, high), (3, -down), textcoords="offset points",
-                va="top", fontsize=8, color=BLUE, zorder=4,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
-            )
-    coloring.mark(axes, results, x.positions(results), y.positions(results))
+            labels.avoid((left, right, low, high))
+    for ring in coloring.best:
+        place = results.index(ring)
+        labels.avoid_ring(in_points(axes, across[[place]], up[[place]]), coloring.ring(results))
+    for turn in thinned(range(1, len(boxes) + 1), 10):
+        corners, numbers = list(boxes.items())[turn - 1]
+        if corners:
+            labels.put(rounds_text(numbers), max(corners, key=lambda corner: corner[3]), BLUE)
+    coloring.mark(axes, results, across, up)
     coloring.bar(figure)
     coloring.legend(figure, [axes])
     return figure

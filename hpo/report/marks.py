@@ -1,5 +1,6 @@
 """How a trial is marked: by its state, its metric and its rank."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class Coloring:
         for result in () if gray else self.best:
             index = results.index(result)
             axes.scatter(
-                x[index], y[index], s=size * 3 + 40, facecolors="none", edgecolors=INK,
+                x[index], y[index], s=self.ring(results) ** 2, facecolors="none", edgecolors=INK,
                 linewidths=1.3, label=f"best: {value_text(result.value)}", zorder=3.5,
                 clip_on=False,
             )
@@ -122,6 +123,14 @@ class Coloring:
                 marker="^" if worse_end else "v", color=GRAY, alpha=0.6, linewidths=0,
                 label="worse than shown", zorder=2, clip_on=False,
             )
+
+    def diameter(self, results: Sequence[TrialResult]) -> float:
+        """Return how wide the mark of a trial is, in points."""
+        return math.sqrt(self._size(results))
+
+    def ring(self, results: Sequence[TrialResult]) -> float:
+        """Return how wide the ring around the best trial is, in points."""
+        return math.sqrt(self._size(results) * 3 + 40)
 
     def _size(self, results: Sequence[TrialResult]) -> float:
         return min(max(5000 / max(len(results), 1), 6.0), 28.0)

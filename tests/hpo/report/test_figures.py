@@ -1,5 +1,6 @@
 """The figures show every trial, round and move where it belongs."""
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -31,6 +32,11 @@ from tests.hpo.report.drawn import (
     xs,
     ys,
 )
+
+CLOSE: list[Mapping[str, Distribution]] = [
+    {**NARROWED, "learning_rate": FloatDistribution(1e-4, high, log=True)}
+    for high in (2.5e-3, 2e-3, 1.8e-3)
+]
 
 
 def test_ranges_show_every_trial_in_order_inside_the_band_of_its_round() -> None:
@@ -111,9 +117,28 @@ def test_the_map_has_a_box_for_each_round() -> None:
     assert set(xs(boxes["_round 3"])) == {1e-4, 3e-3}
     assert set(ys(boxes["_round 3"])) == {1e-8, 1e-4}
     assert [text.get_text() for text in axes.texts] == ["rounds 1, 2", "round 3"]
-    assert all(text.get_bbox_patch() for text in axes.texts)  # legible among the trials
     assert len(points(axes, "_trial")) == 30
     assert len(points(axes, "diverged")) == 30
+
+
+@pytest.mark.parametrize("trials", [5, 80, 500])
+@pytest.mark.parametrize("rounds", [[RATES, NARROWED], [RATES, NARROWED, *CLOSE]])
+def test_no_label_of_the_map_hides_a_mark_or_another_label(
+    trials: int, rounds: list[Mapping[str, Distribution]]
+) -> None:
+    figure = maps.landscape(study(rounds, trials // len(rounds) + 1, states=list(State)))
+    (axes,) = panels(figure)
+    assert len(axes.texts) == len(rounds)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for box in boxes:
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+        for label in ("_trial", "pruned", "diverged", "failed", "best"):
+            for x, y in axes.transData.transform(points(axes, label)):
+                assert not box.contains(x, y)
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 def test_the_map_takes_numbers_first_and_the_strongest_evidence() -> None:
