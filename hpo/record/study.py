@@ -286,6 +286,7 @@ class StudyRecord:
             looks=_in_order(looks),
             repeats=repeats,
             repeat_attempts=repeat_attempts,
+            name=self.name,
         )
 
     def start_confirmation(self) -> None:

@@ -109,6 +109,7 @@ class Recorded:
     looks: Sequence[Look] = ()  # at the test set
     repeats: Sequence[TrialResult] = ()
     repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
+    name: str = ""  # of the study
 
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
         """Return the attempts at trials and repeats that led to what is on record."""

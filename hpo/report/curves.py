@@ -4,16 +4,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from hpo import wording
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
+    HEAD,
     Layout,
+    draw_legend,
     draw_line,
     empty_figure,
-    legend_handles,
+    head,
     ordered_results,
     panel_grid,
     searched_metric,
     style,
+    trial_text,
 )
 from hpo.report.palette import BLUE, GRAY, PALE, VERMILION
 from hpo.report.scales import curves_scale
@@ -66,19 +70,19 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     name = "validation" if metric.startswith("validation_") else shortened(metric, 32)
     best = rank(ordered_results(recorded), direction)[:CURVES]
     if not best:
-        return empty_figure("no complete trial yet")
+        return empty_figure(recorded, "no complete trial yet")
     names = list(best[0].trial.hyperparameters)
     lines = min(len(names), 6)
-    columns = min(len(best), 5)
-    rows = math.ceil(len(best) / 5)
+    columns = min(len(best), 4)
+    rows = math.ceil(len(best) / columns)
     under = 0.13 * lines + 0.05  # inches between a title and its panel
     layout = Layout(
-        width=max(1.48 * columns + 0.8, 3.6), height=1.0, left=0.65, right=0.2,
-        top=under + 0.58, bottom=0.5, across=0.22, down=under + 0.42,
+        width=max(1.85 * columns + 0.8, 3.6), height=1.0, left=0.65, right=0.2,
+        top=under + 0.58 + HEAD, bottom=0.5, across=0.26, down=under + 0.42,
     )
     figure, panels = panel_grid(len(best), columns, layout, sharex=True, sharey=True)
     drawn = []
-    for position, (result, axes) in enumerate(zip(best, panels, strict=True), start=1):
+    for result, axes in zip(best, panels, strict=True):
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
@@ -86,12 +90,12 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
-        axes.set_title(f"best-{position} ({value_text(result.value)})", pad=72 * under + 1)
+        axes.set_title(trial_text(result), pad=72 * under + 1, fontsize=8)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
         ]
         shown = [
-            f"{shortened(name, 25 - len(value))} {value}"
+            f"{shortened(name, 28 - len(value))} {value}"
             for name, value in zip(names, values, strict=True)
         ]
         if len(shown) > lines:
@@ -117,11 +121,10 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         0.12 / figure.get_figwidth(), 0.5, shortened(metric, 20 * rows),
         rotation="vertical", va="center", ha="center",
     )
-    handles = legend_handles(panels)
-    figure.legend(
-        handles.values(), handles, loc="upper right" if columns > 2 else "upper center",
-        ncols=2, borderaxespad=0.3,
-    )
+    of = wording.count(len(ordered_results(recorded)), "trial")
+    few = f"the best {len(best)}" if len(best) > 1 else "the best"
+    head(figure, recorded, f"{few} of {of}")
+    draw_legend(figure, panels)
     return figure
 
 

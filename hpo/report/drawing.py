@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.errors import InputError
 from hpo.record.values import Recorded
 from hpo.report.palette import GRAY, INK
 from hpo.report.scales import Array
+from hpo.report.ticks import rounds_text, shortened
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
 )
-from hpo.trial import Direction, State, TrialResult
+from hpo.trial import Direction, State, TrialResult, rank
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 
 
 DOTS_PER_INCH = 180
+HEAD = 0.25  # inches at the top of each figure, where it says what it shows
 WIDTH = 8.2  # inches, for text that can be read where the MLflow UI shows it 600 pixels wide
 
 INKED = {  # settings of Matplotlib for text and axes in these colors
@@ -186,13 +189,51 @@ def panel_grid(
     return figure, panels[:count]
 
 
-def empty_figure(text: str) -> "Figure":
+def empty_figure(recorded: Recorded, text: str) -> "Figure":
     """Return a figure that says why there is nothing to see."""
-    layout = Layout(width=5.0, height=1.0, left=0.2, right=0.2, top=0.2, bottom=0.2)
+    layout = Layout(width=5.0, height=1.0, left=0.2, right=0.2, top=0.4, bottom=0.2)
     figure, (axes,) = panel_grid(1, 1, layout)
+    head(figure, recorded, rounds_text([r.number for r in recorded.rounds]))
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GRAY)
     return figure
+
+
+def trial_text(result: TrialResult) -> str:
+    """Return which trial this is, and its value: "round 2 · trial 16 — 0.9000"."""
+    (value,) = wording.column([result.value])
+    text = f"round {result.trial.round} · trial {result.trial.number}"
+    return f"{text} — {value}" if value else text
+
+
+def best_text(recorded: Recorded) -> str:
+    """Return which trial is the best of those at hand; without one, which rounds there are."""
+    _, direction = searched_metric(recorded)
+    best = rank(ordered_results(recorded), direction)
+    if best:
+        return trial_text(best[0])
+    return rounds_text([r.number for r in recorded.rounds])
+
+
+def head(figure: "Figure", recorded: Recorded, text: str) -> None:
+    """Write the name of the study and a text at the top, over the `HEAD` inches kept for it."""
+    width, height = figure.get_size_inches()
+    name = shortened(recorded.name, max(int(width * 10) - len(text), 12))
+    figure.text(
+        0.12 / width, 1 - 0.1 / height, f"{name} · {text}" if name else text, va="top",
+        fontsize=9.5, fontweight="bold",
+    )
+
+
+def draw_legend(figure: "Figure", panels: "Sequence[Axes]") -> None:
+    """Say what the marks and lines mean, under the head of a figure."""
+    handles = legend_handles(panels)
+    if handles:
+        figure.legend(
+            handles.values(), handles, loc="upper right", ncols=len(handles), borderaxespad=0.4,
+            bbox_to_anchor=(1, 1 - HEAD / figure.get_figheight()), handletextpad=0.4,
+            columnspacing=1.4,
+        )
 
 
 def panel_inches(axes: "Axes") -> tuple[float, float]:

@@ -13,6 +13,7 @@ from hpo.record.values import Recorded
 from hpo.report.axis import Axis
 from hpo.report.curves import learning_curves, training_histories
 from hpo.report.drawing import (
+    HEAD,
     WIDTH,
     Layout,
     has_choices,
@@ -80,7 +81,7 @@ def ranges(recorded: Recorded) -> "Figure":
     room = 0.35 if has_choices(recorded) else 0.0  # for their names
     layout = Layout(
         width=WIDTH if columns > 1 else 6.0, height=3.8 if len(spaces) <= columns else 2.6,
-        left=0.85, right=1.05, top=0.45, bottom=0.62 + room, across=0.3, down=0.72 + room,
+        left=0.85, right=1.05, top=0.45 + HEAD, bottom=0.62 + room, across=0.3, down=0.72 + room,
     )
     figure, panels = panel_grid(len(spaces), columns, layout, sharey=True)
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
@@ -111,7 +112,7 @@ def ranges(recorded: Recorded) -> "Figure":
     panels[0].set_ylim(bottom, 0.5)
     round_ticks(panels[0], "y", borders)
     coloring.bar(figure)
-    coloring.legend(figure, panels)
+    coloring.heading(figure, panels)
     return figure
 
 
@@ -123,7 +124,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
     borders = round_borders(recorded)
     coloring = Coloring.of(recorded)
     layout = Layout(
-        width=WIDTH, height=3.2, left=0.85, right=0.55, top=0.55, bottom=0.55,
+        width=WIDTH, height=3.2, left=0.85, right=0.55, top=0.55 + HEAD, bottom=0.55,
     )
     figure, (axes,) = panel_grid(1, 1, layout)
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
@@ -152,7 +153,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
     axes.set_xticks(whole_ticks(len(results), 8))
     axes.set_ylabel(shortened(metric, 44))
     axes.grid(axis="y", color=PALE, linewidth=0.4)
-    coloring.legend(figure, [axes])
+    coloring.heading(figure, [axes])
     return figure
 
 

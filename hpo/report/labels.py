@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 
 Corners: TypeAlias = tuple[float, float, float, float]  # left, right, low, high, as data
 
-SPACE = 3.0  # points between a label and a line or mark
+SPACE = 1.0  # points between a label and what is next to it
 PLACES = 24  # along one side of a box
 
 
@@ -60,7 +60,7 @@ class Labels:
             and place[1] >= bottom and place[1] + height <= top
         ]
         start = max(self._in_points(corners)[0], left)
-        beside = [(start + step * width / 4, top + SPACE) for step in range(80)]
+        beside = [(start + step * width / 4, top + 3 * SPACE) for step in range(80)]
         for x, y in (*candidates, *beside):
             if self._is_free(x, y, width, height):
                 break
@@ -72,8 +72,9 @@ class Labels:
         self, corners: Corners, width: float, height: float
     ) -> Sequence[tuple[float, float]]:
         left, right, low, high = corners
-        across = np.linspace(left + SPACE, max(right - SPACE - width, left + SPACE), PLACES)
-        ys = (high - SPACE - height, low + SPACE, high + SPACE, low - SPACE - height)
+        space = self._radius + SPACE
+        across = np.linspace(left + space, max(right - space - width, left + space), PLACES)
+        ys = (high - space - height, low + space, high + space, low - space - height)
         return [(float(x), y) for y in ys for x in across]
 
     def _is_free(self, x: float, y: float, width: float, height: float) -> bool:
@@ -83,7 +84,7 @@ class Labels:
             & (self._taken[:, 1] > y - near) & (self._taken[:, 1] < y + height + near)
         )
         return not hit.any() and not any(
-            x < u + w + SPACE and u < x + width + SPACE and y < v + h and v < y + height
+            x < u + w + 3 * SPACE and u < x + width + 3 * SPACE and y < v + h and v < y + height
             for u, v, w, h in self._boxes
         )
 

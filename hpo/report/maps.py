@@ -8,6 +8,7 @@ from hpo.moves import Move
 from hpo.record.values import Recorded
 from hpo.report.axis import Axis
 from hpo.report.drawing import (
+    HEAD,
     Layout,
     empty_figure,
     ordered_results,
@@ -47,9 +48,9 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     )[:2]
     names = [name for name in spaces if name in strongest]
     if len(names) < 2:
-        return empty_figure("a map takes two hyperparameters")
+        return empty_figure(recorded, "a map takes two hyperparameters")
     layout = Layout(
-        width=7.0, height=4.6, left=0.85, right=1.1, top=0.6, bottom=0.62,
+        width=7.0, height=4.6, left=0.85, right=1.1, top=0.6 + HEAD, bottom=0.62,
     )
     figure, (axes,) = panel_grid(1, 1, layout)
     width, height = panel_inches(axes)
@@ -84,7 +85,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
             labels.put(rounds_text(numbers), max(corners, key=lambda corner: corner[3]), BLUE)
     coloring.mark(axes, results, across, up)
     coloring.bar(figure)
-    coloring.legend(figure, [axes])
+    coloring.heading(figure, [axes])
     return figure
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
+    best_text,
+    draw_legend,
+    head,
     in_state,
-    legend_handles,
     ordered_results,
     searched_metric,
     values_of,
@@ -39,6 +41,7 @@ class Coloring:
     `scale` is that of the colors, `heights` that of an axis of values.
     """
 
+    recorded: Recorded
     metric: str
     scale: Scale
     heights: Scale
@@ -55,7 +58,7 @@ class Coloring:
         scale = Scale.of(complete, direction, reach=2.5)
         cut = bool(scale.beyond(complete).any())
         heights = Scale.of(values, direction)
-        return cls(metric, scale, heights, cut, rank(results, direction)[:1])
+        return cls(recorded, metric, scale, heights, cut, rank(results, direction)[:1])
 
     def norm(self) -> "Normalize":
         """Return what maps values to colors."""
@@ -161,11 +164,7 @@ class Coloring:
         bar.minorticks_off()
         value_ticks(axes, self.scale)
 
-    def legend(self, figure: "Figure", panels: "Sequence[Axes]") -> None:
-        """Say what the marks mean, above all panels."""
-        handles = legend_handles(panels)
-        if handles:
-            figure.legend(
-                handles.values(), handles, loc="upper right", ncols=len(handles),
-                borderaxespad=0.4, handletextpad=0.4, columnspacing=1.4,
-            )
+    def heading(self, figure: "Figure", panels: "Sequence[Axes]") -> None:
+        """Name the study and its best trial, and say what the marks mean, above all panels."""
+        head(figure, self.recorded, best_text(self.recorded))
+        draw_legend(figure, panels)

@@ -10,6 +10,7 @@ from hpo.moves import Move
 from hpo.record.values import Recorded
 from hpo.report.axis import Axis
 from hpo.report.drawing import (
+    HEAD,
     WIDTH,
     Layout,
     has_choices,
@@ -37,7 +38,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     columns = min(len(moves), 2)
     room = 0.35 if has_choices(recorded) else 0.0  # for their names
     layout = Layout(
-        width=WIDTH if columns > 1 else 6.0, height=2.2, left=0.85, right=1.05, top=1.83,
+        width=WIDTH if columns > 1 else 6.0, height=2.2, left=0.85, right=1.05, top=1.83 + HEAD,
         bottom=0.62 + room, across=0.55, down=2.0 + room,
     )
     figure, panels = panel_grid(len(moves), columns, layout, sharey=True)
@@ -71,7 +72,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
         if index % columns == 0:
             axes.set_ylabel(shortened(metric, 34))
     coloring.bar(figure)
-    coloring.legend(figure, panels)
+    coloring.heading(figure, panels)
     return figure
 
 

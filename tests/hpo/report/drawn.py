@@ -75,7 +75,7 @@ def study(
                 )
             )
     rounds = [Round(n, f"run {n}", s, settings, "", True) for n, s in enumerate(spaces, start=1)]
-    return Recorded("1", rounds, results)
+    return Recorded("1", rounds, results, name="mnist_book")
 
 
 def moves(recorded: Recorded) -> tuple[Move, ...]:

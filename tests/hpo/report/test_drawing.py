@@ -1,12 +1,14 @@
 """Every study can be drawn, as a file and by the commands."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
 
 from hpo.errors import InputError
 from hpo.record.tracking import Tracking
@@ -18,7 +20,17 @@ from hpo.search_space import (
 )
 from hpo.trial import State
 from tests.fixtures import client_of, hpo, write_study
-from tests.hpo.report.drawn import MIXED, NAMES, NARROWED, RATES, moves, panels, study, unread
+from tests.hpo.report.drawn import (
+    MIXED,
+    NAMES,
+    NARROWED,
+    RATES,
+    moves,
+    panels,
+    study,
+    texts,
+    unread,
+)
 
 ODD: dict[str, Recorded] = {
     "one trial": study([RATES], 1),
@@ -72,6 +84,22 @@ def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
                 label = other.xaxis.label.get_window_extent()
                 if other is not axes and label.width and title.width:
                     assert not label.overlaps(title)
+
+
+@pytest.mark.parametrize("draw", [figures.ranges, maps.landscape, figures.best_so_far])
+def test_a_figure_names_the_study_and_its_best_trial(draw: Callable[[Recorded], Figure]) -> None:
+    recorded = study([RATES, NARROWED], 9, states=[State.COMPLETE, State.DIVERGED])
+    best = max(recorded.results, key=lambda r: r.value or 0.0)
+    name = f"round {best.trial.round} · trial {best.trial.number} — {best.value:.4f}"
+    figure = draw(recorded)
+    figure.draw_without_rendering()
+    (title,) = [text for text in figure.texts if text.get_text() == f"mnist_book · {name}"]
+    assert not title.get_window_extent().overlaps(figure.legends[0].get_window_extent())
+    assert not draw(replace(recorded, name="x" * 200)).texts[0].get_window_extent().x1 > (
+        figure.bbox.x1
+    )
+    nothing = study([RATES, NARROWED], 9, states=[State.DIVERGED])
+    assert "mnist_book · rounds 1, 2" in texts(draw(nothing))
 
 
 def test_the_same_study_gives_the_same_bytes_in_any_style(tmp_path: Path) -> None:

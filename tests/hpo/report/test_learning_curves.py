@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from hpo import wording
 from hpo.report import curves
 from tests.hpo.report.drawn import RATES, legend, panels, study, texts, unread, xs, ys
 
@@ -15,8 +14,10 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
     figure = curves.learning_curves(recorded, curves.training_histories(recorded, unread))
     best = sorted(recorded.results, key=lambda r: -(r.value or 0))[:20]
     assert len(panels(figure)) == 20
-    for place, (axes, result) in enumerate(zip(panels(figure), best, strict=True), start=1):
-        assert axes.get_title() == f"best-{place} ({wording.number(result.value or 0.0)})"
+    assert "mnist_book · the best 20 of 30 trials" in texts(figure)
+    for axes, result in zip(panels(figure), best, strict=True):
+        value = result.value or 0.0
+        assert axes.get_title() == f"round 1 · trial {result.trial.number} — {value:.4f}"
         by_label = {line.get_label(): line for line in axes.lines}
         validation, training = by_label["validation"], by_label["training"]
         assert xs(validation) == [1, 2, 3, 4, 5]
@@ -30,7 +31,7 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
     assert len({axes.get_ylim() for axes in panels(figure)}) == 1
     assert {axes.get_yscale() for axes in panels(figure)} == {"linear"}
     assert legend(figure) == ["training", "validation"]
-    assert [a.get_xlabel() for a in panels(figure)] == [""] * 15 + ["epoch"] * 5
+    assert [a.get_xlabel() for a in panels(figure)] == [""] * 16 + ["epoch"] * 4
     assert "validation_accuracy" in texts(figure)
 
 
