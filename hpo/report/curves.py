@@ -67,7 +67,7 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     `histories` are the training curves.
     """
     metric, direction = searched_metric(recorded)
-    name = "validation" if metric.startswith("validation_") else shortened(metric, 32)
+    training_label = shortened(_training_name(metric), 32)
     best = rank(ordered_results(recorded), direction)[:CURVES]
     if not best:
         return empty_figure(recorded, "no complete trial yet")
@@ -86,8 +86,8 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
-        draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label="training")
-        draw_line(axes, curve, color=BLUE, linestyle="-", label=name)
+        draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label=training_label)
+        draw_line(axes, curve, color=BLUE, linestyle="-", label=shortened(metric, 32))
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
         axes.set_title(trial_text(result), pad=72 * under + 1, fontsize=8)

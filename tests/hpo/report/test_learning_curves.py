@@ -19,7 +19,7 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
         value = result.value or 0.0
         assert axes.get_title() == f"round 1 · trial {result.trial.number} — {value:.4f}"
         by_label = {line.get_label(): line for line in axes.lines}
-        validation, training = by_label["validation"], by_label["training"]
+        validation, training = by_label["validation_accuracy"], by_label["training_accuracy"]
         assert xs(validation) == [1, 2, 3, 4, 5]
         assert ys(validation) == result.curve("validation_accuracy")
         assert ys(training) == result.curve("training_accuracy")
@@ -30,7 +30,7 @@ def test_learning_curves_are_those_of_the_twenty_best() -> None:
         assert shown == f"learning_rate {rate:.4g}\nweight_decay {decay:.4g}"
     assert len({axes.get_ylim() for axes in panels(figure)}) == 1
     assert {axes.get_yscale() for axes in panels(figure)} == {"linear"}
-    assert legend(figure) == ["training", "validation"]
+    assert legend(figure) == ["training_accuracy", "validation_accuracy"]
     assert [a.get_xlabel() for a in panels(figure)] == [""] * 16 + ["epoch"] * 4
     assert "validation_accuracy" in texts(figure)
 
@@ -68,13 +68,13 @@ def test_losses_over_decades_get_a_log_axis_and_explosions_are_cut() -> None:
 @pytest.mark.parametrize(
     ("metric", "named"),
     [
-        ("validation_loss", ["training", "validation"]),
+        ("validation_loss", ["training_loss", "validation_loss"]),
         ("training_loss", ["training_loss"]),
         ("map_at_5", ["map_at_5"]),
-        ("cross_validation_score", ["training", "cross_validation_score"]),
+        ("cross_validation_score", ["cross_training_score", "cross_validation_score"]),
     ],
 )
-def test_only_a_metric_of_validation_rows_is_called_so(metric: str, named: list[str]) -> None:
+def test_a_curve_is_called_as_its_metric_is(metric: str, named: list[str]) -> None:
     recorded = study([RATES], 5, metric)
     figure = curves.learning_curves(recorded, curves.training_histories(recorded, unread))
     assert legend(figure) == named
