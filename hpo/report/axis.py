@@ -8,11 +8,18 @@ import numpy as np
 
 from hpo.report.scales import Array
 from hpo.report.ticks import no_ticks, round_numbers, shortened, tick_text, value_text
-from hpo.search_space import CategoricalDistribution, Distribution, IntegerDistribution
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+)
 from hpo.trial import TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
+
+FEW = 12  # values that stand in columns of their own
 
 
 class Axis:
@@ -25,11 +32,10 @@ class Axis:
         last = distributions[-1]
         self.log = not isinstance(last, CategoricalDistribution) and last.log
         self.choices: dict[str, int] | None = None
-        self.apart = 0.0  # how far from each other equal values may lie
+        self.step = 0.0  # from a value to the next one, where there are few values
         self.whole = isinstance(last, IntegerDistribution)
-        self.turn = 0.754878  # with that of the other side, the points spread over the plane
         if isinstance(last, CategoricalDistribution):
-            self.apart = 1.0
+            self.step = 1.0
             seen = [
                 value_text(choice)
                 for d in distributions if isinstance(d, CategoricalDistribution)
@@ -43,22 +49,22 @@ class Axis:
         edges = [edge for d in distributions for span in self.spans(d) for edge in span]
         edges += [p for p in self.positions(results) if math.isfinite(p)]
         low, high = (f(self._scaled(edge) for edge in edges) for f in (min, max))
-        if isinstance(last, IntegerDistribution) and not self.log and high - low < 12 * last.step:
-            self.apart = float(last.step)
-            low, high = low - 0.3 * self.apart, high + 0.3 * self.apart
+        if last.step and self._back(high) - self._back(low) < FEW * last.step:
+            self.step = float(last.step)
+            if isinstance(last, FloatDistribution):  # as spans of integers, with half a step more
+                low, high = low - self.step / 2, high + self.step / 2
         margin = 0.04 * (high - low) or 0.5
         self.low, self.high = self._back(low - margin), self._back(high + margin)
 
     def positions(self, results: Sequence[TrialResult]) -> Array:
-        """Return where each trial lies, NaN for nowhere; equal choices are set apart a little."""
+        """Return where each trial lies, NaN for nowhere."""
         found = np.full(len(results), np.nan)
         for i, result in enumerate(results):
             value = result.trial.hyperparameters.get(self.name)
-            aside = (result.trial.number * self.turn % 1 - 0.5) * 0.6 * self.apart
             if self.choices is not None:
-                found[i] = self.choices.get(value_text(value), math.nan) + aside
+                found[i] = self.choices.get(value_text(value), math.nan)
             elif isinstance(value, int | float) and (value > 0 or not self.log):
-                found[i] = value + aside
+                found[i] = value
         return found
 
     def spans(self, distribution: Distribution | None) -> list[tuple[float, float]]:
@@ -86,7 +92,6 @@ class Axis:
         """Give one side of the panel this axis: its scale, ends, ticks and name."""
         axis = axes.xaxis if side == "x" else axes.yaxis
         inches = size[0] if side == "x" else size[1]
-        self.turn = 0.754878 if side == "x" else 0.569840
         (axes.set_xscale if side == "x" else axes.set_yscale)("log" if self.log else "linear")
         (axes.set_xlim if side == "x" else axes.set_ylim)(self.low, self.high)
         axis.set_label_text(shortened(self.name, int(inches * 12)))

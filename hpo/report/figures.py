@@ -33,6 +33,7 @@ from hpo.report.maps import landscape
 from hpo.report.marks import Coloring
 from hpo.report.palette import BAND, BLUE, GRAY, INK, PALE
 from hpo.report.proposing import proposal
+from hpo.report.swarm import set_apart
 from hpo.report.ticks import (
     round_ticks,
     shortened,
@@ -85,6 +86,7 @@ def ranges(recorded: Recorded) -> "Figure":
     )
     figure, panels = panel_grid(len(spaces), columns, layout, sharey=True)
     positions = np.arange(1, len(results) + 1, dtype=np.float64)
+    panels[0].set_ylim(max(bottom for _, bottom in borders.values()), 0.5)
     for index, (axes, (name, distributions)) in enumerate(
         zip(panels, spaces.items(), strict=True)
     ):
@@ -100,7 +102,10 @@ def ranges(recorded: Recorded) -> "Figure":
                     [low, low, np.nan, high, high], [top, bottom, np.nan, top, bottom],
                     color=BLUE, linewidth=0.8, alpha=0.6, zorder=1,
                 )
-        coloring.mark(axes, results, axis.positions(results), positions)
+        x, y = set_apart(
+            axes, axis.positions(results), positions, (axis.step, 0.0), coloring.diameter(results)
+        )
+        coloring.mark(axes, results, x, y)
         axes.hlines(
             [top for top, _ in borders.values()][1:], 0, 1, linewidth=0.5,
             color=GRAY if len(borders) < 10 else PALE,
@@ -108,8 +113,6 @@ def ranges(recorded: Recorded) -> "Figure":
         )
         if index % columns == 0:
             axes.set_ylabel("trials in order" if len(borders) == 1 else "rounds of trials")
-    bottom = max(bottom for _, bottom in borders.values())
-    panels[0].set_ylim(bottom, 0.5)
     round_ticks(panels[0], "y", borders)
     coloring.bar(figure)
     coloring.heading(figure, panels)

@@ -20,6 +20,7 @@ from hpo.report.drawing import (
 from hpo.report.labels import Corners, Labels, in_points
 from hpo.report.marks import Coloring
 from hpo.report.palette import BLUE
+from hpo.report.swarm import set_apart
 from hpo.report.ticks import rounds_text, thinned
 from hpo.search_space import CategoricalDistribution
 
@@ -57,7 +58,10 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     x, y = (Axis(name, list(spaces[name].values()), results) for name in names)
     x.prepare(axes, "x", size=(width, height))
     y.prepare(axes, "y", size=(width, height))
-    across, up = x.positions(results), y.positions(results)
+    across, up = set_apart(
+        axes, x.positions(results), y.positions(results), (x.step, y.step),
+        coloring.diameter(results),
+    )
     boxes: dict[tuple[Corners, ...], list[int]] = {}
     for round_ in recorded.rounds:
         corners = tuple(

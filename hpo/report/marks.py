@@ -19,6 +19,7 @@ from hpo.report.drawing import (
 )
 from hpo.report.palette import GRAY, INK, VERMILION
 from hpo.report.scales import Array, Scale
+from hpo.report.swarm import set_apart
 from hpo.report.ticks import shortened, value_text, value_ticks
 from hpo.trial import State, TrialResult, rank
 
@@ -101,9 +102,13 @@ class Coloring:
             )
 
     def mark_heights(
-        self, axes: "Axes", results: Sequence[TrialResult], x: Array, gray: bool = False
+        self, axes: "Axes", results: Sequence[TrialResult], x: Array, *, step: float = 0.0,
+        gray: bool = False,
     ) -> None:
-        """Draw the trials over an axis of their values; those without one lie at its worse end."""
+        """Draw the trials over an axis of their values; those without one lie at its worse end.
+
+        `step` is that of x, where equal values are set apart.
+        """
         worse_end = int(self.heights.best < self.heights.worst)  # 1: above, where less is better
         ends = list(self.heights.padded(0.05))
         values = values_of(results)
@@ -119,6 +124,9 @@ class Coloring:
         value_ticks(axes, self.heights)
         if np.isnan(values).all():
             axes.set_yticks([])
+        x, y = set_apart(
+            axes, x, np.where(beyond, floor, y), (step, 0.0), self.diameter(results)
+        )
         self.mark(axes, results, x, np.where(beyond, np.nan, y), gray)
         if beyond.any():
             axes.scatter(

@@ -60,7 +60,7 @@ def proposal(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             )
         for low, high in axis.spans(move.new):
             axes.axvspan(low, high, color=BAND, linewidth=0, label="_band", zorder=0)
-        coloring.mark_heights(axes, results, axis.positions(results))
+        coloring.mark_heights(axes, results, axis.positions(results), step=axis.step)
         axes.set_title(
             f"{shortened(move.name, int(wide * 0.55))}: {move.kind}", loc="left", y=1.2,
             pad=61, fontweight="bold",
