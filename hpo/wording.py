@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 SIGNIFICANT_DIGITS = 4
 SMALLEST_FIXED, LARGEST_FIXED = -4, 5  # powers of ten written out: 0.0001 to 999999
-ALIGNED = 3  # powers of ten that a column may span and still have the same decimals
 
 
 def number(value: float) -> str:
@@ -17,32 +16,17 @@ def number(value: float) -> str:
     """
     if isinstance(value, int):
         return str(value)
-    digits, e, power = _four_digits(value).partition("e")
+    digits, e, power = four_digits(value).partition("e")
     return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + e + power
 
 
 def column(values: Sequence[float | None]) -> list[str]:
-    """Return numbers that are read together, each with at least four significant digits.
+    """Return numbers that are read together, each with four significant digits.
 
-    All have as many decimals as the smallest needs: 0.9861, 0.9800, and 0.98612 ± 0.01234. Where
-    they span more than three powers of ten, or some are too small or too large to be written
-    out, each has its own form with its trailing zeros: 2.300, 1.200e-06. None and NaN are empty,
-    and zero is 0.
+    Unlike those of `number`, trailing zeros stay: 0.9861, 0.9800, 1.000, 1.200e-06. None and NaN
+    are empty, and zero is 0.
     """
-    known = [v for v in values if v is not None and v and math.isfinite(v)]
-    exponents = [_exponent(value) for value in known] or [0]
-    low, high = min(exponents), max(exponents)
-    aligned = low >= SMALLEST_FIXED and high <= LARGEST_FIXED and high - low <= ALIGNED
-    decimals = max(SIGNIFICANT_DIGITS - 1 - low, 0)
-    shown = []
-    for value in values:
-        if value is None or math.isnan(value):
-            shown.append("")
-        elif value and math.isfinite(value):
-            shown.append(f"{value:.{decimals}f}" if aligned else _four_digits(value))
-        else:
-            shown.append(f"{value:g}")
-    return shown
+    return ["" if v is None or math.isnan(v) else four_digits(float(v)) for v in values]
 
 
 def apart(first: float, second: float) -> tuple[str, str]:
@@ -81,7 +65,8 @@ def count(amount: float, noun: str, plural: str = "") -> str:
     return f"{whole(amount)} {noun if amount == 1 else plural or noun + 's'}"
 
 
-def _four_digits(value: float) -> str:
+def four_digits(value: float) -> str:
+    """Return a number with four significant digits, zeros at its end among them: 0.9000."""
     if not math.isfinite(value) or not value:
         return f"{value:g}"
     exponent = _exponent(value)
