@@ -1,8 +1,7 @@
-"""A table in a terminal: the columns that fit, and what is left out said below."""
+"""A table in a terminal: the columns that fit, and how many are left out said below."""
 
 import re
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -29,15 +28,15 @@ class Grid:
     """A table of numbers that are never cut, however narrow the terminal.
 
     Where it is too wide, headings become several lines if that makes room for more, and what is
-    spare is left out: said below with its values in the row `example`, which `named` describes,
-    and how to see all. Where even the rest has no room, each row becomes a paragraph.
+    spare is left out; a line below says how many columns that are, and that `remedy` shows them.
+    Where even the rest has no room, each row becomes a paragraph. A table that is `whole` leaves
+    nothing out: all of each row goes into its paragraph instead.
     """
 
     def __init__(
-        self, columns: Sequence[Column], remedy: str = "", named: str = "", example: int = 0
+        self, columns: Sequence[Column], remedy: str = "", *, whole: bool = False
     ) -> None:
-        self._columns, self._remedy = columns, remedy
-        self._named, self._example = named, example
+        self._columns, self._remedy, self._whole = columns, remedy, whole
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the table out for the width at hand."""
@@ -47,17 +46,15 @@ class Grid:
         folded = [_folded(column) for column in self._columns]
         if len(self._fitting(folded, room)) > len(shown):
             headings, shown = folded, self._fitting(folded, room)
+        if self._whole and len(shown) < len(self._columns):
+            shown = []
         if shown:
             yield self._table([(self._columns[i], headings[i]) for i in shown])
         else:
-            shown = [i for i, column in enumerate(self._columns) if not column.spare]
-            for row in self._rows(shown):
-                yield Text(_filled(f"- {row}", room))
-        out = [i for i in range(len(self._columns)) if i not in shown]
-        if out:
-            values = self._rows(out)[self._example]
-            yield Text(_filled(f"left out, with the values of {self._named}: {values}", room))
-            yield Text(f"all of it: {self._remedy}")
+            shown = [i for i, column in enumerate(self._columns) if self._whole or not column.spare]
+            yield from map(Text, self._paragraphs([self._columns[i] for i in shown], room))
+        if len(shown) < len(self._columns):
+            yield Text(f"{len(self._columns) - len(shown)} more: {self._remedy}")
 
     def _fitting(self, headings: Sequence[str], room: int) -> list[int]:
         """Return the columns there is room for, in order; none where what is needed has none."""
@@ -80,24 +77,23 @@ class Grid:
             table.add_row(*map(Text, cells))
         return table
 
-    def _rows(self, chosen: Sequence[int]) -> list[str]:
-        """Return each row as text: headings, each with its cell, and held together with it."""
-        columns = [self._columns[i] for i in chosen]
-        return [
-            ", ".join(
-                f"{column.heading} = {cell}".replace(" ", "\u00a0")
-                for column, cell in zip(columns, cells, strict=True) if cell
-            )
-            for cells in zip(*(column.cells for column in columns), strict=True)
-        ]
+    def _paragraphs(self, columns: Sequence[Column], room: int) -> Iterator[str]:
+        """Yield the lines of all rows: headings, each with its cell, and on one line with it.
 
-
-def _filled(text: str, room: int) -> str:
-    """Return text broken into lines, not at a no-break space; what is too long goes on after it."""
-    lines = textwrap.wrap(
-        text, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(lines).replace("\u00a0", " ")
+        A heading that leaves its cell no room stands on a line of its own.
+        """
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            known = [(c.heading, cell) for c, cell in zip(columns, cells, strict=True) if cell]
+            line = "-"
+            for i, (heading, cell) in enumerate(known, start=1):
+                pair = f"{heading} = {cell}{',' * (i < len(known))}"
+                fits = cell_len(pair) <= room - 2
+                for piece in [pair] if fits else pair.split(" = ", 1):
+                    if cell_len(f"{line} {piece}") > room and line.strip(" -"):
+                        yield line
+                        line = " "
+                    line = f"{line} {piece}"
+            yield line
 
 
 def _folded(column: Column) -> str:

@@ -127,6 +127,7 @@ def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
 @click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True,
               help="How many of the best trials.")
+@click.option("--wide", is_flag=True, help="Show every hyperparameter, however wide that is.")
 @figures_folder
 @tracking_uri
 @as_json
@@ -134,11 +135,14 @@ def show(
     study: str,
     round_number: int | None,
     top: int,
+    wide: bool,
     figures: Path | None,
     tracking_uri: str,
     as_json: bool,
 ) -> None:
     """Show the rounds and the best trials of STUDY.
+
+    Where a table is too wide for the terminal, the hyperparameters that matter most are shown.
 
     The figures are learning curves of the best trials, the ranges by round, a map of two
     hyperparameters, the best value so far, and the ranges proposed for the next round. They
@@ -162,6 +166,7 @@ def show(
     from hpo.cli.console import open_console
     from hpo.cli.tables import best_trials, rounds_table
     from hpo.search_space import describe
+    from hpo.service.proposals import influential
 
     if not summary["rounds"]:
         say(f"{name}: no round yet")
@@ -174,11 +179,13 @@ def show(
     ]
     console = open_console()
     console.print(f"[bold]{escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
-    console.print(rounds_table(name, summary["rounds"], spaces))
+    order = influential(recorded) if console.is_terminal and not wide else ()
+    console.print(rounds_table(summary["rounds"], spaces, order=order, whole=wide))
     console.print()
     ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
     known = confirmation.confirmed(results, recorded.repeats)
-    console.print(best_trials(name, ranked[:top], summary["metric"], known))
+    metric = summary["metric"]
+    console.print(best_trials(ranked[:top], metric, known, order=order, whole=wide))
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
     if better:
         console.print(f"\n{escaped(better)}")

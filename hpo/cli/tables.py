@@ -1,8 +1,7 @@
 """What commands show of a study: its best trials, rounds, moves and evaluations."""
 
 import math
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import ConsoleOptions, RenderResult
@@ -25,6 +24,7 @@ if TYPE_CHECKING:  # it draws, which takes a while to import
     from hpo.own_evaluation import OwnEvaluation
 
 WHY_WIDTH = 36  # of a column of reasons, at least
+WIDE = "--wide"  # the option that leaves nothing out
 
 
 def _numbered(trials: Sequence[Trial]) -> list[Column]:
@@ -36,26 +36,49 @@ def _numbered(trials: Sequence[Trial]) -> list[Column]:
 
 
 def best_trials(
-    study: str,
     results: Sequence[TrialResult],
     metric: str,
     known: Mapping[TrialId, Confirmation] | None = None,
+    *,
+    order: Sequence[str] = (),
+    remedy: str = WIDE,
+    whole: bool = False,
 ) -> Grid:
-    """Return a table of trials, in the order given, with the means of those that are `known`."""
+    """Return a table of trials, in the order given, with the means of those that are `known`.
+
+    Where not all fits, the hyperparameters that come first in `order` stay, then those that come
+    first in the table, and `remedy` says what shows the others; a `whole` one leaves none out.
+    """
     confirmed = [(known or {}).get(r.trial.id) for r in results]
     values = [c.found.value if c else r.value for r, c in zip(results, confirmed, strict=True)]
     columns = [*_numbered([r.trial for r in results]), Column(metric, wording.column(values))]
     if known:
         columns += _means(confirmed)
-    columns.append(Column("epoch", [str(r.epoch) for r in results]))
-    for name in dict.fromkeys(name for r in results for name in r.trial.hyperparameters):
-        cells = [shown(r.trial.hyperparameters.get(name, "")) for r in results]
-        columns.append(Column(name, cells, spare=1))
-    first = results[0].trial if results else None
-    return Grid(
-        columns, f"`hpo export {shlex.quote(study)} trials.csv`",
-        f"trial {first.number} of round {first.round}" if first else "",
-    )
+    names = dict.fromkeys(name for r in results for name in r.trial.hyperparameters)
+    spares = _spares(names, order)
+    columns.append(Column("epoch", [str(r.epoch) for r in results], spare=len(spares) + 1))
+    for name in names:
+        cells = _cells([r.trial.hyperparameters.get(name, "") for r in results])
+        columns.append(Column(name, cells, spare=spares[name]))
+    return Grid(columns, remedy, whole=whole)
+
+
+def _spares(names: Iterable[str], order: Sequence[str]) -> dict[str, int]:
+    """Return how early the column of each hyperparameter is left out: the last in order first."""
+    placed = sorted(names, key=lambda n: order.index(n) if n in order else len(order))
+    return {name: place for place, name in enumerate(placed, start=1)}
+
+
+def _cells(values: Sequence[object]) -> list[str]:
+    """Return hyperparameters as a person reads them, floats with four significant digits.
+
+    Round ones stay short, such as the choices 0.1 and 0.5, unless there are others among them.
+    """
+    cells = [shown(value) for value in values]
+    floats = {i: wording.four_digits(v) for i, v in enumerate(values) if isinstance(v, float)}
+    if any(cells[i] == text for i, text in floats.items()):
+        return [floats.get(i, cell) for i, cell in enumerate(cells)]
+    return cells
 
 
 def confirmation_parts(
@@ -124,22 +147,30 @@ def _p_value(p: float) -> str:
 
 
 def rounds_table(
-    study: str, rounds: Sequence[Mapping[str, Any]], ranges: Sequence[Mapping[str, str]]
+    rounds: Sequence[Mapping[str, Any]],
+    ranges: Sequence[Mapping[str, str]],
+    *,
+    order: Sequence[str] = (),
+    whole: bool = False,
 ) -> Grid:
-    """Return a table of rounds: their ranges, counts and best values."""
+    """Return a table of rounds: their ranges, counts and best values.
+
+    `order` and `whole` are as of `best_trials`.
+    """
     columns = [Column("round", [str(round_["round"]) for round_ in rounds])]
+    names = dict.fromkeys(name for space in ranges for name in space)
+    spares = _spares(names, order)
     columns += [
-        Column(name, [space.get(name, "") for space in ranges], spare=1)
-        for name in dict.fromkeys(name for space in ranges for name in space)
+        Column(name, [space.get(name, "") for space in ranges], spare=spares[name])
+        for name in names
     ]
     for name in ("trials", *State):
         cells = [str(round_[name]) for round_ in rounds]
         never = name in (State.PRUNED, State.DIVERGED, State.FAILED) and set(cells) == {"0"}
-        columns.append(Column(name, cells, spare=2 if never else 0))
+        columns.append(Column(name, cells, spare=len(spares) + 1 if never else 0))
     best = [round_["best"]["value"] if round_["best"] else None for round_ in rounds]
     columns.append(Column("best", wording.column(best)))
-    remedy = f"`hpo show {shlex.quote(study)} --json`"
-    return Grid(columns, remedy, f"round {rounds[-1]['round']}", example=-1)
+    return Grid(columns, WIDE, whole=whole)
 
 
 def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:

@@ -279,6 +279,7 @@ def _finish(
     """Show the best trials of the study, and what to type next."""
     from hpo.cli.tables import best_trials
     from hpo.search import confirmation
+    from hpo.service.proposals import influential
     from hpo.service.round_loop import budget_reached
 
     done = max((r.number for r in recorded.rounds if r.ended), default=0)
@@ -291,7 +292,10 @@ def _finish(
     console.print("\n[bold]best trials[/bold]")
     ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
     known = confirmation.confirmed(recorded.results, recorded.repeats)
-    console.print(best_trials(study.name, ranked[:5], study.metric, known))
+    console.print(best_trials(
+        ranked[:5], study.metric, known, order=influential(recorded) if console.is_terminal else (),
+        remedy=f"hpo show {shlex.quote(study.name)} --wide",
+    ))
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
     more = f"      hpo run {same} --rounds {rounds + 1}   one more round in them\n"

@@ -25,6 +25,7 @@ from hpo.search.surface import (
     Array,
     Confirmed,
     Observations,
+    evenly,
     ranked_points,
 )
 from hpo.search_space import (
@@ -82,6 +83,23 @@ def narrow(
     )
 
 
+def by_influence(
+    search_space: SearchSpace, results: Sequence[TrialResult], direction: Direction
+) -> list[str]:
+    """Return the hyperparameters, those first whose influence on the results is best established.
+
+    That is the order of their p-values, as in the moves of `narrow` but from at most
+    `MAXIMUM_TRIALS` trials and without a surface: it takes a second for 60 hyperparameters, for
+    a few no time. Where too few trials have a result it is the order of `search_space`.
+    """
+    trials = ranked_points(search_space, results, direction, {})
+    if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
+        return list(search_space)
+    some = [trials[i] for i in evenly(len(trials))]
+    p_values = _Evidence(search_space, some).p_values
+    return sorted(search_space, key=lambda name: (math.isnan(p_values[name]), p_values[name]))
+
+
 class _Evidence(Observations):
     """What the trials say of each hyperparameter."""
 
@@ -111,9 +129,9 @@ class _Evidence(Observations):
             for position, choice in zip(self.positions.T, self.is_choice, strict=True)
         ]
         p_values = {}
+        of_all = self._residual(columns)
         for i, name in enumerate(self.names):
-            others = columns[:i] + columns[i + 1 :]
-            full, rank = self._residual(columns)
+            others, (full, rank) = columns[:i] + columns[i + 1 :], of_all
             if len(self.scores) - rank < MINIMUM_TRIALS / 2:
                 others, (full, rank) = [], self._residual([columns[i]])
             rest, rest_rank = self._residual(others)

@@ -119,11 +119,15 @@ class Observations:
     @cached_property
     def surface(self) -> "Surface":
         """The fitted surface; of very many trials evenly many of each rank are used."""
-        count = len(self.trials)
-        even = np.linspace(0, count - 1, min(count, MAXIMUM_TRIALS))
-        chosen = np.unique(even.round().astype(int))
+        chosen = evenly(len(self.trials))
         counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
         return Surface(self.positions[chosen], self.scores[chosen], counts[chosen], self.is_choice)
+
+
+def evenly(count: int) -> NDArray[np.int_]:
+    """Return indices of at most `MAXIMUM_TRIALS` among so many trials, evenly spaced."""
+    even = np.linspace(0, count - 1, min(count, MAXIMUM_TRIALS))
+    return np.unique(even.round().astype(int))
 
 
 def _positions(name: str, distribution: Distribution, trials: Sequence[Ranked]) -> Array:

@@ -8,7 +8,7 @@ from hpo.errors import InputError
 from hpo.moves import Decision, Move
 from hpo.record.values import Recorded, Round
 from hpo.search import confirmation
-from hpo.search.narrowing import change, narrow
+from hpo.search.narrowing import by_influence, change, narrow
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -41,6 +41,13 @@ def moves_after(recorded: Recorded) -> tuple[Move, ...]:
     """Return the moves after the last round on record."""
     last = recorded.rounds[-1]
     return propose(last, recorded.results, recorded.repeats, acceptance(last))
+
+
+def influential(recorded: Recorded) -> list[str]:
+    """Return the hyperparameters of the last round, those that matter most first."""
+    last = recorded.rounds[-1]
+    with one_thread():
+        return by_influence(last.search_space, recorded.results, last.settings.direction)
 
 
 def next_ranges(

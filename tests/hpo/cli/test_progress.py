@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -11,18 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from hpo import study, wording
 from hpo.cli import console, progress
 from hpo.cli.progress import Display, Retraining
-from hpo.cli.tables import MovesTable, best_trials, rounds_table
-from hpo.moves import Move
 from hpo.record.values import Round
-from hpo.search.confirmation import Confirmation
-from hpo.search_space import FloatDistribution, SearchSpace, Value
-from hpo.trial import State, Trial, TrialId, TrialResult
+from hpo.search_space import FloatDistribution, SearchSpace
+from hpo.trial import State
 from tests.fixtures import client_of, hpo, round_settings
+from tests.hpo.cli.shown import Terminal, trials
 
 
 def begun(space: SearchSpace) -> Round:
@@ -51,111 +47,6 @@ def train(hyperparameters: Few, data=None, *, seed):
 
 train.metrics = ("training_loss",)
 """
-LONG = "a_name_that_goes_on_and_on_until_nobody_wants_to_read_it_any_more"
-CHOICE = "a long choice of an activation with a parameter of its own, such as 3.478e-05"
-
-
-class Terminal(io.StringIO):
-    """A file that is a terminal; COLUMNS says how wide."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def printed(width: int, *parts: object) -> str:
-    file = io.StringIO()
-    console = Console(file=file, width=width, highlight=False)
-    for part in parts:
-        console.print(part)
-    return file.getvalue()
-
-
-def trials(count: int) -> list[TrialResult]:
-    """Return ten trials with so many hyperparameters, the last two a long name and long choices."""
-    results = []
-    for number in range(101, 111):
-        values: dict[str, Value] = {
-            f"rate_{i}": (number - 100) * 1.2345e-5 * 7**i % 1 for i in range(count - 2)
-        }
-        if count > 2:
-            values |= {LONG: number * 3.4567e-5, "activation": (CHOICE, "relu")[number % 2]}
-        else:
-            values |= {"momentum": 0.9 + number * 1e-5, "nesterov": number % 2 == 0}
-        results.append(
-            TrialResult(Trial(1, number, values, 1), State.COMPLETE, number * 1.2345e-9, 3)
-        )
-    return results
-
-
-WIDTHS = (30, 40, 80, 120, 200, console.PIPE_WIDTH)
-
-
-@pytest.mark.parametrize("count", [2, 8, 60])
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("confirmed", [False, True])
-def test_no_number_of_the_best_trials_is_cut(count: int, width: int, confirmed: bool) -> None:
-    results = trials(count)
-    repeats = [replace(results[0], value=1.2e-7), replace(results[0], value=1.3e-7)]
-    known = {TrialId(1, 101): Confirmation(results[0], tuple(repeats))} if confirmed else {}
-    output = printed(width, best_trials("a study", results, "validation_loss", known))
-    assert "…" not in output
-    words = re.findall(r"[^\s,=]+", output)
-    assert [w for w in words if re.fullmatch(r"10[1-9]|110", w)][:10] == [
-        str(r.trial.number) for r in results
-    ]
-    for result in results:
-        assert wording.column([result.value])[0] in words
-    assert not confirmed or {"1.250e-07", "5.000e-09"} <= set(words)
-    joined = re.sub(r"\s", "", output)
-    for name, value in results[0].trial.hyperparameters.items():
-        assert all(piece in joined for piece in re.findall("[^_]+_?", name))  # of a heading
-        assert re.sub(" ", "", console.shown(value)) in joined
-    if "left out" in output:
-        assert "all of it: `hpo export 'a study' trials.csv`" in " ".join(output.split())
-    assert ("left out" in output) == ((count > 2 and width <= 200) or width <= 40)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("count", [2, 60])
-def test_no_number_of_the_rounds_is_cut(count: int, width: int) -> None:
-    rounds = [
-        {"round": n, "trials": 1000 + n, "complete": 990, "pruned": 0, "diverged": 7, "failed": 0,
-         "best": {"value": 1.2345e-7 / n} if n < 3 else None}
-        for n in (1, 2, 3)
-    ]
-    ranges = [
-        {f"rate_{i}": f"{n}.234e-06 to 0.00{i + 10}" for i in range(count)} for n in (1, 2, 3)
-    ]
-    output = printed(width, rounds_table("toy", rounds, ranges))
-    assert "…" not in output
-    words = set(re.findall(r"[^\s,=]+", output))
-    assert {"1001", "1002", "1003", "990", "7", "1.235e-07", "6.173e-08"} <= words
-    joined = " ".join(output.split())
-    assert all(text in joined for text in ranges[-1].values())
-    assert ("left out" in output) == (width <= 80 or (count == 60 and width <= 200))
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_number_of_the_moves_is_cut(width: int) -> None:
-    old, new = FloatDistribution(1.234e-6, 1e-2, log=True), FloatDistribution(3.478e-5, 1.0)
-    moves = [
-        Move(name, old, new, "moved", 0.12345,
-             "the best 3 of 40 trials have 0.005812 to 0.008991", p_value)
-        for name, p_value in (("learning_rate", 1.2345e-9), (LONG, math.nan), ("momentum", 0.0))
-    ]
-    output = printed(width, MovesTable(moves))
-    assert "…" not in output
-    joined = " ".join(output.split())
-    for text in ("1.234e-06 to 0.01", "3.478e-05 to 1", "0.1235", "1.235e-09", "< 1e-99",
-                 "the best 3 of 40 trials have 0.005812 to 0.008991"):
-        assert text in joined
-
-
-def test_a_move_takes_one_line_where_there_is_room() -> None:
-    old, new = FloatDistribution(1e-6, 1e-2, log=True), FloatDistribution(1e-5, 1e-3, log=True)
-    moves = [Move(name, old, new, "narrowed", 0.5, "fit", 0.01) for name in ("rate", "decay")]
-    output = printed(console.PIPE_WIDTH, MovesTable(moves))
-    assert [line.split()[0] for line in output.splitlines()] == ["hyperparameter", "rate", "decay"]
 
 
 @pytest.mark.parametrize("width", [26, 30, 40, 60, 80, 120])
