@@ -35,7 +35,7 @@ ORDER = {
         report.figures
         scores retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
-        cli.training cli.looking cli.serving cli.sending cli.commands
+        cli.training cli.looking cli.best cli.serving cli.sending cli.commands
         __main__
         """,
     "trainer": """
@@ -90,6 +90,7 @@ THIRD_PARTY = {
     "cli.options": {"click", "rich"},
     "cli.training": {"click"},
     "cli.looking": {"click"},
+    "cli.best": {"click"},
     "cli.serving": {"click"},
     "cli.sending": {"click"},
     "cli.commands": {"click"},

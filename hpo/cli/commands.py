@@ -8,7 +8,13 @@ import sys
 
 import click
 
-from hpo.cli import looking, sending, serving, training  # noqa: F401  # they add themselves
+from hpo.cli import (  # noqa: F401  # they add themselves
+    best,
+    looking,
+    sending,
+    serving,
+    training,
+)
 from hpo.cli.options import complain, hpo
 from hpo.errors import BAD_INPUT, DONE, INTERRUPTED, STOPPED, HPOError, InputError
 from hpo.text import clean

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpo.search.narrowing import KEPT_BEST, MINIMUM_FACTOR, narrow
+from hpo.search.narrowing import KEPT_BEST, MINIMUM_FACTOR, by_influence, narrow
 from hpo.search.surface import MINIMUM_TRIALS
 from hpo.search_space import (
     CategoricalDistribution,
@@ -269,3 +269,20 @@ def test_many_trials_take_seconds_at_most() -> None:
     move = narrow(space, results, "maximize")[0]
     assert move.new.contains(1e-3)
     assert move.factor == pytest.approx(MINIMUM_FACTOR, abs=0.15)
+
+
+def test_what_matters_most_comes_first() -> None:
+    generator = np.random.default_rng(21)
+    rate, unit = FloatDistribution(1e-6, 1.0, log=True), FloatDistribution(0.0, 1.0)
+    space: SearchSpace = {"idle": unit, "some": unit, "still": unit, "much": rate}
+    results = random_round(
+        space, 400,
+        lambda h: -abs(math.log10(h["much"]) + 3) - h["some"] + 0.1 * generator.normal(),
+        generator,
+    )
+    for known in (results[:40], results):
+        assert by_influence(space, known, "maximize")[:2] == ["much", "some"]
+        moves = narrow(space, known, "maximize")
+        assert min(moves, key=lambda move: move.p_value).name == "much"
+    assert by_influence(space, results[: MINIMUM_TRIALS - 1], "maximize") == list(space)
+    assert by_influence(space, [], "minimize") == list(space)

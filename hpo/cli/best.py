@@ -1,0 +1,79 @@
+"""The command that prints the best trial of a study, ready to paste."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from hpo import wording
+from hpo.cli.options import as_json, hpo, say, study_argument, tracking_uri
+from hpo.cli.session import read_recorded
+from hpo.errors import InputError
+from hpo.text import clean, one_line
+
+
+@hpo.command()
+@study_argument
+@click.option("--toml", "as_toml", is_flag=True, help="Print lines for a study file.")
+@tracking_uri
+@as_json
+def best(study: str, as_toml: bool, tracking_uri: str, as_json: bool) -> None:
+    """Print the best trial of STUDY, ready to paste.
+
+    It is the first one that `hpo show` lists, by the mean of its repeats where it was confirmed.
+    Hyperparameters have all their digits, one on each line.
+    """
+    from hpo.record.values import last_round
+    from hpo.search import confirmation
+
+    if as_toml and as_json:
+        raise InputError("--toml and --json are two ways to print the same: leave one out")
+    name, recorded = read_recorded(study, tracking_uri)
+    settings = last_round(name, recorded).settings
+    ranked = confirmation.ranked(recorded.results, recorded.repeats, settings.direction)
+    if not ranked:
+        raise InputError(f"the study {name!r} has no complete trial yet; run more of it")
+    result = ranked[0]
+    trial, value = result.trial, result.value or 0.0
+    if as_json:
+        summary = {
+            "study": name, "round": trial.round, "number": trial.number, "value": value,
+            "metric": settings.metric, "hyperparameters": dict(trial.hyperparameters),
+        }
+        click.echo(json.dumps(summary, indent=2))
+        return
+    if as_toml:
+        click.echo(to_toml(trial.hyperparameters), nl=False)
+        return
+    confirmed = confirmation.confirmed(recorded.results, recorded.repeats).get(trial.id)
+    mean = ""
+    if confirmed is not None and confirmed.is_sound:
+        mean = f" (the mean of {wording.count(len(confirmed.values), 'repeat')})"
+    say(f"{trial.id}: {one_line(settings.metric)} {wording.four_digits(value)}{mean}")
+    for hyperparameter, chosen in trial.hyperparameters.items():
+        text = one_line(chosen) if isinstance(chosen, str) else _toml_value(chosen)
+        say(f"{one_line(hyperparameter)} = {text}")
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Return plain values as lines of TOML, with all their digits, that no terminal obeys."""
+    keys = {key: key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quoted(key) for key in values}
+    return "".join(f"{keys[key]} = {_toml_value(value)}\n" for key, value in values.items())
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    """Return text as a TOML string, in which what a terminal obeys stands as an escape."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if clean(c) == c else f"\\u{ord(c):04x}" for c in quoted)

@@ -1,0 +1,62 @@
+"""The best trial is printed ready to paste, with all digits."""
+
+import json
+import math
+import tomllib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.cli.best import to_toml
+from tests.fixtures import Command, Make, hpo
+
+SCALARS = st.one_of(
+    st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text()
+)
+
+
+@given(st.dictionaries(st.text(), st.one_of(SCALARS, st.lists(SCALARS, max_size=3)), max_size=4))
+def test_all_values_come_back_from_toml(values: dict[str, object]) -> None:
+    text = to_toml(values)
+    assert tomllib.loads(text) == values
+    assert len(text.splitlines()) == len(values)
+    assert not any(ord(c) < 32 and c != "\n" for c in text)
+
+
+def test_the_best_is_that_of_show(make_study: Make, command: Command) -> None:
+    file = make_study()
+    hpo("run", file, "--inline")
+    shown = json.loads(command("show", "toy", "--json").out)["best"]
+    best = json.loads(command("best", "toy", "--json").out)
+    assert best == {"study": "toy", "metric": "accuracy", **shown}
+    assert tomllib.loads(command("best", file, "--toml").out) == shown["hyperparameters"]
+    first, *lines = command("best", "toy").out.splitlines()
+    number = shown["number"]
+    assert first.startswith(f"trial {number} of round 1: accuracy ")
+    assert math.isclose(float(first.split()[-1]), shown["value"], rel_tol=5e-4)
+    assert [line.split(" = ") for line in lines] == [
+        [name, repr(value)] for name, value in shown["hyperparameters"].items()
+    ]
+    both = command("best", "toy", "--toml", "--json")
+    assert (both.code, both.out, both.err.count("\n")) == (2, "", 1)
+
+
+def test_the_best_goes_by_the_means_of_repeats(make_study: Make, command: Command) -> None:
+    file = make_study()
+    hpo("run", file, "--inline")
+    hpo("confirm", file, "--inline", "--top", 3, "--repeats", 2)
+    shown = json.loads(command("show", "toy", "--json").out)["best"]
+    best = json.loads(command("best", "toy", "--json").out)
+    assert {key: best[key] for key in shown} == shown
+    first = command("best", "toy").out.splitlines()[0]
+    assert first.startswith(f"trial {shown['number']} of round 1: accuracy ")
+    assert first.endswith(" (the mean of 2 repeats)")
+
+
+def test_a_study_without_a_complete_trial_has_no_best(make_study: Make, command: Command) -> None:
+    assert command("run", make_study(objective="toy:failing"), "--inline").code == 1
+    for options in ([], ["--toml"], ["--json"]):
+        outcome = command("best", "toy", *options)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err == "hpo: the study 'toy' has no complete trial yet; run more of it\n"
+    assert command("best", "nobody").code == 2
