@@ -33,11 +33,11 @@ SLOW_MODULES = {
 FIRST = {
     "test_workers": 0, "test_ray": 0, "test_reproducible": 0, "test_confirm": 0,
     "test_ray_surroundings": 0, "test_process": 0, "test_comparability": 0, "test_commands": 0,
-    "test_looking": 0,
+    "test_looking": 0, "test_examples": 0,
     "test_topology": 1, "test_service_killed": 1, "test_record_lost": 1, "test_server_away": 1,
     "test_ray_killed": 1, "test_serving": 1, "test_evaluation": 1, "test_retraining": 1,
     "test_drawing": 1, "test_figures": 1, "test_learning_curves": 1, "test_content": 1,
-    "test_edited_record": 1, "test_deleted": 1,
+    "test_edited_record": 1, "test_deleted": 1, "test_mlflow_views": 1,
 }  # fmt: skip
 
 
