@@ -86,10 +86,10 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what a running trial prints.")
 @tracking_uri
 def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
-    """Print what a trial of STUDY printed, such as 2/17: trial 17 of round 2.
+    """Show what a trial of STUDY printed.
 
-    Of much output the beginning and the end are on record, and of a trial that still runs what it
-    had printed a few seconds ago.
+    ROUND/TRIAL is such as 2/17: trial 17 of round 2. Of much output the beginning and the end are
+    on record, and of a trial that still runs what it had printed a few seconds ago.
     """
     from hpo.trial import TrialId
 
@@ -204,7 +204,7 @@ def show(
 @tracking_uri
 @as_json
 def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -> None:
-    """Propose the ranges of the next round of STUDY, with reasons and a figure.
+    """Propose the next ranges of STUDY, with reasons and a figure.
 
     The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
     round's run in MLflow; with --json to DIR only.
@@ -254,11 +254,12 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @file_argument
 @tracking_uri
 def export(study: str, file: Path, tracking_uri: str) -> None:
-    r"""Write all trials of STUDY to FILE: .csv, .parquet or .json, one row a trial.
+    r"""Write all trials of STUDY to FILE, one row a trial.
 
-    In a .csv file, text that a spreadsheet would run as a formula (it begins with = + - or @, a
-    tab or a line break, and is no number) begins with a quote (') instead, and control characters
-    are written as \x1b. The other formats keep all text as it is.
+    FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
+    formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote
+    (') instead, and control characters are written as \x1b. The other formats keep all text as it
+    is.
     """
     from hpo.report.results import write
 
@@ -274,11 +275,11 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
               help="Write the predictions to this .csv file.  [printed]")
 @tracking_uri
 def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> None:
-    """Predict ROWS, a .csv, .tsv or .parquet file, with the model that STUDY was evaluated with.
+    """Predict ROWS, a file, with the model that `hpo evaluate` kept.
 
-    ROWS has the columns of the study's table, as they are there; others are left aside. Of images
-    it has one column for each pixel. The result is a label and the probability of each class, or
-    a value, for each row.
+    ROWS is a .csv, .tsv or .parquet file. It has the columns of the study's table, as they are
+    there; others are left aside. Of images it has one column for each pixel. The result is a label
+    and the probability of each class, or a value, for each row.
     """
     from hpo.data.tables import read_rows
     from hpo.record.models import last_model

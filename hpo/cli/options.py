@@ -162,7 +162,11 @@ placement_options = _gathered(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='To complete commands and options, add eval "$(_HPO_COMPLETE=bash_source hpo)" to '
+    "~/.bashrc, or with zsh_source to ~/.zshrc; README has the line for fish.",
+)
 @click.version_option(package_name="hpo")
 def hpo() -> None:
     """Search for hyperparameters in rounds, with every trial on record.

@@ -59,11 +59,11 @@ def _sending_options(command: Any) -> Any:
 
 @hpo.group(cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|evaluate] FILE")
 def submit() -> None:
-    """Send the study in FILE to a Ray cluster, which runs it, or goes on with it.
+    """Run the study in FILE on a Ray cluster.
 
-    Returns at once. The study file travels, the data it names by a relative path, the module of
-    its objective and what that imports from beside it; nothing else does. `hpo submit FILE` is
-    short for `hpo submit run FILE`.
+    Goes on with it where it has begun, and returns at once. The study file travels, the data it
+    names by a relative path, the module of its objective and what that imports from beside it;
+    nothing else does. `hpo submit FILE` is short for `hpo submit run FILE`.
     """
 
 
@@ -141,7 +141,10 @@ def _send(
 @study_argument
 @_cluster_options
 def cancel(study: str, address: str | None, env_file: Path) -> None:
-    """Stop STUDY on the cluster; what is finished is kept, and `hpo submit` goes on with it."""
+    """Stop STUDY on the cluster.
+
+    What is finished is kept, and `hpo submit` goes on with it.
+    """
     from hpo.cluster import connect
 
     name = study_name(study)

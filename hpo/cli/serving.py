@@ -36,9 +36,10 @@ FIRST_PORT = 5000  # of the UI
               help=f"Where it listens.  [the first free one from {FIRST_PORT} on]")
 @tracking_uri
 def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
-    """Serve the MLflow UI on the record, to this machine only, until Ctrl-C.
+    """Serve the MLflow UI on the record, to this machine only.
 
-    Its address is printed once it answers, and with STUDY also that of its trials.
+    It runs until Ctrl-C. Its address is printed once it answers, and with STUDY also those of its
+    trials, of its charts and of its best trial.
     """
     from hpo.record.saved_view import page
 

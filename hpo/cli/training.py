@@ -58,9 +58,10 @@ if TYPE_CHECKING:
 @placement_options
 @tracking_uri
 def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str) -> None:
-    """Run the study in FILE, or go on with it, until it has its rounds.
+    """Run the study in FILE, or go on with it.
 
-    Run again, it finds all done and does nothing; interrupted, the same command goes on.
+    It ends when it has its rounds. Run again, it finds all done and does nothing; interrupted, the
+    same command goes on.
     """
     from hpo.cli.ranges import parse_ranges
     from hpo.service.rounds import Goal
@@ -96,11 +97,11 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
 def confirm(
     study: str, options: ConfirmOptions, placement: Placement, tracking_uri: str, as_json: bool
 ) -> None:
-    """Train the best trials of STUDY, a file, again with fresh seeds; rank them by their mean.
+    """Repeat the best trials of STUDY with fresh seeds.
 
-    The best of many noisy values is too good to be true: the mean of the repeats is not. Run
-    again, it finds all done and does nothing. The table [confirm] of the file has the defaults.
-    `show`, `evaluate` and `narrow` use the means from then on.
+    STUDY is a file, whose table [confirm] has the defaults. The best of many noisy values is too
+    good to be true; the mean of its repeats is not. `show`, `evaluate` and `narrow` use the means
+    from then on. Run again, it finds all done and does nothing.
     """
     from hpo.cli.console import open_console
     from hpo.cli.tables import confirmation_parts
@@ -139,11 +140,11 @@ def confirm(
 @tracking_uri
 @as_json
 def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: bool) -> None:
-    """Train the best trials of STUDY, a file, once more and judge them on the test set.
+    """Score the best trial of STUDY on the test set, once.
 
-    They are trained on training plus validation rows, for the recorded number of epochs. That the
-    test set is spent is recorded with the result; the model goes to MLflow. Without a table [data]
-    the objective itself judges the best trial.
+    STUDY is a file. Its best trials are trained once more, on training plus validation rows, for
+    the recorded number of epochs. That the test set is spent is recorded with the result; the model
+    goes to MLflow. Without a table [data] the objective itself judges the best trial.
     """
     from hpo import evaluation, own_evaluation
     from hpo.cli.console import open_console
@@ -222,7 +223,7 @@ def _before_evaluation(
 def check(
     file: Path, with_data: bool, tries: bool, overrides: Sequence[str], as_json: bool
 ) -> None:
-    """Say whether FILE is right: names, types and ranges, against what its objective takes.
+    """Check FILE against what its objective takes.
 
     With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
     tried once, without test rows and without a record.
