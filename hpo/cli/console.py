@@ -55,6 +55,16 @@ def duration(seconds: float) -> str:
     return minutes if seconds < 6000 else f"about {seconds / 3600:.1f} h"
 
 
+def took(seconds: float) -> str:
+    """Return how long something took: "0.4 s", "12 s", "1 min 10 s", "2 h 5 min"."""
+    if seconds < 1:
+        return f"{seconds:.1g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def shown(value: object) -> str:
     """Return a hyperparameter as a person reads it: four significant digits of a float."""
     return wording.number(value) if isinstance(value, float) else one_line(str(value))

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from hpo import wording
-from hpo.cli.console import duration, open_console
+from hpo.cli.console import duration, open_console, took
 from hpo.record.values import Round
 from hpo.search_space import describe as describe_range
 from hpo.study import Study
@@ -124,10 +124,12 @@ class Display:
         self._running.discard(result.trial.id)
         self._update()
         now, last = time.monotonic(), self._done == self._trials
-        if not self.console.is_terminal and (last or now - self._shown > PLAIN_SECONDS):
+        plain = not self.console.is_terminal and now - self._shown > PLAIN_SECONDS
+        if plain or (last and self._new):
             self._shown = now
             done = f"{self._title}: {self._done} of {wording.count(self._trials, self._noun)}"
-            self.console.print(escape(", ".join([done, *self._parts(SHOWN)])))
+            parts = [done, *self._parts(SHOWN), *([took(now - self._started)] if last else [])]
+            self.console.print(escape(", ".join(parts)))
 
     def _update(self) -> None:
         if not self.console.is_terminal:

@@ -121,6 +121,39 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.04 s"), (1.2, "1 s"), (59.6, "1 min 0 s"), (70, "1 min 10 s"),
+     (3599, "59 min 59 s"), (7500, "2 h 5 min")],
+)
+def test_how_long_something_took(seconds: float, text: str) -> None:
+    assert console.took(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_line_stays_of_each_round_that_ended(
+    terminal: bool, make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    parsed = study.read(make_study(direction="minimize"))
+    output = Terminal() if terminal else io.StringIO()
+    with Display(parsed, output) as display:
+        display.round_started(begun({}), 4)
+        results = trials(1)[:4]
+        states = (State.COMPLETE, State.PRUNED, State.FAILED, State.COMPLETE)
+        for result, state in zip(results, states, strict=True):
+            display.trial_started(result.trial)
+            if result is results[-1]:
+                display._started -= 70.0
+            display.trial_ended(replace(result, state=state))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.getvalue())
+    (line,) = re.findall(r"round 1: 4 of 4 trials, .*", shown)
+    assert re.fullmatch(
+        r"round 1: 4 of 4 trials, 1 pruned, 1 failed, best \S+ \(trial \d+\), 1 min 1\d s\s*", line
+    )
+
+
+@pytest.mark.parametrize(
     ("round_", "warned"),
     [
         ({"trials": 3, "parallel": 1}, ""),
@@ -154,7 +187,7 @@ def test_one_is_not_plural(make_study: Make, folder: Path, capsys: Capture) -> N
     for text in (
         "1 round of 1 trial (random)", "round 1: 1 trial\n", "round 1: 1 of 1 trial, best",
         "toy has 1 round already: nothing to run", "toy: 1 round, 1 trial, best accuracy",
-        "confirmation: 1 repeat of the best trial\n", "confirmation: 1 of 1 repeat\n",
+        "confirmation: 1 repeat of the best trial\n", "confirmation: 1 of 1 repeat, ",
         "only 1 trial has a result; at least 10 are needed", "trials.csv: 1 trial\n",
     ):
         assert text in output, text
