@@ -22,6 +22,7 @@ from hpo.report.marks import Coloring
 from hpo.report.palette import BLUE
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import rounds_text, thinned
+from hpo.search.narrowing import SIGNIFICANCE
 from hpo.search_space import CategoricalDistribution
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
@@ -32,7 +33,8 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     """Draw all trials over two hyperparameters, colored by value, with a box for each round.
 
-    The two are those whose influence has the strongest evidence in `moves`, or the first.
+    The two are those whose influence has the strongest evidence in `moves`. Where that is not
+    significant, numbers go before choices, and else the first.
     """
     results = ordered_results(recorded)
     coloring = Coloring.of(recorded)
@@ -40,13 +42,14 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     p_values = {
         move.name: move.p_value for move in moves if not math.isnan(move.p_value)
     }
-    strongest = sorted(
-        spaces,
-        key=lambda name: (
-            isinstance(list(spaces[name].values())[-1], CategoricalDistribution),
-            p_values.get(name, 2.0),
-        ),
-    )[:2]
+
+    def strength(name: str) -> tuple[bool, float, float]:
+        p_value = p_values.get(name, 2.0)
+        chosen = isinstance(list(spaces[name].values())[-1], CategoricalDistribution)
+        weak = not p_value < SIGNIFICANCE
+        return (weak, float(chosen), p_value) if weak else (weak, p_value, 0.0)
+
+    strongest = sorted(spaces, key=strength)[:2]
     names = [name for name in spaces if name in strongest]
     if len(names) < 2:
         return empty_figure(recorded, "a map takes two hyperparameters")

@@ -146,11 +146,18 @@ def test_the_map_takes_numbers_first_and_the_strongest_evidence() -> None:
     assert panels(figure)[0].get_xlabel() == "learning_rate"
     assert panels(figure)[0].get_ylabel() == "layers"
     evidence = {"layers": 0.9, "batch_size": 1e-3, "learning_rate": 1e-9}
-    known = [
-        Move(n, d, d, "kept", 1.0, "", evidence.get(n, math.nan)) for n, d in MIXED.items()
-    ]
-    figure = maps.landscape(recorded, known)
+
+    def moves() -> list[Move]:
+        return [Move(n, d, d, "kept", 1.0, "", evidence.get(n, math.nan)) for n, d in MIXED.items()]
+
+    figure = maps.landscape(recorded, moves())
     assert panels(figure)[0].get_ylabel() == "batch_size"
+    evidence |= {"optimizer": 1e-6}  # a choice that matters goes before a number that matters less
+    (axes, *_) = panels(maps.landscape(recorded, moves()))
+    assert {axes.get_xlabel(), axes.get_ylabel()} == {"learning_rate", "optimizer"}
+    evidence |= {"optimizer": 0.2, "batch_size": 0.3}  # one that does not matter goes behind
+    (axes, *_) = panels(maps.landscape(recorded, moves()))
+    assert {axes.get_xlabel(), axes.get_ylabel()} == {"learning_rate", "batch_size"}
     choices = {n: d for n, d in MIXED.items() if n in ("optimizer", "hidden_sizes")}
     figure = maps.landscape(study([choices], 100))
     assert panels(figure)[0].get_xlabel() == "optimizer"
