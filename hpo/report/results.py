@@ -24,7 +24,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
 
     Columns: round, number, state, value, epoch (that of the value), epochs (trained), the
     hyperparameters, the metrics of the last epoch, seed, message; then what may differ between
-    two runs of the same study: attempt, started (seconds since 1970), seconds, place.
+    two runs of the same study: attempt, started (a time in UTC), seconds, place.
     """
     import pandas as pd
 
@@ -52,7 +52,11 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
             }
         )
     columns = list(rows[0]) if rows else ["round", "number", "state", "value"]
-    return pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"} if rows else {})
+    frame = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"} if rows else {})
+    if rows:
+        started = pd.to_datetime(frame["started"], unit="s", utc=True, errors="coerce")
+        frame["started"] = started.dt.round("us")
+    return frame
 
 
 def write(results: Sequence[TrialResult], path: Path) -> None:
@@ -66,7 +70,8 @@ def write(results: Sequence[TrialResult], path: Path) -> None:
         ".csv": lambda t: _harmless(t).to_csv(path, index=False, lineterminator="\n"),
         ".parquet": lambda t: t.to_parquet(path, index=False),
         ".json": lambda t: t.to_json(
-            path, orient="records", indent=2, double_precision=15, force_ascii=False
+            path, orient="records", indent=2, double_precision=15, force_ascii=False,
+            date_format="iso",
         ),
     }
     if path.suffix not in writers:

@@ -58,6 +58,12 @@ def test_export_writes_one_row_a_trial(make_study: Make, folder: Path, ending: s
     assert len(frame) == 12
     assert {"complete", "diverged"} <= set(frame["state"])
     assert list(frame.columns[-4:]) == ["attempt", "started", "seconds", "place"]
+    started = pd.to_datetime(frame["started"], utc=True)
+    assert ((pd.Timestamp.now("UTC") - started).dt.total_seconds().between(0, 600)).all()
+    if ending == "parquet":
+        assert isinstance(frame["started"].dtype, pd.DatetimeTZDtype)
+    assert frame["epoch"].dtype.kind in "if"
+    assert all(frame[name].dtype.kind == "f" for name in ("value", "accuracy", "seconds"))
     complete = frame[frame["state"] == "complete"]
     assert (complete["value"] == complete["accuracy"]).all()
     with pytest.raises(InputError, match=r"trials.xlsx: name a file that ends in .csv"):
