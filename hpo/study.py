@@ -337,8 +337,8 @@ def _with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [
-        *(key for key in Study.model_fields if key not in _RESERVED),
-        "command", "metrics_pattern",
+        *(key for key in Study.model_fields if key not in (*_RESERVED, "environment")),
+        "environment", "command", "metrics_pattern",
     ],
     ("round",): list(RoundSettings.model_fields),
     ("budget",): list(Budget.model_fields),

@@ -67,7 +67,9 @@ def count(amount: float, noun: str, plural: str = "") -> str:
 
 def four_digits(value: float) -> str:
     """Return a number with four significant digits, zeros at its end among them: 0.9000."""
-    if not math.isfinite(value) or not value:
+    if not value:
+        return "0"  # and not "-0"
+    if not math.isfinite(value):
         return f"{value:g}"
     exponent = _exponent(value)
     if SMALLEST_FIXED <= exponent <= LARGEST_FIXED:
