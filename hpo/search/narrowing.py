@@ -89,8 +89,8 @@ def by_influence(
     """Return the hyperparameters, those first whose influence on the results is best established.
 
     That is the order of their p-values, as in the moves of `narrow` but from at most
-    `MAXIMUM_TRIALS` trials and without a surface: it takes a second for 60 hyperparameters, for
-    a few no time. Where too few trials have a result it is the order of `search_space`.
+    `MAXIMUM_TRIALS` trials and without a surface, since somebody waits for it.
+    Where too few trials have a result it is the order of `search_space`.
     """
     trials = ranked_points(search_space, results, direction, {})
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
