@@ -1,7 +1,7 @@
 """A move is what a range would do after a round, and a decision is what it does."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -62,6 +62,14 @@ class Decision:
     def to_table(self) -> dict[str, Any]:
         """Return the decision as plain values, for the record."""
         return self.move.to_table() | {"used": to_table(self.used), "decision": self.why}
+
+
+def by_evidence(moves: Sequence[Move]) -> list[Move]:
+    """Return the moves by the strength of the evidence that their hyperparameters matter.
+
+    Those where no test was possible come last, and equals keep their order.
+    """
+    return sorted(moves, key=lambda move: (math.isnan(move.p_value), move.p_value))
 
 
 def decision_from(table: Mapping[str, Any]) -> Decision:

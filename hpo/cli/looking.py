@@ -144,9 +144,10 @@ def show(
 
     Where a table is too wide for the terminal, the hyperparameters that matter most are shown.
 
-    The figures are learning curves of the best trials, the ranges by round, a map of two
-    hyperparameters, the best value so far, and the ranges proposed for the next round. They
-    also stand under Artifacts of each round's run in MLflow, as of its end.
+    The figures are learning curves of the best trials and of all, the ranges by round, a map of
+    two hyperparameters, the best value so far, how strong the evidence is that each
+    hyperparameter matters, and the ranges proposed for the next round. They also stand under
+    Artifacts of each round's run in MLflow, as of its end.
     """
     from hpo.report.results import summarize
     from hpo.search import confirmation

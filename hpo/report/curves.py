@@ -1,14 +1,18 @@
-"""Learning curves of the trials of a study."""
+"""Learning curves: the best trials one by one, and all in one panel."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from hpo import wording
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
     HEAD,
+    WIDTH,
     Layout,
+    best_text,
     draw_legend,
     draw_line,
     empty_figure,
@@ -19,17 +23,25 @@ from hpo.report.drawing import (
     style,
     trial_text,
 )
-from hpo.report.palette import BLUE, GRAY, PALE, VERMILION
+from hpo.report.palette import DIVERGED, GRAY, INK, PALE, TRAINING, VALIDATION
 from hpo.report.scales import curves_scale
-from hpo.report.ticks import shortened, value_text, value_ticks
-from hpo.trial import TrialId, rank
+from hpo.report.ticks import shortened, value_text, value_ticks, whole_ticks
+from hpo.trial import State, TrialId, rank
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
 
+# How all curves look by the end of their trials; those drawn later lie on top.
+_ENDS: Mapping[State, Mapping[str, Any]] = {
+    State.COMPLETE: {"color": VALIDATION, "alpha": 0.55},
+    State.PRUNED: {"color": GRAY, "alpha": 0.7},
+    State.FAILED: {"color": INK, "alpha": 0.7},
+    State.DIVERGED: {"color": DIVERGED, "alpha": 0.7},
+}
 CURVES = 20  # trials whose learning curves are drawn
 
 
@@ -86,10 +98,10 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
         drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
-        draw_line(axes, training, color=VERMILION, linestyle=(0, (3, 1.5)), label=training_label)
-        draw_line(axes, curve, color=BLUE, linestyle="-", label=shortened(metric, 32))
+        draw_line(axes, training, color=TRAINING, linestyle=(0, (3, 1.5)), label=training_label)
+        draw_line(axes, curve, color=VALIDATION, linestyle="-", label=shortened(metric, 32))
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            axes.plot(result.epoch, result.value, "o", color=BLUE, markersize=3.5)
+            axes.plot(result.epoch, result.value, "o", color=VALIDATION, markersize=3.5)
         axes.set_title(trial_text(result), pad=72 * under + 1, fontsize=8)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
@@ -126,5 +138,61 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     head(figure, recorded, f"{few} of {of}")
     draw_legend(figure, panels)
     return figure
+
+
+@style()
+def all_curves(recorded: Recorded) -> "Figure":
+    """Draw the searched metric of every trial by epoch, by how the trial ended; the best on top.
+
+    A pruned or diverged trial shows where it stopped.
+    """
+    metric, direction = searched_metric(recorded)
+    results = [r for r in ordered_results(recorded) if r.curve(metric)]
+    if not results:
+        return empty_figure(recorded, "no trial has finished an epoch yet")
+    layout = Layout(width=WIDTH, height=3.6, left=0.85, right=0.3, top=0.4 + HEAD, bottom=0.55)
+    figure, (axes,) = panel_grid(1, 1, layout)
+    for state, look in _ENDS.items():
+        curves = [r.curve(metric) for r in results if r.state is state]
+        _draw_bundle(axes, curves, state.value, **look)
+    for result in rank(results, direction)[:1]:
+        curve = result.curve(metric)
+        draw_line(axes, curve, color=INK, label=f"best: {value_text(result.value)}", zorder=3)
+        if result.epoch is not None and result.epoch < len(curve):
+            axes.plot(result.epoch, result.value, "o", color=INK, markersize=3.5, zorder=3)
+    drawn = [[v for v in r.curve(metric) if math.isfinite(v)] for r in results]
+    longest = max(map(len, (r.curve(metric) for r in results)))
+    axes.set_xlim(1, max(longest, 2))
+    axes.set_xticks(whole_ticks(longest, 10))
+    if any(drawn):
+        scale = curves_scale(drawn, direction)
+        axes.set_yscale("log" if scale.log else "linear")
+        axes.set_ylim(*scale.padded(0.06))
+        value_ticks(axes, scale)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(shortened(metric, 44))
+    axes.grid(axis="y", color=PALE, linewidth=0.4)
+    head(figure, recorded, best_text(recorded))
+    draw_legend(figure, [axes])
+    return figure
+
+
+def _draw_bundle(
+    axes: "Axes", curves: Sequence[Sequence[float]], label: str, *, color: str, alpha: float
+) -> None:
+    """Draw many curves of one look, as thin as they are many, with a dot where each ends."""
+    from matplotlib.collections import LineCollection
+
+    if not curves:
+        return
+    lines = [np.column_stack([np.arange(1, len(c) + 1), c]) for c in curves]
+    many = max(len(curves) / 60, 1.0)
+    axes.add_collection(LineCollection(
+        lines, colors=color, linewidths=0.9 / many**0.25, alpha=alpha / many**0.5,
+        label=f"_{label}",
+    ))
+    axes.plot([], [], color=color, alpha=alpha, label=label)  # as pale, it would not be read
+    ends = np.array([line[-1] for line in lines])
+    axes.scatter(ends[:, 0], ends[:, 1], s=5.0, color=color, linewidths=0, clip_on=False)
 
 

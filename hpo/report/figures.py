@@ -11,7 +11,7 @@ from hpo import wording
 from hpo.moves import Move
 from hpo.record.values import Recorded
 from hpo.report.axis import Axis
-from hpo.report.curves import learning_curves, training_histories
+from hpo.report.curves import all_curves, learning_curves, training_histories
 from hpo.report.drawing import (
     HEAD,
     WIDTH,
@@ -29,9 +29,10 @@ from hpo.report.drawing import (
     style,
     values_of,
 )
+from hpo.report.importance import importance
 from hpo.report.maps import landscape
 from hpo.report.marks import Coloring
-from hpo.report.palette import BAND, BLUE, GRAY, INK, PALE
+from hpo.report.palette import BAND, GRAY, INK, PALE, RANGE, VALIDATION
 from hpo.report.proposing import proposal
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import (
@@ -58,6 +59,7 @@ def write(
     proposed after the last round. Raises InputError where the folder cannot be written.
     """
     figures = {
+        "all_curves": all_curves(recorded),
         "learning_curves": learning_curves(recorded, training_histories(recorded, history)),
         "ranges": ranges(recorded),
         "best_so_far": best_so_far(recorded),
@@ -65,6 +67,7 @@ def write(
     }
     if len(recorded.rounds[-1].search_space) > 1:
         figures["map"] = landscape(recorded, moves)
+        figures["importance"] = importance(recorded, moves)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
@@ -100,7 +103,7 @@ def ranges(recorded: Recorded) -> "Figure":
                 )
                 axes.plot(
                     [low, low, np.nan, high, high], [top, bottom, np.nan, top, bottom],
-                    color=BLUE, linewidth=0.8, alpha=0.6, zorder=1,
+                    color=RANGE, linewidth=0.8, alpha=0.6, zorder=1,
                 )
         x, y = set_apart(
             axes, axis.positions(results), positions, (axis.step, 0.0), coloring.diameter(results)
@@ -138,7 +141,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
     if np.isfinite(best).any():
         ends = [*positions, max(len(results), 1) + 0.5]
         axes.step(
-            ends, [*best, best[-1]], where="post", color=BLUE, linewidth=1.8,
+            ends, [*best, best[-1]], where="post", color=VALIDATION, linewidth=1.8,
             label=f"best so far: {wording.number(float(best[-1]))}", zorder=2.2,
         )
     for top, _ in list(borders.values())[1:]:

@@ -19,7 +19,7 @@ from hpo.report.drawing import (
 )
 from hpo.report.labels import Corners, Labels, in_points
 from hpo.report.marks import Coloring
-from hpo.report.palette import BLUE
+from hpo.report.palette import RANGE
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import rounds_text, thinned
 from hpo.search.narrowing import SIGNIFICANCE
@@ -79,7 +79,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
         for left, right, low, high in corners:
             axes.plot(
                 [left, right, right, left, left], [low, low, high, high, low],
-                color=BLUE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
+                color=RANGE, linewidth=0.8 + 0.8 * age, alpha=0.4 + 0.6 * age,
                 label=f"_{rounds_text(numbers)}", zorder=1, solid_joinstyle="miter",
             )
             labels.avoid((left, right, low, high))
@@ -89,7 +89,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     for turn in thinned(range(1, len(boxes) + 1), 10):
         corners, numbers = list(boxes.items())[turn - 1]
         if corners:
-            labels.put(rounds_text(numbers), max(corners, key=lambda corner: corner[3]), BLUE)
+            labels.put(rounds_text(numbers), max(corners, key=lambda corner: corner[3]), RANGE)
     coloring.mark(axes, results, across, up)
     coloring.bar(figure)
     coloring.heading(figure, [axes])

@@ -17,7 +17,7 @@ from hpo.report.drawing import (
     searched_metric,
     values_of,
 )
-from hpo.report.palette import GRAY, INK, VERMILION
+from hpo.report.palette import DIVERGED, GRAY, INK
 from hpo.report.scales import Array, Scale
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import shortened, value_text, value_ticks
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 
 _MARKS: Mapping[State, Mapping[str, Any]] = {
     State.PRUNED: {"marker": "o", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
-    State.DIVERGED: {"marker": "x", "color": VERMILION, "linewidths": 1.0},
+    State.DIVERGED: {"marker": "x", "color": DIVERGED, "linewidths": 1.0},
     State.FAILED: {"marker": "+", "color": INK, "linewidths": 0.9},
 }
 

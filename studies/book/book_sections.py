@@ -14,7 +14,17 @@ from hpo.data.loading import load
 from hpo.objective import Given
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
-from hpo.report.palette import BLUE, GRAY, INK, PALE, VERMILION
+from hpo.report.palette import (
+    BLUE,
+    GRAY,
+    GREEN,
+    INK,
+    ORANGE,
+    PALE,
+    TRAINING,
+    VALIDATION,
+    VERMILION,
+)
 from hpo.search_space import describe
 from hpo.study import Study
 from hpo.threads import limit_threads
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 Section: TypeAlias = tuple[Figure, list[list[str]], str]  # a picture, a table, what was seen
 
-GREEN, ORANGE = "#009e73", "#e69f00"  # two more of the colors of Okabe and Ito
+
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adagrad": "AdaGrad", "adam": "Adam"}
 COLORS = dict(zip(OPTIMIZERS, (BLUE, VERMILION, GREEN, ORANGE), strict=True))
 BOOK_RATES = {"sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001}
@@ -297,8 +307,8 @@ def _gap(ran: Ran, axes: Axes, **values: object) -> Array:
     validation = ran.curves("validation_accuracy", **values)
     epochs = np.arange(1, training.shape[1] + 1)
     axes.fill_between(epochs, validation.mean(axis=0), training.mean(axis=0), color="#f3f3f3", lw=0)
-    _by_epoch(axes, training, BLUE, "on the 300 training rows")
-    _by_epoch(axes, validation, VERMILION, "on 2,700 validation rows")
+    _by_epoch(axes, training, TRAINING, "on the 300 training rows")
+    _by_epoch(axes, validation, VALIDATION, "on 2,700 validation rows")
     axes.set(xlabel="epoch", ylim=(0, 1.02))
     return np.array([training[:, -1], validation[:, -1]])
 

@@ -22,7 +22,9 @@ from hpo.search_space import (
 from hpo.trial import Direction, State, Trial, TrialResult
 from tests.fixtures import round_settings
 
-NAMES = {"learning_curves", "ranges", "map", "best_so_far", "proposal"}
+NAMES = {
+    "all_curves", "learning_curves", "ranges", "map", "best_so_far", "importance", "proposal",
+}
 RATES: Mapping[str, Distribution] = {
     "learning_rate": FloatDistribution(1e-6, 1e-2, log=True),
     "weight_decay": FloatDistribution(1e-8, 1e-4, log=True),

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from hpo.errors import InputError
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
-from hpo.report import curves, figures, maps, proposing
+from hpo.report import curves, figures, importance, maps, proposing
 from hpo.report.drawing import save
 from hpo.search_space import (
     CategoricalDistribution,
@@ -57,7 +57,8 @@ ODD: dict[str, Recorded] = {
 def test_every_study_can_be_drawn(recorded: Recorded, tmp_path: Path) -> None:
     few = replace(recorded, results=recorded.results[:300])
     files = figures.write(recorded, moves(few), unread, tmp_path / "new" / "folder")
-    expected = NAMES - ({"map"} if len(recorded.rounds[0].search_space) == 1 else set())
+    one = len(recorded.rounds[0].search_space) == 1
+    expected = NAMES - ({"map", "importance"} if one else set())
     assert {file.name for file in files} == {f"{name}.png" for name in expected}
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
@@ -68,7 +69,8 @@ def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
     for figure in (
         curves.learning_curves(recorded, {}), figures.ranges(recorded),
         maps.landscape(recorded), figures.best_so_far(recorded),
-        proposing.proposal(recorded, moves(recorded)),
+        proposing.proposal(recorded, moves(recorded)), curves.all_curves(recorded),
+        importance.importance(recorded, moves(recorded)),
     ):
         figure.draw_without_rendering()
         page = figure.bbox.padded(1)
@@ -86,7 +88,9 @@ def test_no_text_leaves_the_page_or_covers_a_neighbor() -> None:
                     assert not label.overlaps(title)
 
 
-@pytest.mark.parametrize("draw", [figures.ranges, maps.landscape, figures.best_so_far])
+@pytest.mark.parametrize("draw", [
+    figures.ranges, maps.landscape, figures.best_so_far, curves.all_curves,
+])  # fmt: skip
 def test_a_figure_names_the_study_and_its_best_trial(draw: Callable[[Recorded], Figure]) -> None:
     recorded = study([RATES, NARROWED], 9, states=[State.COMPLETE, State.DIVERGED])
     best = max(recorded.results, key=lambda r: r.value or 0.0)
@@ -159,7 +163,7 @@ def test_each_round_has_its_figures_in_the_record_and_commands_draw_them(
         )
         assert Path(kept).read_bytes() == (folder / "drawn" / f"{name}.png").read_bytes()
     hpo("show", "small", "--round", 1, "--figures", "first", "--json")
-    assert len(json.loads(capsys.readouterr().out)["figures"]) == 5
+    assert len(json.loads(capsys.readouterr().out)["figures"]) == len(NAMES)
     kept = client.download_artifacts(recorded.rounds[0].run_id, "figures/ranges.png", str(folder))
     assert Path(kept).read_bytes() == Path("first/ranges.png").read_bytes()
 

@@ -1,11 +1,15 @@
-"""Learning curves are those of the best trials, on axes that show them."""
+"""Learning curves are those of the best trials and of all, on axes that show them."""
 
 import math
 from dataclasses import replace
 
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 
 from hpo.report import curves
+from hpo.report.palette import DIVERGED, GRAY, VALIDATION
+from hpo.trial import State
 from tests.hpo.report.drawn import RATES, legend, panels, study, texts, unread, xs, ys
 
 
@@ -86,3 +90,35 @@ def test_learning_curves_of_few_and_many(trials: int, count: int) -> None:
     figure = curves.learning_curves(study([RATES], trials), {})
     assert len(panels(figure)) == count
     assert panels(figure)[-1].get_xlabel() == "epoch"
+
+
+def test_all_curves_are_drawn_by_how_their_trials_ended() -> None:
+    recorded = study([RATES, RATES], 40, states=[
+        State.COMPLETE, State.COMPLETE, State.PRUNED, State.DIVERGED, State.FAILED,
+    ], epochs=7)  # fmt: skip
+    (axes,) = panels(curves.all_curves(recorded))
+    drawn = {str(c.get_label()): c for c in axes.collections if isinstance(c, LineCollection)}
+    for state, color in (
+        (State.COMPLETE, VALIDATION), (State.PRUNED, GRAY), (State.DIVERGED, DIVERGED),
+    ):
+        bundle = drawn.pop(f"_{state.value}")
+        assert [[tuple(point) for point in line] for line in bundle.get_segments()] == [
+            list(enumerate(r.curve("validation_accuracy"), start=1))
+            for r in recorded.results if r.state is state
+        ]
+        assert to_hex(bundle.get_colors()[0]) == color  # type: ignore[index]
+    assert not drawn  # failed before the first epoch
+    best = max(recorded.results, key=lambda r: (r.state is State.COMPLETE, r.value or 0))
+    (line,) = (line for line in axes.lines if str(line.get_label()).startswith("best"))
+    assert ys(line) == best.curve("validation_accuracy")
+    assert axes.get_xlim() == (1, 7)
+    assert axes.get_ylabel() == "validation_accuracy"
+
+
+def test_many_curves_are_thinner_than_few() -> None:
+    def width(trials: int) -> float:
+        (axes,) = panels(curves.all_curves(study([RATES], trials)))
+        (bundle,) = (c for c in axes.collections if isinstance(c, LineCollection))
+        return float(bundle.get_linewidths()[0])  # type: ignore[index]
+
+    assert width(10) == width(60) > width(500)
