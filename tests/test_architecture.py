@@ -31,8 +31,8 @@ ORDER = {
         service.comparability service.proposals service.attempts service.round_loop
         service.illustrating service.rounds
         report.results report.palette report.scales report.ticks report.drawing report.axis
-        report.swarm report.labels report.marks report.curves report.maps report.proposing
-        report.figures
+        report.swarm report.labels report.marks report.curves report.maps report.importance
+        report.proposing report.figures
         scores retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.best cli.serving cli.sending cli.commands
@@ -74,6 +74,7 @@ THIRD_PARTY = {
     "report.axis": {"matplotlib"},
     "report.swarm": {"matplotlib"},
     "report.labels": {"matplotlib"},
+    "report.importance": {"matplotlib"},
     "report.marks": {"matplotlib"},
     "report.curves": {"matplotlib"},
     "report.maps": {"matplotlib"},

@@ -158,7 +158,7 @@ def all_curves(recorded: Recorded) -> "Figure":
     for result in rank(results, direction)[:1]:
         curve = result.curve(metric)
         draw_line(axes, curve, color=INK, label=f"best: {value_text(result.value)}", zorder=3)
-        if result.epoch is not None and result.epoch < len(curve):
+        if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=INK, markersize=3.5, zorder=3)
     drawn = [[v for v in r.curve(metric) if math.isfinite(v)] for r in results]
     longest = max(map(len, (r.curve(metric) for r in results)))
