@@ -21,8 +21,8 @@ ORDER = {
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.loading
-        search.order search.surface search.samplers search.pruning search.narrowing
-        search.confirmation
+        search.order search.best_so_far search.surface search.samplers search.pruning
+        search.narrowing search.confirmation
         settings study_errors study_values study_overrides study_tables study
         workers.attempt workers.ray_settings workers.ray_folder workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view

@@ -4,12 +4,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from hpo.errors import HPOError, RecordRefused, RecordReplaced, RecordUnavailable, RoundAbsent
 from hpo.record.interface import Record
 from hpo.record.outbox import Outbox
+from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, Trial, TrialId, TrialResult
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
@@ -17,6 +19,17 @@ CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
+
+
+@dataclass(frozen=True)
+class _Best:
+    """Best values so far of a round that runs."""
+
+    run_id: str
+    points: Sequence[Point]
+
+
+_Shown: TypeAlias = Progress | Lost | _Best  # what is shown, and may be left out
 
 
 class Delivery(threading.Thread):
@@ -32,7 +45,7 @@ class Delivery(threading.Thread):
         super().__init__(name="delivery", daemon=True)
         self._outbox, self._record, self._notify = outbox, record, notify
         self._metric = metric
-        self._queue: queue.Queue[tuple[TrialResult, bool] | Progress | Lost | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[TrialResult, bool] | _Shown | None] = queue.Queue()
         self._beat = time.monotonic()
         self._stopping = threading.Event()
         self._away = False
@@ -78,6 +91,11 @@ class Delivery(threading.Thread):
         """Put epochs of a running trial in the queue; they may be left out."""
         if self._queue.qsize() < SHOWN and not self._away:
             self._queue.put(progress)
+
+    def show_best(self, run_id: str, points: Sequence[Point]) -> None:
+        """Put best values of a round in the queue; its end says them all once more."""
+        if not self._away:
+            self._queue.put(_Best(run_id, points))
 
     def abandon(self, lost: Lost) -> None:
         """Let what was shown of a lost attempt be deleted."""
@@ -153,10 +171,10 @@ class Delivery(threading.Thread):
         except queue.Empty:
             return
         try:
-            if isinstance(item, Progress | Lost):
-                self._show(item)
-            elif item is not None:
+            if isinstance(item, tuple):
                 self._deliver(*item)
+            elif item is not None:
+                self._show(item)
         finally:
             self._queue.task_done()
 
@@ -204,11 +222,13 @@ class Delivery(threading.Thread):
         with contextlib.suppress(RecordUnavailable):
             self._record.verify()
 
-    def _show(self, event: Progress | Lost) -> None:
-        """Show or abandon an attempt, as far as that works: the result will say it all."""
+    def _show(self, event: "_Shown") -> None:
+        """Show or abandon an attempt, as far as that works: what comes later will say it all."""
         with contextlib.suppress(RecordUnavailable, RecordRefused):
             if isinstance(event, Progress):
                 self._record.show(event)
+            elif isinstance(event, _Best):
+                self._record.show_best(event.run_id, self._metric, event.points)
             else:
                 self._record.abandon(event.trial, event.attempt)
 

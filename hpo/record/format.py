@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -377,14 +377,3 @@ def round_note(
 def remarked(note: str, remarks: Sequence[str]) -> str:
     """Return a description with a paragraph more for each remark, as far as there is room."""
     return shortened("\n\n".join((note, *remarks)), NOTE_CHARACTERS)
-
-
-def corners(values: Sequence[float]) -> Iterator[tuple[int, float]]:
-    """Yield what a line through `values`, by number from 1, needs: where it bends, and its ends.
-
-    Values are NaN before the first one.
-    """
-    for step, value in enumerate(values, start=1):
-        around = values[max(step - 2, 0) : step + 1]
-        if value == value and (step in (1, len(values)) or any(v != value for v in around)):
-            yield step, value

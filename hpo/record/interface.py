@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
+from hpo.search.best_so_far import Point
 from hpo.trial import Progress, Trial, TrialResult
 
 
@@ -34,10 +35,14 @@ class Record(Protocol):
         """Record that a round begins; with `again` take what an earlier try left."""
         ...
 
+    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
+        """Write the best values so far of a round that still runs; the same ones once."""
+        ...
+
     def end_round(
-        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+        self, run_id: str, metric: str, points: Sequence[Point], tags: Mapping[str, str]
     ) -> None:
-        """Record that a round ended, with its best so far by trial number."""
+        """Record that a round ended, with its best so far of the searched metric."""
         ...
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:

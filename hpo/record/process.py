@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import HPOError
 from hpo.record.owner import Owner
 from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
+from hpo.search.best_so_far import Point
 from hpo.trial import Progress, Trial, TrialResult
 
 if TYPE_CHECKING:
@@ -126,11 +127,15 @@ class StudyElsewhere:
         answer: Round = self._ask("start_round", start, again=again)
         return answer
 
+    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
+        """Write the best values so far of a round that still runs; the same ones once."""
+        self._ask("show_best", run_id, metric, points)
+
     def end_round(
-        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+        self, run_id: str, metric: str, points: Sequence[Point], tags: Mapping[str, str]
     ) -> None:
-        """Record that a round ended, with its best so far by trial number."""
-        self._ask("end_round", run_id, best_so_far, tags)
+        """Record that a round ended, with its best so far of the searched metric."""
+        self._ask("end_round", run_id, metric, points, tags)
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""

@@ -16,7 +16,6 @@ from hpo.record.format import (
     accepted_tags,
     check_trial,
     chunks,
-    corners,
     looks_taken,
     read_attempt,
     read_id,
@@ -27,16 +26,17 @@ from hpo.record.format import (
     round_note,
 )
 from hpo.record.owner import Owner
-from hpo.record.saved_view import view_tags
+from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
+from hpo.search.best_so_far import Point
 from hpo.search_space import CategoricalDistribution, describe, to_table
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult
 
 if TYPE_CHECKING:  # MLflow takes a second to import
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _NO_ATTEMPT = Attempt(0, "")
 T = TypeVar("T")
@@ -175,18 +175,22 @@ class StudyRecord:
             decisions=tuple(start.decisions), accepted=start.accepted,
         )
 
-    def end_round(
-        self, run_id: str, best_so_far: Mapping[str, Sequence[float]], tags: Mapping[str, str]
-    ) -> None:
-        """Record that a round ended, with its best so far by trial number."""
-        from mlflow.entities import Metric, RunTag
+    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
+        """Write the best values so far of a round that still runs; the same ones once."""
+        metrics = _best_metrics(metric, points)
 
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, value, now, step)
-            for name, values in best_so_far.items()
-            for step, value in corners(values)
-        ]
+        def write() -> None:
+            self._client.log_batch(run_id, metrics)
+
+        self._written(write)
+
+    def end_round(
+        self, run_id: str, metric: str, points: Sequence[Point], tags: Mapping[str, str]
+    ) -> None:
+        """Record that a round ended, with its best so far of the searched metric."""
+        from mlflow.entities import RunTag
+
+        metrics = _best_metrics(metric, points)
 
         def write() -> None:
             self._client.log_batch(run_id, metrics, tags=[RunTag(k, v) for k, v in tags.items()])
@@ -366,6 +370,16 @@ class StudyRecord:
                     f"{name} was deleted in MLflow while it ran, and no longer counts; "
                     "the same command begins it anew"
                 )
+
+
+def _best_metrics(metric: str, points: Sequence[Point]) -> "list[Metric]":
+    """Return the best values of a round; the same points make the same metrics, kept once."""
+    from mlflow.entities import Metric
+
+    return [
+        Metric(best_of(metric), point.value, int(point.when * 1000), point.step)
+        for point in points
+    ]
 
 
 def _in_order(known: Mapping[Any, T]) -> tuple[T, ...]:

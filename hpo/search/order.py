@@ -30,10 +30,15 @@ class ResultsInOrder:
         """Return every result there is, in order of number."""
         return [self._by_number[number] for number in sorted(self._by_number)]
 
-    def are_ready_for(self, number: int) -> bool:
-        """Say whether the results that trial `number` knows are all there."""
+    def in_order(self, after: int = 0) -> list[TrialResult]:
+        """Return the results up to the first trial that still runs, but for the first `after`."""
         while (following := self._by_number.get(len(self._in_order) + 1)) is not None:
             self._in_order.append(following)
+        return self._in_order[after:]
+
+    def are_ready_for(self, number: int) -> bool:
+        """Say whether the results that trial `number` knows are all there."""
+        self.in_order()
         return len(self._in_order) >= number - self._parallel
 
     def known_to(self, number: int, after: int = 0) -> list[TrialResult]:

@@ -1,13 +1,14 @@
 """Attempts at trials: sent to the workers, and sent again where a worker dies."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
 from hpo.record.values import Attempt, Round
+from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
 from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
 
@@ -113,6 +114,11 @@ class Attempts:
             event = event.result
         self._delivery.add(event)
         return self._ended(event)
+
+    def show_best(self, run_id: str, points: Sequence[Point]) -> None:
+        """Let those who watch the record see the best values of a round."""
+        if points:
+            self._delivery.show_best(run_id, points)
 
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED

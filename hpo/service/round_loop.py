@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hpo import wording
 from hpo.errors import HPOError
 from hpo.record.values import Recorded, Round
+from hpo.search.best_so_far import BestSoFar
 from hpo.search.order import ResultsInOrder
 from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.search_space import Value
@@ -70,11 +71,13 @@ class RoundLoop:
         self._attempts = attempts
         self._proposed = 0
         self._told = 0
+        self._best, self._shown = BestSoFar(study.direction), 0
 
     def run(self) -> list[TrialResult]:
         """Run what is missing; return all results in order of number."""
         for result in self._results.all():
             self._listener.trial_ended(result)
+        self._show_best()
         self._stop_if_hopeless()  # which going on with the round would not change
         while True:
             while self._proposed < self._trials and self._may_propose():
@@ -88,7 +91,15 @@ class RoundLoop:
             ended = self._attempts.next_result()
             if ended is not None:
                 self._results.add(compact(ended, self._study.metric))
+                self._show_best()
                 self._stop_if_hopeless()
+
+    def _show_best(self) -> None:
+        """Show how the best value changed by the results in order since the last call."""
+        new = self._results.in_order(after=self._shown)
+        self._shown += len(new)
+        points = [point for result in new for point in self._best.add(result)]
+        self._attempts.show_best(self._round.run_id, points)
 
     def _may_propose(self) -> bool:
         if self._attempts.running >= self._parallel:

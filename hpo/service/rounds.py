@@ -12,9 +12,9 @@ from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
 from hpo.record.interface import Record
-from hpo.record.saved_view import best_of
 from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
+from hpo.search.best_so_far import points_of
 from hpo.search_space import Distribution, as_lists
 from hpo.service.attempts import Attempts, Listener
 from hpo.service.comparability import (
@@ -31,7 +31,7 @@ from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study
 from hpo.study_tables import ConfirmSettings
 from hpo.text import one_line
-from hpo.trial import State, TrialResult, rank, worse
+from hpo.trial import State, rank
 from hpo.workers.attempt import Job, Workers
 
 POLL_SECONDS = 0.5
@@ -308,9 +308,10 @@ class Service:
         tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
         if loop.stopped:
             tags["stopped"] = loop.stopped
-        best = {best_of(study.metric): _best_so_far(results, study)}
-        run_id = current.run_id
-        self._patiently(lambda again: self._record.end_round(run_id, best, tags))
+        points = points_of(results, study.direction)
+        self._patiently(
+            lambda again: self._record.end_round(current.run_id, study.metric, points, tags)
+        )
         self._patiently(lambda again: delivery.confirm())
         return loop.stopped
 
@@ -401,17 +402,6 @@ def _warn(study: Study, workers: Workers, listener: Listener) -> None:
             f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
             "result to learn from; a smaller number learns more"
         )
-
-
-def _best_so_far(results: Sequence[TrialResult], study: Study) -> list[float]:
-    """Return the best value among the first n trials, for each n; NaN while there is none."""
-    best = [math.nan]
-    for result in results:
-        better = result.state is State.COMPLETE and result.value is not None and (
-            math.isnan(best[-1]) or worse(best[-1], result.value, study.direction)
-        )
-        best.append(result.value if better and result.value is not None else best[-1])
-    return best[1:]
 
 
 def _remark(

@@ -11,6 +11,7 @@ from hpo.data.loading import Description
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
+from hpo.search.best_so_far import Point
 from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.trial import Progress, State, Trial, TrialId, TrialResult
 from tests.fixtures import client_of, round_settings
@@ -293,3 +294,21 @@ def test_a_server_that_is_not_there_is_said_at_once() -> None:
     with pytest.raises(RecordUnavailable, match=r"no MLflow server .*127.0.0.1:9") as raised:
         Tracking("http://user:secret@127.0.0.1:9")
     assert "secret" not in str(raised.value)
+
+
+def test_the_best_so_far_is_seen_while_a_round_runs_and_kept_once(record: Tracking) -> None:
+    run_id = begin(record)
+    points = [Point(1, 0.5, 1000.25), Point(3, 0.5, 1003.0), Point(4, 0.75, 1004.0)]
+    client = client_of(record.uri)
+
+    def kept() -> list[tuple[int, float, int]]:
+        history = client.get_metric_history(run_id, "best_accuracy")
+        return sorted((m.step, m.value, m.timestamp) for m in history)
+
+    record.study("toy").show_best(run_id, "accuracy", points[:1])
+    assert kept() == [(1, 0.5, 1_000_250)]
+    assert client.get_run(run_id).info.status == "RUNNING"
+    record.study("toy").show_best(run_id, "accuracy", points)  # by a process that goes on
+    record.study("toy").end_round(run_id, "accuracy", points, {"complete": "4"})
+    assert kept() == [(p.step, p.value, int(p.when * 1000)) for p in points]
+    assert client.get_run(run_id).info.status == "FINISHED"

@@ -28,6 +28,8 @@ def test_a_trial_knows_all_up_to_its_number_minus_parallel(
                 assert [r.trial.number for r in results.known_to(number)] == list(known)
                 assert [r.trial.number for r in results.known_to(number, 3)] == list(known)[3:]
         assert [r.trial.number for r in results.all()] == sorted(ended)
+        whole = next(n for n in range(1, 14) if n not in ended)
+        assert [r.trial.number for r in results.in_order(2)] == list(range(3, whole))
         assert all((results.get(n) is not None) == (n in ended) for n in range(1, 13))
 
 
