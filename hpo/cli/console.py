@@ -1,10 +1,13 @@
 """Where commands write: in color and in the width of a terminal, plainly into a pipe."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
+from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
@@ -43,6 +46,31 @@ def open_console(file: TextIO | None = None) -> Console:
         file=file, soft_wrap=not is_terminal,
         width=None if is_terminal else PIPE_WIDTH,
     )
+
+
+class Hanging:
+    """A text whose lines after the first stand two columns further in."""
+
+    def __init__(self, text: Text, indent: int = 0) -> None:
+        self._text, self._indent = text, indent
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        """Break the text for the width at hand."""
+        lines = self._text.wrap(console, max(options.max_width - self._indent - 2, 1))
+        for number, line in enumerate(lines):
+            line.rstrip()
+            yield Text(" " * (self._indent + 2 * bool(number))) + line
+
+
+def print_next(console: RichConsole, steps: Sequence[tuple[str, str]]) -> None:
+    """Show commands to type next, each with what it does; a command is never broken."""
+    console.print()
+    for number, (command, what) in enumerate(steps):
+        start = "      " if number else "next: "
+        line = f"{start}{command}   {what}"
+        if cell_len(line) > console.width:
+            line = f"{start}{command}\n        {what}"
+        console.print(escape(line), soft_wrap=True)
 
 
 def duration(seconds: float) -> str:

@@ -17,11 +17,15 @@ HEADING_LINES = 3  # of a column, at most
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; `spare` says how early it is left out, 0 for never."""
+    """A column of a table; `spare` says how early it is left out, 0 for never.
+
+    Words begin at the left of their column, numbers end at its right.
+    """
 
     heading: str
     cells: Sequence[str]
     spare: int = 0
+    words: bool = False
 
 
 class Grid:
@@ -71,8 +75,11 @@ class Grid:
 
     def _table(self, columns: Sequence[tuple[Column, str]]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for _, heading in columns:
-            table.add_column(Text(heading), justify="right", no_wrap=True, vertical="bottom")
+        for column, heading in columns:
+            table.add_column(
+                Text(heading), justify="left" if column.words else "right", no_wrap=True,
+                vertical="bottom",
+            )
         for cells in zip(*(column.cells for column, _ in columns), strict=True):
             table.add_row(*map(Text, cells))
         return table

@@ -35,7 +35,7 @@ from hpo.cli.session import (
     study_name,
 )
 from hpo.errors import HPOError, InputError
-from hpo.text import clean, one_line
+from hpo.text import clean
 
 FOLLOW_SECONDS = 2.0
 
@@ -66,17 +66,11 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
         return
     from hpo.cli.console import open_console
+    from hpo.cli.tables import studies_table
 
-    console = open_console()
-    for study in studies:
-        best = study["best"]
-        shown = "no result yet"
-        if best:
-            shown = f"best {study['metric']} {wording.number(best['value'])}"
-        rounds = wording.count(len(study["rounds"]), "round")
-        trials = wording.count(sum(r["trials"] for r in study["rounds"]), "trial")
-        console.print(escaped(f"{one_line(study['study'])}: {rounds}, {trials}, {shown}"))
-    if not studies and not unread:
+    if studies:
+        open_console().print(studies_table(studies))
+    elif not unread:
         click.echo("no studies yet; start one with `hpo run FILE`")
 
 
@@ -253,9 +247,13 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @hpo.command()
 @study_argument
 @file_argument
+@click.option("--repeats", is_flag=True, help="Write what `hpo confirm` trained again as well.")
 @tracking_uri
-def export(study: str, file: Path, tracking_uri: str) -> None:
+def export(study: str, file: Path, repeats: bool, tracking_uri: str) -> None:
     r"""Write all trials of STUDY to FILE, one row a trial.
+
+    A row has the hyperparameters, the value, and all metrics of the last epoch. With --repeats the
+    columns repeat and resplit tell the repeats of a trial, in rows below it, from the trial.
 
     FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
     formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote
@@ -265,8 +263,10 @@ def export(study: str, file: Path, tracking_uri: str) -> None:
     from hpo.report.results import write
 
     _, recorded = read_recorded(study, tracking_uri)
-    write(recorded.results, file)
-    say(f"{file}: {wording.count(len(recorded.results), 'trial')}")
+    write([*recorded.results, *(recorded.repeats if repeats else ())], file)
+    again = wording.count(len(recorded.repeats), "repeat")
+    more = f" and {again}" if repeats else f"; --repeats adds {again}" if recorded.repeats else ""
+    say(f"{file}: {wording.count(len(recorded.results), 'trial')}{more}")
 
 
 @hpo.command()

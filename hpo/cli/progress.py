@@ -9,9 +9,10 @@ from typing import TextIO
 from rich.cells import cell_len
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from hpo import wording
-from hpo.cli.console import duration, open_console, took
+from hpo.cli.console import Hanging, duration, open_console, took
 from hpo.record.values import Round
 from hpo.search_space import describe as describe_range
 from hpo.study import Study
@@ -81,12 +82,12 @@ class Display:
         self.console.print(f"[bold]round {round_.number}[/bold]: {wording.count(trials, 'trial')}")
         decisions = {decision.move.name: decision for decision in round_.decisions}
         for name, distribution in round_.search_space.items():
-            line = f"  {name}: {describe_range(distribution)}"
+            line = f"{name}: {describe_range(distribution)}"
             decision = decisions.get(name)
             if decision is not None:
                 kind = f"{decision.move.kind}: " if decision.is_taken else ""
                 line += f" ({kind}{decision.reason})"
-            self.console.print(escape(line))
+            self.console.print(Hanging(Text(line), indent=2))
         self._update()
 
     def confirmation_started(self, best: int, repeats: int) -> None:
@@ -162,7 +163,7 @@ class Display:
         }
         parts = {name: f"{amount} {name}" for name, amount in counts.items() if amount}
         if self._best is not None and self._best.value is not None:
-            parts["value"] = f"best {wording.number(self._best.value)}"
+            parts["value"] = f"best {wording.four_digits(self._best.value)}"
             parts["best"] = f"{parts['value']} (trial {self._best.trial.number})"
         left = self._trials - self._done
         if self._new and left:

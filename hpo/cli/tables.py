@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import ConsoleOptions, RenderResult
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import wording
-from hpo.cli.console import Console, shown
+from hpo.cli.console import Console, Hanging, shown
 from hpo.cli.grid import GAP, Column, Grid, width
 from hpo.moves import Move
 from hpo.search.confirmation import Confirmation, changes
@@ -131,7 +132,7 @@ class MovesTable:
             for name, now, then, kind, factor, p, why in self._rows:
                 ranges = now if now == then else f"{now} → {then}"
                 tested = f", p {p}" if p else ""
-                yield Text.assemble((name, "bold"), f": {ranges}")
+                yield Hanging(Text.assemble((name, "bold"), f": {ranges}"))
                 yield Padding(Text(f"{kind} (factor {factor}{tested}): {why}"), (0, 0, 0, 2))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -173,6 +174,25 @@ def rounds_table(
     return Grid(columns, WIDE, whole=whole)
 
 
+def studies_table(studies: Sequence[Mapping[str, Any]]) -> Grid:
+    """Return a table of studies, from their summaries: when, how far, and the best value of what.
+
+    The time is that of the last result, on this machine's clock.
+    """
+    ends = [s["last"] and datetime.fromisoformat(s["last"]).astimezone() for s in studies]
+    best = [s["best"]["value"] if s["best"] else None for s in studies]
+    extremes = {"maximize": "highest", "minimize": "lowest", None: ""}
+    kinds = [f"{extremes[s['direction']]} {one_line(s['metric'] or '')}".strip() for s in studies]
+    return Grid([
+        Column("study", [one_line(s["study"]) for s in studies], words=True),
+        Column("last result", [f"{end:%Y-%m-%d %H:%M}" if end else "" for end in ends], spare=1),
+        Column("state", [s["state"] for s in studies], words=True),
+        Column("trials", [str(sum(r["trials"] for r in s["rounds"])) for s in studies], spare=2),
+        Column("best", ["" if v is None else wording.four_digits(v) for v in best]),
+        Column("of", kinds, words=True),
+    ], "--json")
+
+
 def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
     """Return what came of a look at the test set, part by part."""
     score, members = evaluation.score, evaluation.members
@@ -200,7 +220,7 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
         )
     if score.classes:
         grid = Grid([
-            Column("class", [result.label for result in score.classes]),
+            Column("class", [result.label for result in score.classes], words=True),
             Column("precision", wording.column([result.precision for result in score.classes])),
             Column("recall", wording.column([result.recall for result in score.classes])),
             Column("rows", [str(result.rows) for result in score.classes]),

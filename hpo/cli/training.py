@@ -147,7 +147,7 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     goes to MLflow. Without a table [data] the objective itself judges the best trial.
     """
     from hpo import evaluation, own_evaluation
-    from hpo.cli.console import open_console
+    from hpo.cli.console import open_console, print_next
     from hpo.cli.progress import Retraining
     from hpo.cli.tables import evaluation_tables, own_evaluation_parts
     from hpo.record.values import last_round
@@ -184,12 +184,14 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     for part in evaluation_tables(result):
         console.print(part)
     uri = shlex.quote(without_password(absolute(tracking_uri)))
-    click.echo(
-        f"\nnext: hpo predict {shlex.quote(name)} rows.csv   predictions for rows of your own\n"
-        f"      hpo ui   the run \"evaluation\" has confusion matrix and model\n"
-        f"      MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
-        "--env-manager local -h 127.0.0.1 -p 5001"
-    )
+    print_next(console, [
+        (f"hpo predict {shlex.quote(name)} rows.csv", "predictions for rows of your own"),
+        (f"hpo ui {shlex.quote(name)}", 'the run "evaluation" has confusion matrix and model'),
+        (
+            f"MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
+            "--env-manager local -h 127.0.0.1 -p 5001", "a server that predicts",
+        ),
+    ])
 
 
 def _before_evaluation(
@@ -278,6 +280,7 @@ def _finish(
     console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
+    from hpo.cli.console import print_next
     from hpo.cli.tables import best_trials
     from hpo.search import confirmation
     from hpo.service.proposals import influential
@@ -299,11 +302,11 @@ def _finish(
     ))
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
-    more = f"      hpo run {same} --rounds {rounds + 1}   one more round in them\n"
+    more = (f"hpo run {same} --rounds {rounds + 1}", "one more round in them")
     if study.overrides:
         file = shlex.quote(study.name)  # which may be one of them
-    console.print(escaped(
-        f"\nnext: hpo narrow {file}   the ranges it would try next, and why\n"
-        f"{'' if ended else more}"
-        f"      hpo ui {file}   browse the trials in MLflow's UI"
-    ))
+    print_next(console, [
+        (f"hpo narrow {file}", "the ranges it would try next, and why"),
+        *([] if ended else [more]),
+        (f"hpo ui {file}", "browse the trials in MLflow's UI"),
+    ])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
 
 
 def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
-    """Return one row a trial, in order of round and number.
+    """Return one row a trial, in order of round and number; repeats follow their trial.
 
-    Columns: round, number, state, value, epoch (that of the value), epochs (trained), the
+    Columns: round, number (where there are repeats: repeat, 0 for the trial itself, and resplit,
+    whether it had rows drawn anew), state, value, epoch (that of the value), epochs (trained), the
     hyperparameters, the metrics of the last epoch, seed, message; then what may differ between
     two runs of the same study: attempt, started (a time in UTC), seconds, place.
     """
@@ -32,6 +34,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     metrics = dict.fromkeys(
         name for r in results if r.metrics for name in sorted(r.metrics[-1])
     )
+    repeated = any(r.trial.repeat for r in results)
     rows = []
     for result in sorted(results, key=lambda r: r.trial.id):
         trial = result.trial
@@ -40,6 +43,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
             {
                 "round": trial.round,
                 "number": trial.number,
+                **({"repeat": trial.repeat, "resplit": trial.resplit} if repeated else {}),
                 "state": result.state.value,
                 "value": result.value,
                 "epoch": result.epoch,
@@ -100,7 +104,10 @@ def _cell(value: Value | None) -> Value | None:
 def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[str, Any]:
     """Return a study, or `only` one of its rounds, as plain values that JSON holds."""
     if not recorded.rounds:
-        return {"study": name, "metric": None, "direction": None, "rounds": [], "best": None}
+        return {
+            "study": name, "metric": None, "direction": None, "state": "no round yet",
+            "last": None, "rounds": [], "best": None,
+        }
     settings = recorded.rounds[0].settings
     rounds = []
     for round_ in recorded.rounds:
@@ -125,9 +132,27 @@ def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[st
         "study": name,
         "metric": settings.metric,
         "direction": settings.direction,
+        "state": _state(recorded),
+        "last": _last(recorded),
         "rounds": rounds,
         "best": _best(confirmation.ranked(shown, recorded.repeats, settings.direction)),
     }
+
+
+def _state(recorded: Recorded) -> str:
+    """Return how far a study is: what of its last round is missing, or what followed it."""
+    last = recorded.rounds[-1]
+    if not last.ended:
+        ended = sum(r.trial.round == last.number for r in recorded.results)
+        return f"round {last.number} open, {ended} of {last.settings.trials}"
+    return "evaluated" if recorded.looks else "confirmed" if recorded.repeats else "ended"
+
+
+def _last(recorded: Recorded) -> str | None:
+    """Return when the last trial ended or the test set was used, in ISO 8601, UTC."""
+    ends = [r.started + r.seconds for r in (*recorded.results, *recorded.repeats) if r.started]
+    times = [datetime.fromtimestamp(max(ends), UTC).isoformat(timespec="seconds")] if ends else []
+    return max([*times, *(look.when for look in recorded.looks)], default=None)
 
 
 def _best(ranked: Sequence[TrialResult]) -> dict[str, Any] | None:

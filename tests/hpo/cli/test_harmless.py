@@ -112,7 +112,7 @@ def test_a_study_that_was_renamed_on_record_does_no_harm_either(
     experiment = client.get_experiment_by_name(study)
     client.rename_experiment(experiment.experiment_id, "[/x]\x1b[2J\nother: 3 rounds")
     listed = command("list")
-    assert len(listed.out.splitlines()) == 1
+    assert len(listed.out.splitlines()) == 2
     for outcome in (listed, command("show", "[/x]\x1b[2J\nother: 3 rounds"), command("show", "x")):
         assert outcome.code in (0, 2)
         assert not set(outcome.out + outcome.err) & OBEYED

@@ -1,6 +1,7 @@
 """Commands that look at a study say what is on record."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -83,6 +84,17 @@ def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[
     assert {s["study"] for s in studies} == {"one", "한글 / '두'"}
     assert all(s["rounds"] == 1 and s["best"]["value"] > 0.5 for s in studies)
     assert len(table("한글 / '두'")) == 12
+    ended = [datetime.fromisoformat(s["last"]) for s in studies]
+    assert all(timedelta(0) <= datetime.now(UTC) - end < timedelta(minutes=10) for end in ended)
+    hpo("list")
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert " ".join(heading.split()) == "study last result state trials best of"
+    for line, s, end in zip(lines, studies, ended, strict=True):
+        assert line.split("  ")[0] == s["study"]
+        best = f"{s['best']['value']:.4f}"
+        assert line.rstrip().endswith(
+            f"{end.astimezone():%Y-%m-%d %H:%M}  ended      12  {best}  highest accuracy"
+        )
 
 
 def test_failed_trials_are_shown_with_their_traceback(

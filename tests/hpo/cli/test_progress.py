@@ -186,9 +186,10 @@ def test_one_is_not_plural(make_study: Make, folder: Path, capsys: Capture) -> N
     assert re.findall(r"\b1 \w+s\b", output.replace("1 repeats", "")) == []
     for text in (
         "1 round of 1 trial (random)", "round 1: 1 trial\n", "round 1: 1 of 1 trial, best",
-        "toy has 1 round already: nothing to run", "toy: 1 round, 1 trial, best accuracy",
+        "toy has 1 round already: nothing to run",
         "confirmation: 1 repeat of the best trial\n", "confirmation: 1 of 1 repeat, ",
-        "only 1 trial has a result; at least 10 are needed", "trials.csv: 1 trial\n",
+        "only 1 trial has a result; at least 10 are needed",
+        "trials.csv: 1 trial; --repeats adds 1 repeat\n",
     ):
         assert text in output, text
 
@@ -209,7 +210,7 @@ def test_a_loss_of_a_millionth_is_seen(
     best = json.loads(capsys.readouterr().out)["best"]["value"]
     assert 1e-6 < best < 2e-6
     hpo("list")
-    assert f"best training_loss {wording.number(best)}" in capsys.readouterr().out
+    assert f"  {wording.four_digits(best)}  lowest training_loss" in capsys.readouterr().out
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
     for command in (

@@ -1,10 +1,12 @@
 """Tables for any terminal: no number is cut or wrapped, and what matters most is shown first."""
 
+import io
 import math
 import re
 from dataclasses import replace
 
 import pytest
+from rich.text import Text
 
 from hpo import wording
 from hpo.cli import console
@@ -154,3 +156,25 @@ def test_a_move_takes_one_line_where_there_is_room() -> None:
     moves = [Move(name, old, new, "narrowed", 0.5, "fit", 0.01) for name in ("rate", "decay")]
     output = printed(console.PIPE_WIDTH, MovesTable(moves))
     assert [line.split()[0] for line in output.splitlines()] == ["hyperparameter", "rate", "decay"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lines_of_a_text_stand_further_in_than_the_first(width: int) -> None:
+    words = " ".join(f"word{i}" for i in range(60))
+    lines = printed(width, console.Hanging(Text(words), indent=2)).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].startswith("  word0 ")
+    assert all(re.match(r"    word\d", line) for line in lines[1:])
+    assert " ".join(line.strip() for line in lines) == words
+    if width < 400:
+        assert len(lines) > 1
+
+
+def test_a_command_to_type_is_never_broken() -> None:
+    output = io.StringIO()
+    shown = console.Console(file=output, width=40)
+    console.print_next(shown, [("hpo show [x]", "a few words"), (f"hpo {'x' * 60}", "more words")])
+    assert output.getvalue() == (
+        "\nnext: hpo show [x]   a few words\n"
+        f"      hpo {'x' * 60}\n        more words\n"
+    )
