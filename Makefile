@@ -13,7 +13,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 # An image of your own is built by you: it would be overwritten with ours.
 BUILD = $(if $(HPO_IMAGE)$(shell grep -s '^HPO_IMAGE=.' $(ENV_FILE)),--no-build,--build)
 
-.PHONY: demo test examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
+.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -22,6 +22,9 @@ demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in 
 
 test: $(VENV)/installed-test   ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
+	$(BIN)/python -m docs.pictures.draw
 
 examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch among them
 	$(BIN)/python -m pytest tests/test_examples.py \
@@ -47,7 +50,10 @@ $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 	@touch $@
 
 # Several GB on many machines, and so in no lock; examples and tests of models need it, nothing else.
-$(VENV)/installed-examples: $(VENV)/installed-test
+$(VENV)/installed-pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
+	$(BIN)/python -m docs.pictures.draw
+
+examples: $(VENV)/installed-test
 	$(PIP) install torch==2.13.0
 	@touch $@
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hpo import wording
 from hpo.errors import InputError
 from tests.fixtures import Make, hpo, show, table
 
@@ -86,14 +87,15 @@ def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[
     assert len(table("한글 / '두'")) == 12
     ended = [datetime.fromisoformat(s["last"]) for s in studies]
     assert all(timedelta(0) <= datetime.now(UTC) - end < timedelta(minutes=10) for end in ended)
+    capsys.readouterr()
     hpo("list")
     heading, *lines = capsys.readouterr().out.splitlines()
     assert " ".join(heading.split()) == "study last result state trials best of"
     for line, s, end in zip(lines, studies, ended, strict=True):
         assert line.split("  ")[0] == s["study"]
-        best = f"{s['best']['value']:.4f}"
+        best = wording.four_digits(s["best"]["value"])
         assert line.rstrip().endswith(
-            f"{end.astimezone():%Y-%m-%d %H:%M}  ended      12  {best}  highest accuracy"
+            f"{end.astimezone():%Y-%m-%d %H:%M}  ended      12  {best:>6}  highest accuracy"
         )
 
 
