@@ -50,10 +50,7 @@ $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 	@touch $@
 
 # Several GB on many machines, and so in no lock; examples and tests of models need it, nothing else.
-$(VENV)/installed-pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
-	$(BIN)/python -m docs.pictures.draw
-
-examples: $(VENV)/installed-test
+$(VENV)/installed-examples: $(VENV)/installed-test
 	$(PIP) install torch==2.13.0
 	@touch $@
 
