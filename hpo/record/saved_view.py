@@ -18,6 +18,7 @@ _TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of 
 _ALL_TRIALS = "tags.kind = 'trial'"
 _SECTION = "hpo"
 _DRAWN = 500  # trials
+_DIGITS = 185  # pixels that a number with all its digits takes
 _LONGEST = 20_000  # characters, of a tag of an experiment
 
 
@@ -44,12 +45,21 @@ def _view_tags(shown: Shown) -> dict[str, str]:
         orderByKey=f"metrics.`{VALUE}`",
         orderByAsc=shown.direction == "minimize",
         selectedColumns=["tags.`round`", f"metrics.`{VALUE}`", *params, "tags.`state`"],
+        **_widths({
+            "attributes.`Run Name`": 130, f"metrics.`{VALUE}`": _DIGITS,
+            **{f"params.`{n}`": _wide(n) for n in shown.hyperparameters},
+            "tags.`round`": 80, "tags.`state`": 100,
+        }),
     )
     rounds = _state(
         searchFilter="tags.kind = 'round'",
         orderByKey="attributes.start_time",
         orderByAsc=True,
         selectedColumns=[best, *states],
+        **_widths({
+            "attributes.`Run Name`": 130, best: max(_DIGITS, _wide(best_of(shown.metric))),
+            **dict.fromkeys(states, 100),
+        }),
     )
     charts = {
         **trials,
@@ -128,6 +138,19 @@ def _state(**changes: Any) -> dict[str, Any]:
         "groupsExpanded": {},
         **changes,
     }
+
+
+def _widths(pixels: Mapping[str, int]) -> dict[str, Any]:
+    """Return the part of a state that puts columns first, as wide as what they show.
+
+    Of a number such as 2.3154221e-05 the UI's own columns show the beginning, without its power.
+    """
+    return {"columnOrder": list(pixels), "columnWidths": dict(pixels)}
+
+
+def _wide(name: str) -> int:
+    """Return how many pixels a column of numbers takes under this name."""
+    return max(_DIGITS, 8 * len(name) + 40)
 
 
 def _charts(shown: Shown) -> list[dict[str, Any]]:

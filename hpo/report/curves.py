@@ -12,6 +12,7 @@ from hpo.report.drawing import (
     HEAD,
     WIDTH,
     Layout,
+    best_label,
     best_text,
     draw_legend,
     draw_line,
@@ -157,7 +158,7 @@ def all_curves(recorded: Recorded) -> "Figure":
         _draw_bundle(axes, curves, state.value, **look)
     for result in rank(results, direction)[:1]:
         curve = result.curve(metric)
-        draw_line(axes, curve, color=INK, label=f"best: {value_text(result.value)}", zorder=3)
+        draw_line(axes, curve, color=INK, label=best_label(result), zorder=3)
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
             axes.plot(result.epoch, result.value, "o", color=INK, markersize=3.5, zorder=3)
     drawn = [[v for v in r.curve(metric) if math.isfinite(v)] for r in results]

@@ -206,6 +206,11 @@ def trial_text(result: TrialResult) -> str:
     return f"{text} — {value}" if value else text
 
 
+def best_label(result: TrialResult) -> str:
+    """Return what the mark or line of the best trial is called."""
+    return f"best: {wording.column([result.value])[0]}"
+
+
 def best_text(recorded: Recorded) -> str:
     """Return which trial is the best of those at hand; without one, which rounds there are."""
     _, direction = searched_metric(recorded)

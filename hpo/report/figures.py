@@ -142,7 +142,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
         ends = [*positions, max(len(results), 1) + 0.5]
         axes.step(
             ends, [*best, best[-1]], where="post", color=VALIDATION, linewidth=1.8,
-            label=f"best so far: {wording.number(float(best[-1]))}", zorder=2.2,
+            label=f"best so far: {wording.four_digits(float(best[-1]))}", zorder=2.2,
         )
     for top, _ in list(borders.values())[1:]:
         axes.axvline(

@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
+    best_label,
     best_text,
     draw_legend,
     head,
@@ -20,7 +21,7 @@ from hpo.report.drawing import (
 from hpo.report.palette import DIVERGED, GRAY, INK
 from hpo.report.scales import Array, Scale
 from hpo.report.swarm import set_apart
-from hpo.report.ticks import shortened, value_text, value_ticks
+from hpo.report.ticks import shortened, value_ticks
 from hpo.trial import State, TrialResult, rank
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
@@ -97,7 +98,7 @@ class Coloring:
             index = results.index(result)
             axes.scatter(
                 x[index], y[index], s=self.ring(results) ** 2, facecolors="none", edgecolors=INK,
-                linewidths=1.3, label=f"best: {value_text(result.value)}", zorder=3.5,
+                linewidths=1.3, label=best_label(result), zorder=3.5,
                 clip_on=False,
             )
 

@@ -14,6 +14,7 @@ from tests.fixtures import hpo, preparing, table, write_study
 from tests.ports import free_ports
 from tests.processes import start_anew, wait_for
 
+NUMBERS = ".ag-cell[col-id^='metrics.'], .ag-cell[col-id^='params.']"
 pytest_plugins = ["tests.browser"]
 
 
@@ -90,6 +91,21 @@ def test_a_study_opens_on_its_trials_best_first(browser: Chrome, pages: Pages) -
     wait_for(lambda: {"value", "learning_rate", "weight_decay"} <= headings(browser))
     assert len(set(pages.order)) > 4
     assert names(browser)[: len(pages.order)] == pages.order  # the order of `hpo show`
+
+
+def test_no_number_is_cut(browser: Chrome, pages: Pages) -> None:
+    rounds = pages.trials.replace("=trials", "=rounds")
+    for address, known in ((pages.trials, "12 matching runs"), (rounds, "2 matching runs")):
+        go(browser, address)
+        see(browser, known)
+        wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, NUMBERS)) >= 2)
+        # The pixels that a text takes, beyond those of its cell.
+        beyond = browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".map(cell => [cell.innerText, cell.scrollWidth - cell.clientWidth])", NUMBERS,
+        )
+        assert any(len(text) > 15 for text, _ in beyond), beyond
+        assert all(pixels <= 0 for _, pixels in beyond), beyond
 
 
 def test_after_back_and_reload_the_view_is_in_the_menu(browser: Chrome, pages: Pages) -> None:
