@@ -3,12 +3,17 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import wording
+from hpo.errors import InputError
+from hpo.text import shortened
 
+MOST = 1_000_000  # CPUs, GPUs or others: far more than a machine has, and few enough to count
+MOST_BYTES = 10**18
+SMALLEST = 0.0001  # part of a GPU, or of another one, that Ray tells from none
 _UNITS = {"": 1, "B": 1} | {
     f"{prefix}{ending}": base**power
     for power, prefix in enumerate("KMGT", start=1)
@@ -21,10 +26,24 @@ def parse_bytes(text: str) -> int:
     """Return the bytes in a text such as "4GB" or "512 MiB"; raise ValueError for another."""
     match = _BYTES.fullmatch(text)
     units = {name.upper(): size for name, size in _UNITS.items()}
-    size = int(float(match[1]) * units.get(match[2].upper(), 0)) if match else 0
-    if size < 1:
-        raise ValueError(f'{text!r} is no amount of memory; write it as "4GB" or "512MB"')
-    return size
+    size = float(match[1]) * units.get(match[2].upper(), 0) if match else 0
+    if not 1 <= size <= MOST_BYTES:
+        raise ValueError(
+            f'{shortened(text, 60)!r} is no amount of memory; write it as "4GB" or "512MB"'
+        )
+    return int(size)
+
+
+def part_fault(amount: float) -> str:
+    """Return what is wrong with an amount of which parts may be had, or ""."""
+    if amount > MOST:
+        return f"{wording.whole(amount)} is more than {MOST}; ask for less"
+    if abs(round(amount, 4) - amount) > 1e-12 or 0 < amount < SMALLEST:
+        return (
+            f"{wording.whole(amount)} is no multiple of {SMALLEST}, the smallest part that Ray "
+            "tells apart; round it"
+        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -43,14 +62,27 @@ class Demand:
 
     def fits(self, machine: Mapping[str, float]) -> int:
         """Return how many trials a machine with such amounts has room for at once."""
-        room = math.inf
+        return min(self._rooms(machine).values())
+
+    def lacking(self, machines: Iterable[Mapping[str, float]]) -> str:
+        """Return the key of a study file that asks for what no machine has alone, or ""."""
+        rooms = [self._rooms(machine) for machine in machines]
+        for name in self.by_name():
+            if not any(room[name] for room in rooms):
+                own = {"CPU": "cpus", "GPU": "gpus", "memory": "memory"}
+                return f"resources.{own.get(name) or f'custom.{name}'}"
+        return ""
+
+    def _rooms(self, machine: Mapping[str, float]) -> dict[str, int]:
+        """Return how many trials each of the amounts of a machine is enough for."""
+        rooms = {}
         for name, amount in self.by_name().items():
             there = machine.get(name, 0.0)
             if name == "GPU" and amount < 1:  # a part is one of a single GPU
-                room = min(room, math.floor(there) * math.floor(1 / amount + 1e-9))
+                rooms[name] = math.floor(there) * math.floor(1 / amount + 1e-9)
             else:
-                room = min(room, math.floor(there / amount + 1e-9))
-        return int(room)
+                rooms[name] = math.floor(there / amount + 1e-9)
+        return rooms
 
     def __str__(self) -> str:
         parts = [wording.count(self.cpus, "CPU")]
@@ -61,6 +93,20 @@ class Demand:
             parts.append(f"{wording.number(self.memory / 1e9)} GB of memory")
         parts += [f"{wording.whole(amount)} {name}" for name, amount in self.custom]
         return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+class NotHere(InputError):
+    """A trial takes what is not there; the message begins with the key of the study file."""
+
+
+def refuse_absent(demand: Demand, machine: Mapping[str, float], who: str) -> None:
+    """Raise NotHere where a machine, called `who`, has no room for a single trial."""
+    key = demand.lacking([machine])
+    if key:
+        raise NotHere(
+            f"{key}: a trial takes {demand}, which {who} does not have; ask for less, or name a "
+            "Ray cluster that has it by --ray-address"
+        )
 
 
 def this_machine() -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, SkipValidation, field_validator
 
-from hpo.resources import Demand, parse_bytes
+from hpo.resources import MOST, Demand, parse_bytes, part_fault
 from hpo.search.pruning import PRUNERS, Pruner
 from hpo.search.samplers import SAMPLERS
 from hpo.study_errors import WrongKeyError, key_text, one_of, short_text
@@ -65,7 +65,7 @@ class Resources(BaseModel):
     """
 
     model_config = STRICT
-    cpus: int = Field(default=1, ge=1)
+    cpus: int = Field(default=1, ge=1, le=MOST)
     gpus: float = Field(default=0, ge=0)
     memory: str | None = None
     custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
@@ -74,7 +74,12 @@ class Resources(BaseModel):
     @classmethod
     def _shared_or_whole(cls, gpus: float) -> float:
         if gpus > 1 and not gpus.is_integer():
-            raise ValueError(f"{gpus} is neither a part of one GPU, such as 0.5, nor whole ones")
+            raise ValueError(
+                f"{gpus} is neither a part of one GPU, such as 0.5, nor whole ones; write one of "
+                "the two"
+            )
+        if fault := part_fault(gpus):
+            raise ValueError(fault)
         return gpus
 
     @field_validator("memory")
@@ -87,9 +92,17 @@ class Resources(BaseModel):
     @field_validator("custom")
     @classmethod
     def _not_one_of_ours(cls, custom: dict[str, float]) -> dict[str, float]:
-        for name in custom:
-            if name.lower() in ("cpu", "gpu", "memory", "object_store_memory") or not name.strip():
-                raise WrongKeyError(name, "has a key of its own: cpus, gpus or memory; use that")
+        for name, amount in custom.items():
+            key = key_text(name)
+            if name.lower() in ("cpu", "gpu", "memory", "object_store_memory"):
+                raise WrongKeyError(key, "has a key of its own: cpus, gpus or memory; use that")
+            if not (name.strip() and name.isascii() and name.isprintable()):
+                raise WrongKeyError(
+                    key, "names nothing that Ray knows; write the name in letters of ASCII that "
+                    "the nodes were started with"
+                )
+            if fault := part_fault(amount):
+                raise WrongKeyError(key, fault)
         return custom
 
     def demand(self) -> Demand:

@@ -296,6 +296,15 @@ def _open_record(
 
 
 def _start_workers(study: "Study", data: "Data | None", placement: Placement) -> "Workers":
+    from hpo.resources import NotHere
+
+    try:
+        return _workers(study, data, placement)
+    except NotHere as error:
+        raise InputError(f"{study.path}: {error}") from error
+
+
+def _workers(study: "Study", data: "Data | None", placement: Placement) -> "Workers":
     from hpo.service.rounds import job_of
 
     if placement.inline:

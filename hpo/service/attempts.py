@@ -87,7 +87,7 @@ class Attempts:
             self._listener.trial_progressed(event)
             return None
         if isinstance(event, Stalled):
-            self._listener.note(event.reason)
+            self._listener.note(f"{self._file}: {event.reason}")
             return None
         if isinstance(event, CodeChanged):
             raise HPOError(

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
-from hpo.errors import InputError
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
-from hpo.resources import Demand, this_machine
+from hpo.resources import Demand, refuse_absent, this_machine
 from hpo.search_space import Value
 from hpo.text import clean
 from hpo.trial import (
@@ -137,11 +136,7 @@ class InlineWorkers:
     slots = 1
 
     def __init__(self, job: Job, data: Data | None) -> None:
-        if not replace(job.demand, cpus=1).fits(this_machine()):
-            raise InputError(
-                f"[resources]: a trial takes {job.demand}, which this process does not have; "
-                "use a Ray cluster that has them, or ask for less"
-            )
+        refuse_absent(replace(job.demand, cpus=1), this_machine(), "this machine")
         self._job, self._data = job, data
         self._waiting: deque[tuple[Trial, int]] = deque()
         self._events: Iterator[Event] = iter(())

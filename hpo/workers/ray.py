@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.errors import HPOError, InputError
 from hpo.objective import Data
 from hpo.process_state import HASH_SEED
-from hpo.resources import Demand, this_machine
+from hpo.resources import NotHere, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.attempt import Event, Job, Stalled, attempt_trial, timed_out
@@ -82,7 +82,9 @@ class RayWorkers:
                 _connect(str(address))
             else:
                 cpus = workers or max(os.cpu_count() or 1, job.threads)
-                _refuse_what_is_not_here(job.demand, cpus)
+                here = {**this_machine(), "CPU": float(cpus)}
+                who = f"this machine with --workers {workers}" if workers else "this machine"
+                refuse_absent(job.demand, here, who)
                 _start_local(cpus, _size(data), self._folder)
         except BaseException:
             self._remove_folder()
@@ -91,21 +93,28 @@ class RayWorkers:
 
         self._ray = ray
         self._demand = job.demand
-        self.slots = max(1, self._room())
-        self._job = ray.put(job)
-        self._data = ray.put(data)
+        room = self._room(self._nodes())
+        self.slots = max(1, room)
+        self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
         # Attempts are repeated by the service, under a new number: never silently by Ray.
         # Where each trial has a process of its own, it ends with the task.
-        self._task = ray.remote(
-            num_cpus=job.threads, num_gpus=job.demand.gpus,
-            memory=job.demand.memory, resources=dict(job.demand.custom),
-            max_retries=0, max_calls=1 if job.fresh_process else 0,
-        )(attempt_trial)
-        self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
+        try:
+            self._task = ray.remote(
+                num_cpus=job.threads, num_gpus=job.demand.gpus,
+                memory=job.demand.memory, resources=dict(job.demand.custom),
+                max_retries=0, max_calls=1 if job.fresh_process else 0,
+            )(attempt_trial)
+        except ValueError as error:  # of some resources, such as TPU, Ray knows the amounts
+            self.close()
+            raise NotHere(
+                f"resources: Ray refuses {job.demand} ({_one_line(error)}); ask for another amount"
+            ) from error
+        self._job = ray.put(job)
+        self._data = ray.put(data)
         self._timeout = job.trial_timeout
         self._deadlines: dict[Any, float] = {}
         self._head: str = ray.get_runtime_context().gcs_address
-        self._next_check = time.monotonic() + (CHECK_SECONDS if self._room() else 0)
+        self._next_check = time.monotonic() + (CHECK_SECONDS if room else 0)
         self._stalled = False
 
     def submit(self, trial: Trial, attempt: int) -> None:
@@ -164,18 +173,24 @@ class RayWorkers:
                 time.sleep(1.0)
             else:
                 break
-        before, self._stalled = self._stalled, not self._room()
+        nodes = self._nodes()
+        before, self._stalled = self._stalled, not self._room(nodes)
         if self._stalled and not before and not now:
+            key = self._demand.lacking(nodes) if nodes else ""
             return Stalled(
-                f"no node of the Ray cluster has {self._demand}, which a trial takes: "
-                "trials wait for one"
+                f"{key and key + ': '}no node of the Ray cluster has {self._demand}, which a trial "
+                "takes: trials wait for one; start one that has it, or stop and ask for less"
             )
         return None
 
-    def _room(self) -> int:
-        """Return how many trials the nodes of the cluster have room for at once."""
+    def _nodes(self) -> list[dict[str, float]]:
+        """Return what each node of the cluster has."""
         nodes: list[dict[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]
-        return sum(self._demand.fits(node["Resources"]) for node in nodes if node["Alive"])
+        return [node["Resources"] for node in nodes if node["Alive"]]
+
+    def _room(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Return how many trials nodes have room for at once."""
+        return sum(map(self._demand.fits, nodes))
 
     def _time_out(self, events: Any) -> TrialResult:
         """Stop a trial that takes too long: by force, since C code ignores the polite way."""
@@ -212,15 +227,6 @@ class RayWorkers:
         if self._folder is not None:
             self._folder.close()
             self._folder = None
-
-
-def _refuse_what_is_not_here(demand: Demand, cpus: int) -> None:
-    """Raise InputError where a Ray of this machine's could never run a trial."""
-    if not demand.fits({**this_machine(), "CPU": cpus}):
-        raise InputError(
-            f"[resources]: a trial takes {demand}, which this machine does not have; name a Ray "
-            "cluster that has, or ask for less"
-        )
 
 
 def _connect(address: str) -> None:

@@ -77,30 +77,74 @@ def test_a_study_says_what_a_trial_takes(make_study: Make) -> None:
         ({"memory": 4}, "resources.memory: "),
         ({"custom": {"GPU": 1}}, "resources.custom.GPU: has a key of its own"),
         ({"custom": {"tpu": 0}}, "resources.custom.tpu: "),
+        ({"custom": {'"ä"': 1}}, "resources.custom.ä: names nothing that Ray knows; write"),
+        ({"custom": {'"t p\\nu"': 1}}, "resources.custom.t p u: names nothing that Ray knows"),
+        ({"custom": {'" "': 1}}, 'resources.custom." ": names nothing that Ray knows; write'),
+        ({"custom": {"tpu": 1e-9}}, "resources.custom.tpu: 1e-09 is no multiple of 0.0001"),
+        ({"custom": {"tpu": 1e300}}, "resources.custom.tpu: 1e+300 is more than 1000000; ask for"),
+        ({"custom": 3}, "resources.custom: write a table"),
+        ({"gpus": 1e-300}, "resources.gpus: 1e-300 is no multiple of 0.0001"),
+        ({"gpus": 1e300}, "resources.gpus: 1e+300 is more than 1000000; ask for less"),
+        ({"cpus": 2**2000}, "resources.cpus: input should be less than or equal to 1000000"),
+        ({"memory": "9" * 400 + "GB"}, "resources.memory: '9999"),
+        ({"memory": "0.4B"}, "resources.memory: '0.4B' is no amount of memory; write it as"),
         ({"gpu": 1}, "resources.gpu: unknown key; did you mean 'gpus'?"),
     ],
 )
 def test_a_wrong_demand_is_one_line(
     make_study: Make, command: Callable[..., Outcome], table: dict[str, object], said: str
 ) -> None:
-    checked = command("check", make_study(resources=table))
+    file = make_study(resources=table)
+    checked = command("check", file)
     assert (checked.code, checked.err.count("\n")) == (2, 1)
-    assert said in checked.err
+    assert checked.err.startswith(f"hpo: {file}: {said}")
 
 
 @pytest.mark.parametrize(
-    ("where", "said"), [("--inline", "this process"), ("--workers=1", "this machine")]
+    ("where", "who"),
+    [("--inline", "this machine"), ("--workers=1", "this machine with --workers 1")],
 )
-@pytest.mark.parametrize("table", [{"custom": {"tpu": 1}}, {"memory": "900TB"}])
+@pytest.mark.parametrize(("table", "key", "takes"), [
+    ({"custom": {"tpu": 1}}, "custom.tpu", "1 CPU and 1 tpu"),
+    ({"memory": "900TB"}, "memory", "1 CPU and 900000 GB of memory"),
+    ({"gpus": 1000, "memory": "1GB"}, "gpus", "1 CPU, 1000 GPUs and 1 GB of memory"),
+])  # fmt: skip
 def test_what_is_not_here_is_refused_before_the_first_trial(
     make_study: Make,
     command: Callable[..., Outcome],
     where: str,
-    said: str,
+    who: str,
     table: dict[str, object],
+    key: str,
+    takes: str,
 ) -> None:
-    ran = command("run", make_study(resources=table), where)
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert f"[resources]: a trial takes 1 CPU and {'1 tpu' if 'custom' in table else '900000'}" \
-        in ran.err
-    assert f"which {said} does not have" in ran.err
+    file = make_study(resources=table)
+    ran = command("run", file, where)
+    assert (ran.code, ran.err) == (2, (
+        f"hpo: {file}: resources.{key}: a trial takes {takes}, which {who} does not have; ask for "
+        "less, or name a Ray cluster that has it by --ray-address\n"
+    ))  # fmt: skip
+
+
+def test_more_threads_than_workers_have_are_refused(
+    make_study: Make, command: Callable[..., Outcome]
+) -> None:
+    file = make_study(resources={"cpus": 3})
+    ran = command("run", file, "--workers=2")
+    assert ran.code == 2
+    assert ran.err.startswith(f"hpo: {file}: resources.cpus: a trial takes 3 CPUs, which this mac")
+
+
+@given(
+    st.integers(1, 9), st.sampled_from([0, 0.5, 1, 3]), st.integers(0, 9), st.integers(0, 2),
+    st.lists(st.tuples(*4 * [st.integers(0, 9)]), min_size=1, max_size=4),
+)
+def test_a_key_is_named_where_no_machine_has_enough_of_it(
+    cpus: int, gpus: float, memory: int, tpus: int, machines: list[tuple[int, ...]]
+) -> None:
+    demand = Demand(cpus, gpus, memory, (("tpu", tpus),) if tpus else ())
+    there = [dict(zip(("CPU", "GPU", "memory", "tpu"), m, strict=True)) for m in machines]
+    most = [max(column) for column in zip(*machines, strict=True)]
+    asked = (("cpus", cpus), ("gpus", gpus), ("memory", memory), ("custom.tpu", tpus))
+    too_much = [n for (n, amount), has in zip(asked, most, strict=True) if amount > has]
+    assert demand.lacking(there) == (f"resources.{too_much[0]}" if too_much else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hpo.errors import InputError
 from hpo.resources import Demand
 from hpo.trial import Lost, Progress, State
 from hpo.workers import ray as ray_workers
@@ -119,8 +120,13 @@ def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> 
     workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
     stalled = workers.next_event(5)
     assert isinstance(stalled, Stalled)
-    assert "no node of the Ray cluster has 1 CPU and 0.5 GPU" in stalled.reason
+    assert stalled.reason.startswith(
+        "resources.gpus: no node of the Ray cluster has 1 CPU and 0.5 GPU"
+    )
     workers.close()
+    with pytest.raises(InputError, match=r"^resources: Ray refuses 1 CPU and 3 TPU \(.*; ask for"):
+        RayWorkers(replace(job, demand=Demand(custom=(("TPU", 3.0),))), None,
+                   address=cluster.address)
     cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
     workers = RayWorkers(half, None, address=cluster.address)
     assert workers.slots == 4
