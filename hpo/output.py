@@ -42,8 +42,12 @@ class Output(io.TextIOBase):
         return len(text)
 
     def text(self) -> str:
-        """Return what is kept, with a line that says how much is left out between."""
-        first, last = "".join(self._first), "".join(self._last)
+        """Return what is kept, with a line that says how much is left out between.
+
+        Another thread may ask for it while this one writes: it gets all, or lacks a part that is
+        being moved. It waits for no lock, which a process that is forked meanwhile would inherit.
+        """
+        first, last = "".join(self._first), "".join(list(self._last))
         between = f"\n… {self._left_out} characters are left out …\n" if self._left_out else ""
         whole = first + between + last
         return whole.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair

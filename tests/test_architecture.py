@@ -24,7 +24,8 @@ ORDER = {
         search.order search.best_so_far search.surface search.samplers search.pruning
         search.narrowing search.confirmation
         settings study_errors study_values study_overrides study_tables study
-        workers.attempt workers.ray_settings workers.ray_folder workers.ray
+        workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
+        workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.trials record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
@@ -62,6 +63,7 @@ THIRD_PARTY = {
     "study_tables": {"packaging", "pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
+    "workers.ray_live": {"ray"},
     "record.format": {"mlflow"},
     "record.connection": {"mlflow"},
     "record.claim": {"mlflow"},

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hpo.record.values import Recorded
     from hpo.service.rounds import Service
     from hpo.study import Study
+    from hpo.trial import Progress
     from hpo.workers.attempt import Workers
 
 
@@ -106,7 +107,7 @@ def open_session(
             display.waiting("starting workers")
             held = load_data(study, repeat) if repeat else split
             data = held.data if held is not None else None
-            started = _start_workers(study, data, placement)
+            started = _start_workers(study, data, placement, lambda told: delivery.show(told))
             display.workers_started(started.slots)
             return started
 
@@ -295,16 +296,20 @@ def _open_record(
     return process
 
 
-def _start_workers(study: "Study", data: "Data | None", placement: Placement) -> "Workers":
+def _start_workers(
+    study: "Study", data: "Data | None", placement: Placement, show: "Callable[[Progress], None]"
+) -> "Workers":
     from hpo.resources import NotHere
 
     try:
-        return _workers(study, data, placement)
+        return _workers(study, data, placement, show)
     except NotHere as error:
         raise InputError(f"{study.path}: {error}") from error
 
 
-def _workers(study: "Study", data: "Data | None", placement: Placement) -> "Workers":
+def _workers(
+    study: "Study", data: "Data | None", placement: Placement, show: "Callable[[Progress], None]"
+) -> "Workers":
     from hpo.service.rounds import job_of
 
     if placement.inline:
@@ -315,7 +320,7 @@ def _workers(study: "Study", data: "Data | None", placement: Placement) -> "Work
                 f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
                 "drop one of the two"
             )
-        return InlineWorkers(job_of(study), data)
+        return InlineWorkers(job_of(study), data, show)
     from hpo.workers.ray import RayWorkers
 
     started = RayWorkers(

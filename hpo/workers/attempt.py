@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -33,11 +33,13 @@ from hpo.trial import (
     Progress,
     State,
     Trial,
+    TrialId,
     TrialResult,
     is_finite,
     read_value,
     worse,
 )
+from hpo.workers.live import Tell, Watched, watching
 
 FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
 MESSAGE_LINES = 15
@@ -135,11 +137,14 @@ class InlineWorkers:
 
     slots = 1
 
-    def __init__(self, job: Job, data: Data | None) -> None:
+    def __init__(
+        self, job: Job, data: Data | None, show: Callable[[Progress], None] | None = None
+    ) -> None:
         refuse_absent(replace(job.demand, cpus=1), this_machine(), "this machine")
         self._job, self._data = job, data
         self._waiting: deque[tuple[Trial, int]] = deque()
         self._events: Iterator[Event] = iter(())
+        self._teller = _Teller(show) if show is not None else None
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Put the trial at the end of the queue."""
@@ -149,10 +154,16 @@ class InlineWorkers:
         """Run until something is to tell; None where nothing is left to run."""
         while True:
             event = next(self._events, None)
+            if self._teller is not None and not isinstance(event, Progress):
+                self._teller.end()
             if event is not None or not self._waiting:
                 return event
             trial, attempt = self._waiting.popleft()
-            self._events = self._alarmed(attempt_trial(self._job, self._data, trial, attempt))
+            if self._teller is not None:
+                self._teller.running = trial.id
+            self._events = self._alarmed(
+                attempt_trial(self._job, self._data, trial, attempt, self._teller)
+            )
 
     def close(self) -> None:
         """Forget the queue."""
@@ -178,18 +189,45 @@ class InlineWorkers:
             signal.signal(signal.SIGALRM, before)
 
 
+class _Teller:
+    """Shows what the trial of this process tells while it runs, and nothing once it has ended."""
+
+    def __init__(self, show: Callable[[Progress], None]) -> None:
+        self._show, self._lock = show, threading.Lock()
+        self.running: TrialId | None = None
+
+    def __call__(self, progress: Progress) -> bool:
+        """Show what the other thread tells."""
+        with self._lock:
+            if progress.trial.id == self.running:
+                self._show(progress)
+        return True
+
+    def forget(self) -> None:
+        """Do nothing: what came too late was not shown."""
+
+    def end(self) -> None:
+        """Show nothing from here on."""
+        with self._lock:
+            self.running = None
+
+
 def attempt_trial(
-    job: Job, data: Data | None, trial: Trial, attempt: int
+    job: Job, data: Data | None, trial: Trial, attempt: int, tell: Tell | None = None
 ) -> Iterator[Progress | CodeChanged | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
-    Whatever goes wrong, even a call of sys.exit, is a failed result that says why. A worker that
-    has other code than the job trains nothing and yields that.
+    What is printed inside a long epoch is told meanwhile, by another thread. Whatever goes wrong,
+    even a call of sys.exit, is a failed result that says why. A worker that has other code than
+    the job trains nothing and yields that.
     """
     started, clock, place = time.time(), time.perf_counter(), _place()
     metrics: list[EpochMetrics] = []
     told = clock
     output, shown = Output(), 0
+    watched = Watched(
+        output, lambda text: Progress(trial, attempt, started, place, tuple(metrics), text), tell
+    ) if tell is not None else None
     if job.trial_timeout is not None:
         yield Progress(trial, attempt, started, place, ())  # the time counts from here
     changed: CodeChanged | None = None
@@ -197,6 +235,7 @@ def attempt_trial(
     state, message = State.COMPLETE, ""
     _search(job.search_path)
     with (
+        watching(watched),
         TrialProcess(job.objective, trial.seed, job.folder, job.demand) as process,
         contextlib.ExitStack() as leaving,
     ):
@@ -228,6 +267,8 @@ def attempt_trial(
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
                     shown = output.written
+                    if watched is not None:
+                        watched.told, watched.shown = told, shown
                     with process.suspended():
                         yield Progress(trial, attempt, started, place, tuple(metrics), text)
             with _captured(output):

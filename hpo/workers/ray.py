@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import HPOError, InputError
@@ -18,7 +19,9 @@ from hpo.resources import NotHere, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.attempt import Event, Job, Stalled, attempt_trial, timed_out
+from hpo.workers.live import LOOK_SECONDS, TELL_SECONDS
 from hpo.workers.ray_folder import RayFolder
+from hpo.workers.ray_live import Boxes, Letter, Sender
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes
@@ -55,6 +58,24 @@ except Exception as error:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     print(text.strip().splitlines()[0].split(". ")[0])
 """
+
+
+@dataclass
+class _Sent:
+    """An attempt that was sent out at a moment, with its box, and the epochs that it told."""
+
+    trial: Trial
+    attempt: int
+    box: str
+    moment: float
+    epochs: int = 0
+
+
+def _attempt(
+    job: Job, data: Data | None, trial: Trial, attempt: int, box: str
+) -> Iterator[Event]:
+    """Run one trial in a worker of Ray's."""
+    yield from attempt_trial(job, data, trial, attempt, Sender(box))
 
 
 class RayWorkers:
@@ -95,7 +116,7 @@ class RayWorkers:
         self._demand = job.demand
         room = self._room(self._nodes())
         self.slots = max(1, room)
-        self._running: dict[Any, tuple[Trial, int]] = {}  # by the generator of its events
+        self._running: dict[Any, _Sent] = {}  # by the generator of its events
         # Attempts are repeated by the service, under a new number: never silently by Ray.
         # Where each trial has a process of its own, it ends with the task.
         try:
@@ -103,7 +124,7 @@ class RayWorkers:
                 num_cpus=job.threads, num_gpus=job.demand.gpus,
                 memory=job.demand.memory, resources=dict(job.demand.custom),
                 max_retries=0, max_calls=1 if job.fresh_process else 0,
-            )(attempt_trial)
+            )(_attempt)
         except ValueError as error:  # of some resources, such as TPU, Ray knows the amounts
             self.close()
             raise NotHere(
@@ -111,6 +132,8 @@ class RayWorkers:
             ) from error
         self._job = ray.put(job)
         self._data = ray.put(data)
+        self._boxes, self._next_look = Boxes(), 0.0
+        self._letters: list[tuple[str, Letter]] = []  # not yet looked at
         self._timeout = job.trial_timeout
         self._deadlines: dict[Any, float] = {}
         self._head: str = ray.get_runtime_context().gcs_address
@@ -119,8 +142,9 @@ class RayWorkers:
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
-        events = self._task.remote(self._job, self._data, trial, attempt)
-        self._running[events] = (trial, attempt)
+        box = self._boxes.new()
+        events = self._task.remote(self._job, self._data, trial, attempt, box)
+        self._running[events] = _Sent(trial, attempt, box, time.monotonic())
 
     def next_event(self, timeout: float) -> Event | None:
         """Wait for the next event of any trial, at most `timeout` seconds."""
@@ -129,12 +153,16 @@ class RayWorkers:
         overdue = next((e for e, end in self._deadlines.items() if end < time.monotonic()), None)
         if overdue is not None:
             return self._time_out(overdue)
+        told = self._told()
+        if told is not None:
+            return told
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
         if not ready:
             return self._check_cluster()
         events = ready[0]
-        trial, attempt = self._running[events]
+        sent = self._running[events]
+        trial, attempt = sent.trial, sent.attempt
         event: Event
         try:
             event = self._ray.get(next(events))
@@ -148,9 +176,29 @@ class RayWorkers:
             event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
         if not isinstance(event, Progress):
             self._forget(events)
-        elif self._timeout is not None and not event.metrics:
+            return event
+        sent.epochs = len(event.metrics)
+        if self._timeout is not None and not event.metrics:
             self._deadlines[events] = time.monotonic() + self._timeout
         return event
+
+    def _told(self) -> Progress | None:
+        """Return what a trial has printed inside an epoch, where one runs for long enough."""
+        moment = time.monotonic()
+        oldest = next(iter(self._running.values()))
+        if moment < max(self._next_look, oldest.moment + TELL_SECONDS):
+            return None
+        if not self._letters:
+            self._reach_head()  # without it the store would wait, and then end this process
+            self._letters += self._boxes.taken()
+        self._next_look = moment + LOOK_SECONDS
+        while self._letters:
+            box, letter = self._letters.pop()
+            sent = next((s for s in self._running.values() if s.box == box), None)
+            if sent is not None and len(letter.metrics) >= sent.epochs:
+                self._next_look = moment  # for the rest of them
+                return letter.progress(sent.trial, sent.attempt)
+        return None
 
     def _check_cluster(self, now: bool = False) -> Stalled | None:
         """Raise HPOError where the head does not answer: Ray itself would wait for ever.
@@ -160,6 +208,19 @@ class RayWorkers:
         if not now and time.monotonic() < self._next_check:
             return None
         self._next_check = time.monotonic() + CHECK_SECONDS
+        self._reach_head()
+        nodes = self._nodes()
+        before, self._stalled = self._stalled, not self._room(nodes)
+        if self._stalled and not before and not now:
+            key = self._demand.lacking(nodes) if nodes else ""
+            return Stalled(
+                f"{key and key + ': '}no node of the Ray cluster has {self._demand}, which a trial "
+                "takes: trials wait for one; start one that has it, or stop and ask for less"
+            )
+        return None
+
+    def _reach_head(self) -> None:
+        """Raise HPOError where the head of the cluster does not answer."""
         host, _, port = self._head.rpartition(":")
         for last in (False, True):
             try:
@@ -173,15 +234,6 @@ class RayWorkers:
                 time.sleep(1.0)
             else:
                 break
-        nodes = self._nodes()
-        before, self._stalled = self._stalled, not self._room(nodes)
-        if self._stalled and not before and not now:
-            key = self._demand.lacking(nodes) if nodes else ""
-            return Stalled(
-                f"{key and key + ': '}no node of the Ray cluster has {self._demand}, which a trial "
-                "takes: trials wait for one; start one that has it, or stop and ask for less"
-            )
-        return None
 
     def _nodes(self) -> list[dict[str, float]]:
         """Return what each node of the cluster has."""
@@ -195,16 +247,18 @@ class RayWorkers:
     def _time_out(self, events: Any) -> TrialResult:
         """Stop a trial that takes too long: by force, since C code ignores the polite way."""
         assert self._timeout is not None
-        trial, attempt = self._running[events]
+        sent = self._running[events]
         self._ray.cancel(events, force=True)
         self._forget(events)
         return TrialResult(
-            trial, State.FAILED, attempt=attempt, started=time.time() - self._timeout,
+            sent.trial, State.FAILED, attempt=sent.attempt, started=time.time() - self._timeout,
             seconds=self._timeout, message=timed_out(self._timeout),
         )
 
     def _forget(self, events: Any) -> None:
-        del self._running[events]
+        sent = self._running.pop(events)
+        if time.monotonic() - sent.moment > TELL_SECONDS:
+            self._boxes.empty(sent.box)
         self._deadlines.pop(events, None)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 
 from hpo import output
 from hpo.output import FIRST, LAST, Output
@@ -135,3 +136,46 @@ def test_a_running_trial_is_followed_to_its_end(folder: Path, command: Command) 
             followed = command("logs", "toy", "1/1", "--follow")
     assert followed.out == "epoch 0\nepoch 1\nepoch 2\nepoch 3\n"
     running.communicate(timeout=120)
+
+
+@pytest.mark.parametrize("place", [["--inline"], ["--workers", "1"]], ids=["inline", "ray"])
+@pytest.mark.parametrize("kind", ["python", "program"])
+def test_what_is_printed_inside_a_long_epoch_is_on_record_meanwhile(
+    folder: Path, command: Command, place: list[str], kind: str
+) -> None:
+    body = """    print("begun", flush=True)
+    end = time.monotonic() + 120
+    while not {seen}.exists():
+        time.sleep(0.1)
+        assert time.monotonic() < end
+    print("seen")
+"""
+    if kind == "python":
+        module = f"is_long_{place[0].strip('-')}"
+        file = write(folder, module, body.format(seen="__import__('pathlib').Path('seen')")
+                     + "    return rate\n")
+    else:
+        lines = [line.removeprefix("    ") for line in body.splitlines()]
+        text = "import pathlib, time\n" + "\n".join(lines).format(seen="pathlib.Path('seen')")
+        (folder / "long.py").write_text(text + "\nprint('{\"loss\": 1}')\n")
+        file = folder / "toy.toml"
+        file.write_text('command = ["python", "long.py"]\n' + STUDY.partition("\n")[2].partition(
+            "\n")[2].replace("{{", "{").replace("}}", "}"))
+    running = start("run", file, *place, cwd=folder)
+    end, shown = time.monotonic() + 100, Outcome(2, "", "")
+    while not shown.out:
+        assert time.monotonic() < end, shown.err
+        assert running.poll() is None
+        time.sleep(0.3)
+        if (folder / "mlflow.db").exists():
+            shown = command("logs", "toy", "1/1")
+    assert shown.out == "begun\n"
+    (folder / "seen").touch()
+    running.communicate(timeout=120)
+    rest = '{"loss": 1}\n' if kind == "program" else ""
+    assert command("logs", "toy", "1/1").out == "begun\nseen\n" + rest
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    trials = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'")
+    assert [run.data.tags["number"] for run in trials] == ["2", "1"]

@@ -12,13 +12,15 @@ import pytest
 
 from hpo.errors import InputError
 from hpo.resources import Demand
-from hpo.trial import Lost, Progress, State
+from hpo.trial import Lost, Progress, State, TrialResult
 from hpo.workers import ray as ray_workers
 from hpo.workers.attempt import (
     Job,
     Stalled,
 )
+from hpo.workers.live import TELL_SECONDS
 from hpo.workers.ray import RayWorkers
+from hpo.workers.ray_live import Boxes, Sender
 from tests.fixtures import leave_ray
 from tests.hpo.workers.jobs import DATA, Make, drain, results, trial
 from tests.processes import is_gone, wait_for
@@ -187,3 +189,89 @@ folder.close()
     assert "gcs_server" in done.stdout
     assert "monitor.py" not in done.stdout
     assert "dashboard/dashboard.py" not in done.stdout
+
+
+PRINTER = """
+import pathlib, time
+def loud(rate: float, *, seed):
+    for epoch in range(2):
+        for number in range(40):
+            print(epoch, number)
+            time.sleep(0.1)
+        yield {"loss": rate}
+def quick(rate: float, *, seed):
+    print("short")
+    return rate
+"""
+
+
+def test_what_is_printed_inside_an_epoch_is_told_in_order_and_nothing_stays(
+    near_ray: str, folder: Path
+) -> None:
+    from ray.experimental import internal_kv
+
+    (folder / "printer.py").write_text(PRINTER)
+    job = Job("printer:loud", "loss", "minimize", "last", {}, (str(folder),))
+    workers = RayWorkers(job, None, address=near_ray)
+    try:
+        workers.submit(replace(trial(1), hyperparameters={"rate": 1.0}), 1)
+        told = drain(workers, 1, 60)
+        result = told.pop()
+        assert isinstance(result, TrialResult)
+        inside = [e for e in told if isinstance(e, Progress) and not e.metrics]
+        assert inside
+        for event in told:
+            assert isinstance(event, Progress)
+            assert result.output.startswith(event.output)
+            assert event.output
+        sizes = [(len(e.metrics), len(e.output)) for e in told if isinstance(e, Progress)]
+        assert sizes == sorted(set(sizes))
+        assert not internal_kv._internal_kv_list(b"output/", namespace=b"hpo")
+    finally:
+        workers.close()
+
+
+def test_nobody_asks_for_the_output_of_short_trials(
+    near_ray: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "printer.py").write_text(PRINTER)
+    job = Job("printer:quick", "loss", "minimize", "last", {}, (str(folder),), demand=Demand(4))
+    workers = RayWorkers(job, None, address=near_ray)
+    asked: list[None] = []
+    try:
+        workers.submit(replace(trial(0), hyperparameters={"rate": 1.0}), 1)
+        results(workers, 1)  # the processes have started
+        taken = workers._boxes.taken
+        monkeypatch.setattr(workers._boxes, "taken", lambda: asked.append(None) or taken())
+        for number in range(1, 6):
+            workers.submit(replace(trial(number), hyperparameters={"rate": 1.0}), 1)
+            began = time.monotonic()
+            results(workers, 1)
+            if time.monotonic() - began > TELL_SECONDS:
+                pytest.skip("the machine is too slow for a short trial")
+        assert not asked
+    finally:
+        workers.close()
+
+
+def test_the_next_is_sent_when_the_one_before_was_taken(near_ray: str, folder: Path) -> None:
+    job = Job("toy:quadratic", "accuracy", "maximize", "last", {}, (str(folder),))
+    workers = RayWorkers(job, DATA, address=near_ray)  # this process joins the cluster
+    try:
+        boxes = Boxes()
+        first, other = boxes.new(), boxes.new()
+        sender, progress = Sender(first), Progress(trial(1), 1, 1.5, "here", ({"loss": 0.5},), "a")
+        assert sender(progress)
+        assert not sender(replace(progress, output="ab"))
+        assert not list(Boxes().taken())
+        ((box, letter),) = boxes.taken()
+        assert (box, letter.progress(trial(1), 1)) == (first, progress)
+        assert sender(replace(progress, output="abc"))
+        assert Sender(other)(progress)
+        boxes.empty(other)
+        assert [(box, letter.output) for box, letter in boxes.taken()] == [(first, "abc")]
+        assert sender(progress)
+        sender.forget()
+        assert not list(boxes.taken())
+    finally:
+        workers.close()
