@@ -16,9 +16,10 @@ from typing import Any, get_args
 from hpo import objective_code, program_process
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.search_space import Value
-from hpo.text import name_fault, shortened
+from hpo.text import name_fault, one_line, shortened
 
 TEST = "test_"  # what the names of metrics of a test begin with
+_SHOWN = 10  # names of other metrics that an error tells
 _SECRETS = ("HPO_", "MLFLOW_", "RAY_")  # beginnings of variables that a program does not get
 
 
@@ -165,14 +166,16 @@ def _told(
         if tested is not None:
             tested.update(of_test)
         if metric not in found:
-            other |= found.keys()
+            if len(other) < _SHOWN:
+                other |= found.keys()
             continue
         if epoch is not None and not epoch.is_integer():
             raise ValueError(f"the program tells an epoch {epoch}, which is no whole number")
         told = True
         yield None if epoch is None else int(epoch), found
     if not told and tested is None:
-        known = f"; it tells {', '.join(sorted(other))}" if other else ""
+        names = [shortened(one_line(name), 60) for name in sorted(other)[:_SHOWN]]
+        known = f"; it tells {', '.join(names)}" if names else ""
         how = "no JSON object" if pattern is None else "nothing that metrics_pattern finds"
         raise ValueError(f"the program printed {how} with {metric!r}{known}")
 
