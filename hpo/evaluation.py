@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo import frameworks, wording
+from hpo import wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
+from hpo.framework_models import LOADERS
 from hpo.objective import Model
 from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
@@ -255,7 +256,7 @@ def keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder:
         ensemble.save(folder)
         same = np.allclose(Predictor.load(folder).outputs(inputs), ensemble.outputs(inputs))
     except Exception as error:  # of the objective's own save and load
-        known = any(getattr(m, "loader", "") in frameworks.LOADERS for m in ensemble.members)
+        known = any(getattr(m, "loader", "") in LOADERS for m in ensemble.members)
         why = "" if known and isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise InputError(
             f"the model of {study.objective.name} cannot be saved and loaded: {why}{error}"

@@ -17,7 +17,8 @@ from tests.processes import ROOT
 ORDER = {
     "hpo": """
         errors text wording passwords search_space trial moves resources threads process_state
-        objective_code objective output frameworks forms program_supervisor program_process program
+        objective_code objective output framework_models frameworks forms
+        program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.loading
@@ -50,7 +51,8 @@ ORDER = {
 FIRST, *LEAVES = ORDER["trainer"].split()[:6]
 THIRD_PARTY = {
     "threads": {"threadpoolctl"},
-    "frameworks": {"lightgbm", "skops", "sklearn", "torch", "xgboost"},
+    "framework_models": {"keras", "lightgbm", "skops", "torch", "xgboost"},
+    "frameworks": {"keras", "sklearn"},
     "data.tables": {"charset_normalizer", "pandas", "pyarrow"},
     "data.cells": {"pandas"},
     "data.encoding": {"pandas"},

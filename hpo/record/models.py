@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hpo import frameworks, objective_code
+from hpo import framework_models, objective_code
 from hpo.data import predictor
 from hpo.data.predictor import Predictor, Preprocessing
 from hpo.errors import HPOError
-from hpo.frameworks import LOADERS
+from hpo.framework_models import LOADERS
 from hpo.objective import Model
 from hpo.record.study import StudyRecord
 from hpo.study import Study
@@ -103,7 +103,10 @@ def log_model(
     rows = "pandas.DataFrame" if preprocessing.columns else "np.ndarray"
     adapted: list[Any] = [model for model in models if model.loader in LOADERS]
     text = Path(predictor.__file__).read_text(encoding="utf-8")
-    text += Path(frameworks.__file__).read_text(encoding="utf-8") if adapted else "\n\nLOADERS = {}"
+    if adapted:
+        text += Path(framework_models.__file__).read_text(encoding="utf-8")
+    else:
+        text += "\n\nLOADERS = {}"
     text += _MODEL_CODE.replace("INPUT", rows)
     code.write_text(text, encoding="utf-8")
     names = {study.objective.name, *(m.loader for m in models if m.loader not in LOADERS)}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo import frameworks
+from hpo import framework_models, frameworks
 
 RANDOM = np.random.default_rng(0)
 INPUTS = RANDOM.normal(size=(90, 4)).astype(np.float32)
@@ -19,4 +19,4 @@ def adapted(model: Any, targets: Any, classes: int = 0) -> Any:
 
 def reloaded(model: Any, path: Path) -> Any:
     model.save(path)
-    return frameworks.LOADERS[model.loader](path, **model.loader_details)
+    return framework_models.LOADERS[model.loader](path, **model.loader_details)

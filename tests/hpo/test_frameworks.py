@@ -145,11 +145,6 @@ def test_a_model_of_its_own_stays_as_it_is() -> None:
         assert frameworks.adapted(model, 0, INPUTS) is model
 
 
-def test_a_model_of_keras_is_refused() -> None:
-    kind = type("Sequential", (), {"__module__": "keras.src.models.sequential"})
-    with pytest.raises(ValueError, match=r"^Sequential: a model of Keras cannot be kept.*`loader`"):
-        frameworks.adapted(kind(), 0, INPUTS)
-
 
 def test_an_estimator_is_judged_kept_and_predicts_elsewhere(
     study: Callable[..., Path], folder: Path, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo import frameworks
+from hpo import framework_models, frameworks
 from tests.hpo.fitted import INPUTS, reloaded
 
 
@@ -107,7 +107,7 @@ def test_no_pickle_in_a_file_is_read(torch: Any, tmp_path: Path, changed: str) -
             written.writestr(name, text)
     reloaded(model, tmp_path / "sound.pt2")
     with pytest.raises(Exception, match=r"pickle|[Ww]eights.only"):
-        frameworks.load_torch(tmp_path / "changed.pt2", **model.loader_details)
+        framework_models.load_torch(tmp_path / "changed.pt2", **model.loader_details)
     assert not (tmp_path / "touched").exists()
     # As torch.export itself reads it, it does run.
     with contextlib.suppress(Exception):
