@@ -26,9 +26,10 @@ test: $(VENV)/installed-test   ## the whole test suite
 pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
 	$(BIN)/python -m docs.pictures.draw
 
-examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch among them
+examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch and Keras among them
 	$(BIN)/python -m pytest tests/test_examples.py \
-	  tests/hpo/test_frameworks.py tests/hpo/test_boosters.py tests/hpo/test_torch_models.py
+	  tests/hpo/test_frameworks.py tests/hpo/test_boosters.py tests/hpo/test_torch_models.py \
+	  tests/hpo/test_keras_models.py tests/hpo/test_own_models.py
 
 quick: $(VENV)/installed-test   ## its tests that need no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
@@ -51,7 +52,7 @@ $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 
 # Several GB on many machines, and so in no lock; examples and tests of models need it, nothing else.
 $(VENV)/installed-examples: $(VENV)/installed-test
-	$(PIP) install torch==2.13.0
+	$(PIP) install torch==2.13.0 keras==3.15.1
 	@touch $@
 
 lock:   ## resolve the dependencies anew (needs uv)

@@ -129,6 +129,11 @@ def evaluate(
         listener.note(
             f"{study.objective.name}.evaluate is not called: the study has a test set of its own"
         )
+    for name in ("example", "classes"):
+        if getattr(study.objective, name):
+            listener.note(
+                f"{study.objective.name}.{name} is of no use here: the table [data] says it"
+            )
     data = joined(split.data)
     limit_threads(study.resources.cpus)
     with tempfile.TemporaryDirectory() as folder:

@@ -136,7 +136,10 @@ def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
         ) from error
     form = _with_dataclass if is_record else _with_parameters
     return form(name, function, signature, hints)(
-        name=name, metrics=_metrics(function, name), evaluate=_evaluate(function, name), code=code,
+        name=name, metrics=_metrics(function, name), code=code,
+        evaluate=_function_of(function, "evaluate", name, "takes the model and returns metrics"),
+        example=_function_of(function, "example", name, "returns a few rows for the model"),
+        classes=_classes(function, name),
         files=partial(objective_code.files, name), packages=partial(objective_code.packages, name),
     )
 
@@ -355,14 +358,33 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
     return {task: tuple(names) for task, names in metrics.items()}
 
 
-def _evaluate(function: Any, name: str) -> Callable[[Any], Any] | None:
-    evaluate: Callable[[Any], Any] | None = getattr(function, "evaluate", None)
-    if evaluate is not None and not callable(evaluate):
+def _function_of(
+    function: Any, attribute: str, name: str, what: str
+) -> Callable[..., Any] | None:
+    """Return a function that is an attribute of an objective, None where there is none."""
+    found: Callable[..., Any] | None = getattr(function, attribute, None)
+    if found is not None and not callable(found):
         raise InputError(
-            f"the attribute `evaluate` of {name} is no function; write one that takes the model "
-            "and returns metrics, or leave it out"
+            f"the attribute `{attribute}` of {name} is no function; write one that {what}, or "
+            "leave it out"
         )
-    return evaluate
+    return found
+
+
+def _classes(function: Any, name: str) -> tuple[str, ...]:
+    """Return the labels of the classes that an objective declares, or none."""
+    classes: Any = getattr(function, "classes", None)
+    if classes is None:
+        return ()
+    labels = [] if isinstance(classes, str) or not isinstance(classes, Collection) else [
+        str(label) for label in classes if isinstance(label, str | int)
+    ]
+    if len(set(labels)) < 2 or len(set(labels)) < len(classes):
+        raise InputError(
+            f"the attribute `classes` of {name} does not name what the model tells apart; write "
+            'at least two labels, each once, such as ("no", "yes"), or leave it out'
+        )
+    return tuple(labels)
 
 
 def _is_names(names: object) -> bool:

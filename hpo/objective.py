@@ -106,7 +106,9 @@ class Objective:
     `start` returns the epochs of a training, which begins with the first of them: metrics of each
     epoch by name, and a model in the end, or None. Whatever the objective raises comes out of
     there. `check` raises what the objective itself has against hyperparameters. `evaluate` says
-    how good what was returned in the end is, on data of the objective's own, or is None.
+    how good what was returned in the end is, on data of the objective's own, or is None. For a
+    model that is to be kept without data of ours `example` returns a few rows as it takes them,
+    and `classes` are the labels by the index of its outputs; both may be left out.
     """
 
     name: str
@@ -120,6 +122,8 @@ class Objective:
     start: Callable[[Mapping[str, Value], Given], Epochs] = field(repr=False)
     check: Callable[[Mapping[str, Value]], object] = field(repr=False)
     evaluate: Callable[[Any], Any] | None = field(default=None, repr=False)
+    example: Callable[[], Any] | None = field(default=None, repr=False)
+    classes: tuple[str, ...] = ()
 
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from hpo import wording
+from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.evaluation import begin, best, next_look, refuse_repetition
+from hpo.evaluation import begin, best, keep, next_look, refuse_repetition
 from hpo.forms import as_metrics
+from hpo.own_models import OwnModel, own_model
 from hpo.program import TEST
+from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.retraining import Listener, quiet, retrain, trial_process
 from hpo.study import Study
+from hpo.text import one_line
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult
 
@@ -31,7 +35,10 @@ UNGUARDED = (
 
 @dataclass(frozen=True)
 class OwnEvaluation:
-    """What an objective says of its best trial, which was trained once more for `epochs`."""
+    """What an objective says of its best trial, which was trained once more for `epochs`.
+
+    `model` is an address in MLflow, "" where none was kept, and then `not_kept` says why.
+    """
 
     study: str
     look: Look
@@ -39,6 +46,8 @@ class OwnEvaluation:
     trial: Trial
     epochs: int
     run_id: str
+    model: str = ""
+    not_kept: str = ""
 
     def to_table(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -54,6 +63,7 @@ class OwnEvaluation:
             "hyperparameters": dict(self.trial.hyperparameters),
             "epochs": self.epochs,
             "run": self.run_id,
+            "model": self.model or None,
         }
 
 
@@ -77,21 +87,33 @@ def evaluate(
     (result,) = best(study, recorded, 1)
     limit_threads(study.resources.cpus)
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name) / part for part in ("trial", "files", "outcome")]
+        folders = [Path(name) / part for part in ("trial", "files", "outcome", "model")]
         for folder in folders:
             folder.mkdir()
-        trial, files, outcome = folders
-        metrics, epochs = _judged(study, result, listener, trial)
+        trial, files, outcome, kept = folders
+        model, metrics, epochs = _judged(study, result, listener, trial)
+        predictor, not_kept = _kept(study, model, kept)
+        if not_kept and study.program is None:
+            listener.note(f"the model is not kept: {not_kept}")
         run_id = begin(study, record, [result], files)
-        look = next_look(recorded)
+        look, address = next_look(recorded), ""
         try:
+            if predictor is not None:
+                address = log_model(
+                    study, record.evaluations.uri, run_id, predictor.preprocessing,
+                    predictor.members, kept,
+                )
             record.evaluations.take_look(look)
         except BaseException:
             with contextlib.suppress(HPOError):
                 record.discard(run_id)
+                if address:
+                    record.evaluations.discard_model(address)
             raise
         look = replace(look, result=f"{_summary(metrics)}, {UNGUARDED}")
-        evaluation = OwnEvaluation(study.name, look, metrics, result.trial, epochs, run_id)
+        evaluation = OwnEvaluation(
+            study.name, look, metrics, result.trial, epochs, run_id, address, not_kept
+        )
         text = json.dumps(evaluation.to_table(), indent=2, ensure_ascii=False)
         (outcome / "evaluation.json").write_text(text, encoding="utf-8")
         try:
@@ -101,6 +123,31 @@ def evaluate(
                 f"{look.result}; but the record is away, and knows only of the look: {error}"
             ) from error
     return evaluation
+
+
+def tried_to_keep(study: Study, model: Any, folder: Path) -> Predictor:
+    """Save a model in a folder, and make sure that it comes back as it was.
+
+    Raises ValueError, one line with the remedy, where it cannot be kept.
+    """
+    with trial_process(study, study.seed):
+        own: OwnModel = quiet(lambda: own_model(study.objective, model))
+        try:
+            quiet(lambda: keep(study, own.predictor, own.inputs, folder))
+        except InputError as error:
+            raise ValueError(str(error)) from error
+    return own.predictor
+
+
+def _kept(study: Study, model: Any, folder: Path) -> tuple[Predictor | None, str]:
+    """Return a model as it was saved in a folder, or why it was not."""
+    if study.program is not None:
+        return None, "it was trained by a program, which keeps its own"
+    (folder / "predictor").mkdir()
+    try:
+        return tried_to_keep(study, model, folder / "predictor"), ""
+    except ValueError as error:
+        return None, one_line(str(error))
 
 
 def refuse_without_evaluate(study: Study, top: int = 1) -> None:
@@ -118,8 +165,8 @@ def refuse_without_evaluate(study: Study, top: int = 1) -> None:
 
 def _judged(
     study: Study, result: TrialResult, listener: Listener, folder: Path
-) -> tuple[dict[str, float], int]:
-    """Train a trial once more; return what its objective says of it, and the epochs."""
+) -> tuple[Any, dict[str, float], int]:
+    """Train a trial once more; return the model, what its objective says of it, and the epochs."""
     objective, evaluate = study.objective, study.objective.evaluate
     assert evaluate is not None
     model, epochs = retrain(study, result, None, listener, folder)
@@ -140,7 +187,7 @@ def _judged(
             f"{objective.name}.evaluate gives {what}; let it give finite numbers: nothing was "
             "recorded"
         )
-    return found, epochs
+    return model, found, epochs
 
 
 def _summary(metrics: Mapping[str, float]) -> str:
@@ -157,7 +204,9 @@ def _tags(evaluation: OwnEvaluation) -> dict[str, str]:
         )
     note += f"Trained once more: trial {trial.number} of round {trial.round}"
     note += f", {wording.count(evaluation.epochs, 'epoch')}.\n"
+    kept = {"model": evaluation.model} if evaluation.model else {"not_kept": evaluation.not_kept}
     return {
+        **kept,
         "when": look.when,
         "repeated": str(look.number > 1).lower(),
         "guarded": "false",

@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpo import frameworks, wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import InputError
 from hpo.evaluation import keep
 from hpo.objective import Data, Given
+from hpo.own_evaluation import tried_to_keep
 from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
 from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
 from hpo.search_space import Value
@@ -136,6 +139,21 @@ def _without_model(study: Study) -> str:
     )
 
 
+def _kept_alone(study: Study, model: Any, folder: Path) -> str:
+    """Save and load a model of an objective with data of its own; return what was seen."""
+    kind = type(model).__name__
+    try:
+        predictor = tried_to_keep(study, model, folder)
+    except ValueError as error:
+        return f"model: {kind}, which `hpo evaluate` would not keep ({one_line(str(error))})"
+    names = ", ".join(
+        predictor.preprocessing.predictions(
+            np.zeros((1, len(predictor.preprocessing.classes) or 1))
+        )
+    )
+    return f"model: {kind}, saved and loaded, predicts the same: {names}"
+
+
 def _kept(study: Study, model: Any, split: Split | None, folder: Path) -> str:
     """Save a model, load it and predict some training rows; return what was seen."""
     if model is None and split is not None:
@@ -148,7 +166,8 @@ def _kept(study: Study, model: Any, split: Split | None, folder: Path) -> str:
             raise InputError(
                 f"{study.objective.name} returns no model for its `evaluate`; return it in the end"
             )
-        return f"model: {type(model).__name__}; `evaluate` is not called: that would be a look"
+        seen = _kept_alone(study, model, folder)
+        return f"{seen}; `evaluate` is not called: that would be a look"
     inputs = split.data.training.inputs[:CHECKED_ROWS]
     fitting, who = adapted(study, model, split.data), f"the model of {study.objective.name}"
     try:

@@ -35,7 +35,7 @@ ORDER = {
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
         report.proposing report.figures
-        scores retraining evaluation own_evaluation rehearsal cluster
+        scores own_models retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.best cli.serving cli.sending cli.commands
         __main__

@@ -94,6 +94,23 @@ def test_a_model_of_an_example_predicts_rows_of_a_file(examples: Path, folder: P
     assert np.mean(np.array(labels) == truth) > 0.9
 
 
+def test_a_network_of_an_example_with_files_of_its_own_predicts_images_of_a_table(
+    examples: Path, folder: Path
+) -> None:
+    file, options = examples / "pytorch_mnist.toml", options_of("pytorch_mnist")
+    hpo("run", file, "--trials", 3, "--inline", *options)
+    hpo("evaluate", file, *options)
+    packed = gzip.decompress((examples / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
+    pixels = np.frombuffer(packed, np.uint8, offset=16).reshape(-1, 784) / 255
+    np.savetxt("rows.csv", pixels, "%.4f", ",", header=",".join(map(str, range(784))), comments="")
+    hpo("predict", "pytorch_mnist", "rows.csv", "--output", "predicted.csv")
+    with open("predicted.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == ["label", *(f"probability_{digit}" for digit in range(10))]
+    found = np.array([int(row["label"]) for row in rows])
+    assert np.mean(found == load_digits().target[1500:]) > 0.5
+
+
 @pytest.mark.parametrize("name", ["boosted_trees", "pytorch_mnist", "support_vectors"])
 def test_an_example_gives_the_same_table_on_ray_and_inline(
     name: str, examples: Path, folder: Path, near_ray: str

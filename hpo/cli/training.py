@@ -144,7 +144,8 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
 
     STUDY is a file. Its best trials are trained once more, on training plus validation rows, for
     the recorded number of epochs. That the test set is spent is recorded with the result; the model
-    goes to MLflow. Without a table [data] the objective itself judges the best trial.
+    goes to MLflow. Without a table [data] the objective itself judges the best trial, and its model
+    is kept where the rows that it takes are known.
     """
     from hpo import evaluation, own_evaluation
     from hpo.cli.console import open_console, print_next
@@ -177,16 +178,19 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
         click.echo(json.dumps(result.to_table(), indent=2))
         return
     console = open_console()
-    if isinstance(result, own_evaluation.OwnEvaluation):
-        for part in own_evaluation_parts(result):
-            console.print(part)
-        return
-    for part in evaluation_tables(result):
+    parts = (
+        own_evaluation_parts(result) if isinstance(result, own_evaluation.OwnEvaluation)
+        else evaluation_tables(result)
+    )
+    for part in parts:
         console.print(part)
+    if not result.model:
+        return
     uri = shlex.quote(without_password(absolute(tracking_uri)))
+    held = "model" if split is None else "confusion matrix and model"
     print_next(console, [
         (f"hpo predict {shlex.quote(name)} rows.csv", "predictions for rows of your own"),
-        (f"hpo ui {shlex.quote(name)}", 'the run "evaluation" has confusion matrix and model'),
+        (f"hpo ui {shlex.quote(name)}", f'the run "evaluation" has {held}'),
         (
             f"MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
             "--env-manager local -h 127.0.0.1 -p 5001", "a server that predicts",

@@ -147,7 +147,7 @@ class Preprocessing:
     for all. `classes` are the labels by index; the outputs of a regression times `target_scale`
     plus `target_mean` are in the units of the source. `notation` is how the source writes numbers.
     `fill` stands in for missing values: one number for each input, or one for all, and none where
-    nothing may be missing.
+    nothing may be missing. `dtype` is the type that inputs have.
     """
 
     shape: tuple[int, ...]
@@ -160,8 +160,9 @@ class Preprocessing:
     target_scale: float = 1.0
     notation: Notation = field(default_factory=Notation)
     fill: tuple[float, ...] = ()
+    dtype: str = "float32"
 
-    def transform(self, rows: Any) -> NDArray[np.float32]:
+    def transform(self, rows: Any) -> NDArray[Any]:
         """Return rows as inputs (rows, …), the same numbers as `hpo.data.load` makes of them.
 
         Rows are a table that has all `columns`, in any order and beside others, or an array
@@ -176,9 +177,11 @@ class Preprocessing:
             values = np.where(np.isnan(values), self._by_input(self.fill), values)
         shift, scale = (self._by_input(numbers) for numbers in (self.shift, self.scale))
         with np.errstate(over="ignore", under="ignore"):
-            inputs = ((values - shift) / scale).astype(np.float32)
+            inputs: NDArray[Any] = ((values - shift) / scale).astype(self.dtype)
         if row := _first_row(~np.isfinite(inputs)):
-            raise ValueError(f"row {row} does not fit float32 once scaled; is it in other units?")
+            raise ValueError(
+                f"row {row} does not fit {self.dtype} once scaled; is it in other units?"
+            )
         return inputs
 
     def filled(self, rows: Any) -> dict[str, int]:
@@ -341,7 +344,7 @@ class Predictor:
     preprocessing: Preprocessing
     members: tuple[Model, ...]
 
-    def outputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    def outputs(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the mean of the members' outputs, (rows, classes) or (rows, 1), in float64."""
         outputs = [member.predict(inputs) for member in self.members]
         mean: NDArray[np.float64] = np.mean(outputs, axis=0, dtype=np.float64)

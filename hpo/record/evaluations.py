@@ -94,14 +94,16 @@ class Evaluations:
         evaluated = {}
         if experiment_id is not None:
             for run in self._connection.runs(experiment_id, "tags.kind = 'evaluation'"):
-                if {"look", "model"} <= run.data.tags.keys():
-                    evaluated[read_tag(run, "look", int)] = run.data.tags["model"]
+                if "look" in run.data.tags:
+                    evaluated[read_tag(run, "look", int)] = run.data.tags
+        who = f"the study {self._parents.study!r} has no model yet"
         if not evaluated:
-            raise InputError(
-                f"the study {self._parents.study!r} has no model yet; `hpo evaluate` keeps one "
-                "where there is a table [data]"
-            )
-        return evaluated[max(evaluated)]
+            raise InputError(f"{who}; `hpo evaluate` keeps one")
+        last = evaluated[max(evaluated)]
+        if not last.get("model"):
+            why = last.get("not_kept") or "it had no table [data]"
+            raise InputError(f"{who}, since its last evaluation kept none: {why}")
+        return str(last["model"])
 
 
 def looks_that_ended(connection: Connection, experiment_id: str) -> dict[int, Look]:

@@ -71,3 +71,5 @@ def judge(network: nn.Module) -> dict[str, float]:
 
 
 train.evaluate = judge
+train.example = lambda: Images("train").images[:5] / 255
+train.classes = range(10)

@@ -191,7 +191,8 @@ def test_a_judge_is_not_called(
 ) -> None:
     outcome = tried(command, written(OWN, with_data=False))
     assert outcome.code == 0
-    assert "model: float; `evaluate` is not called: that would be a look" in outcome.out
+    assert "model: float, which `hpo evaluate` would not keep (trying:train ret" in outcome.out
+    assert "; `evaluate` is not called: that would be a look" in outcome.out
     assert not (folder / "judged").exists()
     outcome = tried(command, written(OWN.replace("return C", "return"), with_data=False))
     assert outcome.code == 2
