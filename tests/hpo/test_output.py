@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_much_output_takes_no_more_memory_than_it_keeps() -> None:
     assert kept.text().startswith("x" * FIRST)
     assert kept.text().endswith("y" * LAST)
     assert kept.end(10) == "y" * 10 + "\n"
+
+
+def test_it_can_be_read_by_another_thread_while_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "FIRST", 100)
+    monkeypatch.setattr(output, "LAST", 500)
+    kept, seen = Output(), list[str]()
+
+    def read() -> None:
+        while not seen or "end" not in seen[-1]:
+            seen.append(kept.text())
+
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(read)
+        while len(seen) < 20:
+            kept.write("x" * 7)
+        kept.write("end")
+        reading.result()
+    assert max(map(len, seen)) < 100 + 500 + 100
+    assert kept.written % 7 == 3
 
 
 def test_half_of_a_surrogate_pair_can_be_recorded() -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import Progress, State, Trial, TrialResult
+from hpo.workers import live
 from hpo.workers.attempt import (
+    InlineWorkers,
     Job,
     attempt_trial,
 )
@@ -119,3 +121,30 @@ def test_a_message_holds_only_what_can_be_recorded_and_shown(folder: Path) -> No
     assert result.message.endswith(r"ValueError: caf\udce9\x00\u202e한")
     lost = TrialResult(result.trial, State.FAILED, place="\x1b[2J", message="\x00" * 5000)
     assert (lost.place, len(lost.message)) == (r"\x1b[2J", 3000)
+
+
+def test_of_a_trial_in_this_process_nothing_is_shown_once_it_has_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(live, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(live._Watch, "_only", None)  # one that looks as often as that
+    (folder / "telling.py").write_text(
+        "import time\ndef train(rate: float):\n    for number in range(int(rate)):\n"
+        "        print(number)\n        time.sleep(0.02)\n    return rate\n"
+    )
+    shown: list[Progress] = []
+    job = Job("telling:train", "loss", "minimize", "last", {}, (str(folder),))
+    workers = InlineWorkers(job, None, shown.append)
+    for number, rate in ((1, 30.0), (2, 30.0), (3, 1.0)):
+        workers.submit(Trial(1, number, {"rate": rate}, 0), 1)
+        before = len(shown)
+        result = workers.next_event(0)
+        assert isinstance(result, TrialResult)
+        told, count = shown[before:], len(shown)
+        assert {p.trial.number for p in told} == ({number} if rate > 1 else set())
+        assert [p.output for p in told] == sorted({p.output for p in told}, key=len)
+        assert all(result.output.startswith(p.output) for p in told)
+        assert workers._teller is not None
+        assert workers._teller(Progress(result.trial, 1, 0.0, "here", ()))  # it comes too late
+        assert len(shown) == count
