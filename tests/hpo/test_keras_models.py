@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_wine
 
 from hpo import framework_models, frameworks
 from tests.fixtures import evaluate, hpo
@@ -149,9 +150,8 @@ def test_a_network_is_judged_and_predicts_where_neither_backend_nor_objective_ar
     )
     hpo("run", file, "--inline")
     assert evaluate(capsys, file)["metrics"]["accuracy"]["value"] > 0.6
-    from sklearn.datasets import load_wine
-
-    load_wine(as_frame=True).data.to_csv(folder / "rows.csv", index=False)
+    wine = load_wine(as_frame=True)
+    wine.data.to_csv(folder / "rows.csv", index=False)
     (folder / "neural.py").unlink()
     environment = {name: v for name, v in os.environ.items() if name != "KERAS_BACKEND"}
     done = subprocess.run(
@@ -160,4 +160,4 @@ def test_a_network_is_judged_and_predicts_where_neither_backend_nor_objective_ar
     )
     assert done.returncode == 0, done.stderr
     labels = [line.partition(",")[0] for line in done.stdout.splitlines()[1:]]
-    assert np.mean(np.array(labels) == load_wine().target.astype(str)) > 0.6
+    assert np.mean(np.array(labels) == wine.target_names[wine.target]) > 0.6
