@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from trainer.layers.layer import Array
+from trainer.arrays import Array
 from trainer.networks import Network
 from trainer.objectives import Data, PerceptronHyperparameters, perceptron_layers
 from trainer.optimizers import OPTIMIZERS

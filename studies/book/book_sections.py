@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.data.loading import load
 from hpo.objective import Given
-from hpo.record.tracking import Tracking
+from hpo.record.study import StudyRecord
 from hpo.record.values import Recorded
 from hpo.report.palette import (
     BLUE,
@@ -48,7 +48,7 @@ class Ran:
     """A study and what the record knows of it."""
 
     study: Study
-    record: Tracking
+    record: StudyRecord
     recorded: Recorded
 
     def results(self, **values: object) -> list[TrialResult]:
@@ -394,6 +394,7 @@ def _train_again(study: Study, results: Sequence[TrialResult]) -> Iterator[tuple
 def ensemble(ran: Mapping[str, Ran]) -> Section:
     """Draw what five networks know one by one and together."""
     this = ran["ensemble"]
+    assert this.study.data is not None
     data = load(this.study.data, seed=this.study.seed, folder=this.study.path.parent).data
     assert data.validation is not None
     targets = data.validation.targets
@@ -496,7 +497,7 @@ def search(ran: Mapping[str, Ran]) -> Section:
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     proposed = book.recorded.rounds[1]
     moved = describe(proposed.search_space["learning_rate"])
-    reasons = "; ".join(f"{move['name']}, {move['reason']}" for move in proposed.proposal)
+    reasons = "; ".join(f"{d.move.name}, {d.move.reason}" for d in proposed.decisions)
     return figure, table, _verdict(
         numbers["TPE"][1] > numbers["random"][1],
         f"half of TPE's trials reach {_percent(numbers['TPE'][1])}, of random search's "

@@ -109,9 +109,10 @@ def main() -> None:
     record = Tracking(uri)
     ran = {}
     for study in studies:
-        recorded = record.study(study.name).read()
+        of_study = record.study(study.name)
+        recorded = of_study.read()
         assert recorded is not None
-        ran[study.path.stem] = Ran(study, record, recorded)
+        ran[study.path.stem] = Ran(study, of_study, recorded)
     style: Any = {k: v for k, v in rcParamsDefault.items() if k != "backend"}
     for section in SECTIONS:
         with rc_context(style | STYLE):
