@@ -11,6 +11,7 @@ its range.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -35,7 +36,7 @@ from hpo.search_space import (
     IntegerDistribution,
     SearchSpace,
 )
-from hpo.trial import Direction, TrialResult
+from hpo.trial import Direction, State, TrialResult
 
 Range: TypeAlias = FloatDistribution | IntegerDistribution
 
@@ -49,8 +50,10 @@ GROWTH = 2.0  # one round moves an edge out by at most so many widths,
 LEAP = 100.0  # and on a logarithmic scale by at most this factor
 EDGE = 0.1  # share of a width that counts as at its edge
 AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies there
+NEAR = 0.25  # share of a width; of the best one has to be so near an edge that moves out
 STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
+LARGEST_INTEGER = 10**15
 STEPS = 24  # points in one width along such a line
 
 
@@ -104,11 +107,13 @@ class _Evidence(Observations):
     """What the trials say of each hyperparameter."""
 
     @cached_property
-    def best(self) -> int:
-        """How many of the best trials stay inside; equals of the last do, too."""
-        third = self.trials[min(KEPT_BEST, len(self.trials)) - 1].rank
-        best = [trial for trial in self.trials if trial.rank <= third and trial.rank[0] == 0]
-        return max(len(best), 1)
+    def best(self) -> list[int]:
+        """Which trials, the best ones, stay inside; equals of the last do, too."""
+        complete = [i for i, trial in enumerate(self.trials) if trial.state is State.COMPLETE]
+        if not complete:
+            return [0]
+        last = self.trials[complete[: KEPT_BEST][-1]].rank
+        return [i for i in complete if self.trials[i].rank <= last]
 
     def of(self, name: str) -> Array:
         """Return the positions of the trials along one hyperparameter, best trial first."""
@@ -169,27 +174,48 @@ def _columns(position: Array, choice: bool) -> Array:
 def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     assert not isinstance(old, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    best_low = float(trials[: evidence.best].min()) - ROUNDING
-    best_high = float(trials[: evidence.best].max()) + ROUNDING
+    best_low = float(trials[evidence.best].min()) - ROUNDING
+    best_high = float(trials[evidence.best].max()) + ROUNDING
     end_low, end_high = -math.inf, math.inf
-    if old.limits is not None:
-        end_low, end_high = old.to_unit(old.limits[0]), old.to_unit(old.limits[1])
+    limited = _limited(old)
+    if limited.limits is not None:
+        end_low, end_high = (old.to_unit(limit) for limit in limited.limits)
     growth = GROWTH
     if old.log:
         growth = min(growth, math.log(LEAP) / (math.log(old.high) - math.log(old.low)))
+    # An edge moves out only where one of the best is near it, or they would contradict the move.
+    below = -growth if best_low < NEAR else 0.0
+    above = 1 + growth if best_high > 1 - NEAR else 1.0
     low, high = 0.0, 1.0
     if p_value < SIGNIFICANCE:
-        low, high = _maxima(name, evidence, max(-growth, end_low), min(1 + growth, end_high))
+        low, high = _maxima(name, evidence, max(below, end_low), min(above, end_high))
     low, high = min(low, best_low), max(high, best_high)
     low = 0.0 if abs(low) < STILL and best_low >= -2 * ROUNDING else low
     high = 1.0 if abs(high - 1) < STILL and best_high <= 1 + 2 * ROUNDING else high
     low, high = _at_least(MINIMUM_FACTOR, low, high, end_low, end_high)
-    new = old.with_edges(None if low == 0 else low, None if high == 1 else high)
+    edges = None if low == 0 else low, None if high == 1 else high
+    new = replace(limited.with_edges(*edges), limits=old.limits)  # type: ignore[arg-type]
     if new == old:
         if p_value < SIGNIFICANCE:
             return _kept(name, old, "the best value can lie anywhere in this range", p_value)
         return _kept(name, old, f"{_no_influence(trials, p_value)} in this range", p_value)
     return Move(name, old, new, *change(old, new), _why(name, old, new, evidence), p_value)
+
+
+def _limited(old: Range) -> Range:
+    """Return a range with limits: its own, or else those of what it seems to hold.
+
+    What begins at 0 or above on a linear scale does not go below, and what is counted from 1 not
+    below 1; what lies between 0 and 1 is a share, and stays one. The objective refuses more, but
+    not always before a round is spent on it.
+    """
+    if old.limits is not None or old.low < 0:
+        return old
+    if isinstance(old, IntegerDistribution):
+        return replace(old, limits=(min(old.low, 1), LARGEST_INTEGER))
+    if old.log:
+        return old
+    return replace(old, limits=(0.0, 1.0 if old.high <= 1 else math.inf))
 
 
 def change(old: Range, new: Range) -> tuple[Kind, float]:
@@ -244,7 +270,7 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
     assert not isinstance(old, CategoricalDistribution)
     assert not isinstance(new, CategoricalDistribution)
     values: list[float] = [t.hyperparameters[name] for t in evidence.trials]  # type: ignore[misc]
-    best = values[: evidence.best]
+    best = [values[i] for i in evidence.best]
     beyond = [f"below {wording.whole(old.low)}"] * (new.low < old.low)
     beyond += [f"above {wording.whole(old.high)}"] * (new.high > old.high)
     if beyond:
@@ -260,7 +286,7 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
         have = low if low == high else f"{low} to {high}"
         said += f"; the best {len(best)} of {len(values)} trials have {have}"
     left_out = [
-        trial.diverged
+        trial.state is State.DIVERGED
         for trial, value in zip(evidence.trials, values, strict=True)
         if old.low <= value <= old.high and not new.low <= value <= new.high
     ]
@@ -284,7 +310,7 @@ def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) 
         return _kept(name, old, _no_influence(trials, p_value), p_value)
     draws = evidence.draws(name, np.arange(float(len(old.choices))))
     shares = np.bincount(draws.argmax(axis=1), minlength=len(old.choices)) / SURFACES
-    best = set(trials[: evidence.best])
+    best = set(trials[evidence.best])
     stay = [
         i
         for i in range(len(old.choices))

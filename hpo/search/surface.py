@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
-from hpo.trial import Direction, State, TrialId, TrialResult
+from hpo.trial import Curve, Direction, State, TrialId, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
 Confirmed: TypeAlias = Mapping[TrialId, tuple[float, int]]
@@ -34,7 +34,7 @@ class Ranked:
     rank: tuple[float, ...]
     hyperparameters: Mapping[str, Value]
     count: int  # values that were averaged
-    diverged: bool
+    state: State
 
 
 def ranked_points(
@@ -45,12 +45,15 @@ def ranked_points(
 ) -> list[Ranked]:
     """Return the trials that have something to say, best first, whatever order they come in.
 
-    Complete trials come first, then pruned ones, those that went on longer before the others;
-    diverged ones are last, failed ones left out. `confirmed` leads from the ids of trials that
+    A pruned trial stands among the others where it stood among them at its last epoch: how long
+    it went on says more of the pruner than of the trial. Without the curves of complete trials
+    pruned ones come after them, those that went on longer before the others. Diverged ones are
+    last, failed ones left out. `confirmed` leads from the ids of trials that
     were repeated to the mean of their values and how many there are; the mean replaces the value.
     """
     sign = -1.0 if direction == "maximize" else 1.0
-    trials = []
+    trials: list[Ranked] = []
+    standing = _standing_of_pruned(results, sign)
     for result in results:
         hyperparameters = result.trial.hyperparameters
         if result.state is State.FAILED or not all(
@@ -64,15 +67,59 @@ def ranked_points(
         if value is not None and math.isfinite(value):
             if result.state is State.COMPLETE:
                 rank = (0.0, sign * value)
+            elif result.state is State.PRUNED and result.trial.id in standing:
+                rank = standing[result.trial.id]
             elif result.state is State.PRUNED:
                 rank = (1.0, -float(result.epochs), sign * value)
-        trials.append(Ranked(rank, hyperparameters, count, rank == (2.0,)))
+        state = State.DIVERGED if rank == (2.0,) else result.state
+        trials.append(Ranked(rank, hyperparameters, count, state))
     trials.sort(
         key=lambda t: (
             t.rank, [_position(d, t.hyperparameters[n]) for n, d in search_space.items()]
         )
     )
     return trials
+
+
+def _standing_of_pruned(
+    results: Sequence[TrialResult], sign: float
+) -> dict[TrialId, tuple[float, ...]]:
+    """Return ranks of pruned trials among complete ones, from the curves of both.
+
+    Those that went on longest are placed first; then they count as well for those that did not
+    get as far. A trial that a share of the others was ahead of at its last epoch is placed behind
+    that share of them.
+    """
+    order: list[tuple[tuple[float, ...], Array]] = []  # ranks and curves, best first
+    for r in results:
+        if r.state is State.COMPLETE and r.value is not None and math.isfinite(r.value):
+            order += [((0.0, sign * r.value), sign * curve) for curve in _curves(r)]
+    if not order:
+        return {}
+    order.sort(key=lambda placed: placed[0])
+    by_epochs: dict[int, list[TrialResult]] = {}
+    for r in results:
+        if r.state is State.PRUNED and any(map(len, _curves(r))):
+            by_epochs.setdefault(len(r.metrics), []).append(r)
+    standing: dict[TrialId, tuple[float, ...]] = {}
+    for epochs in sorted(by_epochs, reverse=True):
+        others = [place for place, (_, curve) in enumerate(order) if len(curve) >= epochs]
+        values = np.sort([order[place][1][epochs - 1] for place in others])
+        arrived = []
+        for r in by_epochs[epochs]:
+            (curve,) = (sign * curve for curve in _curves(r))
+            ahead = int(np.searchsorted(values, curve[-1]))
+            behind = order[others[ahead - 1]][0] if ahead else (-1.0,)
+            arrived.append(((*behind, float(epochs), float(curve[-1])), curve))
+            standing[r.trial.id] = arrived[-1][0]
+        order = sorted([*order, *arrived], key=lambda placed: placed[0])
+    return standing
+
+
+def _curves(result: TrialResult) -> list[Array]:
+    """Return the one curve of the searched metric, or none where not every epoch has it."""
+    metrics = result.metrics
+    return [np.asarray(metrics.values, np.float64)] if isinstance(metrics, Curve) else []
 
 
 def _position(distribution: Distribution, value: Value) -> float | str:

@@ -286,3 +286,51 @@ def test_what_matters_most_comes_first() -> None:
         assert min(moves, key=lambda move: move.p_value).name == "much"
     assert by_influence(space, results[: MINIMUM_TRIALS - 1], "maximize") == list(space)
     assert by_influence(space, [], "minimize") == list(space)
+
+
+@pytest.mark.parametrize(("distribution", "least", "most"), [
+    (IntegerDistribution(1, 6), 1, math.inf), (IntegerDistribution(0, 6), 0, math.inf),
+    (IntegerDistribution(3, 9), 1, math.inf), (IntegerDistribution(-5, 5), -math.inf, math.inf),
+    (FloatDistribution(0.0, 0.7), 0.0, 1.0), (FloatDistribution(0.3, 0.99), 0.0, 1.0),
+    (FloatDistribution(0.5, 20.0), 0.0, math.inf),
+    (FloatDistribution(-1.0, 1.0), -math.inf, math.inf),
+    (FloatDistribution(0.0, 0.7, limits=(-5.0, 5.0)), -5.0, 5.0),
+    (IntegerDistribution(1, 6, limits=(-3, 9)), -3, 9),
+])  # fmt: skip
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_is_counted_or_a_share_stays_one(
+    distribution: FloatDistribution | IntegerDistribution, least: float, most: float, sign: float
+) -> None:
+    results = []
+    for i in range(40):
+        value = distribution.from_unit((i + 0.5) / 40)
+        results.append(result(i + 1, {"x": value}, sign * value))
+    (move,) = narrow({"x": distribution}, results, "maximize")
+    assert not isinstance(move.new, CategoricalDistribution)
+    assert move.new.limits == distribution.limits
+    assert least <= move.new.low < move.new.high <= most
+    if sign > 0:
+        assert move.new.high > distribution.high
+    else:
+        assert move.new.low < distribution.low or distribution.low == least
+
+
+def test_a_range_does_not_move_away_from_all_of_the_best() -> None:
+    generator = np.random.default_rng(5)
+    moved = 0
+    for seed in range(30):
+        results = []
+        for i in range(60):
+            unit = float(generator.random())
+            value = -abs(unit - (seed % 10) / 9) + float(generator.normal(0, 0.3))
+            results.append(result(i + 1, {"rate": RATE.from_unit(unit)}, value))
+        (move,) = narrow({"rate": RATE}, results, "maximize")
+        assert not isinstance(move.new, CategoricalDistribution)
+        ranked = sorted(results, key=lambda r: -(r.value or 0.0))
+        best = [RATE.to_unit(r.trial.hyperparameters["rate"]) for r in ranked[:3]]  # type: ignore[arg-type]
+        if move.new.high > RATE.high:
+            assert max(best) > 0.75
+        if move.new.low < RATE.low:
+            assert min(best) < 0.25
+        moved += move.new.high > RATE.high or move.new.low < RATE.low
+    assert moved > 3

@@ -1,15 +1,16 @@
-"""How much of the order of the trials is noise: told from the trials alone."""
+"""The order of the trials, and how much of it is noise: told from the trials alone."""
 
 import math
 import random
+from array import array
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hpo.search.surface import MINIMUM_TRIALS, noise_share
+from hpo.search.surface import MINIMUM_TRIALS, noise_share, ranked_points
 from hpo.search_space import FloatDistribution, SearchSpace, point
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import Curve, Direction, State, Trial, TrialResult
 
 SPACE: SearchSpace = {
     "rate": FloatDistribution(1e-6, 1e-2, log=True),
@@ -59,3 +60,42 @@ def test_too_few_trials_tell_nothing() -> None:
     assert math.isnan(noise_share(SPACE, [*few, failed], "maximize"))
     equal = [replace(r, value=1.0) for r in trials(0.25, 0)]
     assert math.isnan(noise_share(SPACE, equal, "maximize"))
+
+
+def curved(number: int, curve: list[float], state: State = State.COMPLETE) -> TrialResult:
+    metrics = Curve("accuracy", array("d", curve), {"accuracy": curve[-1]})
+    hyperparameters = {"x": number / 100}
+    return TrialResult(
+        Trial(1, number, hyperparameters, 0), state, curve[-1], len(curve), metrics
+    )
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("maximize", 1.0), ("minimize", -1.0)])
+def test_a_pruned_trial_stands_where_it_stood_at_its_last_epoch(
+    direction: Direction, sign: float
+) -> None:
+    def scaled(*curve: float) -> list[float]:
+        return [sign * value for value in curve]
+
+    complete = [curved(n, scaled(n / 10, n / 5, float(n))) for n in range(1, 11)]
+    early = curved(21, scaled(0.55), State.PRUNED)  # behind five of ten at epoch 1
+    late = curved(22, scaled(0.1, 0.5), State.PRUNED)  # behind eight at epoch 2
+    worst = curved(23, scaled(0.01, 0.02), State.PRUNED)
+    ahead = curved(24, scaled(5.0), State.PRUNED)
+    trials = [*complete, early, late, worst, ahead]
+    space: SearchSpace = {"x": FloatDistribution(0.0, 1.0)}
+    for results in (trials, trials[::-1]):
+        ranked = ranked_points(space, results, direction, {})
+        order = [round(100 * float(t.hyperparameters["x"])) for t in ranked]  # type: ignore[arg-type]
+        assert order == [24, 10, 9, 8, 7, 6, 21, 5, 4, 3, 22, 2, 1, 23]
+        assert len({t.rank for t in ranked}) == len(ranked)
+
+
+def test_pruned_trials_without_curves_to_compare_come_last() -> None:
+    complete = [curved(n, [n / 10, float(n)]) for n in range(1, 4)]
+    bare = [replace(r, metrics=[{"accuracy": 0.0}] * 2) for r in complete]
+    pruned = [curved(7, [0.9], State.PRUNED), curved(8, [0.3, 0.4], State.PRUNED)]
+    space: SearchSpace = {"x": FloatDistribution(0.0, 1.0)}
+    ranked = ranked_points(space, [*bare, *pruned], "maximize", {})
+    order = [round(100 * float(t.hyperparameters["x"])) for t in ranked]  # type: ignore[arg-type]
+    assert order == [3, 2, 1, 8, 7]  # the longer a trial went on, the better
