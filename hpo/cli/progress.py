@@ -130,7 +130,7 @@ class Display:
             self._shown = now
             done = f"{self._title}: {self._done} of {wording.count(self._trials, self._noun)}"
             parts = [done, *self._parts(SHOWN), *([took(now - self._started)] if last else [])]
-            self.console.print(escape(", ".join(parts)))
+            self.console.print(", ".join(parts))
 
     def _update(self) -> None:
         if not self.console.is_terminal:
@@ -146,7 +146,7 @@ class Display:
             description=self._title,
             total=self._trials,
             completed=self._done,
-            status=escape(status),
+            status=status,
         )
 
     def _room_for_bar(self, *texts: str) -> int:

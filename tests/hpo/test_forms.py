@@ -126,6 +126,57 @@ def test_what_is_asked_for_is_given(found: Find, tmp_path: Path, signature: str)
     assert seen == [(0.5, DATA, 7, tmp_path), (0.5, None, 7, None)]
 
 
+@pytest.mark.parametrize(
+    ("signature", "named", "needs"),
+    [
+        ("h: H, data=None, *, seed=0, folder=None", "data", False),
+        ("h: H, *, folder=None, seed=0, data=None", "data", False),
+        ("h: H, rows=None, seed=0, folder=None", "rows", False),
+        ("h: H, rows=None, /, *others, seed=0, folder=None, **more", "rows", False),
+        ("h: H, data, seed, folder=None, more=1", "data", True),
+        ("h: H, rows, *, seed, folder", "rows", True),
+        ("h: H, *, data, seed, folder", "data", True),
+    ],
+)
+def test_beside_a_dataclass_it_is_given_as_well(
+    found: Find, tmp_path: Path, signature: str, named: str, needs: bool
+) -> None:
+    objective = found(f"""
+        from dataclasses import dataclass
+        seen = []
+        @dataclass(frozen=True)
+        class H:
+            rate: float
+        def train({signature}):
+            seen.append((h.rate, {named}, seed, folder))
+            return h.rate
+        """)
+    seen = __import__(objective.name.partition(":")[0]).seen
+    assert (objective.asks, objective.needs_data) == ({"data", "seed", "folder"}, needs)
+    epochs(objective, {"rate": 0.5}, data=DATA, folder=tmp_path)
+    assert seen == [(0.5, DATA, 7, tmp_path)]
+    if not needs:
+        epochs(objective, {"rate": 0.5})
+        assert seen[1:] == [(0.5, None, 7, None)]
+    with pytest.raises(TypeError):
+        objective.check({"rat": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [
+        ("metrics = ('loss', 'MAP@5')", "declares a metric 'MAP@5', a name that cannot be"),
+        ("metrics = ('a' * 300,)", f"declares a metric '{'a' * 60}', a name that cannot be"),
+        ("metrics = ('a\\nb',)", "declares a metric 'a b', a name that cannot be"),
+        ("evaluate = 3", "`evaluate` of form_"),
+    ],
+)
+def test_attributes_of_a_function_are_looked_at(found: Find, attribute: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        found(f"def train(rate: float): return rate\ntrain.{attribute}\n")
+    assert said in str(caught.value)
+
+
 def test_what_is_not_asked_for_is_not_given(found: Find, tmp_path: Path) -> None:
     objective = found("def train(rate: float): return rate")
     assert not objective.asks
@@ -175,6 +226,9 @@ def test_any_mapping_names_metrics(found: Find) -> None:
     [
         ("None", "gives None; let it give a number, or a mapping such as"),
         ("'0.5'", "gives '0.5'"),
+        ("b'0.5'", "gives b'0.5'"),
+        ("{(1, 2) * 30: 0.5}", "names a metric (1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, "
+         "2, 1, 2…; name it"),
         ("[0.5]", "gives [0.5]"),
         ("(0.5, 'model')", "gives (0.5, 'model')"),
         ("np.zeros(3)", "is array([0., 0., 0.]), which is no number"),

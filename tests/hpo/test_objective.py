@@ -114,7 +114,11 @@ def test_metrics_that_are_no_names(write: Write, metrics: str) -> None:
         ("def train(rate): yield {}", "has no type; annotate it, such as rate: float"),
         ("def train(rate=None): yield {}", "has no type; annotate it"),
         ("def train(hyperparameters: dict): yield {}", "has the type dict; a hyperparameter is"),
-        ("def train(rate: list[int]): yield {}", "has the type"),
+        ("def train(rate: list[int]): yield {}", "has the type list; a hyperparameter"),
+        ("def train(rate: float | bytes): yield {}", "has the type float | bytes; a"),
+        ("def train(rate: Literal['a', b'b']): yield {}", "has the type"),
+        ("def train(rate: tuple[int, bytes]): yield {}", "has the type tuple; a hyperparameter"),
+        ("def train(rate=b''): yield {}", "has the type bytes; a hyperparameter is"),
         ("def train(*rates: float): yield {}", "*rates of"),
         ("def train(**rates: float): yield {}", "hides the names of its hyperparameters"),
         ("def train(hyperparameters: Hyperparameters, data, more): yield {}",
@@ -137,8 +141,11 @@ def test_what_is_no_objective_is_said_with_its_reason(write: Write, text: str, s
 
 
 def test_the_ones_a_module_has_are_named(write: Write) -> None:
-    name = write(GOOD + "\n\nclass Other:\n    metrics = ('loss',)\n")
-    assert complaint(name.replace(":train", ":trian")).endswith("; it has train")
+    name = write(
+        "from textwrap import dedent\nclass Other:\n    metrics = ('loss',)\n"
+        "def _hidden(): pass\ndef another(rate: float): return rate\nnumber = 3\n" + GOOD
+    )
+    assert complaint(name.replace(":train", ":trian")).endswith("; it has another, train")
 
 
 # Its hyperparameters.
@@ -394,6 +401,9 @@ def test_the_code_of_an_objective_is_that_which_was_imported(
         ("hyperparameters: Hyperparameters, arrays=None, *, seed", True, False),
         ("hyperparameters: Hyperparameters, *, seed", False, False),
         ("hyperparameters: Hyperparameters, seed", False, False),
+        ("rate: float, data", True, True),
+        ("rate: float, *, seed, data=None", True, False),
+        ("rate: float = 0.1, *, seed", False, False),
     ],
 )
 def test_what_an_objective_takes(
@@ -404,7 +414,7 @@ def test_what_an_objective_takes(
     objective = find(write(GOOD.replace(signature, f"def train({parameters})")))
     assert ("data" in objective.asks, objective.needs_data) == (takes, needs)
     if not needs:
-        assert next(objective.start({}, GIVEN)) == {"loss": 1.0}
+        assert next(objective.start({"rate": 0.5}, GIVEN)) == {"loss": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,13 @@ import pytest
 from scipy import stats
 
 from hpo.trial import (
+    Curve,
+    CutOffs,
     State,
     Trial,
     TrialResult,
+    check,
+    compact,
     is_finite,
     rank,
     read_value,
@@ -124,3 +129,84 @@ def test_any_metric_can_make_an_epoch_diverge() -> None:
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Trial(1, 1, {}, 0).seed = 1
+
+
+def test_a_trial_is_named_by_its_place() -> None:
+    repeat = Trial(2, 7, {}, 0, CutOffs("best", ()), repeat=3, resplit=True)
+    assert repeat.id == (2, 7, 3, True)
+    assert repeat.original == (2, 7, 0, False)
+    assert str(repeat.id) == "repeat 3 of trial 7 of round 2"
+    assert str(repeat.original) == "trial 7 of round 2"
+    assert trial_seed(0, 1, 1, 1) == trial_seed(0, 1, 1, repeat=1) != trial_seed(0, 1, 1)
+
+
+METRICS = ({"loss": 2.0, "more": 0.1}, {"loss": 1.0, "more": 0.2}, {"loss": 0.5, "more": 0.3})
+
+
+def test_a_compact_result_has_the_whole_curve_of_one_metric_and_the_last_of_all() -> None:
+    whole = TrialResult(Trial(1, 1, {}, 0), State.COMPLETE, 0.5, 3, METRICS, output="long")
+    small = compact(whole, "loss")
+    assert (small.output, small.epochs, small.curve("loss")) == ("", 3, [2.0, 1.0, 0.5])
+    assert isinstance(small.metrics, Curve)
+    assert list(small.metrics) == [{"loss": 2.0}, {"loss": 1.0}, METRICS[2]]
+    assert small.metrics[-1] == small.metrics[2] == METRICS[2]
+    assert small.metrics[1:] == [{"loss": 1.0}, METRICS[2]]
+    assert small.metrics[-2] == {"loss": 1.0}
+    assert small.curve("more") == [0.3]
+    with pytest.raises(IndexError):
+        small.metrics[3]
+    gap = replace(whole, metrics=({"more": 1.0}, *METRICS))
+    for result in (gap, replace(whole, metrics=())):
+        assert compact(result, "loss") == replace(result, output="")
+
+
+SOUND = TrialResult(Trial(1, 1, {"rate": 0.5, "name": "x"}, 2**64 - 1), State.COMPLETE, 0.5, 3,
+                    METRICS, 1, 1e9, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("trial", "changes", "said"),
+    [
+        ({"round": 0}, {}, "0 is no whole number from 1 to"),
+        ({"round": 1.0}, {}, "1.0 is no whole number"),
+        ({"round": True}, {}, "True is no whole number"),
+        ({"number": 10**9}, {}, "1000000000 is no whole number from 1 to 1000000000"),
+        ({"number": 0}, {}, "0 is no whole number from 1 to"),
+        ({"repeat": -1}, {}, "-1 is no whole number from 0 to"),
+        ({"seed": -1}, {}, "-1 is no whole number from 0 to"),
+        ({"seed": 2**64}, {}, "is no whole number from 0 to"),
+        ({}, {"attempt": 0}, "0 is no whole number from 1 to"),
+        ({}, {"started": -1.0}, "-1.0 is no time"),
+        ({}, {"started": "now"}, "'now' is no time"),
+        ({}, {"seconds": 1e11}, "is no time"),
+        ({}, {"seconds": math.nan}, "nan is no time"),
+        ({}, {"seconds": True}, "True is no time"),
+        ({"resplit": 1}, {}, "its trial is none"),
+        ({"hyperparameters": {"rate": None}}, {}, "its trial is none"),
+        ({"hyperparameters": {"rate": 1, "more": math.nan}}, {}, "its trial is none"),
+        ({}, {"metrics": ({"loss": 1.0, "more": None}, *METRICS)}, "a metric is no number"),
+        ({}, {"metrics": ({"loss": True}, *METRICS)}, "a metric is no number"),
+        ({}, {"value": None}, "it has no finite value"),
+        ({}, {"value": None, "state": State.PRUNED}, "it has no finite value"),
+        ({}, {"value": math.inf}, "it has no finite value"),
+        ({}, {"value": "0.5"}, "it has no finite value"),
+        ({}, {"value": True}, "it has no finite value"),
+        ({}, {"epoch": 0}, "its value is of no epoch"),
+        ({}, {"epoch": 4}, "its value is of no epoch"),
+        ({}, {"epoch": None}, "its value is of no epoch"),
+        ({}, {"epoch": 1.0}, "its value is of no epoch"),
+    ],
+)
+def test_what_is_no_result_of_a_trial_is_said(
+    trial: dict[str, Any], changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=said):
+        check(replace(SOUND, trial=replace(SOUND.trial, **trial), **changes))
+
+
+def test_results_of_all_states_are_results() -> None:
+    check(SOUND)
+    check(replace(SOUND, value=0, epoch=1, started=0, seconds=0))
+    check(replace(SOUND, state=State.PRUNED))
+    for state in (State.DIVERGED, State.FAILED):
+        check(replace(SOUND, state=state, value=None, epoch=None, metrics=()))

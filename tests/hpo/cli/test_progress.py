@@ -14,6 +14,7 @@ import pytest
 from hpo import study, wording
 from hpo.cli import console, progress
 from hpo.cli.progress import Display, Retraining
+from hpo.moves import Decision, Move
 from hpo.record.values import Round
 from hpo.search_space import FloatDistribution, SearchSpace
 from hpo.trial import State
@@ -109,6 +110,95 @@ def test_the_time_left_is_no_longer_than_the_budget(make_study: Make) -> None:
     display.trial_ended(result)
     (left,) = display._parts(["left"])
     assert left in ("about 3 s left", "about 4 s left")
+
+
+def test_a_pipe_gets_plain_lines_in_which_nothing_is_markup(
+    make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
+    old, new = FloatDistribution(0.0, 1.0), FloatDistribution(0.25, 0.75)
+    space = {"[b]rate": new, "decay": old, "free": old}
+    decisions = [
+        Decision(Move("[b]rate", old, new, "narrowed", 0.5, "[i]fit", 0.1), new),
+        Decision(Move("decay", old, new, "narrowed", 0.5, "fit", 0.1), old, "kept"),
+    ]
+    display = Display(study.read(make_study(direction="minimize")), output := io.StringIO())
+    with display:
+        display.waiting("[b]opening")
+        display.note("[b]said :smile:")
+        display.round_started(replace(begun(space), number=2, decisions=decisions), 1)
+        first, second, third = trials(2)[:3]
+        display.trial_ended(first)  # that of an earlier service: nothing is new
+        display.trial_started(second.trial)
+        display.trial_ended(replace(second, state=State.FAILED, value=None))
+        display.confirmation_started(3, 6)
+        display.confirmation_started(1, 2)
+        display.trial_started(third.trial)
+        display.trial_ended(replace(third, trial=replace(third.trial, repeat=1)))
+        display._shown -= 1001.0
+        display.trial_ended(replace(third, trial=replace(third.trial, repeat=2)))
+    lines = re.sub(r"0\.\d+ s\b", "0 s", output.getvalue()).splitlines()
+    assert lines == [
+        "[b]said :smile:",
+        "round 2: 1 trial",
+        "  [b]rate: 0.25 to 0.75 (narrowed: [i]fit)",
+        "  decay: 0 to 1 (kept)",
+        "  free: 0 to 1",
+        "round 2: 2 of 2 trials, 1 failed, best 1.247e-07 (trial 101), 0 s",
+        "confirmation: 6 repeats of the best 3 trials",
+        "confirmation: 2 repeats of the best trial",
+        "confirmation: 2 of 2 repeats, 1 running, 0 s",
+    ]
+
+
+def test_a_terminal_shows_what_is_waited_for_and_is_left_as_it_was(
+    make_study: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    output = Terminal()
+    with Display(study.read(make_study()), output) as display:
+        display.waiting("opening [b]it[/b]")
+        display._progress.refresh()
+        print("as it is")
+    assert "opening [b]it[/b]" in output.getvalue()
+    assert "as it is" not in output.getvalue()
+    assert output.getvalue().endswith("\n\x1b[?25h\r\x1b[1A\x1b[2K")  # the bar is gone
+
+
+def test_training_once_more_is_shown_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 1000.0)
+    trial, output = trials(2)[0].trial, io.StringIO()
+    with Retraining(output) as listener:
+        listener.note("[b]said")
+        listener.trained(trial, 1, 100)
+        listener._shown -= 1001.0
+        listener.trained(trial, 2, 100)
+        listener.trained(trial, 3, 100)
+    assert output.getvalue() == "[b]said\ntraining trial 101 of round 1: 2 of 100 epochs\n"
+    monkeypatch.setenv("TERM", "xterm")
+    for width, named in ((80, "training trial 101 of round 1"), (40, "trial 101 ")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        with Retraining(terminal := Terminal()) as listener:
+            listener._shown -= 1001.0
+            listener.trained(trial, 2, 100)
+            listener._progress.refresh()
+        assert named in terminal.getvalue()
+        assert "training trial 101 of round 1: 2" not in terminal.getvalue()
+
+
+def test_a_pipe_has_no_width_and_a_terminal_gets_no_colors_but_ours(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.open_console(pipe := io.StringIO()).print("long " * 30_000)
+    assert pipe.getvalue() == "long " * 30_000 + "\n"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "20")
+    console.open_console(terminal := Terminal()).print("12 :smile: 'x' " * 2)
+    assert terminal.getvalue() == "12 :smile: 'x' 12 \n:smile: 'x' \n"
+    assert [console.shown(v) for v in (0.123456, 1_000_000, "a\n b\x1b[2J", (1, 2))] == [
+        "0.1235", "1000000", "a b\\x1b[2J", "(1, 2)"
+    ]
 
 
 @pytest.mark.parametrize(

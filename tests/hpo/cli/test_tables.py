@@ -3,18 +3,31 @@
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.text import Text
 
 from hpo import wording
 from hpo.cli import console
-from hpo.cli.tables import MovesTable, best_trials, rounds_table
+from hpo.cli.tables import (
+    MovesTable,
+    best_trials,
+    confirmation_parts,
+    evaluation_tables,
+    own_evaluation_parts,
+    rounds_table,
+)
+from hpo.evaluation import Evaluation, Member
 from hpo.moves import Move
+from hpo.own_evaluation import OwnEvaluation
+from hpo.record.values import Look
+from hpo.scores import ClassResult, Interval, Score
 from hpo.search.confirmation import Confirmation
 from hpo.search_space import FloatDistribution, Value
-from hpo.trial import TrialId, TrialResult
+from hpo.trial import State, TrialId, TrialResult
 from tests.hpo.cli.shown import LONG, WIDTHS, printed, trials
 
 
@@ -178,3 +191,121 @@ def test_a_command_to_type_is_never_broken() -> None:
         "\nnext: hpo show [x]   a few words\n"
         f"      hpo {'x' * 60}\n        more words\n"
     )
+
+
+def test_moves_are_paragraphs_where_there_is_no_room_and_names_are_no_markup() -> None:
+    old, new = FloatDistribution(0.0, 1.0), FloatDistribution(0.25, 0.75)
+    moves = MovesTable([
+        Move("[b]rate\nx", old, new, "narrowed", 0.5, "the [i]best\nfit", 0.0123),
+        Move("decay", old, old, "kept", 1.0, "no fit", math.nan),
+    ])
+    assert [line.rstrip() for line in printed(102, moves).splitlines()] == [
+        "[b]rate x: 0 to 1 → 0.25 to 0.75",
+        "  narrowed (factor 0.5, p 0.0123): the [i]best fit",
+        "decay: 0 to 1",
+        "  kept (factor 1): no fit",
+    ]
+    assert [re.split("  +", line.rstrip()) for line in printed(103, moves).splitlines()] == [
+        ["hyperparameter", "range now", "next range", "factor", "p", "why"],
+        ["[b]rate x", "0 to 1", "0.25 to 0.75", "narrowed", "0.5", "0.0123", "the [i]best fit"],
+        ["decay", "0 to 1", "0 to 1", "kept", "1", "no fit"],
+    ]
+
+
+def shown_parts(parts: Sequence[object]) -> list[list[str]]:
+    """Return what parts show, as the words of each line that are two spaces apart."""
+    text = "".join(printed(console.PIPE_WIDTH, part) for part in parts)
+    return [re.split("  +", line.strip()) for line in text.splitlines()]
+
+
+def test_an_evaluation_shows_what_it_says_and_nothing_is_markup() -> None:
+    look = Look(2, "2026-01-02T03:04:05", "accuracy [b]0.9[/b]")
+
+    def score(accuracy: float) -> Score:
+        classes = ClassResult("[red]a", 0.5, None, 3), ClassResult("b", None, 0.25, 4)
+        return Score({"accuracy": Interval(accuracy, 0, 1)}, classes, np.array([[1, 2], [3, 4]]))
+
+    members = tuple(Member(r.trial, 0.5, 7, score(0.9)) for r in trials(2)[:2])
+    evaluation = Evaluation("toy", look, 7, score(0.91), members, "run", "models:/m")
+    lines = shown_parts(evaluation_tables(evaluation))
+    assert lines == [
+        ["test set: accuracy [b]0.9[/b]"],
+        ["repeated: look 2 at the test set; where an earlier one had any influence, the result is "
+         "too good"],
+        [""],
+        ["round", "trial", "epochs", "test accuracy"],
+        ["1", "101", "7", "0.9000"],
+        ["1", "102", "7", "0.9000"],
+        ["the ensemble of 2 is better than its members on average (accuracy 0.9100 against "
+         "0.9000)"],
+        [""],
+        ["class", "precision", "recall", "rows"],
+        ["[red]a", "0.5000", "3"],
+        ["b", "0.2500", "4"],
+    ]
+    alone = replace(
+        evaluation, look=replace(look, number=1), members=members[:1], score=Score({"r2": Interval(
+            0.5, 0, 1)}),
+    )
+    alone = replace(alone, members=(replace(members[0], score=alone.score),))
+    assert shown_parts(evaluation_tables(alone)) == [
+        lines[0], [""], ["round", "trial", "epochs", "test r2"], ["1", "101", "7", "0.5000"]
+    ]
+    equal = replace(evaluation, score=score(0.9))
+    assert shown_parts(evaluation_tables(equal))[6] == [
+        "the ensemble of 2 is not better than its members on average (accuracy 0.9000 against "
+        "0.9000)"
+    ]
+    own = OwnEvaluation("toy", look, {"test_x": 0.12345, "y": 2.0}, members[0].trial, 3, "run")
+    assert shown_parts(own_evaluation_parts(own)) == [
+        ["test: accuracy [b]0.9[/b]"],
+        ["repeated: look 2; where an earlier one had any influence, the result is too good"],
+        [""],
+        ["round", "trial", "epochs", "test_x", "y"],
+        ["1", "101", "3", "0.1235", "2"],
+    ]
+    first = replace(own, look=replace(look, number=1))
+    assert len(shown_parts(own_evaluation_parts(first))) == 4
+
+
+def test_a_confirmation_shows_the_means_and_what_changed() -> None:
+    first, second, third = (
+        replace(r, value=v) for r, v in zip(trials(2)[:3], (0.1, 0.2, 0.3), strict=True)
+    )
+
+    def again(result: TrialResult, *values: float | None) -> Confirmation:
+        return Confirmation(result, tuple(
+            replace(result, value=v, state=State.FAILED if v is None else State.COMPLETE)
+            for v in values
+        ))
+
+    parts = confirmation_parts(
+        [again(second, 0.2, 0.4), again(third, 0.5), again(first, 0.25, None)], "loss", "minimize"
+    )
+    assert shown_parts(parts) == [
+        ["round", "trial", "loss found", "mean", "±", "repeats"],
+        ["1", "102", "0.2000", "0.3000", "0.1000", "2"],
+        ["1", "103", "0.3000", "0.5000", "1"],
+        ["1", "101", "0.1000", "0.2500", "1 of 2"],
+        [""],
+        ["trial 102 of round 1 rises from 2 to 1"],
+        ["trial 103 of round 1 rises from 3 to 2"],
+        ["trial 101 of round 1 falls from 1 to 3"],
+        ["trial 101 of round 1 ranks last: 1 of its 2 repeats failed"],
+    ]
+    assert confirmation_parts([again(first, 0.1)], "loss", "minimize")[1:] == [
+        "", "the order stays as it was found"
+    ]
+
+
+def test_states_that_never_came_up_are_left_out_first() -> None:
+    rounds = [
+        {"round": 1, "trials": 7, "complete": 7, "pruned": 0, "diverged": 0, "failed": 0,
+         "best": None}
+    ]
+    table = rounds_table(rounds, [{"rate": "0.001 to 0.1"}])
+    for width, left_out in ((60, 1), (50, 3)):
+        *lines, last = printed(width, table).splitlines()
+        states = ["complete", "pruned", "failed"][: 4 - left_out or 1]
+        assert lines[0].split() == ["round", "rate", "trials", *states, "best"]
+        assert last == f"{left_out} more: --wide"

@@ -1,23 +1,30 @@
 """Whatever a trial yields is a metric, or the reason why it failed."""
 
+import os
+import socket
 import sys
+import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from hpo.trial import Progress, State, Trial, TrialResult
-from hpo.workers import live
+from hpo.errors import InputError
+from hpo.resources import Demand
+from hpo.trial import CutOffs, Progress, State, Trial, TrialResult
+from hpo.workers import attempt, live
 from hpo.workers.attempt import (
+    Event,
     InlineWorkers,
     Job,
+    NoMetric,
     attempt_trial,
+    falls_behind,
+    timed_out,
 )
 from tests.hpo.workers.jobs import DATA
-
-if TYPE_CHECKING:
-    pass
-
 
 YIELDS = '''
 from dataclasses import dataclass
@@ -148,3 +155,153 @@ def test_of_a_trial_in_this_process_nothing_is_shown_once_it_has_ended(
         assert workers._teller is not None
         assert workers._teller(Progress(result.trial, 1, 0.0, "here", ()))  # it comes too late
         assert len(shown) == count
+
+
+Attempted = Callable[..., list[Event]]
+
+
+@pytest.fixture
+def attempted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempted:
+    """Return a function that attempts a trial of an objective, and returns all events."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(text: str, trial: Trial | None = None, **changes: Any) -> list[Event]:
+        (tmp_path / "attempted.py").write_text(textwrap.dedent(text))
+        job = Job("attempted:train", "loss", "minimize", "last", {}, (str(tmp_path),), **changes)
+        try:
+            return list(attempt_trial(job, None, trial or Trial(1, 1, {"rate": 0.5}, 7), 3))
+        finally:
+            sys.modules.pop("attempted", None)
+
+    return run
+
+
+def test_a_result_says_where_and_when_it_was_trained(attempted: Attempted) -> None:
+    before = time.time()
+    (result,) = attempted("""
+        import time
+        def train(rate: float):
+            print("said")
+            time.sleep(0.05)
+            return rate
+        """)
+    assert isinstance(result, TrialResult)
+    assert result.place == f"{socket.gethostname()}:{os.getpid()}"
+    assert before <= result.started <= time.time()
+    assert 0.05 <= result.seconds <= time.time() - before
+    assert (result.attempt, result.output, result.value, result.epoch) == (3, "said\n", 0.5, 1)
+
+
+def test_a_folder_is_gone_once_its_trial_has_ended(attempted: Attempted) -> None:
+    (result,) = attempted("""
+        def train(rate: float, folder):
+            (folder / "left").touch()
+            print(folder)
+            return rate
+        """)
+    assert isinstance(result, TrialResult)
+    assert result.state is State.COMPLETE
+    assert not Path(result.output.strip()).exists()
+
+
+def test_progress_is_told_with_what_was_printed_since(
+    attempted: Attempted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "FLUSH_SECONDS", 0.0)
+    *told, result = attempted("""
+        def train(rate: float):
+            for epoch in range(3):
+                if epoch != 1:
+                    print("epoch", epoch)
+                yield rate
+        """, trial_timeout=60.0)
+    assert isinstance(result, TrialResult)
+    assert [(len(e.metrics), e.output) for e in told if isinstance(e, Progress)] == [
+        (0, ""), (1, "epoch 0\n"), (2, ""), (3, "epoch 0\nepoch 2\n")
+    ]
+    assert {(e.attempt, e.place, e.started) for e in told if isinstance(e, Progress)} == {
+        (3, result.place, result.started)
+    }
+    monkeypatch.setattr(attempt, "FLUSH_SECONDS", 60.0)
+    assert len(attempted("def train(rate: float): return rate")) == 1
+
+
+def test_an_objective_is_closed_where_its_trial_stops_early(attempted: Attempted) -> None:
+    text = """
+        def train(rate: float):
+            try:
+                yield rate
+                yield {"loss": 1.0}
+                yield {"loss": float("nan")}
+            finally:
+                print("closed")
+        """
+    stops = Trial(1, 1, {"rate": 0.5}, 7, CutOffs("current", (0.5, 0.9)))
+    (pruned,) = attempted(text, stops)
+    assert isinstance(pruned, TrialResult)
+    assert (pruned.state, pruned.epochs, pruned.value) == (State.PRUNED, 2, 1.0)
+    assert pruned.output == "closed\n"
+    (diverged,) = attempted(text)
+    assert isinstance(diverged, TrialResult)
+    assert (diverged.state, diverged.value, diverged.epoch) == (State.DIVERGED, None, None)
+
+
+def test_without_the_metric_it_says_what_it_yields_instead(attempted: Attempted) -> None:
+    text = "def train(rate: float):\n    {}yield {{'lost': 1, 'more': 2}}\n"
+    (event,) = attempted(text.format(""))
+    assert isinstance(event, NoMetric)
+    assert (event.metric, event.yielded) == ("loss", ("lost", "more"))
+    promised = text.format("") + "train.metrics = ('loss',)"
+    for other in (text.format("yield {'loss': 1}; "), promised):
+        (event,) = attempted(other)  # it may be only this trial, or was promised
+        assert isinstance(event, TrialResult)
+        assert event.message.endswith("the objective yields no 'loss', but lost, more\"")
+    (event,) = attempted("def train(rate: float):\n    yield from ()\n")
+    assert isinstance(event, TrialResult)
+    assert event.message.endswith("ValueError: the objective yielded no epoch")
+
+
+def test_a_message_is_the_last_lines_and_shows_no_frame_of_ours(attempted: Attempted) -> None:
+    (result,) = attempted("""
+        def train(rate: float):
+            for line in range(40):
+                print("line", line)
+            raise ValueError("broken")
+        """)
+    assert isinstance(result, TrialResult)
+    lines = result.message.splitlines()
+    assert len(lines) == 15
+    assert lines[-1] == "ValueError: broken"
+    assert [line for line in lines if "File" in line and "attempted.py" not in line] == []
+    assert "line 39" in lines
+    assert result.output.count("\n") == 40
+
+
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "GeneratorExit"])
+def test_an_interruption_is_no_result(attempted: Attempted, raised: str) -> None:
+    text = f"def train(rate: float):\n    raise {raised}"
+    if raised == "KeyboardInterrupt":
+        with pytest.raises(KeyboardInterrupt):
+            attempted(text)
+    else:
+        (result,) = attempted(text)
+        assert isinstance(result, TrialResult)
+        assert result.message.endswith("RuntimeError: the objective raised GeneratorExit")
+
+
+def test_cut_offs_compare_the_best_or_the_current_epoch() -> None:
+    job = Job("toy:x", "loss", "minimize", "last", {})
+    epochs = [{"loss": 0.1}, {"loss": 0.9}]
+    assert falls_behind(epochs, job, CutOffs("current", (9.0, 0.5)))
+    assert not falls_behind(epochs, job, CutOffs("best", (9.0, 0.5)))
+    assert falls_behind(epochs, job, CutOffs("best", (9.0, 0.05)))
+    assert not falls_behind(epochs, job, CutOffs("current", (0.5,)))
+    assert not falls_behind(epochs, job, CutOffs("current", (9.0, 0.9)))
+    assert timed_out(2.0) == "took longer than trial_timeout = 2 s"
+
+
+def test_what_this_machine_lacks_is_refused_inline_but_for_processors() -> None:
+    job = Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(cpus=10_000))
+    InlineWorkers(job, None)
+    with pytest.raises(InputError, match=r"^\[resources\]: a trial takes .* use a Ray cluster"):
+        InlineWorkers(Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(gpus=99)), None)
