@@ -139,3 +139,55 @@ def test_labels_that_cannot_be(write: Write) -> None:
 def test_a_test_set_with_a_class_of_its_own(tmp_path: Path) -> None:
     chosen = write_idx(tmp_path, t10k_labels_idx1_ubyte=idx(np.arange(20) % 5))
     assert "classes '3', '4'" in message(chosen, "source")
+
+
+def test_labels_are_refused_with_a_remedy(write: Write) -> None:
+    def said(labels: list[Any], key: str, task: Any = None) -> str:
+        table = write("t.csv", csv(x=range(100), y=labels))
+        return message(replace(table, task=task), key).replace(table.source, "t.csv")
+
+    column = "column 'y' of 't.csv'"
+    assert said(["a", "b"] * 50, "task", "regression") == (
+        f"[data] task: regression needs numbers, but {column} is text"
+    )
+    assert said([3.0] * 100, "target") == (
+        f"[data] target: {column} has one class only, '3'; it needs two"
+    )
+    assert said([0.5] * 100, "target", "regression") == (
+        f"[data] target: {column} is constant in the training part; choose another target, or add "
+        "rows"
+    )
+    assert said([*range(100)], "task") == (
+        f"[data] task: {column} has 100 distinct whole numbers in 100 rows, which may be classes "
+        'or amounts; say task = "classification" or "regression"'
+    )
+    enough = write("t.csv", csv(x=range(95), y=[k % 19 for k in range(95)]))
+    assert len(split(replace(enough, validation=0.4)).data.classes) == 19
+    fewer = write("t.csv", csv(x=range(94), y=[k % 19 for k in range(94)]))
+    assert "has 19 distinct whole numbers in 94 rows" in message(fewer, "task")
+
+
+def test_truth_values_of_an_array_are_classes(write: Write) -> None:
+    arrays = npz(inputs=np.arange(100.0)[:, None], targets=np.arange(100) % 2 == 0)
+    result = split(write("t.npz", arrays))
+    assert (result.data.task, result.data.classes) == ("classification", ("False", "True"))
+
+
+def test_what_was_filled_and_left_out_is_noted(write: Write) -> None:
+    table = write("t.csv", csv(x=[1.5, None, 1.5, 1.5] * 25, c=["u", "v", None, "u"] * 25,
+                               y=["a", "b"] * 50))
+    result = split(replace(table, impute="most_frequent", scale="none"))
+    assert result.description.notes == (
+        "missing values filled by the training part (impute = 'most_frequent'): 'x': 25 with 1.5, "
+        "'c': 25 with 'u'",
+    )
+    assert result.preprocessing.fill == (1.5, 1.0, 0.0)
+    assert (result.preprocessing.shift, result.preprocessing.scale) == ((0.0,), (1.0,))
+    left_out = split(replace(table, impute="drop_rows"))
+    assert left_out.description.notes[-1] == (
+        f"50 rows of {table.source!r} are left out (impute = \"drop_rows\"): they lack a value"
+    )
+    wide = csv(**{f"c{i}": [1.0, None] * 50 for i in range(21)}, y=["a", "b"] * 50)
+    (note,) = split(replace(write("t.csv", wide), impute="median")).description.notes
+    each = ", ".join(f"'c{i}': 50 with 1" for i in range(20))
+    assert note.endswith(f"(impute = 'median'): {each}, … (21 columns in all)")

@@ -1,13 +1,26 @@
 """Settings of data are refused where they cannot be, or name what is not there."""
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo.data.settings import DataSettings
-from tests.hpo.data.writing import NUMBERS, ROWS, Save, Write, csv, message, refusal
+from tests.hpo.data.writing import (
+    NUMBERS,
+    ROWS,
+    Save,
+    Write,
+    csv,
+    message,
+    npz,
+    refusal,
+    sizes,
+    split,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +62,51 @@ def test_columns_that_are_not_there(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "changes"),
+    ("key", "value"),
     [
-        ("decimal", {"source": "digits", "target": None, "decimal": ","}),
-        ("impute", {"source": "digits", "target": None, "impute": "median"}),
-        ("missing", {"source": "digits", "target": None, "missing": ("?",)}),
+        ("target", "y"), ("drop", ("x",)), ("categories", ("x",)), ("decimal", ","),
+        ("thousands", ","), ("units", ("kg",)),
     ],
 )
-def test_settings_of_what_is_not_there(save: Save, key: str, changes: dict[str, Any]) -> None:
-    chosen = replace(save(csv(x=range(ROWS), y=["a", "b"] * 50)), **changes)
-    assert refusal(chosen).startswith(f"[data] {key}: ")
+def test_digits_have_no_columns_of_which_something_could_be_said(key: str, value: Any) -> None:
+    assert refusal(replace(DataSettings(), **{key: value})) == (
+        f"[data] {key}: 'digits' has no named columns; leave {key} out"
+    )
+
+
+@pytest.mark.parametrize(("key", "value"), [("missing", ("?",)), ("impute", "median")])
+def test_of_digits_no_value_can_be_missing_but_of_arrays(
+    save: Save, key: str, value: Any
+) -> None:
+    assert refusal(replace(DataSettings(), **{key: value})) == (
+        f"[data] {key}: no value of 'digits' can be missing; leave {key} out"
+    )
+    arrays = save(npz(inputs=np.ones((ROWS, 1)), targets=["a", "b"] * 50), "T.NPZ")
+    assert sizes(split(replace(arrays, target=None, **{key: value}))) == [64, 16, 20]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"thousands": "x"}, "thousands 'x' separates no groups; use one of ',', '.', ' ', \"'\""),
+        ({"thousands": "."}, "thousands '.' is the decimal mark as well; say another decimal"),
+        ({"thousands": ",", "decimal": ","}, "thousands ',' is the decimal mark as well"),
+        ({"shape": (0,)}, "shape [0] is none; give lengths, such as [28, 28]"),
+        ({"shape": (2, 1_000_001)}, "shape [2, 1000001] is none; give lengths"),
+        *(({"units": ("kg", unit)}, f"units {unit!r} is none: a unit is a sign or a word, without "
+           "digits, plus, minus or brackets") for unit in ("m2", " ", "'", "(", ")", "+", "-")),
+    ],
+)
+def test_settings_that_mean_nothing(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        DataSettings(**changes)
+
+
+def test_shares_and_rows_are_said_with_an_example() -> None:
+    for key in ("validation", "test"):
+        assert message(replace(DataSettings(), **{key: 1.0}), key) == (
+            f"[data] {key}: 1.0 is not a share between 0 and 1, such as 0.2"
+        )
+    assert message(DataSettings(rows=1), "rows") == (
+        "[data] rows: 1 rows cannot be split in two; give a larger number"
+    )

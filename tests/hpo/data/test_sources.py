@@ -9,12 +9,14 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hpo.data.loading import load
 from hpo.data.settings import DataSettings
+from hpo.data.sources import is_beside
 from hpo.errors import InputError
 from tests.hpo.data.writing import NUMBERS, Save, Write, csv, message, parts, split
 
@@ -169,3 +171,67 @@ def test_a_file_that_is_not_there(save: Save, tmp_path: Path) -> None:
         load(DataSettings(source="none/car.csv", target="y"), seed=0, folder=tmp_path)
     with pytest.raises(InputError, match=r"did you mean 'digits'\?"):
         load(DataSettings(source="digit"), seed=0, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("e.json", "exists, but has no such ending: convert it to one of them"),
+        ("E.XLSX", "exists, but has no such ending: save the sheet as CSV"),
+        ("no/x.csv", "does not exist, nor does the folder '{folder}/no'"),
+        ("nothing like it", "does not exist, and a relative path is relative to the study file"),
+        ("f.json", "does not exist, did you mean 'e.json'?"),
+    ],
+)
+def test_what_a_source_can_be_is_said(tmp_path: Path, name: str, there: str) -> None:
+    for file in ("e.json", "E.XLSX"):
+        (tmp_path / file).write_bytes(b"x")
+    with pytest.raises(InputError) as caught:
+        load(DataSettings(source=name), seed=0, folder=tmp_path)
+    assert str(caught.value) == (
+        f"[data] source: {name!r} is not a source; '{tmp_path}/{name}' "
+        f"{there.format(folder=tmp_path)}; a source is \"digits\", a folder of IDX files (MNIST's "
+        "names), a .csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file, a .npz "
+        'file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "classes", "feature", "rows"),
+    [
+        ("iris", None, ("setosa", "versicolor", "virginica"), "sepal length (cm)", 150),
+        ("wine", None, ("class_0", "class_1", "class_2"), "alcohol", 178),
+        ("breast_cancer", "target", ("benign", "malignant"), "mean radius", 569),
+        ("diabetes", None, (), "age", 442),
+    ],
+)
+def test_tables_that_are_bundled(
+    name: str, target: str | None, classes: tuple[str, ...], feature: str, rows: int
+) -> None:
+    task: Any = None if classes else "regression"
+    result = split(DataSettings(source=f"sklearn:{name}", target=target, task=task))
+    assert result.data.classes == classes
+    assert result.description.features[0] == feature
+    assert result.description.target == "target"
+    assert sum(result.description.rows.values()) == rows
+
+
+def test_a_table_that_is_not_bundled() -> None:
+    assert message(DataSettings(source="sklearn:irs"), "source") == (
+        "[data] source: 'sklearn:irs' is not bundled; what is: breast_cancer, diabetes, iris, wine"
+    )
+    other = split(DataSettings(source="sklearn:iris", target="petal width (cm)"))
+    assert other.description.features[-3:] == (
+        "target=setosa", "target=versicolor", "target=virginica"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "beside"),
+    [
+        ("a.csv", True), ("../images", True), ("digits", False), ("openml:x", False),
+        ("sklearn:iris", False), ("https://a.b/c.csv", False), ("/data/a.csv", False),
+    ],
+)
+def test_what_lies_beside_the_study_file(source: str, beside: bool) -> None:
+    assert is_beside(source) == beside

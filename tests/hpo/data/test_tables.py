@@ -172,6 +172,8 @@ def test_other_endings_have_a_remedy(save: Save, name: str, way: str) -> None:
         ("shift_jis", "名前,y\nさくら,1\n", "CP932 (Japanese)"),
         ("cp1252", "größe,y\n1,Köln\n", "CP1252 (western European)"),
         ("cp1251", "имя,возраст\nИван,20\nПётр Сергеевич,30\n", "CP1251 (Cyrillic)"),  # noqa: RUF001
+        ("cp1253", "x,y\nκαλημέρα κόσμε φίλοι,a\n", "CP1253 (Greek)"),  # noqa: RUF001
+        ("cp1256", "x,y\nمرحبا بالعالم اصدقاء,a\n", "CP1256 (Arabic)"),  # noqa: RUF001
         ("utf-16", "x,y\n1,2\n", "UTF-16"),
     ],
 )
@@ -180,3 +182,65 @@ def test_an_encoding_is_named(save: Save, encoding: str, lines: str, said: str) 
     assert said in text
     assert f"iconv -f {said.split()[0]} -t UTF-8" in text
     assert said in refusal(save(gzip.compress(lines.encode(encoding)), "t.csv.gz"))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "line", "language"),
+    [
+        ("cp1254", "güneş şöyle ığdır çiçek", "Turkish"),  # noqa: RUF001
+        ("cp1250", "zażółć gęślą jaźń", "central European"),
+        ("cp874", "สวัสดีชาวโลก", "Thai"),
+        ("gb18030", "你好世界朋友们大家好", "Chinese"),
+        ("cp1255", "שלום עולם חברים", "Hebrew"),
+        ("big5", "你好世界朋友們", "traditional Chinese"),
+        ("euc_jp", "こんにちは世界", "Japanese"),
+    ],
+)
+def test_of_encodings_that_are_alike_the_right_one_is_among_those_named(
+    save: Save, encoding: str, line: str, language: str
+) -> None:
+    text = refusal(save(f"x,y\n{line},a\n".encode(encoding)))
+    assert f"{encoding.upper()} ({language}), in which line 2 is '{line},a'" in text
+    assert text.count(" in which line 2 is ") <= 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty; it needs a line of column names, then rows"),
+        (b"x,y\n", "has no rows below its column names"),
+        (b"x,y\n1,2,3\n1,2,3\n", "is ragged: its rows have more fields than its first line; put "
+         "numbers with a decimal comma in quotes"),
+        (b"x;y\n1;2;3\n1;2;3\n", "is ragged: its rows have more fields than its first line"),
+        (b"x,y\n1,2\n1,2,3\n", "is ragged or no CSV file: Expected 2 fields in line 3, saw 3"),
+        (b'\xef\xbb\xbf"sep=;"\nx;y\n1;2\n',
+         "begins with a line for Excel, b'\\xef\\xbb\\xbf\"sep=;\"'; remove that line"),
+        (b"\xfe\xff" + "x,y\n1,2\n".encode("utf-16-be"),
+         "is not UTF-8, but UTF-16; convert it, for example with: iconv -f UTF-16 -t UTF-8"),
+        (bytes(range(256)) * 20,
+         "is not UTF-8 in line 2, and in no encoding that is known; save it as UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_with_a_remedy(
+    save: Save, content: bytes, said: str
+) -> None:
+    chosen = save(content)
+    text = refusal(chosen)
+    assert text == f"[data] source: {chosen.source!r} {said}"
+
+
+def test_rows_to_predict_are_read_in_the_notation_of_the_table(save: Save, tmp_path: Path) -> None:
+    table = csv(";", x=[f"{k},5" for k in range(ROWS)], y=["a", "b"] * 50)
+    preprocessing = split(replace(save(table, "T.CSV"), decimal=",")).preprocessing
+    upper = tmp_path / "ROWS.CSV"
+    upper.write_text("x;z\n1.234,5;1\n1,5;2\n")
+    rows = read_rows(upper, preprocessing)
+    assert rows["x"].tolist() == ["1.234,5", "1,5"]
+    for path, said in (
+        (tmp_path / "no.csv", "cannot be read: No such file or directory; name another file"),
+        (tmp_path / "x.xlsx", "name a file that ends in .csv, .tsv (also .gz, .bz2, .xz or .zip of "
+         "these) or .parquet; save the sheet as CSV"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_rows(path, preprocessing)
+        assert str(caught.value) in (f"{path} {said}", f"{path}: {said}")
