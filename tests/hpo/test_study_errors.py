@@ -1,5 +1,6 @@
 """A bad study file gives one line, which names the file, the key and the remedy."""
 
+import datetime
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from hpo.errors import InputError
 from hpo.study import read
+from hpo.study_errors import clipped, deepest_line, key_text, nearest, one_line, short_text
 from tests.fixtures import Outcome
 from tests.hpo.study_files import GOOD, HEAD, parse, searched
 
@@ -294,7 +296,21 @@ BAD: dict[str, tuple[str, str, str]] = {
     "name that turns the line": ('name = "a\\u202e"\n' + GOOD, "name: ", "choose another name"),
     "name of 300 characters": (f"name = '{'x' * 300}'\n" + GOOD, "name: ", "at most 200"),
     "name of a number": ("name = 3\n" + GOOD, "name: ", "string"),
+    # Programs and files
+    "files no list": (GOOD + "[data]\nfiles = 'x'", "data.files: ", "write a list of names"),
+    "no files": (GOOD + "[data]\nfiles = []", "data.files: ", "write a list of names"),
+    "files of numbers": (GOOD + "[data]\nfiles = [1]", "data.files: ", "write a list of names"),
+    "reserved files": ("data_files = 1\n" + GOOD, "data_files: ", "take it out"),
+    "command and objective": ("command = 'x'\n" + GOOD, "command: ", "take one of the two out"),
+    "pattern without a command": (
+        "metrics_pattern = 'x'\n" + GOOD.partition("\n")[2], "metrics_pattern: ", "add one"
+    ),
 }
+
+
+# What is said of each, to the letter: a case on one line, and what is said of it on the next.
+_LINES = Path(__file__).with_name("complaints.txt").read_text(encoding="utf-8").splitlines()
+WHOLE = dict(zip(_LINES[::2], (line.removeprefix("    ") for line in _LINES[1::2]), strict=True))
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -303,6 +319,8 @@ def test_bad_file_gives_one_line_with_file_key_and_remedy(case: str, tmp_path: P
     said = complaint(tmp_path, text)
     assert said.startswith(key)
     assert remedy in said
+    if "SyntaxError" not in said:  # which each Python says in its own words
+        assert said == WHOLE[case]
 
 
 def test_what_is_no_text_or_no_file(tmp_path: Path) -> None:
@@ -361,3 +379,41 @@ def check_complaint(case: str, code: int, out: str, err: str) -> None:
     assert err.startswith(f"hpo: study.toml: {BAD[case][1]}")
     assert err.endswith("\n")
     assert err[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"), (1e-7, "1e-07"), ("it's", '"it\'s"'), ((1, False), "[1, false]"),
+        ([1, ["a"], {"b": 2}], "[1, ['a'], { b = 2 }]"), ({"b.c": [True]}, '{ "b.c" = [true] }'),
+        (datetime.date(2020, 1, 2), "2020-01-02"), (datetime.time(10, 5), "10:05:00"),
+        ("x" * 70, f"'{'x' * 29}…{'x' * 28}'"),
+        ([0] * 31, f"[{'0, ' * 9}0,…{'0, ' * 8} 0, …]".replace("  ", " ")),
+    ],
+)
+def test_values_are_shown_as_a_study_file_writes_them(value: object, text: str) -> None:
+    assert short_text(value) == text
+
+
+def test_what_is_shown_is_short() -> None:
+    assert [clipped("abcdefgh", letters) for letters in (8, 7, 6)] == [
+        "abcdefgh", "abc…fgh", "abc…gh"
+    ]
+    assert [key_text(key) for key in ("a", "", " ", "a.b")] == ["a", '""', '" "', '"a.b"']
+    assert len(key_text("k" * 61)) == 60
+    assert one_line("a\nb\x1b[2J\t") == r"a b\x1b[2J "
+    assert one_line("x" * 600) == "x" * 600
+    assert one_line("x" * 601) == "x" * 599 + "…"
+    assert nearest("x", []) == ""
+    assert nearest("q", ["n" * 200] * 3) == f"; it has {'n' * 150}…{'n' * 149}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\nb\n", 1), ("a\n[[[\nb", 2), ("a.b.c\n[", 1), ("a\n{\n", 2), ("{{\n}}\n{{{\n", 3),
+        ("[\n[\n[\n]\n]\n]\n[[", 3), ("a=[\n[\n1.2.3.4.5", 3),
+    ],
+)
+def test_the_deepest_line(text: str, line: int) -> None:
+    assert deepest_line(text) == line
