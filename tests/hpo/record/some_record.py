@@ -29,6 +29,7 @@ class SomeRecord:
         self.away = False
         self.refuses: set[int] = set()
         self.shown = self.kept = 0
+        self.abandoned: list[tuple[int, int]] = []
         self.replaced = False
         self.is_new = False
 
@@ -46,10 +47,12 @@ class SomeRecord:
         raise RecordUnavailable("nobody there")
 
     def abandon(self, trial: Trial, attempt: int) -> None:
+        self.abandoned.append((trial.number, attempt))
         raise RecordRefused("deleted")
 
     def keep(self) -> None:
         self.kept += 1
+        raise RecordUnavailable("nobody there")
 
     def verify(self) -> None:
         if self.replaced:

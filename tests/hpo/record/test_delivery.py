@@ -20,7 +20,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
 from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
-from hpo.trial import Progress, State, Trial, TrialResult
+from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from tests.fixtures import round_settings
 from tests.fuzzing import examples
 from tests.hpo.record.some_record import SomeRecord, result, same
@@ -251,3 +251,114 @@ def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
     delivery.close()
     assert not delivery.is_alive()
     assert [r.trial.number for r in outbox.waiting()] == [1, 2]
+
+
+def delivering(
+    folder: Path, record: SomeRecord, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Outbox, Delivery, list[str]]:
+    """Return a delivery to a record that begins, and its outbox and notes."""
+    monkeypatch.setattr("hpo.record.delivery.RETRY_SECONDS", (0.02, 0.03))
+    outbox, notes = Outbox(folder / "o.jsonl"), list[str]()
+    delivery = Delivery(outbox, record, "loss", notes.append)
+    delivery.start()
+    return outbox, delivery, notes
+
+
+def test_what_is_said_names_the_reason_and_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = SomeRecord()
+    record.away, record.refuses = True, {2}
+    outbox, delivery, notes = delivering(tmp_path, record, monkeypatch)
+    delivery.add(result(1))
+    delivery.add(result(2))
+    wait_for(lambda: notes, seconds=10)
+    time.sleep(0.1)  # for more tries
+    delivery.show(Progress(result().trial, 1, time.time(), "here", ()))  # left out meanwhile
+    record.away = False
+    assert delivery.finish(10)
+    delivery.close()
+    assert notes == [
+        f"the record is away (nobody there); results wait in {outbox.path}",
+        "the record is back",
+        f"the record refuses a result (deleted); it was set aside in {tmp_path}/o.refused.jsonl",
+    ]
+    assert (record.taken, record.shown) == ([(1, True)], 0)
+
+
+def test_a_record_that_is_away_since_it_was_replaced_stops_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = SomeRecord()
+    record.away = record.replaced = True
+    outbox, delivery, notes = delivering(tmp_path, record, monkeypatch)
+    delivery.add(result(1))
+    with pytest.raises(RecordReplaced, match=r"^the record was replaced; results stay in .*jsonl$"):
+        delivery.finish(10)
+    delivery.close()
+    assert (notes, len(outbox.waiting())) == ([], 1)
+
+
+def test_that_a_record_was_replaced_is_seen_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = SomeRecord()
+    outbox, delivery, _ = delivering(tmp_path, record, monkeypatch)
+    delivery.add(result(1))
+    assert delivery.finish(10)
+    record.replaced = True
+    with pytest.raises(RecordReplaced, match=r"the record was replaced; results stay in .*jsonl"):
+        delivery.close()
+    assert len(outbox) == 1
+
+
+def test_what_is_deleted_on_record_is_dropped_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Outbox(tmp_path / "o.jsonl")
+    before.add(result(1))
+    before.drop(result(1))
+    before.close()
+    record, notes = SomeRecord(), list[str]()
+    record.refuses = {1}
+    outbox = Outbox(tmp_path / "o.jsonl")
+    outbox.take_up((), {})
+    delivery = Delivery(outbox, record, "loss", notes.append)
+    delivery.start()
+    assert delivery.finish(10)
+    delivery.close()
+    assert (notes, len(outbox)) == ([], 0)
+    assert not (tmp_path / "o.refused.jsonl").exists()
+
+
+def test_attempts_are_abandoned_and_trials_not_shown_where_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.record.delivery.SHOWN", 2)
+    record = SomeRecord()
+    delivery = Delivery(Outbox(tmp_path / "o.jsonl"), record, "loss", print)
+    for _ in range(5):  # before it begins, so that they wait
+        delivery.show(Progress(result().trial, 1, time.time(), "here", ()))
+    delivery.abandon(Lost(result(7).trial, 2, "killed"))
+    delivery.start()
+    assert delivery.finish(10)
+    delivery.close()
+    assert (record.shown, record.abandoned) == (2, [(7, 2)])
+
+
+def test_the_search_waits_where_a_record_that_answers_is_far_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.record.delivery.BACKLOG", 1)
+
+    class Slow(SomeRecord):
+        def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
+            time.sleep(0.02)
+            super().deliver(metric, result, again=again)
+
+    _, delivery, _ = delivering(tmp_path, record := Slow(), monkeypatch)
+    for number in range(1, 8):
+        delivery.add(result(number))
+    assert len(record.taken) >= 4
+    assert delivery.finish(10)
+    delivery.close()

@@ -2,7 +2,7 @@
 
 import json
 import resource
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
     room = outbox.path.stat().st_size + 50  # for a part of the next line
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
-        with pytest.raises(HPOError, match=r"outbox.jsonl: .*; make room"):
+        said = r"outbox.jsonl: File too large; make room, then the same command goes on"
+        with pytest.raises(HPOError, match=said):
             outbox.add(result(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -170,3 +171,71 @@ def test_a_last_line_without_its_end_counts_where_it_is_whole(tmp_path: Path) ->
     again = Outbox(path)
     assert [r.trial.number for r in again.waiting()] == [9, 10, 11]
     assert again.damage == ""
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, why in (
+        (tmp_path / "file" / "o.jsonl", "File exists"),
+        (Path("a\0b") / "o.jsonl", "embedded null byte"),
+    ):
+        with pytest.raises(InputError) as caught:
+            Outbox(path)
+        assert str(caught.value) == (
+            f"{path.parent}: {why}; results are kept in this folder until they are on record: name "
+            "one that can be written by HPO_OUTBOX"
+        )
+
+
+def test_a_full_disk_is_said_when_lines_are_to_be_moved(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    path.write_text("no result\n" * 200)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(HPOError, match=r"o\.jsonl: File too large; make room, then try again"):
+            Outbox(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert Outbox(path).damage.startswith("200 lines of ")
+
+
+def test_what_belongs_to_other_settings_is_set_aside_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    before = Outbox(path)
+    repeat = replace(result(4), trial=replace(result(4).trial, repeat=1))
+    for one, settings in ((result(1), "ours"), (result(2), "theirs"), (result(3), ""),
+                          (repeat, "theirs")):
+        before.add(one, settings)
+    before.close()
+    outbox = Outbox(path)
+    assert outbox.take_up((), {1: "ours"}) == 1
+    assert same(outbox.waiting(), [result(1), result(3), repeat])
+    (line,) = map(json.loads, path.with_suffix(".refused.jsonl").read_text().splitlines())
+    assert line["reason"] == "it belongs to a round with other settings"
+    assert line["result"]["trial"]["number"] == 2
+    assert (path.parent / "o.refused.jsonl").stat().st_mode & 0o777 == 0o600
+    assert not outbox.was_delivered(result(1))
+    assert outbox.belongs(result(1), "ours")
+    assert outbox.belongs(result(1), "")
+    assert not outbox.belongs(result(1), "theirs")
+    assert outbox.belongs(result(3), "theirs")
+    outbox.close()
+    again = Outbox(path)
+    assert same(again.waiting(), [result(1), result(3), repeat])
+
+
+def test_what_the_record_has_lost_is_known_to_have_been_delivered(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    before = Outbox(path)
+    for number in (1, 2):
+        before.add(result(number))
+        before.drop(result(number))
+    before.add(result(3))
+    before.close()
+    outbox = Outbox(path)
+    assert (len(outbox), len(outbox.waiting())) == (3, 1)
+    outbox.take_up({(result(2).trial.id, 1)}, {})
+    assert same(outbox.waiting(), [result(1), result(3)])
+    assert [outbox.was_delivered(result(n)) for n in (1, 2, 3)] == [True, False, False]
+    assert (len(outbox), outbox.delivered()) == (2, [])

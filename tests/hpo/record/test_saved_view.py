@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from hpo.record.saved_view import charts_page, page, view_tags
+from hpo.record.saved_view import best_of, charts_page, page, run_page, view_tags
 from hpo.record.values import Shown
 from hpo.trial import Direction
 
@@ -96,3 +97,70 @@ def test_the_address_of_a_study_names_its_saved_view(ui: str) -> None:
         assert query.get("compareRunsMode") == mode
         check(ui, *query, f'"{query["workflowType"][0]}"')
     assert page("http://127.0.0.1:5000").startswith("http://127.0.0.1:5000/#/experiments?")
+
+
+def test_addresses_are_those_of_the_ui() -> None:
+    server, training = "http://127.0.0.1:5000", "workflowType=machine_learning"
+    assert page(server) == f"{server}/#/experiments?{training}"
+    runs = f"{server}/#/experiments/3/runs?{training}"
+    assert page(server, "3") == f"{runs}&viewStateShareKey=trials"
+    assert charts_page(server, "3") == f"{runs}&compareRunsMode=CHART&viewStateShareKey=charts"
+    assert run_page("3", "abc") == f"#/experiments/3/runs/abc?{training}"
+    assert run_page("3", "abc", server) == f"{server}/#/experiments/3/runs/abc?{training}"
+    assert best_of("loss") == "best_loss"
+
+
+def test_the_views_show_trials_rounds_and_charts() -> None:
+    trials, rounds, charts = views().values()
+    assert trials == {
+        "searchFilter": "tags.kind = 'trial'", "orderByKey": "metrics.`value`",
+        "orderByAsc": True, "startTime": "ALL", "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "selectedColumns": ["tags.`round`", "metrics.`value`", "params.`momentum`",
+                            "params.`rate`", "tags.`state`"],
+        "runsExpanded": {}, "runsPinned": [], "runsHidden": [], "runsHiddenMode": "FIRST_20_RUNS",
+        "runListHidden": False, "groupBy": None, "groupsExpanded": {},
+    }
+    assert rounds == trials | {
+        "searchFilter": "tags.kind = 'round'", "orderByKey": "attributes.start_time",
+        "selectedColumns": ["metrics.`best_loss`", "tags.`complete`", "tags.`pruned`",
+                            "tags.`diverged`", "tags.`failed`"],
+    }
+    cards, (section,) = charts["compareRunCharts"], charts["compareRunSections"]
+    names = ("compareRunCharts", "compareRunSections", "runsHiddenMode")
+    assert {**charts, **dict.fromkeys(names)} == {**trials, **dict.fromkeys(names)}
+    assert charts["runsHiddenMode"] == "SHOW_ALL"
+    assert section == {"uuid": "hpo", "name": "Trials", "display": True, "isReordered": False,
+                       "deleted": False, "isGenerated": False}
+    common = {"metricSectionId": "hpo", "deleted": False, "isGenerated": False,
+              "runsCountToCompare": 500}
+    momentum, rate = ({"key": name, "type": "PARAM"} for name in ("momentum", "rate"))
+    value = {"key": "value", "type": "METRIC"}
+    assert cards == [
+        {"type": "PARALLEL", "uuid": "hpo-0", "selectedParams": ["momentum", "rate"],
+         "selectedMetrics": ["value"], "showAllRuns": True, **common},
+        {"type": "CONTOUR", "uuid": "hpo-1", "xaxis": momentum, "yaxis": rate, "zaxis": value,
+         **common},
+        {"type": "SCATTER", "uuid": "hpo-2", "xaxis": momentum, "yaxis": value, **common},
+        {"type": "SCATTER", "uuid": "hpo-3", "xaxis": rate, "yaxis": value, **common},
+    ]
+
+
+@pytest.mark.parametrize(("count", "kinds"), [
+    (1, ["PARALLEL", "SCATTER"]), (6, ["PARALLEL", "CONTOUR", *["SCATTER"] * 4]),
+])
+def test_only_the_first_hyperparameters_have_charts_of_their_own(
+    count: int, kinds: list[str]
+) -> None:
+    tags = view_tags(Shown([f"h{i}" for i in range(count)], "loss", "minimize"))
+    state = json.loads(json.loads(tags[f"{SHARED}charts"])["state"])
+    assert [card["type"] for card in state["compareRunCharts"]] == kinds
+
+
+def test_the_first_view_of_the_menu_is_that_of_the_trials() -> None:
+    tags = [json.loads(t) for n, t in view_tags(SHOWN).items() if n.startswith(SHARED)]
+    assert [tag["name"] for tag in sorted(tags, key=lambda tag: -tag["createdAt"])] == [
+        "Trials, best first", "Rounds", "Charts"
+    ]
+    assert all(tag["updatedAt"] == tag["createdAt"] for tag in tags)
+    assert abs(tags[0]["createdAt"] / 1000 - time.time()) < 60
