@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import numpy as np
 import pytest
 
 from hpo import evaluation, retraining
+from hpo.data.predictor import Predictor, Preprocessing
 from hpo.errors import HPOError, InputError, RecordUnavailable
+from hpo.evaluation import Evaluation, Member
 from hpo.record.evaluations import Evaluations
-from hpo.record.values import RoundStart
+from hpo.record.values import Look, Recorded, RoundStart
+from hpo.scores import ClassResult, Interval, Score, summary
+from hpo.study import read
+from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import Make, client_of, evaluate, hpo
 from tests.hpo.evaluating import SHOP, Quiet, record_of, split_of
 
@@ -222,3 +228,125 @@ def test_a_broken_model_of_the_record_is_one_line(
         code.unlink()
     with pytest.raises(HPOError, match=r"the model models:/m-\w+ of 'shop' cannot be loaded"):
         hpo("predict", "shop", "shop.csv")
+
+
+LOOK = Look(1, "2026-01-02T03:04:05Z", "accuracy 0.9")
+
+
+def evaluated(*accuracies: float, number: int = 1) -> Evaluation:
+    """Return an evaluation of so many members, whose ensemble is as good as the last one."""
+    def score(accuracy: float) -> Score:
+        return Score({"accuracy": Interval(accuracy, 0.25, 0.75)})
+
+    members = tuple(
+        Member(Trial(2, n, {"rate": 0.5}, 1), 0.7, n + 4, score(a))
+        for n, a in enumerate(accuracies, start=1)
+    )
+    look = replace(LOOK, number=number)
+    return Evaluation("s", look, 9, score(accuracies[-1]), members, "r", "models:/m-1")
+
+
+def test_what_is_recorded_of_a_look() -> None:
+    first = evaluated(0.5)
+    assert evaluation._metrics(first) == {
+        "test_accuracy": 0.5, "test_accuracy_low": 0.25, "test_accuracy_high": 0.75
+    }
+    table = "| round | trial | epochs | test accuracy |\n|---|---|---|---|\n"
+    table += "| 2 | 1 | 5 | 0.5000 |\n"
+    assert evaluation._tags(first) == {
+        "model": "models:/m-1", "when": "2026-01-02T03:04:05Z", "repeated": "false",
+        "mlflow.note.content": f"accuracy 0.9\n\n{table}",
+    }
+    second = evaluated(0.5, 0.75, number=2)
+    assert evaluation._metrics(second)["test_accuracy_members_mean"] == 0.625
+    tags = evaluation._tags(second)
+    assert tags["repeated"] == "true"
+    assert tags["mlflow.note.content"] == (
+        "accuracy 0.9\n\n**Repeated**: this is look 2 at the test set. Where an earlier one had "
+        f"any influence, the result is too good.\n\n{table}| 2 | 2 | 6 | 0.7500 |\n"
+    )
+
+
+def test_what_json_says_of_an_evaluation() -> None:
+    assert evaluated(0.5).to_table() == {
+        "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "rows": 9,
+        "metrics": {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}}, "classes": [],
+        "confusion": [], "mean_of_members": 0.5, "beats_members": None, "run": "r",
+        "model": "models:/m-1",
+        "members": [{"round": 2, "number": 1, "hyperparameters": {"rate": 0.5}, "value": 0.7,
+                     "epochs": 5, "accuracy": 0.5}],
+    }
+    second = evaluated(0.5, 0.75, number=2).to_table()
+    assert (second["repeated"], second["beats_members"]) == (True, True)
+    assert evaluated(0.75, 0.75).to_table()["beats_members"] is False
+
+
+def test_looks_are_counted_and_their_time_is_read() -> None:
+    assert evaluation.shown_time("2026-01-02T03:04:05Z") == "2026-01-02 03:04 UTC"
+    assert evaluation.next_look(Recorded("1")).number == 1
+    looks = (replace(LOOK, number=4), replace(LOOK, number=2))
+    before = datetime.now(UTC).replace(microsecond=0)
+    look = evaluation.next_look(Recorded("1", looks=looks))
+    assert (look.number, look.result) == (5, "")
+    assert before <= datetime.fromisoformat(look.when) <= datetime.now(UTC)
+    trials = [TrialResult(Trial(1, n, {}, 0), State.COMPLETE) for n in range(1, 2000)]
+    assert evaluation._names(trials[:2]) == "trial 1 of round 1; trial 2 of round 1"
+    assert len(evaluation._names(trials)) == 6000
+
+
+def test_a_score_in_one_line() -> None:
+    score = Score({"r2": Interval(0.5, 0.25, 0.75), "rmse": Interval(1.5, 1.0, 2.0)})
+    assert summary(score, 1) == (
+        "r2 0.5000 (95 % interval 0.2500 to 0.7500), rmse 1.500 (95 % interval 1.000 to 2.000) on "
+        "1 row"
+    )
+
+
+class Broken:
+    """A model that cannot be saved."""
+
+    def __init__(self, error: Exception, loader: str) -> None:
+        self.error, self.loader = error, loader
+
+    def predict(self, inputs: Any) -> Any:
+        return inputs
+
+    def save(self, path: Path) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "loader", "why"),
+    [
+        (ValueError("no"), "mine:load", "ValueError: no"),
+        (ValueError("no"), "hpo.frameworks:load_lightgbm", "no"),
+        (OSError("no"), "hpo.frameworks:load_lightgbm", "OSError: no"),
+    ],
+)
+def test_a_model_that_cannot_be_saved_is_refused_with_the_reason(
+    make_study: Make, tmp_path: Path, error: Exception, loader: str, why: str
+) -> None:
+    ensemble = Predictor(Preprocessing((1,)), (Broken(error, loader),))
+    with pytest.raises(InputError) as caught:
+        evaluation.keep(read(make_study()), ensemble, np.zeros((1, 1), np.float32), tmp_path)
+    assert str(caught.value) == f"the model of toy:quadratic cannot be saved and loaded: {why}"
+
+
+def test_a_figure_that_cannot_be_drawn_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(evaluation, "draw", fail)
+    listener = Quiet()
+    evaluation._write_outcome(evaluated(0.5), tmp_path, listener)
+    assert listener.notes == []  # of a regression there is none
+    classes = (ClassResult("é", 0.5, 0.5, 3),)
+    whole = evaluated(0.5)
+    whole = replace(whole, score=replace(whole.score, classes=classes))
+    evaluation._write_outcome(whole, tmp_path, listener)
+    assert listener.notes == ["no figure of the evaluation: RuntimeError: no ink"]
+    text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
+    assert json.loads(text) == whole.to_table()
+    assert '"label": "é"' in text

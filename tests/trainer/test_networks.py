@@ -134,3 +134,11 @@ def test_rows_are_a_view_in_the_shape_of_the_network():
         assert rows.shape == (7, *shape)
         assert np.shares_memory(rows, inputs)
         assert math.prod(rows.shape) == inputs.size
+
+
+def test_gradients_of_weights_are_views_layer_by_layer():
+    network = Network([Dense(4), BatchNormalization(), ReLU(), Dense(2)], (3,))
+    network.gradient[...] = np.arange(network.gradient.size)
+    first, second = network.weights_gradients()
+    assert (first.shape, second.shape) == ((3, 4), (4, 2))
+    assert [*first.reshape(-1), *second.reshape(-1)] == list(range(20))

@@ -288,6 +288,14 @@ def test_choices_are_the_names_of_what_can_be_chosen():
         ({"blocks": "max 32"}, 'blocks must be like "32 max 64 average 128": .*, not max 32'),
         ({"blocks": "32 mox"}, "blocks must be like .*, not 32 mox"),
         ({"stride": 0}, "stride must be at least 1, not 0"),
+        *(({name: bad}, f"{name} must {rule}, not {bad}") for names, bads, rule in (
+            ("kernel_size stride batch_size epochs", (0, -1), "be at least 1"),
+            ("initial_std noise weight_decay l1 gradient_clip", (-0.5, math.inf), "be 0 or above"),
+            ("padding early_stopping", (-1,), "be 0 or above"),
+            ("learning_rate epsilon", (0.0, -1.0, math.inf), "be above 0"),
+            ("dropout_rate momentum rho beta1 beta2", (-0.1, 1.0), r"lie in \[0, 1\)"),
+            ("schedule_end", (0.0, 1.5), r"lie in \(0, 1\]"),
+        ) for name in names.split() for bad in bads),
     ],
     ids=str,
 )
@@ -297,6 +305,32 @@ def test_a_wrong_value_is_an_error_of_one_line(changes, message):
         kind = ConvolutionalHyperparameters
     with pytest.raises(ValueError, match=f"^{message}$"):
         kind(**changes)
+
+
+def test_the_bounds_of_what_is_allowed_are():
+    shares = dict.fromkeys(("dropout_rate", "momentum", "rho", "beta1", "beta2"), 0.0)
+    none = dict.fromkeys(("initial_std", "noise", "weight_decay", "l1", "gradient_clip"), 0.0)
+    one = dict.fromkeys(("kernel_size", "stride", "batch_size", "epochs"), 1)
+    ConvolutionalHyperparameters(
+        **shares, **none, **one, padding=0, early_stopping=0, schedule_end=1.0, hidden_sizes=(),
+        blocks="1 average max 20",
+    )
+
+
+def test_what_is_not_said_is_that_of_the_textbook():
+    assert dataclasses.asdict(PerceptronHyperparameters()) == {
+        "activation": "relu", "initializer": "auto", "initial_std": 0.01,
+        "batch_normalization": "none", "dropout_rate": 0.0, "noise": 0.0, "weight_decay": 0.0,
+        "l1": 0.0, "optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.9, "rho": 0.99,
+        "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "schedule": "constant",
+        "schedule_end": 0.01, "gradient_clip": 0.0, "batch_size": 100, "epochs": 50,
+        "early_stopping": 0, "diagnostics": False, "hidden_sizes": (100,),
+    }
+    own = dataclasses.asdict(ConvolutionalHyperparameters())
+    assert {name: own[name] for name in ("blocks", "kernel_size", "stride", "padding")} == {
+        "blocks": "32 max 64 average 128", "kernel_size": 3, "stride": 1, "padding": 0,
+    }
+    assert own["hidden_sizes"] == (128,)
 
 
 def test_a_convolutional_network_takes_images(few_digits):
