@@ -96,3 +96,25 @@ def test_a_pruner_that_nobody_can_parse_is_none() -> None:
 def test_a_fingerprint_follows_from_what_is_written() -> None:
     assert fingerprint(WHOLE.to_table()) == fingerprint(table())
     assert fingerprint(table()) != fingerprint(table(seed=1))
+
+
+def test_a_format_that_is_no_number_is_none() -> None:
+    with pytest.raises(TypeError, match=r"^its 'format' cannot be '2'$"):
+        settings_from(table(format="2"))
+
+
+@pytest.mark.parametrize("name", ["trials", "parallel"])
+def test_counts_have_their_bounds(name: str) -> None:
+    for count in (1, 10**9 - 1):
+        assert getattr(settings_from(table(**{name: count})), name) == count
+    for count in (0, 10**9, True):
+        with pytest.raises(ValueError, match=f"its {name!r} cannot be"):
+            settings_from(table(**{name: count}))
+
+
+def test_a_fingerprint_is_that_of_the_record_whatever_the_order_of_keys() -> None:
+    assert fingerprint({"b": 1, "a": [2]}) == fingerprint({"a": [2], "b": 1})
+    assert fingerprint({"a": 1}) == "f9d86028c6e0d64e"
+    long = table(metric="/" * 100)
+    with pytest.raises(ValueError, match=f"its 'metric' cannot be \"{'/' * 59}$"):
+        settings_from(long)

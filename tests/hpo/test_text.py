@@ -86,3 +86,18 @@ def test_a_name_that_passes_passes_at_mlflow_with_what_is_added(name: str) -> No
             _validate_metric(added, 0.5, 0, 0)
         except MlflowException as error:
             pytest.fail(str(error))
+
+
+def test_faults_are_said_with_the_remedy() -> None:
+    assert name_fault("x" * 241) == "it has 241 characters; use at most 240"
+    assert name_fault("x" * 240) == ""
+    assert name_fault("MAP@5") == (
+        "it needs letters, digits, and of other characters only _ - . : / and the space"
+    )
+    assert name_fault("a/../b") == (
+        "it reads as the path of another file; take out the dots and slashes"
+    )
+    assert text_fault("a\x00b") == "'\\x00' is no character that can be recorded; take it out"
+    assert text_fault("\ud800") == "'\\ud800' is no character that can be recorded; take it out"
+    assert [shortened("abcdef", n) for n in (6, 5)] == ["abcdef", "abcd…"]
+    assert one_line("a\n \tb\x1b[31m c\x07") == r"a b c\x07"

@@ -1,5 +1,6 @@
 """What becomes of an edit of a study file whose rounds have begun: taken, kept for later, said."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,15 @@ import pytest
 
 from hpo.errors import HPOError, InputError
 from hpo.record.tracking import Tracking
-from hpo.record.values import Round
-from hpo.service.comparability import edits, settings_of
+from hpo.record.values import AcceptedCode, Round
+from hpo.service.comparability import (
+    CODE,
+    edits,
+    incomparable,
+    new_code,
+    refuse_changes,
+    settings_of,
+)
 from hpo.study import Study, read
 from tests.fixtures import hpo, table, undisturbed
 
@@ -174,3 +182,68 @@ def test_a_study_without_data_has_none(
         hpo("confirm", file, "--resplit", "--inline")
     with pytest.raises(InputError, match="there is no table \\[data\\]"):
         hpo("check", file, "--data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objective": "toy:cliff"}, "the objective"), ({"code": "x", "syntax": "x"}, CODE),
+        ({"data": "x"}, "the data or its split"), ({"fixed": {"epochs": 3}}, "[fixed]"),
+        ({"metric": "loss"}, "metric"), ({"direction": "minimize"}, "direction"),
+        ({"value": "best"}, "value"), ({"seed": 1}, "seed"),
+        ({"search_space": {}}, "what is searched"),
+        ({"seed": 1, "code": "x", "syntax": "x"}, f"{CODE} and seed"),
+    ],
+)
+def test_what_makes_trials_others_is_named(
+    make_study: Make, changes: dict[str, Any], said: str
+) -> None:
+    study = read(make_study())
+    round_ = begun(study, True)
+    notes = list[str]()
+    refuse_changes(study, round_, None, notes.append)
+    assert notes == []
+    assert incomparable(study, round_, None) == ""
+    other = replace(round_, settings=replace(round_.settings, **changes))
+    assert incomparable(study, other, None) == said
+    with pytest.raises(InputError) as caught:
+        refuse_changes(study, other, None, notes.append)
+    accept = ", accept it by --accept-code of run or confirm," if said == CODE else ","
+    assert str(caught.value) == (
+        f"{study.path}: {said} changed since round 1, so its trials cannot be compared; change it "
+        f"back{accept} or give the study another name"
+    )
+    if said == CODE:
+        refuse_changes(study, other, None, notes.append, accept_code=True)
+    else:
+        with pytest.raises(InputError, match="its trials cannot be compared; change it back, or"):
+            refuse_changes(study, other, None, notes.append, accept_code=True)
+
+
+def test_one_digest_of_the_code_is_enough_and_an_accepted_one_counts(make_study: Make) -> None:
+    study = read(make_study())
+    round_ = begun(study, True)
+    code = study.objective.code
+    for changes in ({"code": "x"}, {"syntax": "x"}):
+        same = replace(round_, settings=replace(round_.settings, **changes))
+        assert new_code(study, same) is None
+        assert incomparable(study, same, None) == ""
+    other = replace(round_, settings=replace(round_.settings, code="x", syntax="x"))
+    assert new_code(study, other) == AcceptedCode(code.digest, code.syntax, since=1)
+    accepted = AcceptedCode(code.digest, code.syntax, since=1)
+    assert new_code(study, replace(other, accepted=accepted)) is None
+
+
+def test_another_environment_is_noted(make_study: Make) -> None:
+    study = read(make_study())
+    round_ = begun(study, True)
+    now = round_.settings.environment
+    assert set(now) == {"hpo", "numpy", "optuna", "scipy", "python", "machine", "blas"}
+    assert now["python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    before = replace(round_.settings, environment={**now, "numpy": "1.0", "torch": "2.0"})
+    notes = list[str]()
+    refuse_changes(study, replace(round_, settings=before), None, notes.append)
+    assert notes == [
+        f"numpy is {now['numpy']}, and was 1.0 in round 1: results may differ in the last digits",
+        "torch is not there, and was 2.0 in round 1: results may differ in the last digits",
+    ]

@@ -1,0 +1,110 @@
+"""Attempts go to the workers, again where one dies, and what comes of them goes to the outbox."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.errors import HPOError, InputError
+from hpo.record.values import Attempt
+from hpo.service.attempts import Attempts
+from hpo.trial import Lost, Progress, State, Trial, TrialResult
+from hpo.workers.attempt import CodeChanged, NoMetric, Stalled
+
+
+def trial(number: int = 1) -> Trial:
+    return Trial(1, number, {}, 0)
+
+
+class Everybody:
+    """Stands for workers, delivery and listener: keeps what it is told, gives events."""
+
+    def __init__(self, *events: object, on_disk: tuple[TrialResult, ...] = ()) -> None:
+        self.events, self.on_disk = deque(events), {r.trial.id: r for r in on_disk}
+        self.told: list[tuple[Any, ...]] = []
+
+    def submit(self, trial: Trial, attempt: int) -> None:
+        self.told.append(("submit", trial.number, attempt))
+
+    def next_event(self, timeout: float) -> Any:
+        return self.events.popleft()
+
+    def reclaim(self, trial: Trial) -> TrialResult | None:
+        return self.on_disk.pop(trial.id, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: self.told.append((name, *values))
+
+
+def attempts_of(all_: Everybody, begun: Any = None, yielded: bool = False) -> Attempts:
+    some: Any = all_
+    return Attempts(Path("a.toml"), begun or {}, yielded, some, some, some)
+
+
+def test_a_result_is_on_disk_before_it_is_told() -> None:
+    result = TrialResult(trial(), State.COMPLETE, 0.5, 1)
+    progress = Progress(trial(), 1, 0.0, "here", ())
+    everybody = Everybody(None, progress, Stalled("no room"), result)
+    attempts = attempts_of(everybody, begun={trial().id: Attempt(4, "run")})
+    attempts.submit(trial())
+    assert attempts.running == 1
+    assert [attempts.next_result() for _ in range(4)] == [None, None, None, result]
+    assert attempts.running == 0
+    assert everybody.told == [
+        ("submit", 1, 5), ("trial_started", trial()), ("show", progress),
+        ("trial_progressed", progress), ("note", "no room"), ("add", result),
+        ("trial_ended", result),
+    ]
+
+
+def test_a_result_that_waited_on_disk_is_not_trained_again() -> None:
+    result = TrialResult(trial(), State.COMPLETE, 0.5, 1)
+    everybody = Everybody(on_disk=(result,))
+    attempts = attempts_of(everybody)
+    attempts.submit(trial())
+    assert (attempts.running, attempts.next_result(), attempts.running) == (1, result, 0)
+    assert everybody.told == [("trial_ended", result)]
+
+
+def test_a_lost_attempt_is_made_three_times() -> None:
+    lost = [Lost(trial(), attempt, "killed") for attempt in (1, 2, 3)]
+    everybody = Everybody(*lost)
+    attempts = attempts_of(everybody)
+    attempts.submit(trial())
+    assert [attempts.next_result(), attempts.next_result()] == [None, None]
+    failed = TrialResult(trial(), State.FAILED, attempt=3, message="killed (attempt 3 of 3)")
+    assert attempts.next_result() == failed
+    assert [t for t in everybody.told if t[0] in ("submit", "note", "abandon")] == [
+        ("submit", 1, 1), ("abandon", lost[0]), ("note", "trial 1: killed; it runs again"),
+        ("submit", 1, 2), ("abandon", lost[1]), ("note", "trial 1: killed; it runs again"),
+        ("submit", 1, 3), ("abandon", lost[2]),
+    ]
+    assert everybody.told[-2:] == [("add", failed), ("trial_ended", failed)]
+
+
+def test_other_code_at_a_worker_ends_the_study() -> None:
+    attempts = attempts_of(Everybody(CodeChanged(trial(), ("a.py", "b.py"), "there:7")))
+    with pytest.raises(HPOError) as caught:
+        attempts.next_result()
+    assert str(caught.value) == (
+        "a.py and b.py changed while the study runs: the worker at there:7 imported other code "
+        "than its trials began with; change it back, or give the study another name"
+    )
+
+
+def test_a_metric_that_nobody_yields_ends_the_study_unless_a_trial_has_yielded_it() -> None:
+    failed = TrialResult(trial(2), State.FAILED)
+    without = NoMetric(failed, "loss", ("lost", "more"))
+    for yielded, named in ((("lost", "more"), "lost, more"), ((), "nothing")):
+        attempts = attempts_of(Everybody(failed, NoMetric(failed, "loss", yielded)))
+        assert attempts.next_result() == failed
+        with pytest.raises(InputError) as caught:
+            attempts.next_result()
+        assert str(caught.value) == (
+            f"a.toml: metric: the objective yields no 'loss', but {named}; name one that it yields"
+        )
+    assert attempts_of(Everybody(without), yielded=True).next_result() == failed
+    after = attempts_of(Everybody(TrialResult(trial(), State.PRUNED, 0.5, 1), without))
+    after.next_result()
+    assert after.next_result() == failed
