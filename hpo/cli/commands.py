@@ -29,8 +29,6 @@ def main() -> None:
     _prepare_streams()
     try:
         hpo.main(prog_name="hpo", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo import cluster
+from hpo import cluster, wording
 from hpo.cluster import find_address, pack
 from hpo.errors import InputError
 from hpo.study import read
@@ -199,3 +199,79 @@ def test_a_file_of_variables_that_cannot_be_read_is_one_line(
     with pytest.raises(InputError, match=r"cannot be read: .*directory"):
         find_address(None, folder)
     assert not caplog.records  # of the library, about lines that are not read here
+
+
+def test_what_is_said_names_the_remedy(
+    folder: Path, make_study: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (folder / "large.npz").write_bytes(bytes(2_000_000))
+    file = make_study(data={"source": "large.npz"})
+    monkeypatch.setattr(cluster, "MOST_BYTES", 1_000_000)
+    size = sum(f.stat().st_size for f in (folder / "large.npz", file, folder / "toy.py"))
+    with pytest.raises(InputError) as caught:
+        pack(read(file))
+    assert str(caught.value) == (
+        f"{file}: what the cluster would be sent is {wording.number(size / 1e6)} MB, and 1 MB is "
+        f"the most ({folder}/large.npz is the largest); put the data where every node of the "
+        "cluster has it, and name it by its whole path in [data] source"
+    )
+    monkeypatch.setattr(cluster, "MOST_BYTES", size)
+    assert pack(read(file)).bytes == size
+    (folder / "large.npz").unlink()
+    with pytest.raises(InputError) as caught:
+        pack(read(file))
+    assert str(caught.value) == (
+        f"{file}: [data] source: '{folder}/large.npz' does not exist"
+    )
+    elsewhere = tmp_path.parent / f"{tmp_path.name} elsewhere.npz"
+    elsewhere.write_bytes(b"x")
+    (folder / "large.npz").symlink_to(elsewhere)
+    with pytest.raises(InputError) as caught:
+        pack(read(file))
+    assert str(caught.value) == (
+        f"{file}: {folder}/large.npz is a symbolic link that leads to {elsewhere}, and such a file "
+        f"is sent only where it is named: --with {folder}/large.npz"
+    )
+    assert set(pack(read(file), [folder / "large.npz"]).files) == {
+        "toy.toml", "toy.py", "large.npz"
+    }
+    (folder / "large.npz").unlink()
+    (folder / "near.npz").write_bytes(b"x")
+    (folder / "large.npz").symlink_to(folder / "near.npz")
+    assert "large.npz" in pack(read(file)).files
+
+
+def test_a_job_is_named_after_its_study() -> None:
+    assert re.fullmatch("hpo-a-b-c-[0-9a-f]{8}-3", cluster._job_id("a b/c", 3))
+    assert cluster._job_id("-" + "x" * 50 + "-", "").startswith(f"hpo-{'x' * 40}-")
+    assert cluster.entry_point("a.toml", ["evaluate", "--top", "2"]) == (
+        "exec python -P -m hpo evaluate --top 2 -- a.toml"
+    )
+
+
+@pytest.mark.parametrize("name", ["RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"])
+def test_a_value_that_cannot_be_read_is_named(folder: Path, name: str) -> None:
+    (folder / ".env").write_text(f"  export {name} = 'open\n")
+    with pytest.raises(InputError) as caught:
+        find_address("http://here", folder / ".env")
+    assert str(caught.value) == (
+        f"{folder}/.env: the value of {name} cannot be read; write {name}=VALUE on a line, the "
+        "value without quotes or with one at each end"
+    )
+    with pytest.raises(InputError) as caught:
+        find_address(None, folder / "none.env")
+    assert str(caught.value) == (
+        "no cluster is named; give --cluster URL, set RAY_API_SERVER_ADDRESS, or write it in "
+        f"{folder}/none.env"
+    )
+
+
+def test_a_path_of_a_token_goes_before_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/a/token")
+    (folder / ".env").write_text("RAY_AUTH_TOKEN=t\nRAY_API_SERVER_ADDRESS=http://there:1\n")
+    assert find_address("", folder / ".env") == "http://there:1"
+    assert "RAY_AUTH_TOKEN" not in os.environ

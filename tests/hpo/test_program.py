@@ -3,8 +3,11 @@
 import json
 import math
 import os
+import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo import program_process
+from hpo import program, program_process
 from hpo.objective import Given, Parameter
 from hpo.program import Program, _epochs
 from hpo.program_process import run
@@ -249,3 +252,129 @@ def test_a_study_file_with_a_command(
         return
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert said in ran.err
+
+
+def told(lines: list[str], pattern: str | None = None, **asked: Any) -> list[dict[str, float]]:
+    """Return the epochs that lines tell."""
+    run = program.Program(("x",), pattern)
+    return list(program._epochs(program._told(run, iter(lines), "loss", **asked)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "pattern", "said"),
+    [
+        (["nothing"], None, "the program printed no JSON object with 'loss'"),
+        (['{"lost": 1, "less": 2}'], None,
+         "the program printed no JSON object with 'loss'; it tells less, lost"),
+        (["nothing"], "(?P<loss>x)",
+         "the program printed nothing that metrics_pattern finds with 'loss'"),
+        (["loss low"], r"loss (?P<loss>\w+)",
+         "metrics_pattern takes 'low' for loss, which is no number"),
+        (['{"epoch": 2, "loss": 1}'], None,
+         "the program begins with epoch 2; count from 0 or 1"),
+        (['{"epoch": 1, "loss": 1}', '{"epoch": 3, "loss": 1}'], None,
+         "the program goes from epoch 1 to 3; tell every epoch"),
+        (['{"epoch": 1, "loss": 1}', '{"epoch": 0, "loss": 1}'], None,
+         "the program goes from epoch 1 to 0; tell every epoch"),
+        (['{"epoch": 1.5, "loss": 1}'], None,
+         "the program tells an epoch 1.5, which is no whole number"),
+        (['{"loss": 1, "MAP@5": 1}'], None, "the program names a metric 'MAP@5': it needs letters, "
+         "digits, and of other characters only _ - . : / and the space"),
+    ],
+)
+def test_what_lines_do_not_tell_is_said(
+    lines: list[str], pattern: str | None, said: str
+) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(said) + "$"):
+        told(lines, pattern)
+
+
+@pytest.mark.parametrize(
+    ("lines", "losses"),
+    [
+        (['{"loss": 1}', '{"loss": 2}'], [1, 2]),
+        (['  {"loss": 1}', "noise", '{"loss": true}', '{"loss": "2"}', "[1]"], [1]),
+        (['{"epoch": 0, "loss": 1}', '{"epoch": 0, "loss": 2}', '{"epoch": 1, "loss": 3}'], [2, 3]),
+        (['{"loss": 1}', '{"epoch": 2, "loss": 2}', '{"loss": 3}', '{"epoch": 4, "loss": 4}'],
+         [1, 2, 3, 4]),
+        (['{"epoch": 1, "loss": 1}', '{"more": 1}', '{"epoch": 1, "loss": 5}'], [5]),
+        (['{"loss": -' + "9" * 400 + "}"], [-math.inf]),
+    ],
+)
+def test_an_epoch_is_told_by_its_last_line(lines: list[str], losses: list[float]) -> None:
+    assert [metrics["loss"] for metrics in told(lines)] == losses
+
+
+def test_metrics_of_a_test_are_apart_where_they_are_asked_for() -> None:
+    tested: dict[str, float] = {}
+    lines = ['{"loss": 1, "test_loss": 2}', '{"test_more": 3, "rows": 4}', '{"MAP@5": 1}']
+    assert told(lines, tested=tested) == [{"loss": 1.0, "test_loss": 2.0}]
+    assert tested == {"test_loss": 2.0, "test_more": 3.0}
+    assert told(['{"test_loss": 1}'], tested={}) == []
+    with pytest.raises(ValueError, match="names a metric 'test_@'"):
+        told(['{"test_@": 1}'], tested={})
+
+
+def test_the_environment_of_a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HPO_X", "MLFLOW_X", "RAY_X", "MINE"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("PATH", "/bin")
+    trial = TrialId(2, 7)
+    found = program._environment({"rate": "0.5"}, Given("loss", 3, None, tmp_path, trial))
+    assert {n: v for n, v in found.items() if n.startswith(("HPO", "MLFLOW", "RAY", "MINE"))} == {
+        "MINE": "x", "HPO_SEED": "3", "HPO_TRIAL": "2/7", "HPO_FOLDER": str(tmp_path),
+        "HPO_PARAM_RATE": "0.5",
+    }
+    assert found["PATH"] == f"{Path(sys.executable).parent}:/bin"
+    assert found["PYTHONUNBUFFERED"] == "1"
+    monkeypatch.delenv("PATH")
+    bare = program._environment({}, Given("loss", 3))
+    assert (bare["HPO_TRIAL"], bare["HPO_FOLDER"], bare["PATH"]) == (
+        "", "", str(Path(sys.executable).parent)
+    )
+    judging = program._environment({}, replace(Given("loss", 3), evaluates=True))
+    assert judging["HPO_EVALUATE"] == "1"
+    assert "HPO_EVALUATE" not in bare
+
+
+def test_types_of_a_program_are_those_of_its_file() -> None:
+    space = {"a": {"low": 1, "high": 4}, "b": {"low": 1, "high": 4.5}, "c": {"choices": [1]},
+             "d": {"low": 1, "high": 2, "step": 0.5}, "e": {"low": 1, "high": 4}, "f": 3}
+    found = program.parameters_of({"x": 1, "y": [1], "z": "t"}, space, [{"e": 1.5}, {"a": 2}])
+    assert {name: parameter.hint for name, parameter in found.items()} == {
+        "x": int, "y": Any, "z": str, "a": int, "b": float, "c": Any, "d": float, "e": float,
+        "f": Any,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "pattern", "said"),
+    [
+        ((), None, 'command is empty; write a program, such as ["python", "train.py"]'),
+        (("{rate",), None, "command has '{rate': expected '}' before end of string; write {{ for a "
+         "brace"),
+        (("{0}",), None, "command has {0}, which names no hyperparameter; write a name, or {{ for "
+         "a brace"),
+        (("x",), "(", "metrics_pattern is no regular expression: missing ), unterminated "
+         "subpattern at position 0; correct it"),
+        (("x",), "(?P<epoch>x)", "metrics_pattern names no metric; write a group such as "
+         "(?P<loss>\\S+)"),
+    ],
+)
+def test_a_command_that_cannot_be_is_refused_with_a_remedy(
+    command: tuple[str, ...], pattern: str | None, said: str
+) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(said) + "$"):
+        program.Program(command, pattern)
+
+
+def test_a_program_names_what_it_uses_and_tells() -> None:
+    run = program.Program(("a b", "{rate}", "{{x}}", "--n={n:03d}"), r"(?P<epoch>\d) (?P<loss>x)")
+    assert (run.name, run.used(), run.metrics) == (
+        "'a b' '{rate}' '{{x}}' '--n={n:03d}'", {"rate", "n"}, ("loss",)
+    )
+    assert [program.as_argument(v) for v in ("x", 0.5, True, (1, 2))] == [
+        "x", "0.5", "true", "[1, 2]"
+    ]
+    values = program._Values({"n": 7, "rate": 0.5, "deep": True, "name": "x"})
+    assert "{n:03d} {rate:.2f} {deep} {name}".format_map(values) == "007 0.50 true x"

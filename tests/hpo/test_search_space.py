@@ -1,7 +1,9 @@
 """Every value has its place on the unit interval, and a moved range stays a range."""
 
+import json
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given
@@ -9,11 +11,17 @@ from hypothesis import strategies as st
 
 from hpo.search_space import (
     CategoricalDistribution,
+    Distribution,
     FloatDistribution,
     IntegerDistribution,
     SearchSpace,
+    as_lists,
     contains,
+    describe,
+    from_table,
     point,
+    to_table,
+    to_text,
 )
 
 UNITS = st.floats(0, 1)
@@ -232,3 +240,59 @@ def test_choices_return_and_a_search_space_contains_its_points() -> None:
     for unit in (0.0, 0.5, 1.0):
         assert contains(space, point(space, dict.fromkeys(space, unit)))
     assert not contains(space, {"a": "relu", "b": 1.5, "c": 1})
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        FloatDistribution(0.1, 1.0), FloatDistribution(0.1, 1.0, log=True, limits=(0.01, 10.0)),
+        FloatDistribution(0.0, 1.0, step=0.25), IntegerDistribution(1, 9),
+        IntegerDistribution(1, 64, log=True, limits=(1, 2**63)), IntegerDistribution(0, 8, step=2),
+        CategoricalDistribution(("a", 1, 2.5, True, (1, (2, "x")))),
+    ],
+)
+def test_a_range_comes_back_from_its_table(distribution: Distribution) -> None:
+    back = from_table(json.loads(json.dumps(to_table(distribution))))
+    assert repr(back) == repr(distribution)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"choices": "ab"}, "choices are no list of values"),
+        ({"choices": [None]}, "choices are no list of values"),
+        ({"choices": [[1, None]]}, "choices are no list of values"),
+        ({"choices": [math.nan]}, "choices are no list of values"),
+        ({"low": 0, "high": 1, "limits": [0]}, "limits are no two numbers"),
+        ({"low": 0, "high": 1, "limits": 5}, "limits are no two numbers"),
+        ({"low": "0", "high": 1}, "an edge is no number"),
+        ({"low": True, "high": 2}, "an edge is no number"),
+        ({"low": 0, "high": 1, "step": "1"}, "an edge is no number"),
+        ({"low": 0, "high": 1, "limits": [0, None]}, "an edge is no number"),
+        ({"low": 0.5, "high": 1, "integer": True}, "an edge is no number"),
+        ({"low": 1, "high": 1}, "its edges are in no order"),
+        ({"low": 0, "high": 1, "limits": [0.5, 2]}, "its edges are in no order"),
+        ({"low": 0, "high": 1, "limits": [0, 0.5]}, "its edges are in no order"),
+        ({"low": 0, "high": 1, "step": 0}, "its edges are in no order"),
+        ({"low": 0, "high": 2**63 + 1, "integer": True}, "its edges are too far apart"),
+        ({"low": 0, "high": math.inf}, "its edges are too far apart"),
+        ({"low": 1, "high": 2, "log": 1}, "it has no logarithm"),
+        ({"low": 0, "high": 2, "log": True}, "it has no logarithm"),
+        ({"low": 1, "high": 2, "log": True, "limits": [0, 2]}, "it has no logarithm"),
+    ],
+)
+def test_a_table_of_another_range_is_refused(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        from_table(table)
+
+
+def test_a_range_is_described_on_one_line() -> None:
+    assert describe(FloatDistribution(1e-6, 0.01, log=True)) == "1e-06 to 0.01"
+    assert describe(IntegerDistribution(1, 1_000_000)) == "1 to 1000000"
+    assert describe(CategoricalDistribution(("a\nb", (1, 2), True))) == "a b, (1, 2), True"
+    assert to_text((1, ("é", True))) == '[1, ["é", true]]'
+    assert as_lists((1, (2, 3))) == [1, [2, 3]]
+    assert contains({"a": FloatDistribution(0, 1)}, {"a": 1, "b": 9})
+    assert not contains({"a": FloatDistribution(0, 1), "b": FloatDistribution(0, 1)},
+                        {"a": 1, "b": 9})
+    assert not FloatDistribution(0, 1).contains("0.5")

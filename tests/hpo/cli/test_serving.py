@@ -8,12 +8,16 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hpo.cli.serving import _pass_on
-from tests.fixtures import client_of
+from hpo.cli.serving import _answers, _free_port, _pages, _pass_on
+from hpo.errors import InputError
+from hpo.record.saved_view import charts_page, page, run_page
+from hpo.record.values import Recorded, Round
+from tests.fixtures import Command, client_of, result, round_settings
 from tests.ports import free_ports, listens
 from tests.processes import start, start_anew, wait_for
 
@@ -80,3 +84,67 @@ def test_the_ui_takes_the_first_free_port_and_serves_the_record_that_was_named(
     assert names == {"Default", "seen"}
     assert rest == ""
     assert not (folder / "mlflow.db").exists()
+
+
+def test_a_port_that_is_free_is_taken_or_all_are_said_to_be_taken(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = set[int]()
+
+    def create_server(address: tuple[str, int]) -> socket.socket:
+        if address[1] in taken:
+            raise OSError("in use")
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    assert (_free_port(None), _free_port(7)) == (5000, 7)
+    taken |= {5000, 7}
+    assert _free_port(None) == 5001
+    with pytest.raises(InputError) as caught:
+        _free_port(7)
+    assert str(caught.value) == (
+        "the port 7 is taken; name another, or none for the first free one"
+    )
+    taken |= set(range(5000, 5100))
+    with pytest.raises(InputError) as caught:
+        _free_port(None)
+    assert str(caught.value) == "the ports 5000 to 5099 are taken; name another by --port"
+
+
+def test_the_pages_of_a_study_are_its_trials_charts_and_best_trial() -> None:
+    round_ = Round(1, "run", {}, round_settings(), "", True)
+    results = [replace(result(n), value=v) for n, v in ((1, 0.5), (2, 0.25), (3, 0.75))]
+    runs = {r.trial.id: f"run-{r.trial.number}" for r in results}
+    server = "http://127.0.0.1:5000"
+    recorded = Recorded("7", rounds=(round_,), results=results, runs=runs)
+    assert list(_pages(server, "toy", recorded)) == [
+        (page(server, "7"), "toy"), (charts_page(server, "7"), "charts"),
+        (run_page("7", "run-2", server), "best: trial 2 of round 1"),
+    ]
+    assert len(list(_pages(server, "toy", Recorded("7", rounds=(round_,))))) == 2
+    assert len(list(_pages(server, "toy", Recorded("7")))) == 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_is_named_without_its_password(command: Command, scheme: str) -> None:
+    told = command("ui", "--tracking-uri", f"{scheme}://me:secret@there:5000")
+    assert (told.code, told.err) == (0, "")
+    assert told.out == (
+        f"the record is an MLflow server already: open {scheme}://me:***@there:5000\n"
+    )
+
+
+def test_a_server_that_ended_answers_no_more() -> None:
+    (port,) = free_ports(1)
+
+    class Ended:
+        def poll(self) -> int:
+            return 1
+
+    class Runs:
+        def poll(self) -> None:
+            return None
+
+    assert not _answers(port, Ended())  # type: ignore[arg-type]
+    with socket.create_server(("127.0.0.1", port)):
+        assert _answers(port, Runs())  # type: ignore[arg-type]

@@ -91,3 +91,70 @@ def test_the_best_of_many_is_too_good_to_be_true(folder: Path) -> None:
     assert lower >= 25
     assert 0.005 < lost < 0.03  # the noise has a standard deviation of 0.02
     assert better > picked / 2  # where it changes the choice, the new one is mostly closer
+
+
+def test_what_is_recorded_and_written_of_a_confirmation() -> None:
+    found = [repeat(1, 0.9), repeat(2, 0.8)]
+    repeats = [repeat(1, 0.5, 1), repeat(1, 0.75, 2), repeat(2, 0.75, 1),
+               repeat(2, None, 2, State.FAILED)]
+    order = confirmation.in_order(
+        list(confirmation.confirmed(found, repeats).values()), "maximize"
+    )
+    assert confirmation.note(order, "score", "maximize") == (
+        "The best trials, trained again: score as found, and mean and standard error of the "
+        "repeats.\n\n"
+        "| place | round | trial | found | mean | standard error | repeats |\n"
+        "|---|---|---|---|---|---|---|\n"
+        "| 1 | 1 | 1 | 0.9000 | 0.6250 | 0.1250 | 2 |\n"
+        "| 2 | 1 | 2 | 0.8000 | 0.7500 |  | 1 |\n\n"
+        "- trial 2 of round 1 ranks last: 1 of its 2 repeats failed"
+    )
+    assert confirmation.to_table(order, "maximize") == [
+        {"round": 1, "number": 1, "value": 0.9, "mean": 0.625, "standard_error": 0.125,
+         "values": [0.5, 0.75], "diverged": 0, "failed": 0, "place": 1, "found_place": 1,
+         "hyperparameters": {"x": 0.1}},
+        {"round": 1, "number": 2, "value": 0.8, "mean": 0.75, "standard_error": None,
+         "values": [0.75], "diverged": 0, "failed": 1, "place": 2, "found_place": 2,
+         "hyperparameters": {"x": 0.2}},
+    ]
+    broken = [repeat(1, None, 1, State.DIVERGED), repeat(2, None, 1, State.FAILED)]
+    known = confirmation.confirmed(found, broken)
+    order = confirmation.in_order(list(known.values()), "minimize")
+    assert [t.found.trial.number for t in order] == [1, 2]
+    assert confirmation.changes(order, "minimize") == [
+        "trial 1 of round 1 rises from 2 to 1",
+        "trial 1 of round 1 ranks among the last 2: its repeat diverged",
+        "trial 2 of round 1 falls from 1 to 2",
+        "trial 2 of round 1 ranks among the last 2: its repeat failed",
+    ]
+    assert confirmation.to_table(order, "minimize")[0]["mean"] is None
+    assert list(confirmation.means(found, broken)) == [TrialId(1, 1)]
+
+
+def test_repeats_on_fresh_splits_count_where_there_are_any() -> None:
+    found = [repeat(1, 0.9), repeat(2, None, state=State.FAILED)]
+    repeats = [repeat(1, 0.5, 1), repeat(1, 0.7, 1, resplit=True), repeat(2, 0.5, 1, resplit=True)]
+    (only,) = confirmation.confirmed(found, repeats).values()
+    assert only.values == [0.7]
+    assert confirmation.confirmed(found, repeats, False)[TrialId(1, 1)].values == [0.5]
+    assert "trained again on fresh splits: loss as found" in confirmation.note(
+        [only], "loss", "minimize"
+    )
+
+
+def test_a_best_value_that_is_not_confirmed_is_said() -> None:
+    found = [repeat(1, 0.9), repeat(2, 0.8)]
+    assert confirmation.unconfirmed_best(found, [], "maximize") == ""
+    assert confirmation.unconfirmed_best(found, [repeat(1, 0.5, 1)], "maximize") == ""
+    assert confirmation.unconfirmed_best(found, [repeat(1, 0.5, 1)], "minimize") == (
+        "the best value, 0.8, is that of trial 2 of round 1, which is not confirmed yet: "
+        "`hpo confirm`"
+    )
+
+
+def test_repeats_have_seeds_of_their_own_and_no_cut_offs() -> None:
+    best = [repeat(1, 0.9), repeat(2, 0.8)]
+    again = confirmation.repeats_of(best, 7, 2, True)
+    assert [(t.number, t.repeat, t.seed, t.resplit, t.cut_offs) for t in again] == [
+        (n, r, trial_seed(7, 1, n, r), True, None) for r in (1, 2) for n in (1, 2)
+    ]

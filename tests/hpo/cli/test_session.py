@@ -1,0 +1,158 @@
+"""What commands work with: the record that is named, the file of a study, its data."""
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hpo.cli import session
+from hpo.cli.session import Placement
+from hpo.errors import InputError
+from hpo.record.values import Recorded
+from hpo.study import read
+from tests.fixtures import TOY, write_study
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "toy.py").write_text(TOY.read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_record_that_is_not_there_is_named(home: Path) -> None:
+    session.require_file("http://nowhere")
+    with pytest.raises(InputError) as caught:
+        session.require_file("sqlite:///none.db")
+    assert str(caught.value) == (
+        "there is no record at none.db; run a study first, or name it by --tracking-uri"
+    )
+    Path("some.db").touch()
+    session.require_file("sqlite:///some.db")
+
+
+def test_a_study_is_named_by_itself_or_by_its_file(home: Path) -> None:
+    assert session.study_name("some study") == "some study"
+    assert session.study_name(str(write_study(home, "mine"))) == "mine"
+    with pytest.raises(InputError) as caught:
+        session.read_study_file("toy", "confirm", ())
+    assert str(caught.value) == (
+        "toy: confirm needs the study file (.toml), which says what the data is and how it is split"
+    )
+    file = str(write_study(home))
+    assert session.read_study_file(file, "confirm", ("round.trials=3",)).round.trials == 3
+
+
+@pytest.mark.parametrize(("known", "listed"), [([], "none yet"), (["a", "b"], "a, b")])
+def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
+    known: list[str], listed: str
+) -> None:
+    record: Any = SimpleNamespace(
+        study=lambda name: SimpleNamespace(read=lambda: None),
+        studies=lambda: [(name, "1") for name in known],
+    )
+    with pytest.raises(InputError) as caught:
+        session.find(record, "x")
+    assert str(caught.value) == f"no study 'x' on record; there are: {listed}"
+
+
+def test_data_are_read_beside_the_study_file_and_fit_its_metric(home: Path) -> None:
+    assert session.load_data(read(write_study(home))) is None
+    study = read(write_study(home, data={"source": "none.csv"}))
+    with pytest.raises(InputError, match=rf"^{study.path}: \[data\] source: 'none.csv' is not"):
+        session.load_data(study)
+    (home / "some.csv").write_text("x,y\n" + "1.5,a\n2.5,b\n" * 50)
+    study = read(write_study(home, data={"source": "some.csv", "target": "y"}))
+    first, again, other = (session.load_data(study, repeat) for repeat in (0, 0, 1))
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.description == again.description != other.description
+    study = study.model_copy(update={"objective": SimpleNamespace(
+        name="a:b", metrics={"classification": ("accuracy_2", "loss"), "regression": ("accuracy",)}
+    )})
+    with pytest.raises(InputError) as caught:
+        session.load_data(study)
+    assert str(caught.value) == (
+        f"{study.path}: metric: for classification, a:b yields no 'accuracy', but accuracy_2, "
+        "loss; name one of them"
+    )
+
+
+def test_an_outbox_has_a_name_of_its_own_for_each_record_and_study(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HPO_OUTBOX", raising=False)
+    first = session._outbox_path("sqlite:////x/a.db", "my / study")
+    assert first.parent == Path(".hpo")
+    assert first.name.startswith("my-study-")
+    assert first.suffix == ".jsonl"
+    assert len(first.stem) == len("my-study-") + 12
+    assert first == session._outbox_path("sqlite:////x/a.db?timeout=3", "my / study")
+    others = {
+        session._outbox_path("sqlite:////x/b.db", "my / study"),
+        session._outbox_path("sqlite:////x/a.db", "my - study"),
+        session._outbox_path("http://x", "my / study"),
+    }
+    assert len(others | {first}) == 4
+    assert len(session._outbox_path("x", "n" * 90).stem) == 40 + 13
+    monkeypatch.setenv("HPO_OUTBOX", "/elsewhere")
+    assert session._outbox_path("x", "y").parent == Path("/elsewhere")
+
+
+def test_the_outbox_is_compared_with_the_record() -> None:
+    taken: list[Any] = []
+    outbox: Any = SimpleNamespace(take_up=lambda *given: taken.append(given) or 3)
+    assert session._take_up(outbox, None) == 3
+    rounds: Any = [SimpleNamespace(number=2, fingerprint="f")]
+    assert session._take_up(outbox, Recorded("1", rounds=rounds)) == 3
+    assert taken == [((), {}), (set(), {2: "f"})]
+
+
+def test_a_process_of_its_own_cannot_be_had_inline(home: Path) -> None:
+    study = read(write_study(home, round={"fresh_process": True}))
+    with pytest.raises(InputError) as caught:
+        session._start_workers(study, None, Placement(inline=True))
+    assert str(caught.value) == (
+        f"{study.path}: round.fresh_process: --inline trains all trials in this process; drop one "
+        "of the two"
+    )
+
+
+def test_a_record_that_cannot_be_written_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "a.db").touch()
+    for denied in (home / "a.db", home):
+        monkeypatch.setattr(os, "access", lambda place, mode, denied=denied: place != denied)
+        with pytest.raises(InputError) as caught:
+            session._open_record(f"sqlite:///{home}/a.db", None, True, None)  # type: ignore[arg-type]
+        assert str(caught.value) == (
+            f"{denied} cannot be written, and the record is kept there; name another place by "
+            "--tracking-uri"
+        )
+
+
+def test_a_cluster_that_terminates_a_command_interrupts_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        session.stop_on_termination()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_figures_are_kept_with_a_run() -> None:
+    kept: list[Any] = []
+    record: Any = SimpleNamespace(add_files=lambda run, folder: kept.append(
+        (run, {str(p.relative_to(folder)) for p in folder.rglob("*")})
+    ))
+    with session.figures_of(record, "run-1") as folder:
+        (folder / "a.png").touch()
+    assert kept == [("run-1", {"figures", "figures/a.png"})]
+    assert not folder.exists()
