@@ -76,6 +76,7 @@ def retrain(
             f"{who}: {wording.count(result.epochs, 'epoch')}, though its value is that of epoch "
             f"{epochs}: the objective has no hyperparameter epochs"
         )
+        epochs = result.epochs
     count, model = 0, None
     own = Path(tempfile.mkdtemp(dir=folder)) if folder is not None else None
     given = Given(study.metric, trial.seed, data, own, trial.id, evaluates=data is None)

@@ -256,3 +256,83 @@ class Linear(torch.nn.Linear):
     def score(self, inputs, targets):
         return -float(((self(torch.tensor(inputs))[:, 0] - torch.tensor(targets)) ** 2).mean())
 '''
+
+
+SHARES = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "classes", "said"),
+    [
+        (SHARES, 2, ""), (SHARES[:, :1], 0, ""),
+        (SHARES, 3, "it predicts an array of the shape (2, 2), not (2, 3); let it predict a "
+         "probability for each class"),
+        (SHARES[0], 0, "it predicts an array of the shape (2,), not (2, 1); let it predict one "
+         "value for each row"),
+        ([0.5], 0, "it predicts <class 'list'>, not (2, 1); let it predict one value for each "
+         "row"),
+        (SHARES * np.nan, 2, "it predicts values that are not finite; train it with a smaller "
+         "learning rate"),
+        (SHARES * 2, 2, "what it predicts are no probabilities; let each row be positive with the "
+         "sum 1"),
+        (SHARES - [[0.5, -0.5]], 2, "what it predicts are no probabilities; let each row be "
+         "positive with the sum 1"),
+        (SHARES * 2, 0, None),
+    ],
+)
+def test_what_a_model_predicts_is_looked_at(outputs: Any, classes: int, said: str | None) -> None:
+    found = frameworks.fault(outputs, 2, classes)
+    assert found == said or (said is None and found.startswith("it predicts an array"))
+
+
+def test_outputs_are_put_in_the_order_of_the_classes() -> None:
+    ordered = frameworks._in_order(SHARES, (2, 0), 3)
+    assert ordered.tolist() == [[0.75, 0.0, 0.25], [0.0, 0.0, 1.0]]
+    assert frameworks._in_order(np.array([0.25, 1.0]), (0, 1), 2).tolist() == [
+        [0.75, 0.25], [0.0, 1.0]
+    ]
+    assert frameworks._in_order(np.array([3.0, 4.0]), (), 0).tolist() == [[3.0], [4.0]]
+    for labels, classes in (((0, 1, 2), 3), ((0, 5), 3)):
+        with pytest.raises(ValueError, match=f"^2 outputs for {len(labels)} classes$"):
+            frameworks._in_order(SHARES, labels, classes)
+    assert frameworks._first(0, 2) == (0, 1)
+    assert (frameworks._first(3, 3), frameworks._first(1, 0)) == ((0, 1, 2), ())
+    shares = frameworks.softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]]))
+    np.testing.assert_allclose(shares, [[0.5, 0.5], [0.25, 0.75]])
+
+
+def test_classes_that_are_no_indices_are_refused() -> None:
+    assert frameworks.class_indices([2.0, 0.0], 3) == (2, 0)
+    for classes in (["a", "b"], [0, 3], [[0, 1]]):
+        with pytest.raises(ValueError, match=r"train it on data\.training\.targets$") as caught:
+            frameworks.class_indices(classes, 3)
+        assert str(caught.value).startswith(f"its classes are {classes}, not indices from 0 to 2;")
+
+
+def test_a_model_of_the_other_task_is_refused() -> None:
+    for model, classes, said in (
+        (Ridge(), 2, "Ridge is no classifier, and the task is classification; return a classifier, "
+         "or set task in [data]"),
+        (LogisticRegression(), 0, "LogisticRegression is no regressor, and the task is "
+         "regression; return a regressor, or set task in [data]"),
+    ):
+        with pytest.raises(ValueError, match="is no") as caught:
+            frameworks._check_task(model, classes)
+        assert str(caught.value) == said
+
+
+def test_what_reads_a_model_is_named_as_it_is_found() -> None:
+    assert {name: load.__name__ for name, load in frameworks.LOADERS.items()} == {
+        f"hpo.frameworks:load_{library}": f"load_{library}"
+        for library in ("scikit_learn", "lightgbm", "xgboost", "torch")
+    }
+    kinds = (frameworks.LightGBMModel, frameworks.XGBoostModel, frameworks.TorchModel)
+    assert [(kind.file_suffix, kind.packages) for kind in kinds] == [
+        (".txt", ("lightgbm",)), (".json", ("xgboost",)), (".pt2", ("torch",))
+    ]
+    assert frameworks.XGBoostModel(None, (0, 1), 2).loader_details == {
+        "labels": (0, 1), "classes": 2, "iterations": 0, "margins": False
+    }
+    assert frameworks.TorchModel(None, (3,), 2).loader_details == {
+        "shape": (3,), "classes": 2, "logits": False
+    }

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from mlflow import MlflowClient
 from hpo import own_evaluation, program_process
 from hpo.errors import HPOError, InputError
 from hpo.record.tracking import Tracking
-from hpo.record.values import Recorded
+from hpo.record.values import Look, Recorded
 from hpo.study import read
+from hpo.trial import Trial
 from tests.fixtures import Make, evaluate, hpo
 from tests.hpo.evaluating import Quiet
 
@@ -239,3 +241,47 @@ def test_a_program_that_does_not_judge_spends_nothing(
         hpo("evaluate", file)
     assert not recorded_of(file).looks
     assert not evaluations(file)
+
+
+LOOK = Look(1, "2026-01-02T03:04:05Z", "test_score 0.5")
+
+
+def test_what_is_recorded_of_a_look_of_ones_own() -> None:
+    trial = Trial(2, 7, {"rate": 0.5}, 1)
+    own = own_evaluation.OwnEvaluation("s", LOOK, {"test_score": 0.5}, trial, 1, "r")
+    note = "Trained once more: trial 7 of round 2, 1 epoch.\n"
+    assert own_evaluation._tags(own) == {
+        "when": LOOK.when, "repeated": "false", "guarded": "false",
+        "mlflow.note.content": f"test_score 0.5\n\n{note}",
+    }
+    again = replace(own, look=replace(LOOK, number=3), epochs=4)
+    assert own_evaluation._tags(again) == {
+        "when": LOOK.when, "repeated": "true", "guarded": "false",
+        "mlflow.note.content": "test_score 0.5\n\n**Repeated**: this is look 3. Where an earlier "
+        f"one had any influence, the result is too good.\n\n{note.replace('1 epoch', '4 epochs')}",
+    }
+    assert own.to_table() == {
+        "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "guarded": False,
+        "metrics": {"test_score": 0.5}, "round": 2, "number": 7, "hyperparameters": {"rate": 0.5},
+        "epochs": 1, "run": "r",
+    }
+    assert again.to_table()["repeated"] is True
+    assert own_evaluation._summary({"a": 0.123456, "b": 2.0}) == "a 0.1235, b 2"
+
+
+def test_a_judge_is_asked_for_in_words(make_study: Make) -> None:
+    study = read(make_study())
+    with pytest.raises(InputError) as caught:
+        own_evaluation.refuse_without_evaluate(study)
+    assert str(caught.value) == (
+        f"{study.path}: evaluate needs a table [data], of which hpo keeps a test set back, or a "
+        "function `quadratic.evaluate` that takes the model and returns metrics of a test "
+        "(docs/objectives.md)"
+    )
+    judged = study.model_copy(update={
+        "objective": replace(study.objective, evaluate=lambda model: 1.0)
+    })
+    own_evaluation.refuse_without_evaluate(judged)
+    with pytest.raises(InputError) as caught:
+        own_evaluation.refuse_without_evaluate(judged, 2)
+    assert str(caught.value) == "--top: the objective judges one model; leave it out"

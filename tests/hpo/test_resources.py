@@ -1,5 +1,6 @@
 """What a trial takes, and how many a machine has room for."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.resources import Demand, parse_bytes
+from hpo.resources import Demand, parse_bytes, this_machine
 from hpo.study import read
 from tests.fixtures import Outcome
 
@@ -148,3 +149,28 @@ def test_a_key_is_named_where_no_machine_has_enough_of_it(
     asked = (("cpus", cpus), ("gpus", gpus), ("memory", memory), ("custom.tpu", tpus))
     too_much = [n for (n, amount), has in zip(asked, most, strict=True) if amount > has]
     assert demand.lacking(there) == (f"resources.{too_much[0]}" if too_much else "")
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus"), [(None, 2), ("", 0), ("0", 1), ("0,1,2", 2), ("0, ", 1)]
+)
+def test_gpus_of_this_machine_are_those_that_cuda_may_see(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: int
+) -> None:
+    names = ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm")
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [self / name for name in names])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    machine = this_machine()
+    assert machine["GPU"] == gpus
+    assert machine["CPU"] == os.cpu_count()
+    assert 1e8 < machine["memory"] < 1e14
+
+
+def test_a_demand_is_said_in_words() -> None:
+    assert str(Demand(1, 1.0)) == "1 CPU and 1 GPU"
+    assert str(Demand(2, 2.0, 1_500_000_000)) == "2 CPUs, 2 GPUs and 1.5 GB of memory"
+    assert str(Demand(1, custom=(("tpu", 0.5), ("x", 2.0)))) == "1 CPU, 0.5 tpu and 2 x"
+    with pytest.raises(ValueError, match=r"; write it as \"4GB\" or \"512MB\"$"):
+        parse_bytes("4XB")

@@ -5,8 +5,10 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,11 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from hpo import evaluation, retraining
-from hpo.errors import InputError
+from hpo.errors import HPOError, InputError
 from hpo.objective import Data, Part
-from tests.fixtures import Make, evaluate, hpo
+from hpo.study import read
+from hpo.trial import State, Trial, TrialResult
+from tests.fixtures import Make, evaluate, hpo, write_study
 from tests.hpo.evaluating import Quiet, record_of, split_of
 
 
@@ -191,3 +195,107 @@ def test_training_and_validation_rows_are_joined_in_order() -> None:
     assert joined.validation is None
     assert joined.training.inputs[:, 0].tolist() == [3, 3, 3, 2, 2]
     assert joined.training.targets.tolist() == [0, 1, 2, 0, 1]
+
+
+OBJECTIVE = """
+def train(rate: float, {parameters}*, data=None, seed):
+    print("not shown")
+    for epoch in range({count}):
+        yield {{"accuracy": rate, "loss": float({loss})}}
+    return {model}
+def judge(model): return 1.0
+"""
+
+
+@pytest.fixture
+def retrained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
+    """Return a function that trains a trial of three epochs once more; its model, and notes."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(
+        parameters: str = "", model: str = "None", loss: str = "1", best: bool = False,
+        data: Data | None = None,
+    ) -> tuple[Any, list[str]]:
+        count = "epochs" if parameters else "3"
+        text = OBJECTIVE.format(parameters=parameters, model=model, loss=loss, count=count)
+        (tmp_path / "again.py").write_text(text)
+        sys.modules.pop("again", None)
+        study = read(write_study(
+            tmp_path, objective="again:train", value="best" if best else "last",
+            search_space={"rate": {"low": 0.0, "high": 1.0}},
+            **({"data": {"source": "digits"}} if data else {}),
+        ))
+        metrics = [{"accuracy": 0.5}] * 3
+        result = TrialResult(Trial(1, 7, {"rate": 0.5}, 3), State.COMPLETE, 0.5, 2, metrics)
+        listener = Quiet()
+        trained = retraining.retrain(study, result, data, listener)
+        return trained, listener.notes
+
+    yield run
+    sys.modules.pop("again", None)
+
+
+ROWS = Part(np.zeros((4, 2), np.float32), np.zeros(4, np.int64))
+TWO = Data(ROWS, None, "classification", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "notes"),
+    [
+        ({}, 3, []),
+        ({"best": True}, 3, ["trial 7 of round 1: 3 epochs, though its value is that of epoch 2: "
+                             "the objective has no hyperparameter epochs"]),
+        ({"parameters": "epochs: int = 3, "}, 3, []),
+        ({"parameters": "epochs: int = 9, "}, 3, [
+            "trial 7 of round 1: epochs = 3 instead of 9, as its value was reached then; a "
+            "schedule over all epochs is squeezed into these"]),
+        ({"parameters": "epochs: int = 9, ", "best": True}, 2, [
+            "trial 7 of round 1: epochs = 2 instead of 9, as its value was reached then; a "
+            "schedule over all epochs is squeezed into these"]),
+    ],
+)
+def test_what_is_trained_otherwise_is_noted(
+    retrained: Callable[..., Any], options: dict[str, Any], epochs: int, notes: list[str]
+) -> None:
+    assert retrained(model="{'a': 1}", **options) == (({"a": 1}, epochs), notes)
+
+
+def test_a_trial_that_diverges_is_left_out(retrained: Callable[..., Any]) -> None:
+    trained, notes = retrained(loss="'inf' if epoch == 1 else 1", model="{'a': 1}")
+    assert trained == (None, 2)
+    assert notes == ["trial 7 of round 1 diverged in epoch 2 and is left out"]
+
+
+MODELS = (
+    "scikit-learn, LightGBM, XGBoost or PyTorch, or of its own (docs/objectives.md)"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({}, InputError, "again:train returns no model for its `evaluate`; let it yield its "
+         "metrics and return the model in the end"),
+        ({"data": TWO}, InputError, "again:train returns no model, so there is nothing to judge; "
+         f"let it return one of {MODELS}"),
+        ({"data": TWO, "model": "3"}, InputError, "again:train returns a int, a model without "
+         f"`predict`; let it return one of {MODELS}"),
+        ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when trained once more: "
+         "ValueError: could not convert string to float: 'x'"),
+        ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when trained on all "
+         "training rows: ValueError: could not convert string to float: 'x'; with "
+         "data.validation = None the objective has to train, too"),
+        ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when trained "
+         "once more: SystemExit: 3"),
+    ],
+)
+def test_without_a_model_the_remedy_is_said(
+    retrained: Callable[..., Any], options: dict[str, Any], kind: type[HPOError], said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(kind) as caught:
+        retrained(**options)
+    assert (type(caught.value), str(caught.value)) == (kind, said)
+    assert capsys.readouterr() == ("", "")

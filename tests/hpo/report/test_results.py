@@ -1,75 +1,92 @@
-"""The table of a study's trials and its summary say all that is on record."""
+"""The trials of a study as a table, and the study as a summary."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from hpo.record.values import Look, Recorded
+from hpo.errors import InputError
+from hpo.record.values import Recorded, Round
 from hpo.report.results import summarize, table, write
-from hpo.trial import State, TrialResult
-from tests.hpo.report.drawn import RATES, study
+from hpo.search_space import CategoricalDistribution, FloatDistribution
+from hpo.trial import State, Trial, TrialResult
+from tests.fixtures import round_settings
+
+SPACE = {"rate": FloatDistribution(0.1, 1.0, log=True),
+         "sizes": CategoricalDistribution(((1, 2), (3,)))}
+FIRST = TrialResult(
+    Trial(1, 1, {"rate": 0.5, "sizes": (1, 2)}, 7), State.COMPLETE, 0.25, 2,
+    [{"loss": 0.5, "b": 1.0}, {"loss": 0.25, "b": 2.0}], 2, 1e9, 2.5, "here", "",
+)
+FAILED = TrialResult(
+    Trial(1, 2, {"rate": 0.2, "sizes": (3,)}, 8), State.FAILED, message="one\n=two"
+)
+LATER = replace(FIRST, trial=Trial(2, 1, {"rate": 0.7, "more": "x"}, 9), value=0.125)
 
 
-def repeat(result: TrialResult, number: int, resplit: bool = False) -> TrialResult:
-    trial = replace(result.trial, repeat=number, resplit=resplit, seed=number)
-    return replace(result, trial=trial)
-
-
-def test_repeats_follow_their_trial(tmp_path: Path) -> None:
-    trials = list(study([RATES], 3).results)
-    repeats = [repeat(trials[1], 2), repeat(trials[1], 1), repeat(trials[2], 1, resplit=True)]
-    write([*trials, *repeats], tmp_path / "all.csv")
-    frame = pd.read_csv(tmp_path / "all.csv")
-    rows = frame[["number", "repeat", "resplit"]].itertuples(index=False, name=None)
-    assert list(rows) == [
-        (1, 0, False), (2, 0, False), (2, 1, False), (2, 2, False), (3, 0, False), (3, 1, True),
+def test_a_row_holds_all_of_a_trial() -> None:
+    frame = table([LATER, FAILED, FIRST])
+    assert list(frame.columns) == [
+        "round", "number", "state", "value", "epoch", "epochs", "rate", "more", "sizes", "b",
+        "loss", "seed", "message", "attempt", "started", "seconds", "place",
     ]
-    assert frame["resplit"].dtype == bool
-    assert "repeat" not in table(trials).columns
+    rows = json.loads(frame.to_json(orient="records", date_format="iso"))
+    assert [(row["round"], row["number"]) for row in rows] == [(1, 1), (1, 2), (2, 1)]
+    assert rows[0] == {
+        "round": 1, "number": 1, "state": "complete", "value": 0.25, "epoch": 2, "epochs": 2,
+        "rate": 0.5, "more": None, "sizes": "[1, 2]", "b": 2.0, "loss": 0.25, "seed": 7,
+        "message": "", "attempt": 2, "started": "2001-09-09T01:46:40.000Z", "seconds": 2.5,
+        "place": "here",
+    }
+    assert (rows[1]["message"], rows[1]["epoch"], rows[1]["loss"]) == ("=two", None, None)
+    assert list(table([]).columns) == ["round", "number", "state", "value"]
 
 
-def test_every_metric_of_any_trial_has_a_column() -> None:
-    first, second = study([RATES], 2).results
-    odd = replace(second, metrics=[{"loss": 1.0}, {"loss": 0.5, "validation_accuracy": 0.7}])
-    frame = table([first, odd])
-    assert frame["loss"].isna().tolist() == [True, False]
-    assert frame["loss"][1] == 0.5
-    assert frame["validation_accuracy"].tolist() == [first.metrics[-1]["validation_accuracy"], 0.7]
-
-
-WHOLE = study([RATES, RATES], 4)
-OPEN = replace(WHOLE, rounds=[WHOLE.rounds[0], replace(WHOLE.rounds[1], ended=False)])
-REPEATED = replace(WHOLE, repeats=[repeat(WHOLE.results[0], 1)])
-LOOKED = replace(REPEATED, looks=(Look(1, "2026-01-02T03:04:05+00:00", "0.9"),))
-
-
-@pytest.mark.parametrize(("recorded", "state"), [
-    (WHOLE, "ended"), (REPEATED, "confirmed"), (LOOKED, "evaluated"),
-    (replace(OPEN, results=OPEN.results[:-1]), "round 2 open, 3 of 40"),
-    (replace(WHOLE, rounds=(), results=()), "no round yet"),
-])  # fmt: skip
-def test_a_study_says_how_far_it_is(recorded: Recorded, state: str) -> None:
-    if "open" in state:
-        last = recorded.rounds[-1]
-        last = replace(last, settings=replace(last.settings, trials=40))
-        recorded = replace(recorded, rounds=[*recorded.rounds[:-1], last])
-    assert summarize("toy", recorded)["state"] == state
-
-
-def test_a_study_says_when_it_last_had_a_result() -> None:
-    def timed(result: TrialResult, started: float) -> TrialResult:
-        return replace(result, started=started, seconds=1.5)
-
-    one, two, *_ = WHOLE.results
-    failed = replace(one, state=State.FAILED, started=0.0)  # by a worker that died at once
-    for recorded, last in (
-        (replace(WHOLE, results=[timed(one, 100.0), timed(two, 60.0)]),
-         "1970-01-01T00:01:41+00:00"),
-        (replace(WHOLE, results=[timed(one, 0.5)], repeats=[timed(repeat(one, 1), 3.0)]),
-         "1970-01-01T00:00:04+00:00"),
-        (replace(WHOLE, results=[failed]), None),
-        (replace(LOOKED, results=[timed(one, 3.0)], repeats=()), "2026-01-02T03:04:05+00:00"),
+def test_a_file_is_written_as_it_ends(tmp_path: Path) -> None:
+    write([FIRST, FAILED], tmp_path / "t.csv")
+    lines = (tmp_path / "t.csv").read_bytes().split(b"\n")
+    assert lines[0].startswith(b"round,number,state,value,epoch,epochs,rate,sizes,b,loss,seed,")
+    assert b",'=two," in lines[2]
+    assert lines[3] == b""
+    write([FIRST], tmp_path / "t.json")
+    (row,) = json.loads((tmp_path / "t.json").read_text())
+    assert row["started"] == "2001-09-09T01:46:40.000Z"
+    write([FIRST], tmp_path / "t.parquet")
+    assert len(pd.read_parquet(tmp_path / "t.parquet")) == 1
+    for name, said in (
+        ("t.txt", "name a file that ends in .csv, .parquet, .json"),
+        ("no/t.csv", ""),
     ):
-        assert summarize("toy", recorded)["last"] == last
+        with pytest.raises(InputError) as caught:
+            write([FIRST], tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name}: {said}")
+    assert str(caught.value).endswith("; name another file")
+
+
+def test_a_summary_counts_each_round() -> None:
+    settings = round_settings(metric="loss", direction="minimize")
+    rounds = [Round(n, "run", SPACE, settings, "", True) for n in (1, 2)]
+    repeats = [replace(FIRST, trial=replace(FIRST.trial, repeat=1), value=0.0625)]
+    recorded = Recorded("1", rounds=rounds, results=[FIRST, FAILED, LATER], repeats=repeats)
+    first = {
+        "round": 1,
+        "ranges": {"rate": {"low": 0.1, "high": 1.0}, "sizes": {"choices": ((1, 2), (3,))}},
+        "trials": 2, "complete": 1, "pruned": 0, "diverged": 0, "failed": 1,
+        "best": {"round": 1, "number": 1, "value": 0.25,
+                 "hyperparameters": {"rate": 0.5, "sizes": (1, 2)}},
+    }
+    whole = summarize("s", recorded)
+    assert whole["rounds"][0] == first
+    assert (whole["study"], whole["metric"], whole["direction"]) == ("s", "loss", "minimize")
+    assert whole["rounds"][1]["trials"] == whole["rounds"][1]["complete"] == 1
+    assert (whole["best"]["number"], whole["best"]["value"]) == (1, 0.0625)
+    only = summarize("s", recorded, 2)
+    assert [r["round"] for r in only["rounds"]] == [2]
+    assert only["best"]["value"] == 0.125
+    assert summarize("s", Recorded("1")) == {
+        "study": "s", "metric": None, "direction": None, "rounds": [], "best": None
+    }
+    nothing = summarize("s", Recorded("1", rounds=rounds[:1]))
+    assert (nothing["best"], nothing["rounds"][0]["best"]) == (None, None)
