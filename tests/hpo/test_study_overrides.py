@@ -140,3 +140,24 @@ def test_without_it_nothing_is_said_of_it(make_study: Make, folder: Path) -> Non
     (round_,) = client.search_runs([experiment], "tags.kind = 'round'")
     assert "overrides" not in round_.data.tags
     assert "--set" not in round_.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed", "--set seed: there is no '='; write KEY=VALUE, such as round.trials=20"),
+        (" =1", "--set  =1: there is no key before '='; write KEY=VALUE, such as round.trials=20"),
+        ("a b=1", "--set a b=1: a b is no key of TOML; write one such as round.trials"),
+        ("seed= ", "--set seed= : there is no value after '='; write \"\" for an empty text"),
+        ("a=[1", "--set a=[1: the value is not TOML; correct it, and quote it for the shell"),
+        ("a={1", "--set a={1: the value is not TOML; correct it, and quote it for the shell"),
+        ("name.x=1", "--set name.x=1: name is no table in the file; set name as a whole"),
+        ("a=\x00", "--set a=\x00: '\\x00' is no character that can be recorded; take it out"),
+        ("s" * 101, f"--set {'s' * 50}…{'s' * 49}: there is no '='; write KEY=VALUE, such as "
+         "round.trials=20"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_said_to_the_letter(text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        override({"name": "a"}, [text])
+    assert str(caught.value) == said

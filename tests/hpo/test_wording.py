@@ -90,3 +90,13 @@ def test_counts_have_their_plural() -> None:
 def test_a_p_value_is_never_zero() -> None:
     assert p_value(0.012344) == "= 0.01234"
     assert p_value(0.0) == "< 1e-99"
+
+
+def test_numbers_that_are_equal_stay_short() -> None:
+    assert apart(0.5, 0.5) == ("0.5000", "0.5000")
+    assert apart(0.12344, 0.12341) == ("0.12344", "0.12341")
+    assert apart(0.5, 0.25) == ("0.5000", "0.2500")
+    assert within(1000.5, math.inf) == "1000"
+    assert within(1000.5, 0.0) == "1000"
+    assert [whole(v) for v in (math.nan, math.inf, -2.5)] == ["nan", "inf", "-2.5"]
+    assert [p_value(p) for p in (1e-99, 2e-99, 1.0)] == ["< 1e-99", "= 2e-99", "= 1"]

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.data.arrays import read_idx_folder, read_npz
+from hpo.data.rows import ColumnSettings
 from hpo.data.settings import DataSettings
+from hpo.errors import InputError
 from tests.hpo.data.writing import (
     IMAGES,
     ROWS,
@@ -230,3 +233,124 @@ def test_arrays_of_other_names_are_listed(save: Save) -> None:
     assert "np.savez(file, inputs=…, targets=…)" in text
     texts = npz(inputs=np.array([["1", "2"]] * 4), targets=[0, 1, 0, 1])
     assert "inputs.astype(float)" in refusal(save(texts, "t.npz"))
+
+
+GOOD = {"inputs": np.ones((4, 2)), "targets": np.arange(4) % 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"targets": None}, "'t.npz' has no array 'targets'; its arrays are 'inputs'; save it with "
+         "np.savez(file, inputs=…, targets=…)"),
+        ({"test_inputs": np.ones((4, 2))},
+         "'t.npz' has one of test_inputs and test_targets; give both or none"),
+        ({"test_inputs": np.ones((4, 3)), "test_targets": np.arange(4)},
+         "'t.npz': one row of inputs has the shape (2,), of test_inputs (3,)"),
+        ({"test_inputs": np.ones((4, 2)), "test_targets": list("abcd")},
+         "'t.npz': of targets and test_targets only one is text"),
+        ({"inputs": np.array([["a"]])}, "'t.npz': inputs have the type text; they must be real "
+         "numbers, as inputs.astype(float) gives"),
+        ({"inputs": np.ones((4, 2), complex)}, "'t.npz': inputs have the type complex128; they "
+         "must be real numbers, as inputs.astype(float) gives"),
+        ({"targets": np.ones(4, complex)}, "'t.npz': targets have the type complex128; they must "
+         "be real numbers, bool or text"),
+        ({"inputs": np.ones(4)}, "'t.npz': inputs have the shape (4,); it must be (rows, "
+         "features, …)"),
+        ({"inputs": np.ones((4, 0))}, "'t.npz': inputs have the shape (4, 0); it must be (rows, "
+         "features, …)"),
+        ({"targets": np.ones((4, 1))}, "'t.npz': targets have the shape (4, 1); it must be "
+         "(rows,)"),
+        ({"targets": np.ones(3)}, "'t.npz': inputs have 4 rows, but targets 3; each row needs one "
+         "target"),
+        ({"inputs": np.array([[np.inf, 1]] * 4)}, "'t.npz': inputs have 4 infinite values; remove "
+         "or replace those rows"),
+        ({"inputs": np.array([[1e39, 1]] * 4)}, "'t.npz': inputs have values up to 1e+39, too "
+         "large for float32; remove or replace those rows"),
+        ({"inputs": np.array([[np.nan, 1]] * 4)}, "'t.npz': inputs have 4 missing values (NaN); "
+         'say impute = "median", "most_frequent" or "drop_rows", or fill them in the file'),
+        ({"targets": np.array([1, np.nan, 0, 1])}, "'t.npz': targets have 1 missing values; say "
+         'impute = "drop_rows" to leave out rows without a label, or remove them'),
+        ({"targets": np.array([1, np.inf, 0, 1])}, "'t.npz': targets have 1 infinite values; "
+         "remove those rows"),
+        ({"inputs": np.array([[{}]] * 4)}, "'t.npz': inputs holds Python objects; save numbers or "
+         "text instead"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_named_with_the_remedy(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "t.npz"
+    path.write_bytes(npz(**{k: v for k, v in {**GOOD, **changes}.items() if v is not None}))
+    with pytest.raises(InputError) as caught:
+        read_npz(path, "t.npz", ColumnSettings())
+    assert str(caught.value) == f"[data] source: {said}"
+
+
+def test_of_a_test_set_of_its_own_rows_are_left_out_as_well(tmp_path: Path) -> None:
+    inputs = np.array([[1.0, np.nan], [2, 3], [4, 5], [6, 7]])
+    path = tmp_path / "t.npz"
+    path.write_bytes(npz(**GOOD, test_inputs=inputs, test_targets=[0, 1, np.nan, 1]))
+    source = read_npz(path, "t.npz", ColumnSettings(impute="drop_rows"))
+    assert source.test is not None
+    assert (source.left_out, source.test.inputs.tolist()) == (2, [[2, 3], [6, 7]])
+    assert source.test.labels.tolist() == [1, 1]
+    assert (source.images, source.labels) == (False, "targets of 't.npz'")
+    path.write_bytes(npz(**GOOD, test_inputs=inputs * np.nan, test_targets=[0, 1, 0, 1]))
+    with pytest.raises(InputError) as caught:
+        read_npz(path, "t.npz", ColumnSettings(impute="drop_rows"))
+    assert str(caught.value) == (
+        "[data] impute: drop_rows leaves no row of test_inputs; fill values instead"
+    )
+
+
+HEADER = struct.pack(">HBB3I", 0, 8, 3, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\0\0", "ends within its header; it is truncated or no IDX file"),
+        (b"\0\1" + HEADER[2:], "begins with 0x00010803, not with the magic number 0x00000803; it "
+         "is no IDX file of 3 dimensions"),
+        (b"\0\0\x08\x01" + HEADER[4:], "begins with 0x00000801, not with the magic number "
+         "0x00000803; it is no IDX file of 3 dimensions"),
+        (b"\0\0\x09" + HEADER[3:], "has type byte 0x09; only unsigned bytes (0x08)"),
+        (HEADER + bytes(7), "promises 2 x 2 x 2 = 8 bytes, but holds only 7; download it again"),
+        (HEADER + bytes(9), "promises 2 x 2 x 2 = 8 bytes, but holds more; download it again"),
+        (struct.pack(">HBB3I", 0, 8, 3, 0, 2, 2), "is empty: its header says 0 x 2 x 2"),
+    ],
+)
+def test_images_that_cannot_be_read_are_named_with_the_reason(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(2)))
+    with pytest.raises(InputError) as caught:
+        read_idx_folder(tmp_path, "here")
+    assert str(caught.value) == f"[data] source: 'here': train-images-idx3-ubyte {said}"
+
+
+def test_images_that_do_not_belong_together(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((2, 3, 4))))
+    (tmp_path / "train-labels.idx1-ubyte").write_bytes(idx(np.zeros(5)))
+    with pytest.raises(InputError) as caught:
+        read_idx_folder(tmp_path, "here")
+    assert str(caught.value) == (
+        "[data] source: 'here': train-images-idx3-ubyte has 2 images, but train-labels.idx1-ubyte "
+        "has 5 labels; they do not belong together"
+    )
+    (tmp_path / "train-labels.idx1-ubyte").write_bytes(idx(np.zeros(2)))
+    assert read_idx_folder(tmp_path, "here").test is None
+    (tmp_path / "t10k-images.idx3-ubyte").write_bytes(idx(np.zeros((2, 4, 3))))
+    with pytest.raises(InputError) as caught:
+        read_idx_folder(tmp_path, "here")
+    assert str(caught.value) == (
+        "[data] source: the folder 'here' has no file t10k-labels-idx1-ubyte (plain or .gz)"
+    )
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(2)))
+    with pytest.raises(InputError) as caught:
+        read_idx_folder(tmp_path, "here")
+    assert str(caught.value) == (
+        "[data] source: 'here': training images are 3 x 4, test images 4 x 3"
+    )

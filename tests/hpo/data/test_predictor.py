@@ -1,6 +1,7 @@
 """Rows as their source has them become the inputs that trials saw, or a one-line error."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,44 @@ def test_models_of_earlier_versions_are_read() -> None:
     old = Preprocessing.from_table(table | {"columns": [column]})
     assert (old.notation, old.fill) == (Notation(), ())
     assert old.transform(pd.DataFrame({"x": ["b"]})).tolist() == [[0, 1]]
+
+
+MARKED = Notation(("?", "-999"), units=("$", "kg"))
+GERMAN = Notation(decimal=",", thousands=".")
+
+
+@pytest.mark.parametrize(
+    ("notation", "cell", "number", "unit"),
+    [
+        (MARKED, " 5 kg ", 5.0, "kg"), (MARKED, "-$5", -5.0, "$"), (MARKED, "+ $ .5", 0.5, "$"),
+        (MARKED, "5 lb", None, ""), (MARKED, "inf", math.inf, ""), (MARKED, "\u22121e3", -1e3, ""),
+        (GERMAN, "1.234,5", 1234.5, ""), (GERMAN, "1234,5", 1234.5, ""),
+        (GERMAN, "12.34", None, ""),
+        (GERMAN, "0.123", None, ""), (Notation(thousands=" "), "1\u202f234", 1234.0, ""),
+        (Notation(thousands="'"), "1\u2019234.5", 1234.5, ""), (Notation(), "1,5", None, ""),
+        (Notation(), "-Infinity", -math.inf, ""), (Notation(), "", None, ""),
+    ],
+)
+def test_a_cell_is_a_number_and_its_unit(
+    notation: Notation, cell: str, number: float | None, unit: str
+) -> None:
+    assert notation.amount(cell) == (number, unit)
+    assert notation.number(cell) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "missing"),
+    [
+        (None, True), (math.nan, True), (np.float32("nan"), True), (pd.NA, True), (pd.NaT, True),
+        ("", True), ("  ", True), (" ? ", True), ("-999", True), ("-999.0", True), (-999, True),
+        (np.int64(-999), True), (-998, False), ("x", False), (True, False),
+        (np.bool_(False), False), (0, False), ("$-999", True),
+    ],
+)
+def test_what_stands_for_a_missing_value(value: object, missing: bool) -> None:
+    assert MARKED.is_missing(value) == missing
+    marked = str(value).strip(" $-").startswith(("?", "999"))
+    assert Notation().is_missing(value) == (missing and not marked)
+    assert Notation().is_plain
+    assert not MARKED.is_plain
+    assert not GERMAN.is_plain

@@ -96,3 +96,24 @@ def test_a_regression_part_cannot_be_empty(write: Write) -> None:
     assert "is constant" in message(table, "target")  # one training row
     assert "leave a part empty" in message(replace(table, test=0.9), "test")
     assert "leave a part empty" in message(replace(table, test=0.3, validation=0.6), "validation")
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "said"),
+    [
+        ({"rows": 90}, [0, 1] * 50, "rows: 90, but there are 80 training rows; lower it"),
+        ({"test": 0.99}, [0, 1] * 50, "test: 99 of 100 rows cannot give each of 2 classes its rows "
+         "in every part (possible: 2 to 96); change test or add rows"),
+        ({}, [0] * 98 + [1] * 2, "test: class '1' has 2 of the 3 rows that it needs to be in every "
+         "part; remove the class, add rows of it, or, where the labels are amounts, say task = "
+         '"regression"'),
+        ({"validation": 0.999}, [k / 7 for k in range(100)],
+         "validation: 80 of 80 rows leave a part empty; change validation or add rows"),
+    ],
+)
+def test_a_split_that_cannot_be_is_said_with_the_remedy(
+    write: Write, settings: dict[str, Any], labels: list[float], said: str
+) -> None:
+    table = write("t.csv", csv(x=range(100), y=labels))
+    key = said.partition(":")[0]
+    assert message(replace(table, **settings), key) == f"[data] {said}"
