@@ -10,9 +10,12 @@ import numpy as np
 import optuna
 import pytest
 
-from hpo.search.samplers import SAMPLERS
+from hpo.search.samplers import SAMPLERS, _optuna_distribution, _optunas, _ours
 from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
     FloatDistribution,
+    IntegerDistribution,
     SearchSpace,
     Value,
     contains,
@@ -219,3 +222,21 @@ def test_the_share_of_good_trials_is_chosen_without_a_warning(
 ) -> None:
     proposals_after(hill(1.2, 0), SPACE, 1)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("ours", "optunas"),
+    [
+        (FloatDistribution(0.0, 1.0, step=0.25), optuna.distributions.IntDistribution(0, 4)),
+        (FloatDistribution(1e-3, 1.0, log=True),
+         optuna.distributions.FloatDistribution(1e-3, 1.0, log=True)),
+        (IntegerDistribution(1, 8, step=3), optuna.distributions.IntDistribution(1, 7, step=3)),
+        (IntegerDistribution(1, 8, log=True), optuna.distributions.IntDistribution(1, 8, log=True)),
+        (CategoricalDistribution(("a", "b")), optuna.distributions.CategoricalDistribution((0, 1))),
+    ],
+)
+def test_optuna_has_as_many_values_as_the_range(ours: Distribution, optunas: object) -> None:
+    assert _optuna_distribution(ours) == optunas
+    for unit in np.linspace(0, 1, 9):
+        value = ours.from_unit(float(unit))
+        assert _ours(ours, _optunas(ours, value)) == value
