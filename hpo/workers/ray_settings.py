@@ -13,7 +13,6 @@ FOR_WORKERS = _ALWAYS | {
 }
 FOR_JOBS = _ALWAYS | {
     "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # what travels is chosen here, by name
-    "RAY_RUNTIME_ENV_LOG_TO_DRIVER_ENABLED": "0",
 }
 
 
