@@ -44,7 +44,9 @@ def load(path):
         return Centers(file["centers"])
 
 
-def centers(hyperparameters: Shop, data=None, *, seed):
+def centers(hyperparameters: Shop, data=None, *, seed, folder):
+    assert not list(folder.iterdir())
+    (folder / "left").touch()
     random = np.random.default_rng(seed)
     rows = data.training
     if hyperparameters.seen:
