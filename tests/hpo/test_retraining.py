@@ -40,7 +40,7 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     data = retraining.joined(split.data)
     models = []
     for result in best:
-        model, epochs = retraining.retrain(study, result, data, Quiet())
+        model, epochs = retraining.retrain(study, result, data, Quiet(), folder)
         assert model is not None
         assert epochs == 2
         models.append(model)
@@ -174,7 +174,7 @@ def test_a_regression_of_the_trainer_in_its_own_units(
     assert (code / "trainer" / "layers" / "dense.py").is_file()
 
 
-def test_epochs_are_those_that_led_to_the_value(shop: Make) -> None:
+def test_epochs_are_those_that_led_to_the_value(shop: Make, folder: Path) -> None:
     file = shop(value="last", round={"trials": 1})
     study, split = split_of(file)
     recorded = record_of(file).study("shop").read()
@@ -182,10 +182,11 @@ def test_epochs_are_those_that_led_to_the_value(shop: Make) -> None:
     (result,) = recorded.results
     data = retraining.joined(split.data)
     listener = Quiet()
-    assert retraining.retrain(study, result, data, listener)[1] == 3
+    assert retraining.retrain(study, result, data, listener, folder)[1] == 3
     assert not listener.notes
     as_best = study.model_copy(update={"value": "best"})
-    assert retraining.retrain(as_best, replace(result, epoch=2), data, listener)[1] == 2
+    again = replace(result, epoch=2)
+    assert retraining.retrain(as_best, again, data, listener, folder)[1] == 2
     assert "epochs = 2 instead of 3" in listener.notes[0]
 
 
