@@ -18,7 +18,7 @@ _TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of 
 _ALL_TRIALS = "tags.kind = 'trial'"
 _SECTION = "hpo"
 _DRAWN = 500  # trials
-_DIGITS = 185  # pixels that a number with all its digits takes
+_DIGITS = 215  # pixels that a number with all its digits takes
 _LONGEST = 20_000  # characters, of a tag of an experiment
 
 

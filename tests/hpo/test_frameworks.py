@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from hpo import frameworks
+from hpo import framework_models, frameworks
 from hpo.errors import InputError
 from tests.fixtures import evaluate, hpo
 from tests.hpo.fitted import CLASSES, INPUTS, RANDOM, VALUES, adapted, reloaded
@@ -286,18 +286,18 @@ def test_what_a_model_predicts_is_looked_at(outputs: Any, classes: int, said: st
 
 
 def test_outputs_are_put_in_the_order_of_the_classes() -> None:
-    ordered = frameworks._in_order(SHARES, (2, 0), 3)
+    ordered = framework_models._in_order(SHARES, (2, 0), 3)
     assert ordered.tolist() == [[0.75, 0.0, 0.25], [0.0, 0.0, 1.0]]
-    assert frameworks._in_order(np.array([0.25, 1.0]), (0, 1), 2).tolist() == [
+    assert framework_models._in_order(np.array([0.25, 1.0]), (0, 1), 2).tolist() == [
         [0.75, 0.25], [0.0, 1.0]
     ]
-    assert frameworks._in_order(np.array([3.0, 4.0]), (), 0).tolist() == [[3.0], [4.0]]
+    assert framework_models._in_order(np.array([3.0, 4.0]), (), 0).tolist() == [[3.0], [4.0]]
     for labels, classes in (((0, 1, 2), 3), ((0, 5), 3)):
         with pytest.raises(ValueError, match=f"^2 outputs for {len(labels)} classes$"):
-            frameworks._in_order(SHARES, labels, classes)
+            framework_models._in_order(SHARES, labels, classes)
     assert frameworks._first(0, 2) == (0, 1)
     assert (frameworks._first(3, 3), frameworks._first(1, 0)) == ((0, 1, 2), ())
-    shares = frameworks.softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]]))
+    shares = framework_models.softmax(np.array([[1000.0, 1000.0], [0.0, np.log(3)]]))
     np.testing.assert_allclose(shares, [[0.5, 0.5], [0.25, 0.75]])
 
 
@@ -322,17 +322,20 @@ def test_a_model_of_the_other_task_is_refused() -> None:
 
 
 def test_what_reads_a_model_is_named_as_it_is_found() -> None:
-    assert {name: load.__name__ for name, load in frameworks.LOADERS.items()} == {
-        f"hpo.frameworks:load_{library}": f"load_{library}"
-        for library in ("scikit_learn", "lightgbm", "xgboost", "torch")
+    assert {name: load.__name__ for name, load in framework_models.LOADERS.items()} == {
+        f"hpo.framework_models:load_{library}": f"load_{library}"
+        for library in ("scikit_learn", "lightgbm", "xgboost", "torch", "keras")
     }
-    kinds = (frameworks.LightGBMModel, frameworks.XGBoostModel, frameworks.TorchModel)
+    kinds = (
+        framework_models.LightGBMModel, framework_models.XGBoostModel,
+        framework_models.TorchModel,
+    )
     assert [(kind.file_suffix, kind.packages) for kind in kinds] == [
         (".txt", ("lightgbm",)), (".json", ("xgboost",)), (".pt2", ("torch",))
     ]
-    assert frameworks.XGBoostModel(None, (0, 1), 2).loader_details == {
+    assert framework_models.XGBoostModel(None, (0, 1), 2).loader_details == {
         "labels": (0, 1), "classes": 2, "iterations": 0, "margins": False
     }
-    assert frameworks.TorchModel(None, (3,), 2).loader_details == {
-        "shape": (3,), "classes": 2, "logits": False
+    assert framework_models.TorchModel(None, (3,), 2).loader_details == {
+        "shape": (3,), "classes": 2, "logits": False, "dtype": "float32"
     }

@@ -251,19 +251,19 @@ def test_what_is_recorded_of_a_look_of_ones_own() -> None:
     own = own_evaluation.OwnEvaluation("s", LOOK, {"test_score": 0.5}, trial, 1, "r")
     note = "Trained once more: trial 7 of round 2, 1 epoch.\n"
     assert own_evaluation._tags(own) == {
-        "when": LOOK.when, "repeated": "false", "guarded": "false",
+        "when": LOOK.when, "repeated": "false", "guarded": "false", "not_kept": "",
         "mlflow.note.content": f"test_score 0.5\n\n{note}",
     }
     again = replace(own, look=replace(LOOK, number=3), epochs=4)
     assert own_evaluation._tags(again) == {
-        "when": LOOK.when, "repeated": "true", "guarded": "false",
+        "when": LOOK.when, "repeated": "true", "guarded": "false", "not_kept": "",
         "mlflow.note.content": "test_score 0.5\n\n**Repeated**: this is look 3. Where an earlier "
         f"one had any influence, the result is too good.\n\n{note.replace('1 epoch', '4 epochs')}",
     }
     assert own.to_table() == {
         "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "guarded": False,
         "metrics": {"test_score": 0.5}, "round": 2, "number": 7, "hyperparameters": {"rate": 0.5},
-        "epochs": 1, "run": "r",
+        "epochs": 1, "run": "r", "model": None,
     }
     assert again.to_table()["repeated"] is True
     assert own_evaluation._summary({"a": 0.123456, "b": 2.0}) == "a 0.1235, b 2"

@@ -270,7 +270,7 @@ def test_a_trial_that_diverges_is_left_out(retrained: Callable[..., Any]) -> Non
 
 
 MODELS = (
-    "scikit-learn, LightGBM, XGBoost or PyTorch, or of its own (docs/objectives.md)"
+    "scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or of its own (docs/objectives.md)"
 )
 
 

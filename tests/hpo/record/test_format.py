@@ -232,12 +232,3 @@ def test_a_trial_belongs_to_its_round() -> None:
     with pytest.raises(InputError, match=r"the param 'kind' of .* is missing"):
         form.check_trial(run_of({**TAGS}, rate="0.5"),
                          replace(other, hyperparameters={"rate": 0.5}), round_)
-
-
-def test_a_line_needs_only_its_corners() -> None:
-    nan = math.nan
-    assert list(form.corners([])) == []
-    assert list(form.corners([1.0])) == [(1, 1.0)]
-    assert list(form.corners([nan, 1.0, 1.0, 1.0, 2.0, 2.0])) == [
-        (2, 1.0), (4, 1.0), (5, 2.0), (6, 2.0)
-    ]

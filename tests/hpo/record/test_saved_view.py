@@ -112,6 +112,12 @@ def test_addresses_are_those_of_the_ui() -> None:
 
 def test_the_views_show_trials_rounds_and_charts() -> None:
     trials, rounds, charts = views().values()
+    widths = {
+        "attributes.`Run Name`": 130, "metrics.`value`": 215, "params.`momentum`": 215,
+        "params.`rate`": 215, "tags.`round`": 80, "tags.`state`": 100,
+    }
+    states = {f"tags.`{state}`": 100 for state in ("complete", "pruned", "diverged", "failed")}
+    of_rounds = {"attributes.`Run Name`": 130, "metrics.`best_loss`": 215, **states}
     assert trials == {
         "searchFilter": "tags.kind = 'trial'", "orderByKey": "metrics.`value`",
         "orderByAsc": True, "startTime": "ALL", "lifecycleFilter": "Active",
@@ -120,11 +126,13 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
                             "params.`rate`", "tags.`state`"],
         "runsExpanded": {}, "runsPinned": [], "runsHidden": [], "runsHiddenMode": "FIRST_20_RUNS",
         "runListHidden": False, "groupBy": None, "groupsExpanded": {},
+        "columnOrder": list(widths), "columnWidths": widths,
     }
     assert rounds == trials | {
         "searchFilter": "tags.kind = 'round'", "orderByKey": "attributes.start_time",
         "selectedColumns": ["metrics.`best_loss`", "tags.`complete`", "tags.`pruned`",
                             "tags.`diverged`", "tags.`failed`"],
+        "columnOrder": list(of_rounds), "columnWidths": of_rounds,
     }
     cards, (section,) = charts["compareRunCharts"], charts["compareRunSections"]
     names = ("compareRunCharts", "compareRunSections", "runsHiddenMode")

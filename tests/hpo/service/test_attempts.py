@@ -53,7 +53,7 @@ def test_a_result_is_on_disk_before_it_is_told() -> None:
     assert attempts.running == 0
     assert everybody.told == [
         ("submit", 1, 5), ("trial_started", trial()), ("show", progress),
-        ("trial_progressed", progress), ("note", "no room"), ("add", result),
+        ("trial_progressed", progress), ("note", "a.toml: no room"), ("add", result),
         ("trial_ended", result),
     ]
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from hpo.errors import HPOError
 from hpo.record.values import Recorded, Round
+from hpo.search.best_so_far import Point
 from hpo.service.comparability import settings_of
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study, read
@@ -64,6 +66,7 @@ class Ends:
         self._states, self._message = states, message
         self.trained: list[Trial] = []
         self._waiting: list[Trial] = []
+        self.shown: list[Point] = []
 
     @property
     def running(self) -> int:
@@ -72,6 +75,9 @@ class Ends:
     def submit(self, trial: Trial) -> None:
         self._waiting.append(trial)
         self.trained.append(trial)
+
+    def show_best(self, run_id: str, points: Sequence[Point]) -> None:
+        self.shown += points
 
     def next_result(self) -> TrialResult:
         trial = self._waiting.pop(0)

@@ -303,5 +303,6 @@ def test_cut_offs_compare_the_best_or_the_current_epoch() -> None:
 def test_what_this_machine_lacks_is_refused_inline_but_for_processors() -> None:
     job = Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(cpus=10_000))
     InlineWorkers(job, None)
-    with pytest.raises(InputError, match=r"^\[resources\]: a trial takes .* use a Ray cluster"):
-        InlineWorkers(Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(gpus=99)), None)
+    many = Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(gpus=99))
+    with pytest.raises(InputError, match=r"^resources.gpus: a trial takes .* name a Ray cluster"):
+        InlineWorkers(many, None)
