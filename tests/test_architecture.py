@@ -23,7 +23,7 @@ ORDER = {
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.loading
         search.order search.best_so_far search.surface search.samplers search.pruning
-        search.narrowing search.confirmation
+        search.narrowing search.confirmation search.recommendation
         settings study_errors study_values study_overrides study_tables study
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray

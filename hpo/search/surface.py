@@ -31,6 +31,7 @@ ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measure
 class Ranked:
     """A trial with a result; of two trials the one with the smaller `rank` is better."""
 
+    id: TrialId
     rank: tuple[float, ...]
     hyperparameters: Mapping[str, Value]
     count: int  # values that were averaged
@@ -72,7 +73,7 @@ def ranked_points(
             elif result.state is State.PRUNED:
                 rank = (1.0, -float(result.epochs), sign * value)
         state = State.DIVERGED if rank == (2.0,) else result.state
-        trials.append(Ranked(rank, hyperparameters, count, state))
+        trials.append(Ranked(result.trial.id, rank, hyperparameters, count, state))
     trials.sort(
         key=lambda t: (
             t.rank, [_position(d, t.hyperparameters[n]) for n, d in search_space.items()]
@@ -208,18 +209,18 @@ class Surface:
     """
 
     def __init__(self, positions: Array, scores: Array, counts: Array, is_choice: Array) -> None:
-        self._positions, self._is_choice = positions, is_choice
-        self._scores, self._counts = scores, counts
+        self.positions, self.scores, self.counts = positions, scores, counts
+        self._is_choice = is_choice
         self._centers = np.log([*[0.7] * positions.shape[1], 1.0, 0.2])
         self._settings = self._fitted()
-        covariance = self._covariance(positions, positions) + self._noise()
+        covariance = self.covariance(positions, positions) + self._noise()
         self._inverse = np.linalg.inv(covariance)
 
     def draws(self, points: Array) -> Array:
         """Return the heights at `points` of surfaces drawn from the posterior (draw, point)."""
-        across = self._covariance(points, self._positions)
-        mean = across @ self._inverse @ self._scores
-        covariance = self._covariance(points, points) - across @ self._inverse @ across.T
+        across = self.covariance(points, self.positions)
+        mean = across @ self._inverse @ self.scores
+        covariance = self.covariance(points, points) - across @ self._inverse @ across.T
         root = np.linalg.cholesky(covariance + JITTER * np.eye(len(points)))
         normal = np.random.default_rng(0).standard_normal((SURFACES, len(points)))
         return np.asarray(mean + normal @ root.T)
@@ -229,25 +230,31 @@ class Surface:
         """The variance of the noise of one trial's score."""
         return float(np.exp(self._settings[-1]))
 
-    def _distances(self, a: Array, b: Array) -> Array:
+    def distances(self, a: Array, b: Array) -> Array:
         """Return squared distances (hyperparameter, a, b); two choices are one apart."""
         difference = a.T[:, :, None] - b.T[:, None, :]
         return np.where(self._is_choice[:, None, None], difference != 0, difference**2)
 
-    def _covariance(self, a: Array, b: Array) -> Array:
+    @property
+    def lengths(self) -> Array:
+        """How far one has to go along each hyperparameter to see a change."""
+        return np.asarray(np.exp(self._settings[:-2]))
+
+    def covariance(self, a: Array, b: Array) -> Array:
+        """Return how the heights at `a` and `b` vary together, noise left out (a, b)."""
         inverse_lengths = np.exp(-2 * self._settings[:-2])
-        exponent = np.tensordot(inverse_lengths, self._distances(a, b), axes=1)
+        exponent = np.tensordot(inverse_lengths, self.distances(a, b), axes=1)
         return np.asarray(np.exp(self._settings[-2] - exponent / 2) + 1.0)  # 1: an unknown mean
 
     def _noise(self) -> Array:
-        return np.diag(self.noise / self._counts + JITTER)
+        return np.diag(self.noise / self.counts + JITTER)
 
     def _fitted(self) -> Array:
         """Return the logarithms of the lengths, the height and the noise (variances)."""
         from scipy.optimize import minimize
 
         bounds = [(-3.0, 3.0)] * (len(self._centers) - 2) + [(-4.0, 4.0), (-6.0, 2.0)]
-        distances = self._distances(self._positions, self._positions)
+        distances = self.distances(self.positions, self.positions)
         fits = []
         for length in (0.3, 1.5):  # wiggly and smooth: the better of two local optima
             start = self._centers.copy()
@@ -263,12 +270,12 @@ class Surface:
         """Return the negative log posterior of the settings and its gradient (R&W 5.8, 5.9)."""
         inverse_lengths = np.exp(-2 * settings[:-2])
         smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
-        noise = np.exp(settings[-1]) / self._counts
+        noise = np.exp(settings[-1]) / self.counts
         covariance = smooth + np.diag(noise + JITTER) + 1.0
         inverse = np.linalg.inv(covariance)
-        weights = inverse @ self._scores
+        weights = inverse @ self.scores
         away = settings - self._centers
-        loss = (self._scores @ weights + np.linalg.slogdet(covariance)[1] + away @ away) / 2
+        loss = (self.scores @ weights + np.linalg.slogdet(covariance)[1] + away @ away) / 2
         slope = (inverse - np.outer(weights, weights)) * smooth
         by_length = np.tensordot(distances, slope, axes=2) * inverse_lengths / 2
         by_noise = np.sum((np.diag(inverse) - weights**2) * noise) / 2

@@ -1,0 +1,236 @@
+"""Recommendation names the trial to go on with: the best value may be luck, and neighbors tell.
+
+The best of many noisy values is mostly a lucky one. The surface that narrowing fits knows of all
+trials around it, and its height is a better estimate than any single value. But not all that a
+smooth surface misses is noise: a step or a rough spot is real, and the trial that found it has
+earned its value. Which it is, pairs of trials close to each other tell. Where they agree, a short
+rough component explains them better than noise does, and the best value stands. Where they
+contradict each other, the estimate counts, and what is left in doubt is shared between the two.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hpo import wording
+from hpo.search import confirmation
+from hpo.search.surface import (
+    JITTER,
+    MAXIMUM_TRIALS,
+    Array,
+    Observations,
+    Ranked,
+    Surface,
+    ranked_points,
+)
+from hpo.search_space import SearchSpace
+from hpo.trial import Direction, TrialId, TrialResult, rank
+
+ROUGH = (0.05, 0.1, 0.2)  # lengths of rough spots, in widths of the last ranges
+ROUGH_SHARE = 0.2  # and one that is this share of the smooth surface's lengths
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of what the smooth surface misses that is rough
+PRIOR = tuple(2.0**-i for i in range(len(SHARES)))  # the less of it, the likelier
+ENOUGH = 20  # trials; of fewer, the surface is mostly a guess
+LEAST_NOISE = 0.1  # a variance, of scores that have about 1: less than this can be a misfit
+DOUBT = 1.0  # noise is shown where it makes the order at least e times as likely as none does
+TIED = 9  # decimals of a height: the digits beyond are rounding
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The trial to go on with, and beside it the one with the best observed value.
+
+    The estimates are on the scale of the metric. `reason` is a sentence that says why the two
+    differ, or why not.
+    """
+
+    trial: TrialResult
+    estimate: float
+    observed: TrialResult
+    observed_estimate: float
+    reason: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the recommended trial is another one than that of the best observed value."""
+        return self.trial.trial.id != self.observed.trial.id
+
+
+def recommend(
+    search_space: SearchSpace,
+    results: Sequence[TrialResult],
+    repeats: Sequence[TrialResult],
+    direction: Direction,
+) -> Recommendation | None:
+    """Return which trial to go on with; None where none is complete.
+
+    `search_space` are the ranges of the last round, `results` the trials of all rounds, and
+    `repeats` those of confirmed trials: their means replace the values, and count for more. A
+    trial with a diverged or failed repeat is recommended only where there is no other. The order
+    of `results` and `repeats` is of no account.
+    """
+    complete = [r for r in rank(results, direction) if math.isfinite(r.value or 0.0)]
+    if not complete:
+        return None
+    study = _Study(search_space, complete, sorted(repeats, key=lambda r: r.trial.id), direction)
+    trials = ranked_points(search_space, results, direction, study.means)
+    if len(trials) < ENOUGH:
+        trials_are = "1 trial is" if len(trials) == 1 else f"{len(trials)} trials are"
+        return study.without_surface(f"{trials_are} too few to tell whether that was luck")
+    if trials[0].rank == trials[-1].rank:
+        return study.without_surface(f"all {len(trials)} trials are equally good")
+    observations = Observations(search_space, trials)
+    luck = _Luck(observations.surface)
+    if not luck.is_shown and not study.repeats_moved:
+        return study.without_surface("its neighbors do not contradict it")
+    return study.with_heights(trials, observations.scores, luck.heights(observations.positions))
+
+
+class _Study:
+    """The complete trials, best first, and what is known of them by repeats."""
+
+    def __init__(
+        self,
+        search_space: SearchSpace,
+        complete: Sequence[TrialResult],
+        repeats: Sequence[TrialResult],
+        direction: Direction,
+    ) -> None:
+        self._space, self._complete, self._direction = search_space, complete, direction
+        self._repeats = repeats
+        self._confirmed = confirmation.confirmed(complete, repeats)
+        self.means = confirmation.means(complete, repeats)
+        sound = [r for r in complete if self._is_sound(r)]
+        self._candidates = sound or list(complete)
+
+    def _is_sound(self, result: TrialResult) -> bool:
+        confirmed = self._confirmed.get(result.trial.id)
+        return confirmed is None or confirmed.is_sound
+
+    def _value(self, result: TrialResult) -> float:
+        """Return the mean of the repeats where there are any, or the value."""
+        mean = self.means.get(result.trial.id, (math.nan, 0))[0]
+        return result.value or 0.0 if math.isnan(mean) else mean
+
+    @cached_property
+    def repeats_moved(self) -> bool:
+        """Whether the repeats of a trial took it past more than one other on average."""
+        values = np.array([r.value for r in self._complete])
+        passed = 0
+        for trial in self._confirmed.values():
+            low, high = sorted([self._value(trial.found), trial.found.value or 0.0])
+            if low < high:
+                passed += int(np.sum((low <= values) & (values <= high))) - 1
+        return passed > len(self._confirmed)
+
+    def without_surface(self, why: str) -> Recommendation:
+        """Return the best by repeats where those show luck, else the best value."""
+        if self.repeats_moved:
+            identity = confirmation.ranked(self._complete, self._repeats, self._direction)[0].trial
+            pick = next(r for r in self._candidates if r.trial.id == identity.id)
+        else:
+            sign = -1.0 if self._direction == "maximize" else 1.0
+            pick = min(self._candidates, key=lambda r: (sign * self._value(r), r.trial.id))
+        return self._recommendation(pick, {}, why)
+
+    def with_heights(
+        self, trials: Sequence[Ranked], scores: Array, heights: Array
+    ) -> Recommendation:
+        """Return the trial where the surface is highest, the estimates on the metric's scale."""
+        of = dict(zip((trial.id for trial in trials), heights.round(TIED).tolist(), strict=True))
+        pick = min(
+            (r for r in self._candidates if r.trial.id in of),
+            key=lambda r: (-of[r.trial.id], self._complete.index(r)),
+            default=self._complete[0],
+        )
+        score = dict(zip((trial.id for trial in trials), scores.tolist(), strict=True))
+        known = {score[r.trial.id]: self._value(r) for r in self._complete if r.trial.id in score}
+        steps = sorted(known)
+        values = np.interp(list(of.values()), steps, [known[step] for step in steps])
+        estimates = {i: float(f"{v:.6g}") for i, v in zip(of, values.tolist(), strict=True)}
+        return self._recommendation(pick, estimates, "its neighbors bear it out")
+
+    def _recommendation(
+        self, pick: TrialResult, estimates: Mapping[TrialId, float], why: str
+    ) -> Recommendation:
+        best = self._complete[0]
+        mine, theirs = (estimates.get(r.trial.id, self._value(r)) for r in (pick, best))
+        reason = self._reason(pick, mine, theirs, why, bool(estimates))
+        return Recommendation(pick, mine, best, theirs, reason)
+
+    def _reason(
+        self, pick: TrialResult, mine: float, theirs: float, why: str, neighbors: bool
+    ) -> str:
+        best = self._complete[0]
+        value, repeated = best.value or 0.0, self._confirmed.get(best.trial.id)
+        said = f"{best.trial.id} has the best value, {wording.number(value)}"
+        if pick.trial.id == best.trial.id:
+            if repeated is not None and repeated.values:
+                why = f"the mean of its repeats is {wording.number(repeated.mean)}"
+            return f"{said}, and {why}"
+        if repeated is not None and not repeated.is_sound:
+            return f"{said}, but not all of its repeats have one; {pick.trial.id} is the next best"
+        if repeated is None and pick.trial.id in self._confirmed and not neighbors:
+            mean = wording.number(mine)
+            return f"{said}, but is not confirmed; {pick.trial.id} has the best mean, {mean}"
+        if pick.value == value:
+            return f"{said}, as has {pick.trial.id}, whose neighbors are better"
+        who = "neighbors" if repeated is None else "repeats"
+        low, high = wording.apart(theirs, mine)
+        return (
+            f"{said}, but its {who} say that was luck (estimate {low}); "
+            f"{pick.trial.id} has the best estimate, {high}"
+        )
+
+
+class _Luck:
+    """What the smooth surface misses, split between rough spots, which are real, and noise.
+
+    To the smooth surface comes an exponential covariance over short lengths, for a share of what
+    it takes for noise. Each length and share is as likely as it makes the scores, by its prior.
+    """
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        smooth = surface.covariance(surface.positions, surface.positions)
+        ones = np.ones_like(surface.lengths)
+        self._lengths = [*(ones * length for length in ROUGH), ROUGH_SHARE * surface.lengths]
+        evidence = np.empty((len(self._lengths), len(SHARES)))
+        self._weights = np.empty((*evidence.shape, len(surface.scores)))
+        for i, lengths in enumerate(self._lengths):
+            rough = self._rough(surface.positions, lengths)
+            for j, share in enumerate(SHARES):
+                noise = (1 - share) * surface.noise / surface.counts + JITTER
+                covariance = smooth + share * rough + np.diag(noise)
+                self._weights[i, j] = np.linalg.solve(covariance, surface.scores)
+                fit = surface.scores @ self._weights[i, j]
+                evidence[i, j] = -(fit + np.linalg.slogdet(covariance)[1]) / 2
+        self._evidence = evidence
+
+    def _rough(self, points: Array, lengths: Array) -> Array:
+        distances = self._surface.distances(points, self._surface.positions)
+        away = np.sqrt(np.tensordot(lengths**-2, distances, axes=1))
+        return np.asarray(self._surface.noise * np.exp(-away))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is noise, and not just rough spots of some length."""
+        over_rough = float(self._evidence[0, 0] - self._evidence[:, -1].max())
+        return self._surface.noise >= LEAST_NOISE and over_rough >= DOUBT
+
+    def heights(self, points: Array) -> Array:
+        """Return the expected heights at points, rough spots included."""
+        belief = np.exp(self._evidence - self._evidence.max()) * PRIOR
+        belief /= belief.sum()
+        heights = []
+        for some in np.split(points, range(MAXIMUM_TRIALS, len(points), MAXIMUM_TRIALS)):
+            smooth = self._surface.covariance(some, self._surface.positions)
+            height = smooth @ np.tensordot(belief, self._weights, axes=2)
+            for i, lengths in enumerate(self._lengths):
+                by_share = (belief[i] * SHARES) @ self._weights[i]
+                height += self._rough(some, lengths) @ by_share
+            heights.append(height)
+        return np.concatenate(heights)
