@@ -1,4 +1,4 @@
-"""The command that prints the best trial of a study, ready to paste."""
+"""The command that prints the trial of a study to go on with, ready to paste."""
 
 import json
 import re
@@ -17,16 +17,19 @@ from hpo.text import clean, one_line
 @hpo.command()
 @study_argument
 @click.option("--toml", "as_toml", is_flag=True, help="Print lines for a study file.")
+@click.option("--observed", is_flag=True,
+              help="Print the first one that `hpo show` lists: of the best value, or best mean.")
 @tracking_uri
 @as_json
-def best(study: str, as_toml: bool, tracking_uri: str, as_json: bool) -> None:
+def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: bool) -> None:
     """Print the best trial of STUDY, ready to paste.
 
-    It is the first one that `hpo show` lists, by the mean of its repeats where it was confirmed.
-    Hyperparameters have all their digits, one on each line.
+    It is the one that `hpo show` recommends. Where another one has the best value, a line on
+    standard error says so, and why. Hyperparameters have all their digits, one on each line.
     """
     from hpo.record.values import last_round
     from hpo.search import confirmation
+    from hpo.service.proposals import recommendation
 
     if as_toml and as_json:
         raise InputError("--toml and --json are two ways to print the same: leave one out")
@@ -35,15 +38,21 @@ def best(study: str, as_toml: bool, tracking_uri: str, as_json: bool) -> None:
     ranked = confirmation.ranked(recorded.results, recorded.repeats, settings.direction)
     if not ranked:
         raise InputError(f"the study {name!r} has no complete trial yet; run more of it")
+    recommended = None if observed else recommendation(recorded)
     result = ranked[0]
+    if recommended is not None:
+        result = next(r for r in ranked if r.trial.id == recommended.trial.trial.id)
     trial, value = result.trial, result.value or 0.0
     if as_json:
         summary = {
             "study": name, "round": trial.round, "number": trial.number, "value": value,
             "metric": settings.metric, "hyperparameters": dict(trial.hyperparameters),
         }
-        click.echo(json.dumps(summary, indent=2))
+        told = recommended.to_table() if recommended is not None else {}
+        click.echo(json.dumps({**summary, **told}, indent=2))
         return
+    if recommended is not None and recommended.differs:
+        click.echo(one_line(recommended.reason), err=True)
     if as_toml:
         click.echo(to_toml(trial.hyperparameters), nl=False)
         return

@@ -136,6 +136,9 @@ def show(
 ) -> None:
     """Show the rounds and the best trials of STUDY.
 
+    The best of many noisy values is mostly luck. The recommended trial has the best estimate, by
+    the values of trials near it and by its repeats; that of the best value stands beside it.
+
     Where a table is too wide for the terminal, the hyperparameters that matter most are shown.
 
     The figures are learning curves of the best trials and of all, the ranges by round, a map of
@@ -145,10 +148,14 @@ def show(
     """
     from hpo.report.results import summarize
     from hpo.search import confirmation
+    from hpo.service.proposals import influential, recommendation
     from hpo.trial import State
 
     name, recorded = read_recorded(study, tracking_uri)
     summary = summarize(name, recorded, round_number)
+    recommended = recommendation(recorded) if round_number is None else None
+    if round_number is None:
+        summary["recommended"] = recommended.to_table() if recommended else None
     files: list[Path] = []
     if figures is not None and summary["rounds"]:
         shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
@@ -161,7 +168,6 @@ def show(
     from hpo.cli.console import open_console
     from hpo.cli.tables import best_trials, rounds_table
     from hpo.search_space import describe
-    from hpo.service.proposals import influential
 
     if not summary["rounds"]:
         say(f"{name}: no round yet")
@@ -181,6 +187,8 @@ def show(
     known = confirmation.confirmed(results, recorded.repeats)
     metric = summary["metric"]
     console.print(best_trials(ranked[:top], metric, known, order=order, whole=wide))
+    if recommended:
+        console.print(f"\nrecommended: {escaped(str(recommended))}")
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
     if better:
         console.print(f"\n{escaped(better)}")

@@ -58,6 +58,26 @@ class Recommendation:
         """Whether the recommended trial is another one than that of the best observed value."""
         return self.trial.trial.id != self.observed.trial.id
 
+    def __str__(self) -> str:
+        """Name the recommended trial, and say why it is that one."""
+        return f"{self.trial.trial.id}; {self.reason}" if self.differs else self.reason
+
+    def to_table(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return {
+            **_to_table(self.trial, self.estimate),
+            "hyperparameters": dict(self.trial.trial.hyperparameters),
+            "reason": self.reason,
+            "observed": _to_table(self.observed, self.observed_estimate),
+        }
+
+
+def _to_table(result: TrialResult, estimate: float) -> dict[str, object]:
+    trial = result.trial
+    return {
+        "round": trial.round, "number": trial.number, "value": result.value, "estimate": estimate,
+    }
+
 
 def recommend(
     search_space: SearchSpace,
@@ -75,7 +95,7 @@ def recommend(
     complete = [r for r in rank(results, direction) if math.isfinite(r.value or 0.0)]
     if not complete:
         return None
-    study = _Study(search_space, complete, sorted(repeats, key=lambda r: r.trial.id), direction)
+    study = _Study(complete, sorted(repeats, key=lambda r: r.trial.id), direction)
     trials = ranked_points(search_space, results, direction, study.means)
     if len(trials) < ENOUGH:
         trials_are = "1 trial is" if len(trials) == 1 else f"{len(trials)} trials are"
@@ -94,13 +114,11 @@ class _Study:
 
     def __init__(
         self,
-        search_space: SearchSpace,
         complete: Sequence[TrialResult],
         repeats: Sequence[TrialResult],
         direction: Direction,
     ) -> None:
-        self._space, self._complete, self._direction = search_space, complete, direction
-        self._repeats = repeats
+        self._complete, self._repeats, self._direction = complete, repeats, direction
         self._confirmed = confirmation.confirmed(complete, repeats)
         self.means = confirmation.means(complete, repeats)
         sound = [r for r in complete if self._is_sound(r)]
@@ -143,7 +161,7 @@ class _Study:
         of = dict(zip((trial.id for trial in trials), heights.round(TIED).tolist(), strict=True))
         pick = min(
             (r for r in self._candidates if r.trial.id in of),
-            key=lambda r: (-of[r.trial.id], self._complete.index(r)),
+            key=lambda r: -of[r.trial.id],  # of equals the first, which has the better value
             default=self._complete[0],
         )
         score = dict(zip((trial.id for trial in trials), scores.tolist(), strict=True))

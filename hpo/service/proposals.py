@@ -1,4 +1,4 @@
-"""The ranges of the next round: what narrowing proposes, and who has a say in it."""
+"""What follows from a study so far: the ranges of its next round, and the trial to go on with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from hpo.moves import Decision, Move
 from hpo.record.values import Recorded, Round
 from hpo.search import confirmation
 from hpo.search.narrowing import by_influence, change, narrow
+from hpo.search.recommendation import Recommendation, recommend
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -48,6 +49,17 @@ def influential(recorded: Recorded) -> list[str]:
     last = recorded.rounds[-1]
     with one_thread():
         return by_influence(last.search_space, recorded.results, last.settings.direction)
+
+
+def recommendation(recorded: Recorded) -> Recommendation | None:
+    """Return the trial of a study to go on with; None where none is complete."""
+    if not recorded.rounds:
+        return None
+    last = recorded.rounds[-1]
+    with one_thread():
+        return recommend(
+            last.search_space, recorded.results, recorded.repeats, last.settings.direction
+        )
 
 
 def next_ranges(

@@ -27,10 +27,11 @@ def test_the_best_is_that_of_show(make_study: Make, command: Command) -> None:
     file = make_study()
     hpo("run", file, "--inline")
     shown = json.loads(command("show", "toy", "--json").out)["best"]
-    best = json.loads(command("best", "toy", "--json").out)
+    best = json.loads(command("best", "toy", "--observed", "--json").out)
     assert best == {"study": "toy", "metric": "accuracy", **shown}
-    assert tomllib.loads(command("best", file, "--toml").out) == shown["hyperparameters"]
-    first, *lines = command("best", "toy").out.splitlines()
+    toml = command("best", file, "--toml", "--observed").out
+    assert tomllib.loads(toml) == shown["hyperparameters"]
+    first, *lines = command("best", "toy", "--observed").out.splitlines()
     number = shown["number"]
     assert first.startswith(f"trial {number} of round 1: accuracy ")
     assert math.isclose(float(first.split()[-1]), shown["value"], rel_tol=5e-4)
@@ -41,14 +42,40 @@ def test_the_best_is_that_of_show(make_study: Make, command: Command) -> None:
     assert (both.code, both.out, both.err.count("\n")) == (2, "", 1)
 
 
+def test_the_best_is_the_recommended_one(make_study: Make, command: Command) -> None:
+    rates = {"learning_rate": {"low": 1e-4, "high": 10.0, "log": True}}  # the toy is noisy
+    file = make_study(round={"trials": 40, "sampler": "qmc"}, seed=1, search_space=rates)
+    hpo("run", file, "--inline")
+    shown = json.loads(command("show", "toy", "--json").out)
+    recommended, observed = shown["recommended"], shown["best"]
+    assert recommended["number"] != observed["number"] == recommended["observed"]["number"]
+    assert recommended["estimate"] < observed["value"]
+    mine, theirs = (
+        abs(math.log10(t["hyperparameters"]["learning_rate"]) + 1) for t in (recommended, observed)
+    )
+    assert mine < theirs  # the best is at 0.1
+    said = " ".join(command("show", "toy").out.split())
+    assert f"recommended: trial {recommended['number']} of round 1; {recommended['reason']}" in said
+    assert "recommended" not in json.loads(command("show", "toy", "--round", 1, "--json").out)
+    best = command("best", "toy")
+    assert best.out.startswith(f"trial {recommended['number']} of round 1: accuracy ")
+    assert best.err == recommended["reason"] + "\n"
+    assert json.loads(command("best", "toy", "--json").out) == {
+        "study": "toy", "metric": "accuracy", **recommended
+    }
+    toml = command("best", "toy", "--toml")
+    assert tomllib.loads(toml.out) == recommended["hyperparameters"]
+    assert command("best", "toy", "--observed").err == ""
+
+
 def test_the_best_goes_by_the_means_of_repeats(make_study: Make, command: Command) -> None:
     file = make_study()
     hpo("run", file, "--inline")
     hpo("confirm", file, "--inline", "--top", 3, "--repeats", 2)
     shown = json.loads(command("show", "toy", "--json").out)["best"]
-    best = json.loads(command("best", "toy", "--json").out)
+    best = json.loads(command("best", "toy", "--observed", "--json").out)
     assert {key: best[key] for key in shown} == shown
-    first = command("best", "toy").out.splitlines()[0]
+    first = command("best", "toy", "--observed").out.splitlines()[0]
     assert first.startswith(f"trial {shown['number']} of round 1: accuracy ")
     assert first.endswith(" (the mean of 2 repeats)")
 
