@@ -4,6 +4,7 @@ Learning rate and L2 penalty of multilayer perceptrons (HPOBench, Eggensperger e
 pair measured with five seeds. A search has 60 trials: one round of 60 in the first ranges, or
 three rounds of 20 with the ranges moved in between. Its score is the regret of the pick, the
 trial with the best observed value: (best mean - true mean at the pick) / (best mean - median).
+Beside it stands the regret of the recommended trial, which takes no evaluation more.
 
 With --exact a trial's value is the mean of the seeds: what remains without noise.
 
@@ -28,7 +29,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.search.confirmation import ranked, repeats_of
 from hpo.search.narrowing import narrow
+from hpo.search.recommendation import recommend
 from hpo.search.samplers import SAMPLERS, RoundPlan
 from hpo.search_space import FloatDistribution, SearchSpace
 from hpo.trial import State, Trial, TrialResult, trial_seed
@@ -195,6 +198,16 @@ def tpe_round(plan: RoundPlan, evaluate: Evaluate) -> tuple[Array, Array]:
     return points, values
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What came of one search: the ranges of its last round, and all trials, in order."""
+
+    space: SearchSpace
+    results: Sequence[TrialResult]
+    points: Array  # log10
+    values: Array
+
+
 def search(
     task: Task,
     space: SearchSpace,
@@ -202,8 +215,8 @@ def search(
     mover: Mover | None,
     seed: tuple[int, ...],
     trials: int = TRIALS,
-) -> tuple[Array, Array]:
-    """Return the points (log10) and observed values of one search.
+) -> Searched:
+    """Search with values of one seed each, drawn at random.
 
     Searches with the same `seed` draw the same units and seeds of evaluation.
     """
@@ -228,23 +241,27 @@ def search(
             plan = RoundPlan(space, "maximize", study_seed, number, size, tuple(results))
             new = tpe_round(plan, evaluate)
         points, values = np.concatenate([points, new[0]]), np.concatenate([values, new[1]])
+        for i, (point, value) in enumerate(zip(*new, strict=True), start=1):
+            hyperparameters = {n: float(10**x) for n, x in zip(NAMES, point, strict=True)}
+            trial = Trial(number, i, hyperparameters, seed=0)
+            results.append(TrialResult(trial, State.COMPLETE, float(value)))
         if mover is not None and number < rounds:
-            for i, (point, value) in enumerate(zip(*new, strict=True), start=1):
-                hyperparameters = {n: float(10**x) for n, x in zip(NAMES, point, strict=True)}
-                trial = Trial(number, i, hyperparameters, seed=0)
-                results.append(TrialResult(trial, State.COMPLETE, float(value)))
             space = mover(space, results)
-    return points, values
+    return Searched(space, results, points, values)
 
 
-def confirmed_pick(task: Task, points: Array, values: Array, seed: tuple[int, ...]) -> int:
-    """Return the trial with the best mean when the best ones are evaluated again."""
-    top = np.argsort(-values, kind="stable")[:CONFIRMED]
+def repeats(task: Task, searched: Searched, seed: tuple[int, ...]) -> list[TrialResult]:
+    """Return the results of the best trials evaluated again."""
+    top = np.argsort(-searched.values, kind="stable")[:CONFIRMED]
     seeds = np.random.default_rng((*seed, 4)).integers(
         task.table.shape[2], size=(len(top), REPEATS)
     )
-    again = np.take_along_axis(task.values(points[top]), seeds, axis=1)
-    return int(top[again.mean(axis=1).argmax()])
+    again = np.take_along_axis(task.values(searched.points[top]), seeds, axis=1)
+    trials = repeats_of([searched.results[i] for i in top], 0, REPEATS, resplit=False)
+    return [
+        TrialResult(trial, State.COMPLETE, float(value))
+        for trial, value in zip(trials, again.T.flat, strict=True)
+    ]
 
 
 # --- all searches, and the table ---
@@ -252,31 +269,24 @@ def confirmed_pick(task: Task, points: Array, values: Array, seed: tuple[int, ..
 
 @dataclass(frozen=True)
 class Row:
-    """Mean regrets of one way to search from one start, and its ratio to flat ranges."""
+    """Mean regrets of one way to search from one start, and its ratio to flat ranges.
+
+    `recommended` is the regret of the recommended trial, `share` what part it is of `regret`.
+    """
 
     sampler: str
     start: str
     ranges: str
     regret: float
+    recommended: float
+    share: float
+    share_low: float  # of its 95 % interval
+    share_high: float
     ratio: float | None = None
     low: float | None = None  # of the 95 % interval
     high: float | None = None
     worst_task: str = ""
     worst: float | None = None  # regret more than with flat ranges, on that task
-
-
-def row(sampler: str, start: str, ranges: str, tasks: Sequence[Task], regrets: Array,
-        flat: Array | None) -> Row:
-    """Return the summary of `regrets` (repetition, task); the interval resamples repetitions."""
-    if flat is None:
-        return Row(sampler, start, ranges, float(regrets.mean()))
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(len(flat), size=(2000, len(flat)))
-    ratios = regrets.mean(axis=1)[drawn].mean(axis=1) / flat.mean(axis=1)[drawn].mean(axis=1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    more = (regrets - flat).mean(axis=0)
-    return Row(sampler, start, ranges, float(regrets.mean()), float(regrets.mean() / flat.mean()),
-               float(low), float(high), tasks[int(more.argmax())].name, float(more.max()))
 
 
 @dataclass(frozen=True)
@@ -289,17 +299,57 @@ class Way:
     trials: int = TRIALS
     confirm: bool = False
 
-    def regrets(self, tasks: Sequence[Task], repetition: int) -> list[float]:
-        """Return the regret of each task's pick in one repetition."""
+    def regrets(self, tasks: Sequence[Task], repetition: int) -> list[tuple[float, float]]:
+        """Return the regrets of each task's picks in one repetition: observed, recommended.
+
+        Where trials are confirmed, the best mean stands in for the best observed value.
+        """
         space, make = starts(tasks)[self.start], movers()[self.ranges]
-        return [
-            regret(task, space, self.sampler, make, (repetition, t), self.trials, self.confirm)
-            for t, task in enumerate(tasks)
-        ]
+        both = []
+        for t, task in enumerate(tasks):
+            mover, seed = make() if make else None, (repetition, t)
+            searched = search(task, space, self.sampler, mover, seed, self.trials)
+            again = repeats(task, searched, seed) if self.confirm else []
+            best = ranked(searched.results, again, "maximize")[0]
+            recommendation = recommend(searched.space, searched.results, again, "maximize")
+            assert recommendation is not None
+            places = {r.trial.id: i for i, r in enumerate(searched.results)}
+            observed, recommended = (
+                task.regret(searched.points[places[pick.trial.id]])
+                for pick in (best, recommendation.trial)
+            )
+            both.append((observed, recommended))
+        return both
+
+
+def row(way: Way, tasks: Sequence[Task], regrets: Array, first: Array | None,
+        name: str = "") -> Row:
+    """Return the summary of `regrets` (repetition, task, pick), the observed pick first."""
+    observed, recommended = regrets[..., 0], regrets[..., 1]
+    share = ratio(recommended, observed)
+    given = Row(way.sampler, way.start, name or way.ranges, float(observed.mean()),
+                float(recommended.mean()), *share)
+    if first is None:
+        return given
+    of_first = ratio(observed, first[..., 0])
+    more = (observed - first[..., 0]).mean(axis=0)
+    return replace(given, ratio=of_first[0], low=of_first[1], high=of_first[2],
+                   worst_task=tasks[int(more.argmax())].name, worst=float(more.max()))
+
+
+def ratio(regrets: Array, first: Array) -> tuple[float, float, float]:
+    """Return the ratio of mean regrets (repetition, task), and its 95 % interval.
+
+    The interval resamples repetitions.
+    """
+    drawn = np.random.default_rng(0).integers(len(first), size=(2000, len(first)))
+    ratios = regrets.mean(axis=1)[drawn].mean(axis=1) / first.mean(axis=1)[drawn].mean(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(regrets.mean() / first.mean()), float(low), float(high)
 
 
 def repeated(way: Way, tasks: Sequence[Task], pool: Executor, repetitions: int) -> Array:
-    """Return the regrets (repetition, task)."""
+    """Return the regrets (repetition, task, pick)."""
     return np.array(list(pool.map(partial(way.regrets, tasks), range(repetitions), chunksize=5)))
 
 
@@ -311,25 +361,12 @@ def measure(
         for start in starts(tasks):
             flat: Array | None = None
             for ranges in movers():
-                regrets = repeated(Way(sampler, start, ranges), tasks, pool, repetitions)
-                rows.append(row(sampler, start, ranges, tasks, regrets, flat))
+                way = Way(sampler, start, ranges)
+                regrets = repeated(way, tasks, pool, repetitions)
+                rows.append(row(way, tasks, regrets, flat))
                 flat = regrets if flat is None else flat
                 print(".", end="", file=sys.stderr, flush=True)
     return rows
-
-
-def regret(
-    task: Task,
-    space: SearchSpace,
-    sampler: str,
-    make: Callable[[], Mover] | None,
-    seed: tuple[int, ...],
-    trials: int = TRIALS,
-    confirm: bool = False,
-) -> float:
-    points, values = search(task, space, sampler, make() if make else None, seed, trials)
-    pick = confirmed_pick(task, points, values, seed) if confirm else int(values.argmax())
-    return task.regret(points[pick])
 
 
 def measure_confirmation(
@@ -346,16 +383,17 @@ def measure_confirmation(
     rows, first = [], None
     for kind, way in kinds.items():
         regrets = repeated(way, tasks, pool, repetitions)
-        rows.append(row("random", "full", kind, tasks, regrets, first))
+        rows.append(row(way, tasks, regrets, first, kind))
         first = regrets if first is None else first
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [f"{'sampler':8} {'start':6} {'ranges':29} {'regret':>6}  ratio to the first"
-             f"      worst task (regret more)"]
+    lines = [f"{'sampler':8} {'start':6} {'ranges':29} {'regret':>6}  {'recommended':31}"
+             f"ratio to the first      worst task (regret more)"]
     for r in rows:
-        line = f"{r.sampler:8} {r.start:6} {r.ranges:29} {r.regret:6.3f}"
+        line = f"{r.sampler:8} {r.start:6} {r.ranges:29} {r.regret:6.3f}  {r.recommended:.3f}: "
+        line += f"{r.share:.3f} ({r.share_low:.2f} to {r.share_high:.2f})    "
         if r.ratio is not None:
             line += f"  {r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})    "
             line += f"{r.worst_task} ({r.worst:+.3f})"
