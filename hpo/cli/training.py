@@ -287,7 +287,7 @@ def _finish(
     from hpo.cli.console import print_next
     from hpo.cli.tables import best_trials
     from hpo.search import confirmation
-    from hpo.service.proposals import influential
+    from hpo.service.proposals import influential, recommendation
     from hpo.service.round_loop import budget_reached
 
     done = max((r.number for r in recorded.rounds if r.ended), default=0)
@@ -304,6 +304,9 @@ def _finish(
         ranked[:5], study.metric, known, order=influential(recorded) if console.is_terminal else (),
         remedy=f"hpo show {shlex.quote(study.name)} --wide",
     ))
+    recommended = recommendation(recorded)
+    if recommended is not None:
+        console.print(f"\nrecommended: {escaped(str(recommended))}")
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
     more = (f"hpo run {same} --rounds {rounds + 1}", "one more round in them")

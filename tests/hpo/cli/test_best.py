@@ -45,7 +45,7 @@ def test_the_best_is_that_of_show(make_study: Make, command: Command) -> None:
 def test_the_best_is_the_recommended_one(make_study: Make, command: Command) -> None:
     rates = {"learning_rate": {"low": 1e-4, "high": 10.0, "log": True}}  # the toy is noisy
     file = make_study(round={"trials": 40, "sampler": "qmc"}, seed=1, search_space=rates)
-    hpo("run", file, "--inline")
+    ran = " ".join(command("run", file, "--inline").out.split())
     shown = json.loads(command("show", "toy", "--json").out)
     recommended, observed = shown["recommended"], shown["best"]
     assert recommended["number"] != observed["number"] == recommended["observed"]["number"]
@@ -54,8 +54,9 @@ def test_the_best_is_the_recommended_one(make_study: Make, command: Command) -> 
         abs(math.log10(t["hyperparameters"]["learning_rate"]) + 1) for t in (recommended, observed)
     )
     assert mine < theirs  # the best is at 0.1
-    said = " ".join(command("show", "toy").out.split())
-    assert f"recommended: trial {recommended['number']} of round 1; {recommended['reason']}" in said
+    line = f"recommended: trial {recommended['number']} of round 1; {recommended['reason']}"
+    assert line in " ".join(command("show", "toy").out.split())
+    assert line in ran
     assert "recommended" not in json.loads(command("show", "toy", "--round", 1, "--json").out)
     best = command("best", "toy")
     assert best.out.startswith(f"trial {recommended['number']} of round 1: accuracy ")
