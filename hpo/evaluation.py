@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +35,11 @@ from hpo.scores import (
     summary,
 )
 from hpo.search import confirmation
+from hpo.service.proposals import recommendation
 from hpo.study import Study
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.threads import limit_threads
-from hpo.trial import Trial, TrialResult
+from hpo.trial import Trial, TrialResult, rank
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _look(
         for part in (kept, files, outcome):
             part.mkdir()
         keep(study, ensemble, data.training.inputs[:CHECKED_ROWS], kept)
-        run_id = begin(study, record, [result for result, _, _ in trained], files)
+        run_id = begin(study, record, recorded, [result for result, _, _ in trained], files)
         look = next_look(recorded)
         address = ""
         try:
@@ -195,7 +196,11 @@ def _look(
 
 
 def begin(
-    study: Study, record: StudyRecord, results: Sequence[TrialResult], files: Path
+    study: Study,
+    record: StudyRecord,
+    recorded: Recorded,
+    results: Sequence[TrialResult],
+    files: Path,
 ) -> str:
     """Record that trials are about to be judged; return the id of the run.
 
@@ -203,7 +208,10 @@ def begin(
     """
     (files / "study").mkdir()
     (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
-    params = {"trials": str(len(results)), "of": _names(results)}
+    params = {
+        "trials": str(len(results)), "of": _names(results),
+        "chosen": chosen_as(results[0], study, recorded),
+    }
     return record.evaluations.start(params, files)
 
 
@@ -225,7 +233,9 @@ def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
 
 
 def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
-    """Return the best `top` trials, by the mean of their repeats where they were confirmed.
+    """Return the recommended trial, and after it the best others, `top` in all.
+
+    Those are ranked by value, or by the mean of their repeats where they were confirmed.
 
     Raises InputError where there are not so many.
     """
@@ -235,7 +245,20 @@ def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
             f"{study.name} has {wording.count(len(ranked), 'complete trial')}, fewer than {top}; "
             "run more, or lower --top"
         )
+    recommended = recommendation(recorded)
+    if recommended is not None:
+        ranked.sort(key=lambda r: r.trial.id != recommended.trial.trial.id)
     return ranked[:top]
+
+
+def chosen_as(
+    result: TrialResult, study: Study, recorded: Recorded
+) -> Literal["observed", "recommended", "confirmed"]:
+    """Say what a trial is: that of the best value, one that was confirmed, or neither."""
+    if result.trial.id in confirmation.confirmed(recorded.results, recorded.repeats):
+        return "confirmed"
+    best = rank(recorded.results, study.direction)[0]
+    return "observed" if result.trial.id == best.trial.id else "recommended"
 
 
 def shown_time(when: str) -> str:

@@ -95,7 +95,7 @@ def evaluate(
         predictor, not_kept = _kept(study, model, kept)
         if not_kept and study.program is None:
             listener.note(f"the model is not kept: {not_kept}")
-        run_id = begin(study, record, [result], files)
+        run_id = begin(study, record, recorded, [result], files)
         look, address = next_look(recorded), ""
         try:
             if predictor is not None:

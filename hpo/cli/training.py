@@ -142,10 +142,11 @@ def confirm(
 def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: bool) -> None:
     """Score the best trial of STUDY on the test set, once.
 
-    STUDY is a file. Its best trials are trained once more, on training plus validation rows, for
-    the recorded number of epochs. That the test set is spent is recorded with the result; the model
-    goes to MLflow. Without a table [data] the objective itself judges the best trial, and its model
-    is kept where the rows that it takes are known.
+    STUDY is a file. Its recommended trial, and with --top the best others, are trained once more,
+    on training plus validation rows, for the recorded number of epochs. That the test set is spent
+    is recorded with the result; the model goes to MLflow. Without a table [data] the objective
+    itself judges the recommended trial, and its model is kept where the rows that it takes are
+    known.
     """
     from hpo import evaluation, own_evaluation
     from hpo.cli.console import open_console, print_next
@@ -207,7 +208,7 @@ def _before_evaluation(
 ) -> None:
     """Refuse a study that changed, and say what is to be known before its test set is spent."""
     from hpo.search import confirmation
-    from hpo.service import comparability
+    from hpo.service import comparability, proposals
 
     for text in data.notes if data is not None else ():
         note(text)
@@ -217,6 +218,9 @@ def _before_evaluation(
     better = confirmation.unconfirmed_best(recorded.results, recorded.repeats, study.direction)
     if better:
         note(better)
+    recommended = proposals.recommendation(recorded)
+    if recommended is not None and recommended.differs:
+        note(recommended.reason)
 
 
 @hpo.command()

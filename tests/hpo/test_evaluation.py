@@ -68,6 +68,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert "Repeated" in runs[0].data.tags["mlflow.note.content"]
     first = runs[1]
     assert first.data.params["of"] == str(best.trial.id)
+    assert first.data.params["chosen"] == evaluation.chosen_as(best, study, recorded) == "observed"
     assert first.data.metrics["test_accuracy"] == shown["metrics"]["accuracy"]["value"]
     assert {f.path for f in client.list_artifacts(first.info.run_id, "figures")} == {
         "figures/confusion_matrix.png"
@@ -81,7 +82,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert f"test set spent on {told[1]['when'][:10]}" in capsys.readouterr().out
     hpo("show", file, "--json")
     assert set(json.loads(capsys.readouterr().out)) == {
-        "study", "metric", "direction", "rounds", "best"
+        "study", "metric", "direction", "rounds", "best", "recommended"
     }
     hpo("run", file, "--inline", "--rounds", 2, "--trials", 1)  # the record is still whole
 

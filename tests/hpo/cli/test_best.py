@@ -7,8 +7,11 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo import evaluation
 from hpo.cli.best import to_toml
+from hpo.study import read
 from tests.fixtures import Command, Make, hpo
+from tests.hpo.evaluating import record_of
 
 SCALARS = st.one_of(
     st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.text()
@@ -67,6 +70,13 @@ def test_the_best_is_the_recommended_one(make_study: Make, command: Command) -> 
     toml = command("best", "toy", "--toml")
     assert tomllib.loads(toml.out) == recommended["hyperparameters"]
     assert command("best", "toy", "--observed").err == ""
+    study, recorded = read(file), record_of(file).study("toy").read()
+    assert recorded is not None
+    first, second = evaluation.best(study, recorded, 2)  # what `hpo evaluate` scores
+    numbers = (first.trial.number, second.trial.number)
+    assert numbers == (recommended["number"], observed["number"])
+    chosen = [evaluation.chosen_as(result, study, recorded) for result in (first, second)]
+    assert chosen == ["recommended", "observed"]
 
 
 def test_the_best_goes_by_the_means_of_repeats(make_study: Make, command: Command) -> None:
