@@ -19,13 +19,15 @@ HEADING_LINES = 3  # of a column, at most
 class Column:
     """A column of a table; `spare` says how early it is left out, 0 for never.
 
-    Words begin at the left of their column, numbers end at its right.
+    Words begin at the left of their column, numbers end at its right. One that is empty says
+    nothing, such as a count that is always 0: where it is left out, that is not said.
     """
 
     heading: str
     cells: Sequence[str]
     spare: int = 0
     words: bool = False
+    empty: bool = False
 
 
 class Grid:
@@ -48,7 +50,7 @@ class Grid:
         headings = [column.heading for column in self._columns]
         shown = self._fitting(headings, room)
         folded = [_folded(column) for column in self._columns]
-        if len(self._fitting(folded, room)) > len(shown):
+        if self._counts(self._fitting(folded, room)) > self._counts(shown):
             headings, shown = folded, self._fitting(folded, room)
         if self._whole and len(shown) < len(self._columns):
             shown = []
@@ -57,8 +59,9 @@ class Grid:
         else:
             shown = [i for i, column in enumerate(self._columns) if self._whole or not column.spare]
             yield from map(Text, self._paragraphs([self._columns[i] for i in shown], room))
-        if len(shown) < len(self._columns):
-            yield Text(f"{len(self._columns) - len(shown)} more: {self._remedy}")
+        left = [c for i, c in enumerate(self._columns) if i not in shown and not c.empty]
+        if left:
+            yield Text(f"{len(left)} more: {self._remedy}")
 
     def _fitting(self, headings: Sequence[str], room: int) -> list[int]:
         """Return the columns there is room for, in order; none where what is needed has none."""
@@ -72,6 +75,11 @@ class Grid:
             elif not self._columns[i].spare:
                 return []
         return sorted(shown)
+
+    def _counts(self, shown: Sequence[int]) -> list[bool]:
+        """Return for each column, the most important first, whether it is shown."""
+        order = sorted(range(len(self._columns)), key=lambda i: (self._columns[i].spare, i))
+        return [i in shown for i in order]
 
     def _table(self, columns: Sequence[tuple[Column, str]]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")

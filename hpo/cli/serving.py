@@ -39,7 +39,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     """Serve the MLflow UI on the record, to this machine only.
 
     It runs until Ctrl-C. Its address is printed once it answers, and with STUDY also those of its
-    trials, of its charts and of its best trial.
+    trials, rounds, charts and best trial.
     """
     from hpo.record.saved_view import page
 
@@ -94,12 +94,13 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
 
 def _pages(server: str, name: str, recorded: "Recorded") -> Iterator[tuple[str, str]]:
     """Yield the addresses of a study's pages, and what each shows."""
-    from hpo.record.saved_view import charts_page, page, run_page
+    from hpo.record.saved_view import charts_page, page, rounds_page, run_page
     from hpo.record.values import last_round
     from hpo.search.confirmation import ranked
 
     experiment = recorded.experiment_id
     yield page(server, experiment), name
+    yield rounds_page(server, experiment), "rounds"
     yield charts_page(server, experiment), "charts"
     if not recorded.rounds:
         return

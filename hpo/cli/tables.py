@@ -103,7 +103,7 @@ def _means(trials: Sequence[Confirmation | None]) -> list[Column]:
     """Return the means of repeats and their standard errors, empty where there is none."""
     pairs = [(t.mean, t.standard_error) if t else (None, None) for t in trials]
     cells = wording.column([number for pair in pairs for number in pair])
-    return [Column("mean", cells[::2]), Column("±", cells[1::2])]
+    return [Column("mean", cells[::2]), Column("std error", cells[1::2])]
 
 
 class MovesTable:
@@ -168,7 +168,8 @@ def rounds_table(
     for name in ("trials", *State):
         cells = [str(round_[name]) for round_ in rounds]
         never = name in (State.PRUNED, State.DIVERGED, State.FAILED) and set(cells) == {"0"}
-        columns.append(Column(name, cells, spare=len(spares) + 1 if never else 0))
+        spare = len(spares) + 1 if never else 0
+        columns.append(Column(name, cells, spare=spare, empty=never))
     best = [round_["best"]["value"] if round_["best"] else None for round_ in rounds]
     columns.append(Column("best", wording.column(best)))
     return Grid(columns, WIDE, whole=whole)

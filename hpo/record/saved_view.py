@@ -96,17 +96,22 @@ def page(server: str, experiment_id: str | None = None) -> str:
     """Return the address of the UI on `server`, opened on the trials of an experiment."""
     if experiment_id is None:
         return f"{server}/#/experiments?{_TRAINING}"
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs?{_TRAINING}&viewStateShareKey={_TRIALS}"
-    )
+    return f"{_runs_page(server, experiment_id)}&viewStateShareKey={_TRIALS}"
+
+
+def rounds_page(server: str, experiment_id: str) -> str:
+    """Return the address of the UI on `server`, opened on the rounds of an experiment."""
+    return f"{_runs_page(server, experiment_id)}&viewStateShareKey={_ROUNDS}"
+
+
+def _runs_page(server: str, experiment_id: str) -> str:
+    return f"{server}/#/experiments/{experiment_id}/runs?{_TRAINING}"
 
 
 def charts_page(server: str, experiment_id: str) -> str:
     """Return the address of the UI on `server`, opened on the charts of an experiment."""
-    return (
-        f"{server}/#/experiments/{experiment_id}/runs"
-        f"?{_TRAINING}&compareRunsMode=CHART&viewStateShareKey={_CHARTS}"
-    )
+    pages = _runs_page(server, experiment_id)
+    return f"{pages}&compareRunsMode=CHART&viewStateShareKey={_CHARTS}"
 
 
 def run_page(experiment_id: str, run_id: str, server: str = "") -> str:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.report.scales import Array
-from hpo.report.ticks import no_ticks, round_numbers, shortened, tick_text, value_text
+from hpo.report.ticks import (
+    distinct_texts,
+    no_ticks,
+    round_numbers,
+    shortened,
+    thinned,
+    tick_texts,
+)
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -19,6 +26,7 @@ from hpo.trial import TrialResult
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
 
+SMALLEST, LARGEST = 1e-150, 1e150  # that are drawn
 FEW = 12  # values that stand in columns of their own
 
 
@@ -37,13 +45,15 @@ class Axis:
         if isinstance(last, CategoricalDistribution):
             self.step = 1.0
             seen = [
-                value_text(choice)
+                choice
                 for d in distributions if isinstance(d, CategoricalDistribution)
                 for choice in d.choices
             ]
-            seen += [value_text(r.trial.hyperparameters[name]) for r in results
+            seen += [r.trial.hyperparameters[name] for r in results
                      if name in r.trial.hyperparameters]
-            self.choices = {choice: i for i, choice in enumerate(dict.fromkeys(seen))}
+            seen = list({repr(value): value for value in seen}.values())
+            self.choices = {repr(choice): i for i, choice in enumerate(seen)}
+            self._labels = distinct_texts(seen)
             self.low, self.high = -0.6, len(self.choices) - 0.4
             return
         edges = [edge for d in distributions for span in self.spans(d) for edge in span]
@@ -62,9 +72,9 @@ class Axis:
         for i, result in enumerate(results):
             value = result.trial.hyperparameters.get(self.name)
             if self.choices is not None:
-                found[i] = self.choices.get(value_text(value), math.nan)
+                found[i] = self.choices.get(repr(value), math.nan)
             elif isinstance(value, int | float) and (value > 0 or not self.log):
-                found[i] = value
+                found[i] = self._drawn(value)
         return found
 
     def spans(self, distribution: Distribution | None) -> list[tuple[float, float]]:
@@ -75,7 +85,7 @@ class Axis:
             if self.choices is None:
                 return []
             spans: list[tuple[float, float]] = []
-            taken = [self.choices[value_text(choice)] for choice in distribution.choices]
+            taken = [self.choices[repr(choice)] for choice in distribution.choices]
             for index in sorted(taken):
                 if spans and spans[-1][1] == index - 0.5:
                     spans[-1] = spans[-1][0], index + 0.5
@@ -86,7 +96,7 @@ class Axis:
             return []
         half = distribution.step / 2 if isinstance(distribution, IntegerDistribution) else 0.0
         low, high = distribution.low - half, distribution.high + half
-        return [(max(low, 0.5) if self.log and half else low, high)]
+        return [(self._drawn(max(low, 0.5) if self.log and half else low), self._drawn(high))]
 
     def prepare(self, axes: "Axes", side: str, size: tuple[float, float]) -> None:
         """Give one side of the panel this axis: its scale, ends, ticks and name."""
@@ -97,22 +107,30 @@ class Axis:
         axis.set_label_text(shortened(self.name, int(inches * 12)))
         if self.choices is not None:
             letters = int(inches * 13 / len(self.choices))
-            tilted = side == "x" and max(map(len, self.choices)) > letters
+            tilted = side == "x" and max(map(len, self._labels)) > letters
             letters = 12 if tilted or side == "y" else letters
-            names = [shortened(choice, letters) for choice in self.choices]
-            axis.set_ticks(list(self.choices.values()), names)
+            few = thinned(range(1, len(self.choices) + 1), max(int(inches * 5), 1))
+            names = [shortened(self._labels[number - 1], letters) for number in few]
+            axis.set_ticks([number - 1 for number in few], names)
             if tilted:
                 axis.set_tick_params(labelrotation=30, labelrotation_mode="xtick")
         else:
             ticks = round_numbers(self.low, self.high, self.log, max(int(inches * 2), 4))
             ticks = [tick for tick in ticks if not self.whole or tick == round(tick)]
-            axis.set_ticks(ticks, [tick_text(tick) for tick in ticks])
+            axis.set_ticks(ticks, tick_texts(ticks))
         axis.set_minor_locator(no_ticks())
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.log else value
 
     def _back(self, value: float) -> float:
-        return math.exp(value) if self.log else value
+        """Return the value at a place of the scale, inside what numbers and drawing can hold."""
+        if self.log:
+            return math.exp(min(max(value, math.log(SMALLEST)), math.log(LARGEST)))
+        return self._drawn(value)
+
+    def _drawn(self, value: float) -> float:
+        """Return a value, or what is nearest to it of those that can be drawn."""
+        return min(max(value, SMALLEST if self.log else -LARGEST), LARGEST)
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hpo import wording
+from hpo.moves import Move, by_evidence
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
     HEAD,
     WIDTH,
     Layout,
+    best_first,
     best_label,
     best_text,
     draw_legend,
@@ -25,9 +27,9 @@ from hpo.report.drawing import (
     trial_text,
 )
 from hpo.report.palette import DIVERGED, GRAY, INK, PALE, TRAINING, VALIDATION
-from hpo.report.scales import curves_scale
+from hpo.report.scales import curves_scale, drawable
 from hpo.report.ticks import shortened, value_text, value_ticks, whole_ticks
-from hpo.trial import State, TrialId, rank
+from hpo.trial import State, TrialId
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
@@ -54,10 +56,10 @@ def training_histories(
     That is `training_loss` where the study searches by `validation_loss`. In the record that is
     no part of a trial's result, and read trial by trial.
     """
-    metric, direction = searched_metric(recorded)
+    metric, _ = searched_metric(recorded)
     name = _training_name(metric)
     histories: dict[TrialId, Sequence[float]] = {}
-    for result in rank(ordered_results(recorded), direction)[:CURVES]:
+    for result in best_first(recorded)[:CURVES]:
         identity = result.trial.id
         if name == metric or name not in result.metrics[-1]:
             continue
@@ -74,17 +76,21 @@ def _training_name(metric: str) -> str:
 
 
 @style()
-def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
+def learning_curves(
+    recorded: Recorded, histories: Histories, moves: Sequence[Move] = ()
+) -> "Figure":
     """Draw the best trials, each in a panel: the searched metric solid, on training rows dashed.
 
-    `histories` are the training curves.
+    `histories` are the training curves. Above each panel stand the hyperparameters that matter
+    most by the evidence of `moves`.
     """
     metric, direction = searched_metric(recorded)
     training_label = shortened(_training_name(metric), 32)
-    best = rank(ordered_results(recorded), direction)[:CURVES]
+    best = best_first(recorded)[:CURVES]
     if not best:
         return empty_figure(recorded, "no complete trial yet")
-    names = list(best[0].trial.hyperparameters)
+    given = best[0].trial.hyperparameters
+    names = list(dict.fromkeys([*(m.name for m in by_evidence(moves) if m.name in given), *given]))
     lines = min(len(names), 6)
     columns = min(len(best), 4)
     rows = math.ceil(len(best) / columns)
@@ -98,11 +104,12 @@ def learning_curves(recorded: Recorded, histories: Histories) -> "Figure":
     for result, axes in zip(best, panels, strict=True):
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
-        drawn.append([v for v in (*curve, *training) if math.isfinite(v)])
+        drawn.append([v for v in drawable([*curve, *training]).tolist() if math.isfinite(v)])
         draw_line(axes, training, color=TRAINING, linestyle=(0, (3, 1.5)), label=training_label)
         draw_line(axes, curve, color=VALIDATION, linestyle="-", label=shortened(metric, 32))
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            axes.plot(result.epoch, result.value, "o", color=VALIDATION, markersize=3.5)
+            at = float(drawable([result.value])[0])
+            axes.plot(result.epoch, at, "o", color=VALIDATION, markersize=3.5)
         axes.set_title(trial_text(result), pad=72 * under + 1, fontsize=8)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
@@ -156,12 +163,15 @@ def all_curves(recorded: Recorded) -> "Figure":
     for state, look in _ENDS.items():
         curves = [r.curve(metric) for r in results if r.state is state]
         _draw_bundle(axes, curves, state.value, **look)
-    for result in rank(results, direction)[:1]:
+    for result in best_first(recorded)[:1]:
         curve = result.curve(metric)
-        draw_line(axes, curve, color=INK, label=best_label(result), zorder=3)
+        draw_line(axes, curve, color=INK, label=best_label(recorded), zorder=3)
         if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            axes.plot(result.epoch, result.value, "o", color=INK, markersize=3.5, zorder=3)
-    drawn = [[v for v in r.curve(metric) if math.isfinite(v)] for r in results]
+            at = float(drawable([result.value])[0])
+            axes.plot(result.epoch, at, "o", color=INK, markersize=3.5, zorder=3)
+    drawn = [
+        [v for v in drawable(r.curve(metric)).tolist() if math.isfinite(v)] for r in results
+    ]
     longest = max(map(len, (r.curve(metric) for r in results)))
     axes.set_xlim(1, max(longest, 2))
     axes.set_xticks(whole_ticks(longest, 10))
@@ -186,7 +196,7 @@ def _draw_bundle(
 
     if not curves:
         return
-    lines = [np.column_stack([np.arange(1, len(c) + 1), c]) for c in curves]
+    lines = [np.column_stack([np.arange(1, len(c) + 1), drawable(c)]) for c in curves]
     many = max(len(curves) / 60, 1.0)
     axes.add_collection(LineCollection(
         lines, colors=color, linewidths=0.9 / many**0.25, alpha=alpha / many**0.5,

@@ -5,7 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,19 @@ from hpo import wording
 from hpo.errors import InputError
 from hpo.record.values import Recorded
 from hpo.report.palette import GRAY, INK
-from hpo.report.scales import Array
+from hpo.report.scales import Array, drawable
 from hpo.report.ticks import rounds_text, shortened
+from hpo.search import confirmation
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
 )
-from hpo.trial import Direction, State, TrialResult, rank
+from hpo.trial import Direction, State, TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 
 DOTS_PER_INCH = 180
@@ -76,10 +78,24 @@ def save(figure: "Figure", path: Path) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(
+            path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None},
+            bbox_inches=_page(figure),
+        )
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; name another folder") from error
     return path
+
+
+def _page(figure: "Figure") -> "Bbox":
+    """Return the page in inches, as much larger as a long number or name at its side takes."""
+    from matplotlib.transforms import Bbox
+
+    page = Bbox.from_extents(0, 0, figure.get_figwidth(), figure.get_figheight())
+    needed = figure.get_tightbbox()
+    return page if page.containsx(needed.x0) and page.containsx(needed.x1) and (
+        page.containsy(needed.y0) and page.containsy(needed.y1)
+    ) else Bbox.union([page, needed.padded(0.05)])
 
 
 def searched_metric(recorded: Recorded) -> tuple[str, Direction]:
@@ -130,7 +146,7 @@ def round_borders(recorded: Recorded) -> dict[int, tuple[float, float]]:
 def values_of(results: Sequence[TrialResult]) -> Array:
     """Return the values of trials, NaN where there is none."""
     values = [math.nan if result.value is None else result.value for result in results]
-    return np.where(np.isfinite(values), values, np.nan)
+    return drawable(np.where(np.isfinite(values), values, np.nan))
 
 
 def in_state(results: Sequence[TrialResult], state: State) -> NDArray[np.bool_]:
@@ -206,17 +222,35 @@ def trial_text(result: TrialResult) -> str:
     return f"{text} — {value}" if value else text
 
 
-def best_label(result: TrialResult) -> str:
-    """Return what the mark or line of the best trial is called."""
-    return f"best: {wording.column([result.value])[0]}"
+def best_first(recorded: Recorded) -> list[TrialResult]:
+    """Return the complete trials at hand, those that were confirmed by their mean before others."""
+    _, direction = searched_metric(recorded)
+    found = {result.trial.id: result for result in ordered_results(recorded)}
+    ranked = confirmation.ranked(list(found.values()), recorded.repeats, direction)
+    return [found[result.trial.id] for result in ranked]  # with the value that was found
+
+
+def best_label(recorded: Recorded) -> str:
+    """Return what the mark or line of the best trial is called, with its value or its mean."""
+    best = best_first(recorded)[0]
+    mean = _mean(best, recorded)
+    known = "best" if math.isnan(mean) else "best mean"
+    return f"{known}: {wording.column([best.value if math.isnan(mean) else mean])[0]}"
+
+
+def _mean(result: TrialResult, recorded: Recorded) -> float:
+    """Return the mean of the repeats of a trial; NaN where it was not confirmed."""
+    return confirmation.means([result], recorded.repeats).get(result.trial.id, (math.nan, 0))[0]
 
 
 def best_text(recorded: Recorded) -> str:
     """Return which trial is the best of those at hand; without one, which rounds there are."""
-    _, direction = searched_metric(recorded)
-    best = rank(ordered_results(recorded), direction)
+    best = best_first(recorded)
     if best:
-        return trial_text(best[0])
+        mean = _mean(best[0], recorded)
+        if math.isnan(mean):
+            return trial_text(best[0])
+        return f"{trial_text(replace(best[0], value=None))} — mean {wording.column([mean])[0]}"
     return rounds_text([r.number for r in recorded.rounds])
 
 
@@ -262,6 +296,6 @@ def draw_line(axes: "Axes", curve: Sequence[float], **look: Any) -> None:
     """Draw a metric by epoch, one epoch as a dot."""
     if len(curve):
         axes.plot(
-            range(1, len(curve) + 1), curve, linewidth=1.3, markersize=3.5,
+            range(1, len(curve) + 1), drawable(curve), linewidth=1.3, markersize=3.5,
             marker="o" if len(curve) == 1 else None, **look,
         )

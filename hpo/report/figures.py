@@ -59,12 +59,14 @@ def write(
     proposed after the last round. Raises InputError where the folder cannot be written.
     """
     figures = {
-        "all_curves": all_curves(recorded),
-        "learning_curves": learning_curves(recorded, training_histories(recorded, history)),
         "ranges": ranges(recorded),
         "best_so_far": best_so_far(recorded),
         "proposal": proposal(recorded, moves),
     }
+    if any(result.epochs > 1 for result in recorded.results):
+        histories = training_histories(recorded, history)
+        figures["learning_curves"] = learning_curves(recorded, histories, moves)
+        figures["all_curves"] = all_curves(recorded)
     if len(recorded.rounds[-1].search_space) > 1:
         figures["map"] = landscape(recorded, moves)
         figures["importance"] = importance(recorded, moves)

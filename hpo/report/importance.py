@@ -35,7 +35,7 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     """Draw a bar for each hyperparameter: the longer, the less its influence can be chance.
 
     A bar ends at the p-value of the test that the hyperparameter has no influence on the ranks
-    of the trials, on a log scale.
+    of the trials, on a log scale. Significant is what would be among as many tests as there are.
     """
     metric, _ = searched_metric(recorded)
     tested = [move for move in by_evidence(moves) if not math.isnan(move.p_value)]
@@ -50,8 +50,9 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     figure, (axes,) = panel_grid(1, 1, layout)
     ends = [max(move.p_value, SMALLEST) for move in shown]
     lengths = -np.log10(ends)
-    longest = max(float(lengths.max()), -math.log10(SIGNIFICANCE) * 1.5)
-    weak = [not move.p_value < SIGNIFICANCE for move in shown]
+    border = SIGNIFICANCE / len(tested)  # Bonferroni 1936: of many, some seem to matter by chance
+    weak = [not move.p_value < border for move in shown]
+    longest = max(float(lengths.max()), -math.log10(border) * 1.2)
     places = np.arange(len(shown))
     axes.barh(
         places, lengths, height=0.62, color=[PALE if w else VALIDATION for w in weak], zorder=2,
@@ -62,11 +63,10 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
             (1, place), (6, 0), ("axes fraction", "data"), textcoords="offset points",
             va="center", fontsize=8, color=INK,
         )
-    border = -math.log10(SIGNIFICANCE)
-    axes.axvline(border, color=GRAY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=2.5)
+    axes.axvline(-math.log10(border), color=GRAY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=2.5)
     axes.annotate(
-        f"p = {SIGNIFICANCE}", (border, 1), (0, 3), ("data", "axes fraction"),
-        textcoords="offset points", ha="center", fontsize=8, color=GRAY,
+        f"p = {wording.number(border)}", (-math.log10(border), 1), (0, 3),
+        ("data", "axes fraction"), textcoords="offset points", ha="center", fontsize=8, color=GRAY,
     )
     axes.set_xlim(0, longest * 1.02)
     axes.set_ylim(len(shown) - 0.5, -0.5)

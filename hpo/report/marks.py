@@ -9,6 +9,7 @@ import numpy as np
 
 from hpo.record.values import Recorded
 from hpo.report.drawing import (
+    best_first,
     best_label,
     best_text,
     draw_legend,
@@ -22,7 +23,7 @@ from hpo.report.palette import DIVERGED, GRAY, INK
 from hpo.report.scales import Array, Scale
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import shortened, value_ticks
-from hpo.trial import State, TrialResult, rank
+from hpo.trial import State, TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ class Coloring:
         scale = Scale.of(complete, direction, reach=2.5)
         cut = bool(scale.beyond(complete).any())
         heights = Scale.of(values, direction)
-        return cls(recorded, metric, scale, heights, cut, rank(results, direction)[:1])
+        return cls(recorded, metric, scale, heights, cut, best_first(recorded)[:1])
 
     def norm(self) -> "Normalize":
         """Return what maps values to colors."""
@@ -98,7 +99,7 @@ class Coloring:
             index = results.index(result)
             axes.scatter(
                 x[index], y[index], s=self.ring(results) ** 2, facecolors="none", edgecolors=INK,
-                linewidths=1.3, label=best_label(result), zorder=3.5,
+                linewidths=1.3, label=best_label(self.recorded), zorder=3.5,
                 clip_on=False,
             )
 

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from hpo.trial import Direction
 
+SPAN = 150.0  # powers of ten that are drawn, on either side of 1
 Array: TypeAlias = NDArray[np.float64]
+
+
+def drawable(values: Sequence[float] | Array) -> Array:
+    """Return values whose squares and differences are numbers, too: at most `SPAN` powers of ten.
+
+    What lies beyond is drawn at the end of that, and what is smaller as 0.
+    """
+    found = np.clip(np.asarray(values, np.float64), -(10.0**SPAN), 10.0**SPAN)
+    return np.where(abs(found) < 10.0**-SPAN, 0.0, found)
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Scale:
 
         It goes about `reach` times as far from the best value as the middle value lies.
         """
-        values = np.sort(values[np.isfinite(values)])
+        values = np.sort(drawable(values[np.isfinite(values)]))
         if direction == "maximize":
             values = values[::-1]
         log = _spans_decades(values)
@@ -47,7 +57,9 @@ class Scale:
     def _from(cls, best: float, reach: float, direction: Direction, log: bool) -> "Scale":
         reach = reach or max(abs(best) * 0.05, 1e-6)
         worst = best - reach if direction == "maximize" else best + reach
-        return cls(10**worst, 10**best, log) if log else cls(worst, best, log)
+        if log:
+            worst, best = (10.0 ** min(max(end, -SPAN), SPAN) for end in (worst, best))
+        return cls(worst, best, log)
 
     def padded(self, share: float) -> tuple[float, float]:
         """Return the lower and the upper end, with a margin at each."""
@@ -56,7 +68,9 @@ class Scale:
             ends = [math.log10(end) for end in ends]
         margin = share * (ends[1] - ends[0])
         low, high = ends[0] - margin, ends[1] + margin
-        return (10**low, 10**high) if self.log else (low, high)
+        if self.log:
+            return 10.0 ** max(low, -SPAN), 10.0 ** min(high, SPAN)
+        return max(low, -(10.0**SPAN)), min(high, 10.0**SPAN)
 
     def beyond(self, values: Array) -> NDArray[np.bool_]:
         """Say which values lie beyond the worst one drawn."""

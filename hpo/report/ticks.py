@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpo import wording
 from hpo.report.scales import Scale
 from hpo.search_space import (
@@ -59,7 +61,7 @@ def value_ticks(axes: "Axes", scale: Scale) -> None:
     """Put round numbers along an axis of values."""
     low, high = axes.get_ylim()
     ticks = round_numbers(low, high, scale.log, 6)
-    axes.set_yticks(ticks, [tick_text(tick) for tick in ticks])
+    axes.set_yticks(ticks, tick_texts(ticks))
     axes.yaxis.set_minor_locator(no_ticks())
 
 
@@ -72,6 +74,11 @@ def no_ticks() -> Any:
 
 def round_numbers(low: float, high: float, log: bool, at_most: int) -> list[float]:
     """Return round numbers from `low` to `high`: powers of ten on a log scale, where they fit."""
+    with np.errstate(over="ignore", under="ignore"):  # of ticks beyond, at the ends of the numbers
+        return _round_numbers(low, high, log, at_most)
+
+
+def _round_numbers(low: float, high: float, log: bool, at_most: int) -> list[float]:
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     def inside(ticks: Any) -> list[float]:
@@ -95,26 +102,46 @@ def round_numbers(low: float, high: float, log: bool, at_most: int) -> list[floa
     return ticks
 
 
-def tick_text(value: float) -> str:
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Return ticks with as many digits as tell them apart."""
+    for digits in range(6, 17):
+        texts = [tick_text(tick, digits) for tick in ticks]
+        if len(set(texts)) == len(set(ticks)):
+            break
+    return texts
+
+
+def tick_text(value: float, digits: int = 6) -> str:
     """Return a tick as a person types it: 0.05, 1e-6.
 
     Matplotlib would write 10 to a power as a formula, and a common offset apart from the ticks.
     """
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.6g}"
-    digits, exponent = f"{value:.6e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return f"{value:.{digits}g}"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def value_text(value: Value | None) -> str:
     """Return a hyperparameter as a person reads it: 0.001372, 100, 100, 50x6."""
     if isinstance(value, tuple):
+        if not value:
+            return "()"
         groups = [(value_text(item), len(list(equal))) for item, equal in itertools.groupby(value)]
         return ", ".join(
             f"{text}x{count}" if count > 2 else ", ".join([text] * count)
             for text, count in groups
         )
     return wording.number(value) if isinstance(value, float) else str(value)
+
+
+def distinct_texts(values: Sequence[Value]) -> list[str]:
+    """Return different values as different texts: those that would read the same in full."""
+    texts = [value_text(value) for value in values]
+    return [
+        repr(value) if texts.count(text) > 1 else text
+        for value, text in zip(values, texts, strict=True)
+    ]
 
 
 def shortened(text: str, letters: int) -> str:

@@ -38,7 +38,9 @@ def test_two_rounds_from_file_to_table(
         assert f"hpo {following}" in printed
     assert "narrowed" in printed  # and why
     shown = show(capsys, "toy")
-    assert set(shown) == {"study", "metric", "direction", "rounds", "best", "recommended"}
+    assert set(shown) == {
+        "study", "metric", "direction", "state", "last", "rounds", "best", "recommended",
+    }
     assert (shown["study"], shown["metric"], shown["direction"]) == ("toy", "accuracy", "maximize")
     first, second = shown["rounds"]
     assert set(first) == {

@@ -15,7 +15,7 @@ import pytest
 
 from hpo.cli.serving import _answers, _free_port, _pages, _pass_on
 from hpo.errors import InputError
-from hpo.record.saved_view import charts_page, page, run_page
+from hpo.record.saved_view import charts_page, page, rounds_page, run_page
 from hpo.record.values import Recorded, Round
 from tests.fixtures import Command, client_of, result, round_settings
 from tests.ports import free_ports, listens
@@ -111,18 +111,19 @@ def test_a_port_that_is_free_is_taken_or_all_are_said_to_be_taken(
     assert str(caught.value) == "the ports 5000 to 5099 are taken; name another by --port"
 
 
-def test_the_pages_of_a_study_are_its_trials_charts_and_best_trial() -> None:
+def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> None:
     round_ = Round(1, "run", {}, round_settings(), "", True)
     results = [replace(result(n), value=v) for n, v in ((1, 0.5), (2, 0.25), (3, 0.75))]
     runs = {r.trial.id: f"run-{r.trial.number}" for r in results}
     server = "http://127.0.0.1:5000"
     recorded = Recorded("7", rounds=(round_,), results=results, runs=runs)
     assert list(_pages(server, "toy", recorded)) == [
-        (page(server, "7"), "toy"), (charts_page(server, "7"), "charts"),
+        (page(server, "7"), "toy"), (rounds_page(server, "7"), "rounds"),
+        (charts_page(server, "7"), "charts"),
         (run_page("7", "run-2", server), "best: trial 2 of round 1"),
     ]
-    assert len(list(_pages(server, "toy", Recorded("7", rounds=(round_,))))) == 2
-    assert len(list(_pages(server, "toy", Recorded("7")))) == 2
+    assert len(list(_pages(server, "toy", Recorded("7", rounds=(round_,))))) == 3
+    assert len(list(_pages(server, "toy", Recorded("7")))) == 3
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -25,6 +25,7 @@ from tests.hpo.report.drawn import (
     NAMES,
     NARROWED,
     RATES,
+    legend,
     moves,
     panels,
     study,
@@ -59,6 +60,8 @@ def test_every_study_can_be_drawn(recorded: Recorded, tmp_path: Path) -> None:
     files = figures.write(recorded, moves(few), unread, tmp_path / "new" / "folder")
     one = len(recorded.rounds[0].search_space) == 1
     expected = NAMES - ({"map", "importance"} if one else set())
+    if not any(r.epochs > 1 for r in recorded.results):
+        expected -= {"learning_curves", "all_curves"}  # a value each, which are in the others
     assert {file.name for file in files} == {f"{name}.png" for name in expected}
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
@@ -190,3 +193,18 @@ def test_a_failure_to_draw_is_a_note_and_the_study_goes_on(
     assert printed.count("no ink") == 2
     hpo("show", "toy", "--json")
     assert [r["trials"] for r in json.loads(capsys.readouterr().out)["rounds"]] == [12, 12]
+
+
+def test_the_best_of_the_figures_is_the_best_by_its_mean_where_it_was_confirmed() -> None:
+    recorded = study([RATES], 12)
+    first, second, *_ = sorted(recorded.results, key=lambda r: -(r.value or 0.0))
+    repeats = [
+        replace(r, trial=replace(r.trial, repeat=n, seed=n), value=value)
+        for r, value in ((first, 0.25), (second, 0.75)) for n in (1, 2, 3)
+    ]
+    confirmed = replace(recorded, repeats=repeats)
+    name = f"round 1 · trial {second.trial.number} — mean 0.7500"
+    for figure in (figures.ranges(confirmed), maps.landscape(confirmed)):
+        assert f"mnist_book · {name}" in texts(figure)
+        assert "best mean: 0.7500" in legend(figure)
+    assert curves.best_first(confirmed)[0] == second

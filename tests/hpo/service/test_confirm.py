@@ -231,7 +231,7 @@ def test_show_narrow_and_evaluate_use_the_means(
     assert shown["rounds"] == searched["rounds"]
     lines = [line.split() for line in printed(capsys, "show", "toy").splitlines()]
     heading = next(i for i, line in enumerate(lines) if "mean" in line)
-    assert lines[heading][:5] == ["round", "trial", "accuracy", "mean", "±"]
+    assert lines[heading][:6] == ["round", "trial", "accuracy", "mean", "std", "error"]
     pairs = wording.column([t[key] for t in report["trials"] for key in ("mean", "standard_error")])
     for i, (line, trial) in enumerate(zip(lines[heading + 1 :][:5], report["trials"], strict=True)):
         assert line[:2] == [str(trial["round"]), str(trial["number"])]
