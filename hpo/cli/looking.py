@@ -166,7 +166,7 @@ def show(
         click.echo(json.dumps(summary | drawn, indent=2))
         return
     from hpo.cli.console import open_console
-    from hpo.cli.tables import best_trials, rounds_table
+    from hpo.cli.tables import best_trials, no_best, rounds_table
     from hpo.search_space import describe
 
     if not summary["rounds"]:
@@ -186,7 +186,8 @@ def show(
     ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
     known = confirmation.confirmed(results, recorded.repeats)
     metric = summary["metric"]
-    console.print(best_trials(ranked[:top], metric, known, order=order, whole=wide))
+    table = best_trials(ranked[:top], metric, known, order=order, whole=wide)
+    console.print(table if ranked else no_best(results))
     if recommended:
         console.print(f"\nrecommended: {escaped(str(recommended))}")
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])

@@ -64,6 +64,13 @@ def best_trials(
     return Grid(columns, remedy, whole=whole)
 
 
+def no_best(results: Sequence[TrialResult]) -> str:
+    """Return why there is no best trial: how the trials that ended came out."""
+    states = [result.state for result in results]
+    counts = [f"{states.count(state)} {state.value}" for state in State if state in states]
+    return f"no trial is complete: {', '.join(counts)}" if counts else "no trial has ended yet"
+
+
 def _spares(names: Iterable[str], order: Sequence[str]) -> dict[str, int]:
     """Return how early the column of each hyperparameter is left out: the last in order first."""
     placed = sorted(names, key=lambda n: order.index(n) if n in order else len(order))

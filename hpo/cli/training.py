@@ -289,7 +289,7 @@ def _finish(
 ) -> None:
     """Show the best trials of the study, and what to type next."""
     from hpo.cli.console import print_next
-    from hpo.cli.tables import best_trials
+    from hpo.cli.tables import best_trials, no_best
     from hpo.search import confirmation
     from hpo.service.proposals import influential, recommendation
     from hpo.service.round_loop import budget_reached
@@ -304,10 +304,11 @@ def _finish(
     console.print("\n[bold]best trials[/bold]")
     ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
     known = confirmation.confirmed(recorded.results, recorded.repeats)
-    console.print(best_trials(
+    table = best_trials(
         ranked[:5], study.metric, known, order=influential(recorded) if console.is_terminal else (),
         remedy=f"hpo show {shlex.quote(study.name)} --wide",
-    ))
+    )
+    console.print(table if ranked else no_best(recorded.results))
     recommended = recommendation(recorded)
     if recommended is not None:
         console.print(f"\nrecommended: {escaped(str(recommended))}")

@@ -19,7 +19,7 @@ from hpo.report.drawing import (
     searched_metric,
     style,
 )
-from hpo.report.palette import GRAY, INK, PALE, VALIDATION
+from hpo.report.palette import GRAY, INK, PALE
 from hpo.report.ticks import no_ticks, shortened, tick_text
 from hpo.search.narrowing import SIGNIFICANCE
 
@@ -55,7 +55,7 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     longest = max(float(lengths.max()), -math.log10(border) * 1.2)
     places = np.arange(len(shown))
     axes.barh(
-        places, lengths, height=0.62, color=[PALE if w else VALIDATION for w in weak], zorder=2,
+        places, lengths, height=0.62, color=[PALE if w else INK for w in weak], zorder=2,
     )
     for place, move in zip(places, shown, strict=True):
         axes.annotate(

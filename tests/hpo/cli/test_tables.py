@@ -17,6 +17,7 @@ from hpo.cli.tables import (
     best_trials,
     confirmation_parts,
     evaluation_tables,
+    no_best,
     own_evaluation_parts,
     rounds_table,
 )
@@ -128,6 +129,14 @@ def test_one_that_matters_more_is_worth_a_heading_on_two_lines() -> None:
     assert any(seen)
     narrow = printed(30 + seen.index(True), table)
     assert "depth" not in narrow  # though that alone would fit on a heading of one line
+
+
+def test_without_a_complete_trial_it_says_how_they_came_out() -> None:
+    first, second, third, *_ = trials(1)
+    diverged = [replace(r, state=State.DIVERGED, value=None) for r in (first, second)]
+    failed = replace(third, state=State.FAILED, value=None)
+    assert no_best([*diverged, failed]) == "no trial is complete: 2 diverged, 1 failed"
+    assert no_best([]) == "no trial has ended yet"
 
 
 def test_floats_of_a_column_have_the_same_digits_and_round_choices_stay_short() -> None:

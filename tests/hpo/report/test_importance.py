@@ -9,7 +9,7 @@ import pytest
 from hpo import wording
 from hpo.moves import by_evidence
 from hpo.report.importance import BARS, SMALLEST, importance
-from hpo.report.palette import PALE, VALIDATION
+from hpo.report.palette import INK, PALE
 from hpo.search.narrowing import SIGNIFICANCE
 from tests.hpo.report.drawn import MIXED, RATES, moves, panels, study, texts
 
@@ -30,7 +30,7 @@ def test_a_bar_ends_at_the_p_value_and_the_strongest_is_on_top() -> None:
     from matplotlib.colors import to_rgba
 
     assert [bar.get_facecolor() for bar in bars] == [
-        to_rgba(VALIDATION if move.p_value < SIGNIFICANCE else PALE) for move in ordered
+        to_rgba(INK if move.p_value < SIGNIFICANCE / len(ordered) else PALE) for move in ordered
     ]
     for move in ordered:
         assert f"p = {wording.number(move.p_value)}" in texts(figure)
