@@ -82,7 +82,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert f"test set spent on {told[1]['when'][:10]}" in capsys.readouterr().out
     hpo("show", file, "--json")
     assert set(json.loads(capsys.readouterr().out)) == {
-        "study", "metric", "direction", "rounds", "best", "recommended"
+        "study", "metric", "direction", "state", "last", "rounds", "best", "recommended"
     }
     hpo("run", file, "--inline", "--rounds", 2, "--trials", 1)  # the record is still whole
 
@@ -320,8 +320,8 @@ class Broken:
     ("error", "loader", "why"),
     [
         (ValueError("no"), "mine:load", "ValueError: no"),
-        (ValueError("no"), "hpo.frameworks:load_lightgbm", "no"),
-        (OSError("no"), "hpo.frameworks:load_lightgbm", "OSError: no"),
+        (ValueError("no"), "hpo.framework_models:load_lightgbm", "no"),
+        (OSError("no"), "hpo.framework_models:load_lightgbm", "OSError: no"),
     ],
 )
 def test_a_model_that_cannot_be_saved_is_refused_with_the_reason(

@@ -55,7 +55,7 @@ def test_they_are_listed_and_shown(earlier: Path, capsys: pytest.CaptureFixture[
     assert counts == {"open": [8], "ended": [14, 14], "confirmed": [14, 14], "evaluated": [14, 14]}
     capsys.readouterr()
     hpo("list")
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 4
     hpo("show", "evaluated")
     assert "test set" in capsys.readouterr().out
 
