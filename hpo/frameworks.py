@@ -19,6 +19,11 @@ from hpo.framework_models import (
     class_indices,
 )
 
+# What an objective may return, for errors.
+ANY_MODEL = (
+    "one of scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or of its own (docs/objectives.md)"
+)
+
 
 def adapted(
     model: Any, classes: int, inputs: NDArray[Any], *, rows: str = "data.training.inputs",

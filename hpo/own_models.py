@@ -35,8 +35,7 @@ def own_model(objective: Objective, model: Any) -> OwnModel:
     function, kind = objective.name.partition(":")[2], type(model).__name__
     if not frameworks.is_model(model):
         raise ValueError(
-            f"{objective.name} returns a {kind}; let it return a model of scikit-learn, LightGBM, "
-            "XGBoost, Keras or PyTorch, or of its own (docs/objectives.md)"
+            f"{objective.name} returns a {kind}; let it return a model, {frameworks.ANY_MODEL}"
         )
     names, inputs = _rows(objective, model)
     labels, of_model = _labels(objective, model)

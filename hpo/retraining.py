@@ -109,8 +109,7 @@ def retrain(
     if model is None:
         raise InputError(
             f"{study.objective.name} returns no model, so there is nothing to judge; let it "
-            "return one of scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or of its own "
-            "(docs/objectives.md)"
+            f"return {frameworks.ANY_MODEL}"
         )
     return adapted(study, model, data), count
 
@@ -145,8 +144,7 @@ def adapted(study: Study, model: Any, data: Data) -> Model:
     if lacking:
         raise InputError(
             f"{study.objective.name} returns a {type(model).__name__}, a model without "
-            f"`{lacking[0]}`; let it return one of scikit-learn, LightGBM, XGBoost, Keras or "
-            "PyTorch, or of its own (docs/objectives.md)"
+            f"`{lacking[0]}`; let it return {frameworks.ANY_MODEL}"
         )
     return fitting
 

@@ -49,7 +49,7 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
             "metric": settings.metric, "hyperparameters": dict(trial.hyperparameters),
         }
         told = recommended.to_table() if recommended is not None else {}
-        click.echo(json.dumps({**summary, **told}, indent=2))
+        click.echo(json.dumps({**told, **summary}, indent=2))  # with the mean where there is one
         return
     if recommended is not None and recommended.differs:
         click.echo(one_line(recommended.reason), err=True)

@@ -33,8 +33,9 @@ class Column:
 class Grid:
     """A table of numbers that are never cut, however narrow the terminal.
 
-    Where it is too wide, headings become several lines if that makes room for more, and what is
-    spare is left out; a line below says how many columns that are, and that `remedy` shows them.
+    Where it is too wide, headings become several lines if that makes room for what matters more,
+    and what is spare is left out; a line below says how many columns that are, and that `remedy`
+    shows them.
     Where even the rest has no room, each row becomes a paragraph. A table that is `whole` leaves
     nothing out: all of each row goes into its paragraph instead.
     """
@@ -50,7 +51,7 @@ class Grid:
         headings = [column.heading for column in self._columns]
         shown = self._fitting(headings, room)
         folded = [_folded(column) for column in self._columns]
-        if self._counts(self._fitting(folded, room)) > self._counts(shown):
+        if self._worth(self._fitting(folded, room)) > self._worth(shown):
             headings, shown = folded, self._fitting(folded, room)
         if self._whole and len(shown) < len(self._columns):
             shown = []
@@ -66,9 +67,8 @@ class Grid:
     def _fitting(self, headings: Sequence[str], room: int) -> list[int]:
         """Return the columns there is room for, in order; none where what is needed has none."""
         widths = [width(h, c.cells) for h, c in zip(headings, self._columns, strict=True)]
-        spares = sorted(range(len(widths)), key=lambda i: (self._columns[i].spare, i))
         shown, left = [], room + GAP
-        for i in spares:
+        for i in self._by_importance():
             if widths[i] + GAP <= left:
                 shown.append(i)
                 left -= widths[i] + GAP
@@ -76,10 +76,13 @@ class Grid:
                 return []
         return sorted(shown)
 
-    def _counts(self, shown: Sequence[int]) -> list[bool]:
-        """Return for each column, the most important first, whether it is shown."""
-        order = sorted(range(len(self._columns)), key=lambda i: (self._columns[i].spare, i))
-        return [i in shown for i in order]
+    def _by_importance(self) -> list[int]:
+        """Return the columns in the order in which they are given room."""
+        return sorted(range(len(self._columns)), key=lambda i: (self._columns[i].spare, i))
+
+    def _worth(self, shown: Sequence[int]) -> list[bool]:
+        """Return what makes a choice of columns larger than another: the important ones first."""
+        return [i in shown for i in self._by_importance()]
 
     def _table(self, columns: Sequence[tuple[Column, str]]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")

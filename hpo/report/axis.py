@@ -132,5 +132,3 @@ class Axis:
     def _drawn(self, value: float) -> float:
         """Return a value, or what is nearest to it of those that can be drawn."""
         return min(max(value, SMALLEST if self.log else -LARGEST), LARGEST)
-
-

@@ -29,7 +29,7 @@ from hpo.report.drawing import (
 from hpo.report.palette import DIVERGED, GRAY, INK, PALE, TRAINING, VALIDATION
 from hpo.report.scales import curves_scale, drawable
 from hpo.report.ticks import shortened, value_text, value_ticks, whole_ticks
-from hpo.trial import State, TrialId
+from hpo.trial import State, TrialId, TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes
@@ -104,12 +104,10 @@ def learning_curves(
     for result, axes in zip(best, panels, strict=True):
         curve = result.curve(metric)
         training = histories.get(result.trial.id, ())
-        drawn.append([v for v in drawable([*curve, *training]).tolist() if math.isfinite(v)])
+        drawn.append(_finite([*curve, *training]))
         draw_line(axes, training, color=TRAINING, linestyle=(0, (3, 1.5)), label=training_label)
         draw_line(axes, curve, color=VALIDATION, linestyle="-", label=shortened(metric, 32))
-        if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            at = float(drawable([result.value])[0])
-            axes.plot(result.epoch, at, "o", color=VALIDATION, markersize=3.5)
+        _mark_value(axes, result, len(curve), VALIDATION)
         axes.set_title(trial_text(result), pad=72 * under + 1, fontsize=8)
         values = [
             shortened(value_text(result.trial.hyperparameters.get(name)), 14) for name in names
@@ -166,13 +164,9 @@ def all_curves(recorded: Recorded) -> "Figure":
     for result in best_first(recorded)[:1]:
         curve = result.curve(metric)
         draw_line(axes, curve, color=INK, label=best_label(recorded), zorder=3)
-        if result.epoch is not None and result.value is not None and result.epoch < len(curve):
-            at = float(drawable([result.value])[0])
-            axes.plot(result.epoch, at, "o", color=INK, markersize=3.5, zorder=3)
-    drawn = [
-        [v for v in drawable(r.curve(metric)).tolist() if math.isfinite(v)] for r in results
-    ]
-    longest = max(map(len, (r.curve(metric) for r in results)))
+        _mark_value(axes, result, len(curve), INK)
+    drawn = [_finite(r.curve(metric)) for r in results]
+    longest = max(len(r.curve(metric)) for r in results)
     axes.set_xlim(1, max(longest, 2))
     axes.set_xticks(whole_ticks(longest, 10))
     if any(drawn):
@@ -186,6 +180,19 @@ def all_curves(recorded: Recorded) -> "Figure":
     head(figure, recorded, best_text(recorded))
     draw_legend(figure, [axes])
     return figure
+
+
+def _finite(curve: Sequence[float]) -> list[float]:
+    """Return the values of a curve that a scale has to hold."""
+    return [value for value in drawable(curve).tolist() if math.isfinite(value)]
+
+
+def _mark_value(axes: "Axes", result: TrialResult, epochs: int, color: str) -> None:
+    """Mark the value of a trial on its curve, where that is not the last one."""
+    if result.epoch is not None and result.value is not None and result.epoch < epochs:
+        axes.plot(
+            result.epoch, drawable([result.value]), "o", color=color, markersize=3.5, zorder=3
+        )
 
 
 def _draw_bundle(
@@ -205,5 +212,3 @@ def _draw_bundle(
     axes.plot([], [], color=color, alpha=alpha, label=label)  # as pale, it would not be read
     ends = np.array([line[-1] for line in lines])
     axes.scatter(ends[:, 0], ends[:, 1], s=5.0, color=color, linewidths=0, clip_on=False)
-
-

@@ -92,10 +92,7 @@ def _page(figure: "Figure") -> "Bbox":
     from matplotlib.transforms import Bbox
 
     page = Bbox.from_extents(0, 0, figure.get_figwidth(), figure.get_figheight())
-    needed = figure.get_tightbbox()
-    return page if page.containsx(needed.x0) and page.containsx(needed.x1) and (
-        page.containsy(needed.y0) and page.containsy(needed.y1)
-    ) else Bbox.union([page, needed.padded(0.05)])
+    return Bbox.union([page, figure.get_tightbbox()])
 
 
 def searched_metric(recorded: Recorded) -> tuple[str, Direction]:

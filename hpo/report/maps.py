@@ -94,5 +94,3 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     coloring.bar(figure)
     coloring.heading(figure, [axes])
     return figure
-
-

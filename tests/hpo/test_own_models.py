@@ -162,7 +162,7 @@ train.example = lambda: rows()[0].head()
 
 @pytest.mark.parametrize(("model", "more", "said"), [
     ("Held()", "class Held:\n    def fit(self, *_): return self",
-     "winery:train returns a Held; let it return a model of scikit-learn"),
+     "winery:train returns a Held; let it return a model, one of scikit-learn"),
     ("Held()", "class Held:\n    loader = predict = save = fit = lambda self, *_: self",
      "what rows Held takes is not known; give the objective a function `train.example`"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: 1 / 0",
@@ -233,7 +233,7 @@ def test_values_are_in_the_units_of_the_model_and_numbers_keep_their_digits() ->
      r"not \(100, 1\); let it predict one value .*; where there are classes, name them as `"),
     (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["one two", "three"], [0, 1]),
      r"what rows Pipeline takes is not known; give the objective a function `train\.example`"),
-    ({"weights": 3}, "some:train returns a dict; let it return a model of scikit-learn"),
+    ({"weights": 3}, "some:train returns a dict; let it return a model, one of scikit-learn"),
 ])  # fmt: skip
 def test_what_cannot_be_kept(model: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:

@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo import evaluation
+from hpo import evaluation, wording
 from hpo.cli.best import to_toml
 from hpo.study import read
 from tests.fixtures import Command, Make, hpo
@@ -89,6 +89,15 @@ def test_the_best_goes_by_the_means_of_repeats(make_study: Make, command: Comman
     first = command("best", "toy", "--observed").out.splitlines()[0]
     assert first.startswith(f"trial {shown['number']} of round 1: accuracy ")
     assert first.endswith(" (the mean of 2 repeats)")
+    recommended = command("best", "toy").out.splitlines()[0]
+    told = json.loads(command("best", "toy", "--json").out)  # the same trial and value as the text
+    assert recommended.startswith(f"trial {told['number']} of round {told['round']}: accuracy ")
+    assert wording.four_digits(told["value"]) in recommended
+    means = {t["number"]: t["mean"] for t in json.loads(
+        command("confirm", file, "--inline", "--top", 3, "--repeats", 2, "--json").out
+    )["trials"]}
+    assert told["value"] == means.get(told["number"], told["value"])
+    assert told["number"] in means
 
 
 def test_a_study_without_a_complete_trial_has_no_best(make_study: Make, command: Command) -> None:
