@@ -13,12 +13,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from book_sections import SECTIONS, Ran
+from book_drawing import Ran, Section
+from book_generalizing import dropout, ensemble, overfitting, weight_decay
+from book_searching import cnn, grid_random, search
+from book_training import activations, batch_normalization, bowl, initializers, optimizers
 from matplotlib import rc_context, rcParamsDefault
 from matplotlib.figure import Figure
 from PIL import Image
@@ -47,6 +50,11 @@ STUDIES: Mapping[Path, Sequence[str]] = {
     FOLDER / "tpe_search.toml": (),
     FOLDER / "cnn.toml": (),
 }
+# In the order of the page.
+SECTIONS: Sequence[Callable[[Mapping[str, Ran]], Section]] = (
+    bowl, optimizers, initializers, activations, batch_normalization, overfitting, weight_decay,
+    dropout, ensemble, grid_random, search, cnn,
+)
 STYLE = INKED | {
     "font.size": 9.5,
     "axes.titlesize": 10.0,
