@@ -356,6 +356,18 @@ def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
     return shortened(note, NOTE_CHARACTERS)
 
 
+def range_params(search_space: SearchSpace) -> dict[str, str]:
+    """Return the params of a round that say its ranges, an edge each."""
+    params = {}
+    for name, distribution in search_space.items():
+        if isinstance(distribution, CategoricalDistribution):
+            params[f"{name}.choices"] = describe(distribution)
+        else:
+            params[f"{name}.low"] = repr(distribution.low)
+            params[f"{name}.high"] = repr(distribution.high)
+    return params
+
+
 def round_note(
     search_space: SearchSpace, decisions: Sequence[Decision], remarks: Sequence[str] = ()
 ) -> str:

@@ -16,9 +16,14 @@ _SHARED = "mlflow.sharedViewState."  # what the tag of a saved view begins with
 _TRIALS, _ROUNDS, _CHARTS = "trials", "rounds", "charts"  # their keys
 _TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of training
 _ALL_TRIALS = "tags.kind = 'trial'"
+# All that has a chart: the trials, and the rounds, which have the best value so far.
+_CHARTED = " and ".join(
+    f"tags.kind != '{kind}'" for kind in ("repeat", "confirmation", "evaluation")
+)
 _SECTION = "hpo"
 _DRAWN = 500  # trials
 _DIGITS = 215  # pixels that a number with all its digits takes
+_EDGE = 110  # and one with the few digits of an edge
 _LONGEST = 20_000  # characters, of a tag of an experiment
 
 
@@ -30,8 +35,11 @@ def view_tags(shown: Shown) -> dict[str, str]:
     """
     tags = _view_tags(shown)
     while max(map(len, tags.values())) > _LONGEST:
-        few = len(shown.hyperparameters) * 9 // 10
-        shown = replace(shown, hyperparameters=shown.hyperparameters[:few])
+        shown = replace(
+            shown,
+            hyperparameters=shown.hyperparameters[: len(shown.hyperparameters) * 9 // 10],
+            ranges=shown.ranges[: len(shown.ranges) * 9 // 10],
+        )
         tags = _view_tags(shown)
     return tags
 
@@ -55,14 +63,18 @@ def _view_tags(shown: Shown) -> dict[str, str]:
         searchFilter="tags.kind = 'round'",
         orderByKey="attributes.start_time",
         orderByAsc=True,
-        selectedColumns=[best, *states],
+        selectedColumns=[best, *(f"params.`{name}`" for name in shown.ranges), *states],
         **_widths({
-            "attributes.`Run Name`": 130, best: max(_DIGITS, _wide(best_of(shown.metric))),
+            "attributes.`Run Name`": 130, best: _wide(best_of(shown.metric)),
+            **{f"params.`{name}`": _wide(name, _EDGE) for name in shown.ranges},
             **dict.fromkeys(states, 100),
         }),
     )
     charts = {
         **trials,
+        "searchFilter": _CHARTED,
+        "orderByKey": best,  # which the rounds have: of 100 runs that a page begins with, the first
+        "orderByAsc": shown.direction == "minimize",
         "compareRunCharts": _charts(shown),
         "compareRunSections": [_section()],
         "runsHiddenMode": "SHOW_ALL",
@@ -153,22 +165,28 @@ def _widths(pixels: Mapping[str, int]) -> dict[str, Any]:
     return {"columnOrder": list(pixels), "columnWidths": dict(pixels)}
 
 
-def _wide(name: str) -> int:
+def _wide(name: str, numbers: int = _DIGITS) -> int:
     """Return how many pixels a column of numbers takes under this name."""
-    return max(_DIGITS, 8 * len(name) + 40)
+    return max(numbers, 8 * len(name) + 40)
 
 
 def _charts(shown: Shown) -> list[dict[str, Any]]:
-    """Return the charts: parallel coordinates, the value over each of the first hyperparameters."""
-    value = {"key": VALUE, "type": "METRIC"}
+    """Return the charts: parallel coordinates, best so far, the value over hyperparameters.
+
+    Of many hyperparameters the first ones have a chart of their own.
+    """
+    value, best = {"key": VALUE, "type": "METRIC"}, best_of(shown.metric)
     params = [{"key": name, "type": "PARAM"} for name in shown.hyperparameters]
     cards = [
         _card("PARALLEL", selectedParams=list(shown.hyperparameters), selectedMetrics=[VALUE],
               showAllRuns=True),
+        _card("LINE", metricKey=best, selectedMetricKeys=[best], xAxisKey="step",
+              selectedXAxisMetricKey="", xAxisScaleType="linear", scaleType="linear",
+              lineSmoothness=0),
         *(_card("SCATTER", xaxis=param, yaxis=value) for param in params[:4]),
     ]
     if len(params) > 1:
-        cards.insert(1, _card("CONTOUR", xaxis=params[0], yaxis=params[1], zaxis=value))
+        cards.insert(2, _card("CONTOUR", xaxis=params[0], yaxis=params[1], zaxis=value))
     return [{**card, "uuid": f"hpo-{number}"} for number, card in enumerate(cards)]
 
 

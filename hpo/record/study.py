@@ -17,6 +17,7 @@ from hpo.record.format import (
     check_trial,
     chunks,
     looks_taken,
+    range_params,
     read_attempt,
     read_id,
     read_result,
@@ -30,7 +31,7 @@ from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
-from hpo.search_space import CategoricalDistribution, describe, to_table
+from hpo.search_space import to_table
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult
@@ -134,13 +135,6 @@ class StudyRecord:
             **accepted_tags(start.accepted),
             **chunks("overrides", "\n".join(start.overrides)),
         }
-        edges = {}
-        for name, distribution in start.search_space.items():
-            if isinstance(distribution, CategoricalDistribution):
-                edges[f"{name}.choices"] = describe(distribution)
-            else:
-                edges[f"{name}.low"] = repr(distribution.low)
-                edges[f"{name}.high"] = repr(distribution.high)
 
         def write() -> str:
             query = f"tags.kind = 'round' and tags.round = '{start.number}'"
@@ -150,7 +144,7 @@ class StudyRecord:
                     experiment_id, run_name=f"round {start.number}", tags=tags
                 )
             run_id: str = run.info.run_id
-            params = {**start.params, **edges}.items()
+            params = {**start.params, **range_params(start.search_space)}.items()
             self._client.log_batch(
                 run_id, params=[Param(k, shortened(v, VALUE_CHARACTERS)) for k, v in params]
             )

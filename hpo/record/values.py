@@ -126,8 +126,12 @@ def last_round(study: str, recorded: Recorded) -> Round:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the views of a study show: its hyperparameters, and its metric, which way it goes."""
+    """What the views of a study show: its hyperparameters, and its metric, which way it goes.
+
+    `ranges` are the params in which each round has its ranges.
+    """
 
     hyperparameters: Sequence[str]
     metric: str
     direction: Direction
+    ranges: Sequence[str] = ()

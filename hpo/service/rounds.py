@@ -11,6 +11,7 @@ from hpo.data.loading import Description
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
+from hpo.record.format import range_params
 from hpo.record.interface import Record
 from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
@@ -256,7 +257,8 @@ class Service:
 
     def _create(self, again: bool = False) -> Recorded:
         study = self._study
-        shown = Shown(tuple(study.search_space), study.metric, study.direction)
+        space = study.search_space
+        shown = Shown(tuple(space), study.metric, study.direction, tuple(range_params(space)))
         tags = {"objective": study.objective.name}
         self._patiently(
             lambda repeated: self._record.create(

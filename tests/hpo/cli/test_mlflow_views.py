@@ -141,5 +141,14 @@ def test_the_page_of_a_run_stays_where_training_is(browser: Chrome, pages: Pages
 def test_charts_are_there(browser: Chrome, pages: Pages) -> None:
     go(browser, pages.charts)
     see(browser, "Charts", *pages.order)
-    # The contour, and the value over each hyperparameter.
-    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")) == 3)
+    # Best so far, the contour, and the value over each hyperparameter.
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")) == 4)
+    see(browser, "round 1 (best_accuracy)")  # a line of its own
+
+
+def test_rounds_have_their_ranges(browser: Chrome, pages: Pages) -> None:
+    go(browser, pages.rounds)
+    see(browser, "2 matching runs")
+    edges = {f"{name}.{edge}" for name in ("learning_rate", "weight_decay")
+             for edge in ("low", "high")}
+    wait_for(lambda: edges <= headings(browser))

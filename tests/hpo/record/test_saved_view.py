@@ -38,7 +38,7 @@ def check(ui: str, *words: str) -> None:
     )
 
 
-SHOWN = Shown(("momentum", "rate"), "loss", "minimize")
+SHOWN = Shown(("momentum", "rate"), "loss", "minimize", ("rate.low", "momentum.choices"))
 
 
 def views() -> dict[str, dict[str, Any]]:
@@ -117,7 +117,10 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
         "params.`rate`": 215, "tags.`round`": 80, "tags.`state`": 100,
     }
     states = {f"tags.`{state}`": 100 for state in ("complete", "pruned", "diverged", "failed")}
-    of_rounds = {"attributes.`Run Name`": 130, "metrics.`best_loss`": 215, **states}
+    of_rounds = {
+        "attributes.`Run Name`": 130, "metrics.`best_loss`": 215, "params.`rate.low`": 110,
+        "params.`momentum.choices`": 168, **states,
+    }
     assert trials == {
         "searchFilter": "tags.kind = 'trial'", "orderByKey": "metrics.`value`",
         "orderByAsc": True, "startTime": "ALL", "lifecycleFilter": "Active",
@@ -130,12 +133,19 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
     }
     assert rounds == trials | {
         "searchFilter": "tags.kind = 'round'", "orderByKey": "attributes.start_time",
-        "selectedColumns": ["metrics.`best_loss`", "tags.`complete`", "tags.`pruned`",
+        "selectedColumns": ["metrics.`best_loss`", "params.`rate.low`",
+                            "params.`momentum.choices`", "tags.`complete`", "tags.`pruned`",
                             "tags.`diverged`", "tags.`failed`"],
         "columnOrder": list(of_rounds), "columnWidths": of_rounds,
     }
     cards, (section,) = charts["compareRunCharts"], charts["compareRunSections"]
-    names = ("compareRunCharts", "compareRunSections", "runsHiddenMode")
+    # The rounds come first: they have the best so far.
+    assert charts["searchFilter"] == (
+        "tags.kind != 'repeat' and tags.kind != 'confirmation' and tags.kind != 'evaluation'"
+    )
+    assert charts["orderByKey"] == "metrics.`best_loss`"
+    names = ("compareRunCharts", "compareRunSections", "runsHiddenMode", "searchFilter",
+             "orderByKey")
     assert {**charts, **dict.fromkeys(names)} == {**trials, **dict.fromkeys(names)}
     assert charts["runsHiddenMode"] == "SHOW_ALL"
     assert section == {"uuid": "hpo", "name": "Trials", "display": True, "isReordered": False,
@@ -147,15 +157,18 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
     assert cards == [
         {"type": "PARALLEL", "uuid": "hpo-0", "selectedParams": ["momentum", "rate"],
          "selectedMetrics": ["value"], "showAllRuns": True, **common},
-        {"type": "CONTOUR", "uuid": "hpo-1", "xaxis": momentum, "yaxis": rate, "zaxis": value,
+        {"type": "LINE", "uuid": "hpo-1", "metricKey": "best_loss",
+         "selectedMetricKeys": ["best_loss"], "xAxisKey": "step", "selectedXAxisMetricKey": "",
+         "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0, **common},
+        {"type": "CONTOUR", "uuid": "hpo-2", "xaxis": momentum, "yaxis": rate, "zaxis": value,
          **common},
-        {"type": "SCATTER", "uuid": "hpo-2", "xaxis": momentum, "yaxis": value, **common},
-        {"type": "SCATTER", "uuid": "hpo-3", "xaxis": rate, "yaxis": value, **common},
+        {"type": "SCATTER", "uuid": "hpo-3", "xaxis": momentum, "yaxis": value, **common},
+        {"type": "SCATTER", "uuid": "hpo-4", "xaxis": rate, "yaxis": value, **common},
     ]
 
 
 @pytest.mark.parametrize(("count", "kinds"), [
-    (1, ["PARALLEL", "SCATTER"]), (6, ["PARALLEL", "CONTOUR", *["SCATTER"] * 4]),
+    (1, ["PARALLEL", "LINE", "SCATTER"]), (6, ["PARALLEL", "LINE", "CONTOUR", *["SCATTER"] * 4]),
 ])
 def test_only_the_first_hyperparameters_have_charts_of_their_own(
     count: int, kinds: list[str]
