@@ -43,11 +43,12 @@ Range: TypeAlias = FloatDistribution | IntegerDistribution
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
 TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
-CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out, and does not come back
+CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out,
+COMEBACK = 0.05  # and one that was left out comes back with so many
 KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
 MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
 GROWTH = 2.0  # one round moves an edge out by at most so many widths,
-LEAP = 100.0  # and on a logarithmic scale by at most this factor
+LEAPS = (100.0, 10.0)  # and on a logarithmic scale by at most this factor: at first, and later
 EDGE = 0.1  # share of a width that counts as at its edge
 AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies there
 NEAR = 0.25  # share of a width; of the best one has to be so near an edge that moves out
@@ -55,6 +56,7 @@ STILL = 0.05  # share of a width; an edge that would move by less stays
 LINES = 4  # best trials through which the surfaces are searched for their maxima
 LARGEST_INTEGER = 10**15
 STEPS = 24  # points in one width along such a line
+BEYOND = (0.25, 0.5, 0.75, 1.0)  # where choices are judged, of what a range is moved out by
 
 
 def narrow(
@@ -62,12 +64,14 @@ def narrow(
     results: Sequence[TrialResult],
     direction: Direction,
     confirmed: Confirmed | None = None,
+    first: SearchSpace | None = None,
 ) -> tuple[Move, ...]:
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
     `results` are the trials of all rounds; a diverged trial is a bad one, a failed one says
     nothing. `confirmed` leads from the ids of trials that were repeated to the mean of their
-    values and how many there are; the mean replaces the value, and counts for more.
+    values and how many there are; the mean replaces the value, and counts for more. `first` are
+    the ranges of the study file: of its choices those that were left out may come back.
     """
     trials = ranked_points(search_space, results, direction, confirmed or {})
     if len(trials) < MINIMUM_TRIALS:
@@ -78,12 +82,16 @@ def narrow(
         said = f"all {len(trials)} trials are equally good"
         return tuple(_kept(name, d, said) for name, d in search_space.items())
     evidence = _Evidence(search_space, trials)
-    return tuple(
-        _choices_move(name, d, evidence)
-        if isinstance(d, CategoricalDistribution)
-        else _range_move(name, d, evidence)
+    moves = {
+        name: _range_move(name, d, evidence)
         for name, d in search_space.items()
-    )
+        if not isinstance(d, CategoricalDistribution)
+    }
+    lines = evidence.lines(tuple(moves.values()))
+    for name, d in search_space.items():
+        if isinstance(d, CategoricalDistribution):
+            moves[name] = _choices_move(name, d, (first or search_space)[name], evidence, lines)
+    return tuple(moves[name] for name in search_space)
 
 
 def by_influence(
@@ -152,16 +160,38 @@ class _Evidence(Observations):
         solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 
-    def draws(self, name: str, points: Array) -> Array:
+    def lines(self, moves: Sequence[Move] = ()) -> Array:
+        """Return points through which lines are searched for maxima: the best trials.
+
+        With them go the same trials moved to where ranges move out: what was seen so far is no
+        judgment of a choice there.
+        """
+        best = self.positions[:LINES]
+        lines = [best]
+        for move in moves:
+            old, new = move.old, move.new
+            if isinstance(old, CategoricalDistribution) or isinstance(new, CategoricalDistribution):
+                continue
+            ends = [(old.to_unit(new.low), 0.0)] * (new.low < old.low)
+            ends += [(1.0, old.to_unit(new.high))] * (new.high > old.high)
+            for low, high in ends:
+                for share in BEYOND:
+                    moved = best.copy()
+                    moved[:, self.names.index(move.name)] = low + share * (high - low)
+                    lines.append(moved)
+        return np.concatenate(lines)
+
+    def draws(self, name: str, points: Array, lines: Array | None = None) -> Array:
         """Return drawn surfaces (draw, point): their heights along one hyperparameter.
 
-        Of the lines through the best trials, each draw takes at every point the highest.
+        Of the lines, else those through the best trials, each draw takes at every point the
+        highest.
         """
-        candidates = np.repeat(self.positions[:LINES], len(points), axis=0)
-        lines = len(candidates) // len(points)
-        candidates[:, self.names.index(name)] = np.tile(points, lines)
+        through = self.lines() if lines is None else lines
+        candidates = np.repeat(through, len(points), axis=0)
+        candidates[:, self.names.index(name)] = np.tile(points, len(through))
         heights = self.surface.draws(candidates)
-        return np.asarray(heights.reshape(SURFACES, lines, len(points)).max(axis=1))
+        return np.asarray(heights.reshape(SURFACES, len(through), len(points)).max(axis=1))
 
 
 def _columns(position: Array, choice: bool) -> Array:
@@ -182,7 +212,10 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
         end_low, end_high = (old.to_unit(limit) for limit in limited.limits)
     growth = GROWTH
     if old.log:
-        growth = min(growth, math.log(LEAP) / (math.log(old.high) - math.log(old.low)))
+        # The first ranges are a guess. Later ones were looked at, and beyond them one round sees
+        # about a decade.
+        leap = LEAPS[bool(np.any((trials < -ROUNDING) | (trials > 1 + ROUNDING)))]
+        growth = min(growth, math.log(leap) / (math.log(old.high) - math.log(old.low)))
     # An edge moves out only where one of the best is near it, or they would contradict the move.
     below = -growth if best_low < NEAR else 0.0
     above = 1 + growth if best_high > 1 - NEAR else 1.0
@@ -304,26 +337,44 @@ def _no_influence(trials: Array, p_value: float) -> str:
     return f"{len(trials)} trials show no influence on the result"
 
 
-def _choices_move(name: str, old: CategoricalDistribution, evidence: _Evidence) -> Move:
+def _choices_move(
+    name: str,
+    old: CategoricalDistribution,
+    first: Distribution,
+    evidence: _Evidence,
+    lines: Array,
+) -> Move:
+    assert isinstance(first, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
+    place = dict(zip(old.choices, np.arange(float(len(old.choices))), strict=True))
+    for trial, position in zip(evidence.trials, trials, strict=True):
+        if trial.hyperparameters[name] in first.choices:
+            place.setdefault(trial.hyperparameters[name], position)
     if not p_value < SIGNIFICANCE:
         return _kept(name, old, _no_influence(trials, p_value), p_value)
-    draws = evidence.draws(name, np.arange(float(len(old.choices))))
-    shares = np.bincount(draws.argmax(axis=1), minlength=len(old.choices)) / SURFACES
+    draws = evidence.draws(name, np.array([*place.values()]), lines)
+    shares = np.bincount(draws.argmax(axis=1), minlength=len(place)) / SURFACES
     best = set(trials[evidence.best])
-    stay = [
-        i
-        for i in range(len(old.choices))
-        if shares[i] >= CHANCE or float(i) in best or not np.any(trials == i)
-    ]
+    stay = {
+        choice
+        for (choice, position), share in zip(place.items(), shares, strict=True)
+        if position in best
+        or share >= (CHANCE if choice in old.choices else COMEBACK)
+        or not np.any(trials == position)
+    }
     if len(stay) < 2 and not p_value < STRONG:
         return _kept(name, old, "the evidence is too weak to leave a single choice", p_value)
-    if not stay or len(stay) == len(old.choices):
+    if not stay or stay == set(old.choices):
         return _kept(name, old, "each choice may be the best", p_value)
-    new = CategoricalDistribution(tuple(old.choices[i] for i in stay))
-    dropped = ", ".join(str(c) for i, c in enumerate(old.choices) if i not in stay)
-    said = f"the best of {len(trials)} trials leave no chance to {dropped}"
-    return Move(name, old, new, "narrowed", len(stay) / len(old.choices), said, p_value)
+    order = [*first.choices, *(c for c in old.choices if c not in first.choices)]
+    new = CategoricalDistribution(tuple(c for c in order if c in stay))
+    dropped = ", ".join(str(c) for c in old.choices if c not in stay)
+    back = ", ".join(str(c) for c in new.choices if c not in old.choices)
+    said = [f"the best of {len(trials)} trials leave no chance to {dropped}"] if dropped else []
+    said += [f"by what {len(trials)} trials say now, {back} may be the best"] if back else []
+    kind: Kind = "moved" if dropped and back else "widened" if back else "narrowed"
+    factor = len(new.choices) / len(old.choices)
+    return Move(name, old, new, kind, factor, "; ".join(said), p_value)
 
 
 def _kept(name: str, old: Distribution, reason: str, p_value: float = math.nan) -> Move:

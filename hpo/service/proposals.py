@@ -34,7 +34,10 @@ def propose(
     """
     confirmed = confirmation.means(results, repeats)
     with one_thread():
-        moves = narrow(round_.search_space, results, round_.settings.direction, confirmed)
+        settings = round_.settings
+        moves = narrow(
+            round_.search_space, results, settings.direction, confirmed, settings.search_space
+        )
     return tuple(_accepted(move, accepts) for move in moves)
 
 

@@ -53,10 +53,10 @@ def search(
 ) -> list[tuple[Move, ...]]:
     """Return the moves after each round of a random search to be maximized."""
     results: list[TrialResult] = []
-    history = []
+    history, first = [], search_space
     for number in range(1, rounds + 1):
         results += random_round(search_space, trials, objective, generator, number)
-        history.append(narrow(search_space, results, "maximize"))
+        history.append(narrow(search_space, results, "maximize", first=first))
         search_space = {move.name: move.new for move in history[-1]}
     return history
 

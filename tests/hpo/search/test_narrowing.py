@@ -14,6 +14,7 @@ from hpo.search_space import (
     FloatDistribution,
     IntegerDistribution,
     SearchSpace,
+    Value,
     point,
 )
 from hpo.trial import State, TrialId, TrialResult
@@ -102,6 +103,23 @@ def test_an_edge_that_was_wrong_is_taken_back() -> None:
     assert move.new.low < 1e-2
     assert move.new.high < 1.0
     assert "below 0.03" in move.reason
+
+
+def test_only_the_first_ranges_move_out_by_more_than_a_decade() -> None:
+    """Where trials lie outside of a range it has moved before, and what is next is unknown."""
+    space = {"rate": FloatDistribution(1e-4, 1e-1, log=True)}
+    for low, highest in ((1e-4, 10.0), (1e-6, 1.0)):
+        seen, farthest = {"rate": FloatDistribution(low, 1e-1, log=True)}, 0.0
+        for seed in range(6):
+            generator = np.random.default_rng(seed)
+            results = random_round(
+                seen, 60, lambda h, g=generator: math.log10(h["rate"]) + 0.1 * g.normal(),
+                generator,
+            )
+            new = narrow(space, results, "maximize")[0].new
+            assert isinstance(new, FloatDistribution)
+            farthest = max(farthest, new.high)
+        assert farthest == highest
 
 
 def test_a_range_never_leaves_its_limits() -> None:
@@ -245,6 +263,50 @@ def test_a_hopeless_choice_is_dropped_and_a_good_one_is_not() -> None:
 def test_the_last_two_choices_part_on_strong_evidence_only() -> None:
     assert choices_after({"relu": 0.0, "sigmoid": 1.2}, 20).choices == ("relu", "sigmoid")
     assert choices_after({"relu": 0.0, "sigmoid": 8.0}, 60).choices == ("relu",)
+
+
+KINDS: SearchSpace = {
+    "rate": FloatDistribution(1e-6, 1e-3, log=True),
+    "kind": CategoricalDistribution(("slow", "fast", "bad")),
+}
+
+
+def test_a_choice_that_is_better_further_out_is_found() -> None:
+    """In the first ranges `slow` is far ahead; `fast` is the best one at a rate of 0.1."""
+
+    def two_kinds(h: Mapping[str, Value], g: np.random.Generator) -> float:
+        rate = math.log10(h["rate"])  # type: ignore[arg-type]
+        values = {"slow": 0.8 - 0.06 * (rate + 2.5) ** 2, "fast": 1.0 - 0.12 * (rate + 1) ** 2}
+        return values.get(str(h["kind"]), 0.0) + 0.03 * g.normal()
+
+    found = 0
+    for seed in range(8):
+        g = np.random.default_rng(seed)
+        history = search(KINDS, 4, 30, lambda h, g=g: two_kinds(h, g), g)
+        found += by_name(history[-1])["kind"].new.contains("fast")
+    assert found >= 6
+
+
+def test_a_choice_that_was_left_out_comes_back_where_the_study_file_has_it() -> None:
+    generator = np.random.default_rng(3)
+    now: SearchSpace = {
+        "rate": FloatDistribution(1e-3, 1.0, log=True),
+        "kind": CategoricalDistribution(("slow",)),
+    }
+
+    def falling(h: Mapping[str, Value]) -> float:
+        rate = math.log10(h["rate"])  # type: ignore[arg-type]
+        return {"slow": -0.1 * abs(rate + 3), "fast": 0.1 * (rate + 3)}.get(str(h["kind"]), -9.0)
+
+    results = random_round(KINDS, 40, falling, generator)  # type: ignore[arg-type]
+    results += random_round(now, 20, falling, generator, 2)  # type: ignore[arg-type]
+    move = by_name(narrow(now, results, "maximize", first=KINDS))["kind"]
+    assert move.new == CategoricalDistribution(("slow", "fast"))
+    assert (move.kind, move.factor) == ("widened", 2.0)
+    assert move.reason == "by what 60 trials say now, fast may be the best"
+    assert by_name(narrow(now, results, "maximize"))["kind"].kind == "kept"
+    only = {**KINDS, "kind": CategoricalDistribution(("slow", "bad"))}
+    assert by_name(narrow(now, results, "maximize", first=only))["kind"].kind == "kept"
 
 
 def test_equal_choices_are_kept() -> None:

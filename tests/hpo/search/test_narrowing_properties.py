@@ -84,7 +84,7 @@ def check_move(move: Move) -> None:
     old, new = move.old, move.new
     if isinstance(new, CategoricalDistribution):
         assert isinstance(old, CategoricalDistribution)
-        assert set(new.choices) <= set(old.choices)
+        assert set(new.choices) <= set(old.choices)  # none was left out by an earlier round
         assert new.choices
         return
     assert not isinstance(old, CategoricalDistribution)
