@@ -117,7 +117,7 @@ def test_an_example_gives_the_same_table_on_ray_and_inline(
 ) -> None:
     options, file = options_of(name), examples / f"{name}.toml"
     # As many CPUs each time, and so as many threads: another number may change the last digits.
-    options += ["--trials", "4", "--set", "round.parallel=2", "--set", "resources.cpus=2"]
+    options += ["--trials", "4", "--set", "round.parallel=2", "--set", "resources.cpus=1"]
     hpo("run", file, *options, "--inline")
     expected = table(name)
     assert len({row["value"] for row in expected}) > 2
