@@ -46,6 +46,7 @@ TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
 CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out,
 COMEBACK = 0.05  # and one that was left out comes back with so many
 KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
+MARGIN = 0.05  # share of a width that stays inside on either side of them
 MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
 GROWTH = 2.0  # one round moves an edge out by at most so many widths,
 LEAPS = (100.0, 10.0)  # and on a logarithmic scale by at most this factor: at first, and later
@@ -222,7 +223,9 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     low, high = 0.0, 1.0
     if p_value < SIGNIFICANCE:
         low, high = _maxima(name, evidence, max(below, end_low), min(above, end_high))
-    low, high = min(low, best_low), max(high, best_high)
+    # Beside a cliff lies the best of all, and a smooth surface rounds it off.
+    low = min(low, max(best_low - MARGIN, min(best_low, 0.0)))
+    high = max(high, min(best_high + MARGIN, max(best_high, 1.0)))
     low = 0.0 if abs(low) < STILL and best_low >= -2 * ROUNDING else low
     high = 1.0 if abs(high - 1) < STILL and best_high <= 1 + 2 * ROUNDING else high
     low, high = _at_least(MINIMUM_FACTOR, low, high, end_low, end_high)
