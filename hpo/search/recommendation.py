@@ -37,6 +37,7 @@ ENOUGH = 20  # trials; of fewer, the surface is mostly a guess
 LEAST_NOISE = 0.1  # a variance, of scores that have about 1: less than this can be a misfit
 DOUBT = 1.0  # noise is shown where it makes the order at least e times as likely as none does
 TIED = 9  # decimals of a height: the digits beyond are rounding
+SAME = 0.02  # heights no further apart are the same, and the best value among them counts
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,12 @@ class _Study:
     def with_heights(
         self, trials: Sequence[Ranked], scores: Array, heights: Array
     ) -> Recommendation:
-        """Return the trial where the surface is highest, the estimates on the metric's scale."""
+        """Return the best trial where the surface is highest, estimates on the metric's scale."""
         of = dict(zip((trial.id for trial in trials), heights.round(TIED).tolist(), strict=True))
-        pick = min(
-            (r for r in self._candidates if r.trial.id in of),
-            key=lambda r: -of[r.trial.id],  # of equals the first, which has the better value
-            default=self._complete[0],
-        )
+        best_first = [r for r in self._candidates if r.trial.id in of]
+        highest = max((of[r.trial.id] for r in best_first), default=0.0)
+        high = (r for r in best_first if of[r.trial.id] >= highest - SAME)
+        pick = next(high, self._complete[0])
         score = dict(zip((trial.id for trial in trials), scores.tolist(), strict=True))
         known = {score[r.trial.id]: self._value(r) for r in self._complete if r.trial.id in score}
         steps = sorted(known)

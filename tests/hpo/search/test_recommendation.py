@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hpo.search.narrowing import narrow
-from hpo.search.recommendation import ENOUGH, Recommendation, recommend
+from hpo.search.recommendation import ENOUGH, Recommendation, _Study, recommend
+from hpo.search.surface import Observations, ranked_points
 from hpo.search_space import (
     CategoricalDistribution,
     FloatDistribution,
@@ -125,6 +126,19 @@ def test_noisy_values_give_way_to_better_estimates(count: int) -> None:
         assert found.estimate >= found.observed_estimate
     assert better < 0.6 * observed
     assert off < 0.6 * lucky  # the estimate is no lucky value
+
+
+@pytest.mark.parametrize(("ahead", "picked"), [(0.019, 1), (0.021, 2), (-0.5, 1)])
+def test_of_trials_that_the_surface_hardly_tells_apart_the_best_value_counts(
+    ahead: float, picked: int
+) -> None:
+    space: SearchSpace = {"x": FloatDistribution(0.0, 1.0)}
+    results = [result(i, {"x": i / 10}, 1.0 / i) for i in range(1, 6)]
+    trials = ranked_points(space, results, "maximize", {})
+    heights = np.array([0.7, 0.7 + ahead, 0.1, 0.0, -0.1])
+    study = _Study(results, (), "maximize")
+    scores = Observations(space, trials).scores
+    assert study.with_heights(trials, scores, heights).trial.trial.number == picked
 
 
 def test_few_trials_and_equal_ones_tell_nothing() -> None:
