@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -249,7 +250,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
         except HPOError as error:
             drawn["figure"] = f"not kept: {error}"
     console.print(f"\nfigure:   {escaped(drawn['figure'])}")
-    click.echo(f"take it:  hpo run FILE --rounds {last.number + 1}\n"
+    file = shlex.quote(study) if study.endswith(".toml") else "FILE"
+    click.echo(f"take it:  hpo run {file} --rounds {last.number + 1}\n"
                "overrule: --range NAME=LOW:HIGH, or --keep-ranges")
 
 

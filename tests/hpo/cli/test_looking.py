@@ -28,6 +28,9 @@ def test_narrow_proposes_what_the_next_round_takes(
     hpo("narrow", file)
     printed = capsys.readouterr().out
     assert moves["learning_rate"]["reason"] in printed.replace("\n", " ")
+    assert f"take it:  hpo run {file} --rounds 2\n" in printed
+    hpo("narrow", "toy")
+    assert "take it:  hpo run FILE --rounds 2\n" in capsys.readouterr().out
     hpo("run", file, "--inline", "--rounds", 2)
     ranges = show(capsys, "toy")["rounds"][1]["ranges"]
     for name, move in moves.items():

@@ -7,7 +7,7 @@ import pytest
 
 from hpo.moves import Move
 from hpo.record.values import Recorded, Round
-from hpo.search_space import CategoricalDistribution, FloatDistribution
+from hpo.search_space import CategoricalDistribution, FloatDistribution, SearchSpace
 from hpo.service import proposals
 from hpo.service.comparability import settings_of
 from hpo.study import Study, read
@@ -57,6 +57,21 @@ def test_a_move_is_taken_kept_changed_or_overruled(study: Study) -> None:
         assert (decisions[0].used, decisions[0].why) == (used, why)
         assert decisions[0].move is MOVES[0]
         assert decisions[1].why == ("kept by --keep-ranges" if keep else "taken")
+
+
+def test_a_choice_of_the_file_comes_back_to_a_round_without_it(study: Study) -> None:
+    kinds: SearchSpace = {"kind": CategoricalDistribution(("good", "bad", "worse"))}
+    round_ = replace(
+        round_of(study), search_space={"kind": CategoricalDistribution(("bad", "worse"))},
+        settings=replace(settings_of(study, None), search_space=kinds),
+    )
+    values = {"good": 0.5, "bad": 0.1, "worse": 0.0}
+    results = [
+        TrialResult(Trial(1, i, {"kind": kind}, 0), State.COMPLETE, value + i / 1000)
+        for i, (kind, value) in enumerate([*values.items()] * 5, start=1)
+    ]
+    (move,) = proposals.propose(round_, results, (), lambda name, value: True)
+    assert move.new == CategoricalDistribution(("good",))
 
 
 def test_an_edge_that_is_not_accepted_stays_where_it_was() -> None:
