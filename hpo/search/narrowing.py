@@ -40,6 +40,8 @@ from hpo.trial import Direction, State, TrialResult
 
 Range: TypeAlias = FloatDistribution | IntegerDistribution
 
+POWERS = ((1, 2), (1, 2, 3, 4))  # by which a range enters the test of its influence,
+MANY = 60  # the second from so many trials on: with them two optima are seen
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
 TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
@@ -132,7 +134,7 @@ class _Evidence(Observations):
     def p_values(self) -> dict[str, float]:
         """How often each hyperparameter would seem to matter so much by chance.
 
-        Partial F-tests in a quadratic regression of the scores. All hyperparameters are in it at
+        Partial F-tests in a polynomial regression of the scores. All hyperparameters are in it at
         once, so that one is not credited with what another did while a sampler moved both; where
         there are too few trials for that, each stands alone.
         """
@@ -199,7 +201,7 @@ def _columns(position: Array, choice: bool) -> Array:
     """Return the columns by which a hyperparameter enters the regression."""
     if choice:
         return np.asarray(position[:, None] == np.unique(position)[1:], dtype=np.float64)
-    return np.column_stack([position, position**2])
+    return np.column_stack([position**power for power in POWERS[len(position) >= MANY]])
 
 
 def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:

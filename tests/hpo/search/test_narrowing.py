@@ -85,6 +85,21 @@ def test_the_best_value_at_a_cliff_stays_inside(direction: int) -> None:
     assert kept >= 0.9 * seeds
 
 
+def test_two_optima_at_either_end_are_an_influence() -> None:
+    seen = 0
+    for seed in range(10):
+        generator = np.random.default_rng((14, seed))
+        space = {"x": FloatDistribution(0.0, 1.0), "idle": FloatDistribution(0.0, 1.0)}
+        results = random_round(
+            space, 80,
+            lambda h, g=generator: math.cos(4 * math.pi * h["x"]) + 0.5 * g.normal(), generator,
+        )
+        moves = by_name(narrow(space, results, "maximize"))
+        seen += moves["x"].p_value < 0.05
+        assert moves["idle"].p_value > 0.001
+    assert seen >= 8
+
+
 @pytest.mark.slow
 def test_an_edge_moves_out_further_on_a_slope_than_on_a_plateau() -> None:
     """The best trials of a plateau that ends at the edge lie there by chance, too."""
