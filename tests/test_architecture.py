@@ -16,14 +16,15 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text wording passwords search_space trial moves resources threads process_state
-        objective_code objective output framework_models frameworks forms
+        errors text toml_text wording passwords search_space trial moves resources threads
+        process_state objective_code objective output framework_models frameworks forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.loading
         search.order search.best_so_far search.surface search.samplers search.pruning
-        search.narrowing search.confirmation search.recommendation
+        search.narrowing search.confirmation search.recommendation search.landscape
+        search.ped_anova
         settings study_errors study_values study_overrides study_tables study
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
@@ -35,6 +36,7 @@ ORDER = {
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
         report.proposing report.figures
+        report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
         cli.training cli.looking cli.best cli.serving cli.sending cli.commands
@@ -60,6 +62,7 @@ THIRD_PARTY = {
     "search.surface": {"scipy"},
     "search.samplers": {"optuna", "scipy"},
     "search.narrowing": {"scipy"},
+    "search.ped_anova": {"optuna"},
     "study_errors": {"pydantic"},
     "study_values": {"pydantic"},
     "study_tables": {"packaging", "pydantic"},

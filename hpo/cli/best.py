@@ -1,9 +1,6 @@
 """The command that prints the trial of a study to go on with, ready to paste."""
 
 import json
-import re
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -11,7 +8,8 @@ from hpo import wording
 from hpo.cli.options import as_json, hpo, say, study_argument, tracking_uri
 from hpo.cli.session import read_recorded
 from hpo.errors import InputError
-from hpo.text import clean, one_line
+from hpo.text import one_line
+from hpo.toml_text import to_toml, toml_value
 
 
 @hpo.command()
@@ -62,27 +60,5 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
         mean = f" (the mean of {wording.count(len(confirmed.values), 'repeat')})"
     say(f"{trial.id}: {one_line(settings.metric)} {wording.four_digits(value)}{mean}")
     for hyperparameter, chosen in trial.hyperparameters.items():
-        text = one_line(chosen) if isinstance(chosen, str) else _toml_value(chosen)
+        text = one_line(chosen) if isinstance(chosen, str) else toml_value(chosen)
         say(f"{one_line(hyperparameter)} = {text}")
-
-
-def to_toml(values: Mapping[str, Any]) -> str:
-    """Return plain values as lines of TOML, with all their digits, that no terminal obeys."""
-    keys = {key: key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quoted(key) for key in values}
-    return "".join(f"{keys[key]} = {_toml_value(value)}\n" for key, value in values.items())
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    return repr(value)
-
-
-def _quoted(text: str) -> str:
-    """Return text as a TOML string, in which what a terminal obeys stands as an escape."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if clean(c) == c else f"\\u{ord(c):04x}" for c in quoted)

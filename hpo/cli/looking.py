@@ -1,4 +1,4 @@
-"""Commands that look at a study on record: list, show, logs, narrow, export, predict."""
+"""Commands that look at a study on record: list, show, logs, narrow, export, report, predict."""
 
 import contextlib
 import csv
@@ -278,6 +278,29 @@ def export(study: str, file: Path, repeats: bool, tracking_uri: str) -> None:
     again = wording.count(len(recorded.repeats), "repeat")
     more = f" and {again}" if repeats else f"; --repeats adds {again}" if recorded.repeats else ""
     say(f"{file}: {wording.count(len(recorded.results), 'trial')}{more}")
+
+
+@hpo.command()
+@study_argument
+@file_argument
+@tracking_uri
+def report(study: str, file: Path, tracking_uri: str) -> None:
+    """Write all there is to see of STUDY to FILE, a page that needs no network.
+
+    It has the best so far, parallel coordinates, what matters, the surface along each
+    hyperparameter, and over two, with the next ranges and why, learning curves, workers over time,
+    and all trials. Brushes and states choose which of them it shows. FILE ends in .html, or in
+    .json for its data alone. Each round's run in MLflow has the page, too, as of its end.
+    """
+    from hpo.record.values import last_round
+    from hpo.report.page import write
+    from hpo.report.page_data import page_data
+    from hpo.service import proposals
+
+    name, recorded = read_recorded(study, tracking_uri)
+    last_round(name, recorded)
+    write(page_data(recorded, proposals.moves_after(recorded)), file)
+    say(f"{file}: {wording.count(len(recorded.results), 'trial')}")
 
 
 @hpo.command()

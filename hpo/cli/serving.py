@@ -15,6 +15,7 @@ import click
 
 from hpo.cli.options import hpo, say, tracking_uri
 from hpo.cli.session import (
+    PAGE,
     existing_record,
     read_recorded,
     require_file,
@@ -25,6 +26,7 @@ from hpo.passwords import without_password
 from hpo.record.file import RecordFile, absolute, checkpoint, path_of
 
 if TYPE_CHECKING:
+    from hpo.record.study import StudyRecord
     from hpo.record.values import Recorded
 
 FIRST_PORT = 5000  # of the UI
@@ -39,7 +41,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     """Serve the MLflow UI on the record, to this machine only.
 
     It runs until Ctrl-C. Its address is printed once it answers, and with STUDY also those of its
-    trials, rounds, charts and best trial.
+    page, trials, rounds, charts and best trial.
     """
     from hpo.record.saved_view import page
 
@@ -49,6 +51,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
         return
     require_file(uri)
     name, recorded = read_recorded(study, tracking_uri) if study is not None else ("", None)
+    reported = _reported(existing_record(tracking_uri).study(name), recorded) if recorded else ""
     path = path_of(uri)
     if path is not None and not RecordFile(path).is_made():
         existing_record(tracking_uri)  # waits for whoever makes it
@@ -78,7 +81,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
             say(f"  {page(server)}")
             if recorded is not None:
                 say("".join(f"  {address}  ({about})\n" for address, about in _pages(
-                    server, name, recorded)).rstrip("\n"))
+                    server, name, recorded, reported)).rstrip("\n"))
         code = process.wait()
         errors.join()
     except KeyboardInterrupt:
@@ -92,13 +95,26 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
         raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
 
 
-def _pages(server: str, name: str, recorded: "Recorded") -> Iterator[tuple[str, str]]:
-    """Yield the addresses of a study's pages, and what each shows."""
-    from hpo.record.saved_view import charts_page, page, rounds_page, run_page
+def _reported(record: "StudyRecord", recorded: "Recorded") -> str:
+    """Return the last run with a page of the whole study; those of an earlier version have none."""
+    runs = [round_.run_id for round_ in reversed(recorded.rounds)]
+    return next((run for run in runs if record.has_file(run, PAGE)), "")
+
+
+def _pages(
+    server: str, name: str, recorded: "Recorded", reported: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a study's pages, and what each shows.
+
+    `reported` is the run that has a page of the whole study.
+    """
+    from hpo.record.saved_view import charts_page, file_page, page, rounds_page, run_page
     from hpo.record.values import last_round
     from hpo.search.confirmation import ranked
 
     experiment = recorded.experiment_id
+    if reported:
+        yield file_page(server, experiment, reported, PAGE), "the study on one page"
     yield page(server, experiment), name
     yield rounds_page(server, experiment), "rounds"
     yield charts_page(server, experiment), "charts"

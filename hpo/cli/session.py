@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from hpo.workers.attempt import Workers
 
 
+PAGE = "report.html"  # among the files of a round's run
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where trials run: in this process, on a Ray that is there, or on one with so many CPUs."""
@@ -229,11 +232,37 @@ def draw(record: "Record", recorded: "Recorded", folder: Path) -> list[Path]:
 
 
 def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -> None:
-    """Add all figures, as of now, to the run of the last round."""
+    """Add the page and all figures, as of now, to the run of the last round."""
     from hpo.report import figures
 
+    keep_page(record, recorded, moves)
     with figures_of(record, recorded.rounds[-1].run_id) as folder:
         figures.write(recorded, moves, record.history, folder)
+
+
+def keep_page(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -> None:
+    """Add the page of a study, as of now, to the run of the last round."""
+    from hpo.report.page import write
+    from hpo.report.page_data import page_data
+
+    with tempfile.TemporaryDirectory() as folder:
+        write(page_data(recorded, moves), Path(folder) / PAGE)
+        record.add_files(recorded.rounds[-1].run_id, Path(folder))
+
+
+def renew_page(record: "Record", note: Callable[[str], None]) -> None:
+    """Write the page anew after what is no round: repeats, or an evaluation.
+
+    What these came to is on record already, so where the page fails, a note says so.
+    """
+    from hpo.service.proposals import moves_after
+
+    try:
+        recorded = record.read()
+        if recorded is not None and recorded.rounds:
+            keep_page(record, recorded, moves_after(recorded))
+    except Exception as error:
+        note(f"{PAGE} is as it was before: {type(error).__name__}: {error}")
 
 
 def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:

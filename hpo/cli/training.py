@@ -36,6 +36,7 @@ from hpo.cli.session import (
     load_data,
     open_session,
     read_study_file,
+    renew_page,
     require_file,
 )
 from hpo.errors import InputError
@@ -79,10 +80,12 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
         ran = session.service.run(goal, session.recorded)
         if study.confirm is not None:
             recorded = session.record.read()
-            if recorded and any(r.state is State.COMPLETE for r in recorded.results):
-                ran |= session.service.confirm(
-                    study.confirm, recorded, accept_code=options.accept_code
-                )
+            complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
+            if recorded and complete and session.service.confirm(
+                study.confirm, recorded, accept_code=options.accept_code
+            ):
+                ran = True
+                renew_page(session.record, session.display.note)
         recorded = session.record.read()
     assert recorded is not None
     _finish(session.display.console, study, recorded, ran, goal.rounds)
@@ -117,6 +120,8 @@ def confirm(
         recorded = find(session.whole, parsed.name)
         if not session.service.confirm(settings, recorded, accept_code=options.accept_code):
             session.display.note("every repeat is on record already: nothing to run")
+        else:
+            renew_page(session.record, session.display.note)
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
             session.display.note("show, evaluate and narrow go by the repeats with --resplit")
         order = ranking(parsed, settings, find(session.whole, parsed.name))
@@ -175,6 +180,7 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
             result = evaluation.evaluate(
                 parsed, split, recorded, record.study(name), listener, top=top, again=again
             )
+        renew_page(record.study(name), listener.note)
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))
         return

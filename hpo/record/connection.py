@@ -91,13 +91,19 @@ class Connection:
 
         def read() -> tuple[str, bool]:
             ended = self.client.get_run(run_id).info.status != "RUNNING"
-            if all(file.path != OUTPUT_FILE for file in self.client.list_artifacts(run_id)):
+            if not self.has_file(run_id, OUTPUT_FILE):
                 return "", ended
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(self.client.download_artifacts(run_id, OUTPUT_FILE, folder))
                 return path.read_bytes().decode("utf-8", "replace"), ended
 
         return translated(read)
+
+    def has_file(self, run_id: str, name: str) -> bool:
+        """Say whether a run has a file of this name, outside of folders."""
+        return any(
+            file.path == name for file in translated(lambda: self.client.list_artifacts(run_id))
+        )
 
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""

@@ -136,6 +136,11 @@ def run_page(experiment_id: str, run_id: str, server: str = "") -> str:
     return f"{server}/{place}" if server else place
 
 
+def file_page(server: str, experiment_id: str, run_id: str, name: str) -> str:
+    """Return the address of the UI on `server`, opened on a file of a run."""
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{name}?{_TRAINING}"
+
+
 def _state(**changes: Any) -> dict[str, Any]:
     """Return the state of a view, as the UI has it."""
     return {

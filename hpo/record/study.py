@@ -57,9 +57,10 @@ class StudyRecord:
         self.deliver, self.show, self.abandon = (
             self._trials.deliver, self._trials.show, self._trials.abandon
         )
-        self.discard, self.history, self.output, self.add_files = (
-            connection.discard, connection.history, connection.output, connection.add_files
+        self.discard, self.history, self.output = (
+            connection.discard, connection.history, connection.output
         )
+        self.has_file, self.add_files = connection.has_file, connection.add_files
         self.verify, self.confirm = connection.verify, connection.confirm
 
     def experiment(self) -> str | None:

@@ -20,6 +20,7 @@ from hpo.search_space import (
     Distribution,
     FloatDistribution,
     IntegerDistribution,
+    Value,
 )
 from hpo.trial import TrialResult
 
@@ -40,20 +41,22 @@ class Axis:
         last = distributions[-1]
         self.log = not isinstance(last, CategoricalDistribution) and last.log
         self.choices: dict[str, int] | None = None
+        self.seen: list[Value] = []  # choices, in the order of their places
+        self.labels: list[str] = []  # how they are written
         self.step = 0.0  # from a value to the next one, where there are few values
         self.whole = isinstance(last, IntegerDistribution)
         if isinstance(last, CategoricalDistribution):
             self.step = 1.0
-            seen = [
+            choices = [
                 choice
                 for d in distributions if isinstance(d, CategoricalDistribution)
                 for choice in d.choices
             ]
-            seen += [r.trial.hyperparameters[name] for r in results
-                     if name in r.trial.hyperparameters]
-            seen = list({repr(value): value for value in seen}.values())
-            self.choices = {repr(choice): i for i, choice in enumerate(seen)}
-            self._labels = distinct_texts(seen)
+            choices += [r.trial.hyperparameters[name] for r in results
+                        if name in r.trial.hyperparameters]
+            self.seen = list({repr(value): value for value in choices}.values())
+            self.choices = {repr(choice): i for i, choice in enumerate(self.seen)}
+            self.labels = distinct_texts(self.seen)
             self.low, self.high = -0.6, len(self.choices) - 0.4
             return
         edges = [edge for d in distributions for span in self.spans(d) for edge in span]
@@ -107,10 +110,10 @@ class Axis:
         axis.set_label_text(shortened(self.name, int(inches * 12)))
         if self.choices is not None:
             letters = int(inches * 13 / len(self.choices))
-            tilted = side == "x" and max(map(len, self._labels)) > letters
+            tilted = side == "x" and max(map(len, self.labels)) > letters
             letters = 12 if tilted or side == "y" else letters
             few = thinned(range(1, len(self.choices) + 1), max(int(inches * 5), 1))
-            names = [shortened(self._labels[number - 1], letters) for number in few]
+            names = [shortened(self.labels[number - 1], letters) for number in few]
             axis.set_ticks([number - 1 for number in few], names)
             if tilted:
                 axis.set_tick_params(labelrotation=30, labelrotation_mode="xtick")

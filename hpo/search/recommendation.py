@@ -24,6 +24,7 @@ from hpo.search.surface import (
     Observations,
     Ranked,
     Surface,
+    on_the_metric,
     ranked_points,
 )
 from hpo.search_space import SearchSpace
@@ -166,8 +167,7 @@ class _Study:
         pick = next(high, self._complete[0])
         score = dict(zip((trial.id for trial in trials), scores.tolist(), strict=True))
         known = {score[r.trial.id]: self._value(r) for r in self._complete if r.trial.id in score}
-        steps = sorted(known)
-        values = np.interp(list(of.values()), steps, [known[step] for step in steps])
+        values = on_the_metric(np.array(list(of.values())), known)
         estimates = {i: float(f"{v:.6g}") for i, v in zip(of, values.tolist(), strict=True)}
         return self._recommendation(pick, estimates, "its neighbors bear it out")
 

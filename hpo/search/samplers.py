@@ -201,7 +201,7 @@ class TPESampler:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._direction = plan.search_space, plan.direction
-        self._distributions = {n: _optuna_distribution(d) for n, d in plan.search_space.items()}
+        self._distributions = {n: optuna_distribution(d) for n, d in plan.search_space.items()}
         self._study: optuna.Study
         self._pending: dict[int, optuna.Trial] = {}
         self._shown = [
@@ -280,7 +280,7 @@ class TPESampler:
 
     def _optuna_point(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
         """Return the searched values as Optuna takes them."""
-        return {name: _optunas(d, hyperparameters[name]) for name, d in self._space.items()}
+        return {name: optuna_value(d, hyperparameters[name]) for name, d in self._space.items()}
 
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
@@ -300,7 +300,7 @@ def _reached(result: TrialResult) -> dict[int, float]:
     return {result.epochs: result.value}
 
 
-def _optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
+def optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
     """Return the distribution as Optuna takes it.
 
     Choices go by index, since Optuna takes no lists; and so do steps of real numbers, since
@@ -318,7 +318,7 @@ def _optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribut
     return distributions.FloatDistribution(d.low, d.high, log=d.log)
 
 
-def _optunas(d: Distribution, value: Any) -> Any:
+def optuna_value(d: Distribution, value: Any) -> Any:
     """Return a value as Optuna takes it."""
     if isinstance(d, CategoricalDistribution):
         return d.choices.index(value)

@@ -8,7 +8,7 @@ from it; TPE asks it how much of the order is noise.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ MINIMUM_TRIALS = 10  # fewer say too little
 MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
 SURFACES = 500  # that are drawn
 JITTER = 1e-4  # a variance, against rounding in nearly singular matrices
+MEAN_VARIANCE = 1.0  # of the surface's mean, which is not known
 ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measurement
 
 
@@ -167,9 +168,25 @@ class Observations:
     @cached_property
     def surface(self) -> "Surface":
         """The fitted surface; of very many trials evenly many of each rank are used."""
-        chosen = evenly(len(self.trials))
         counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
-        return Surface(self.positions[chosen], self.scores[chosen], counts[chosen], self.is_choice)
+        columns = np.column_stack([self.positions, self.scores, counts])
+        return _surface(columns[evenly(len(self.trials))].tobytes(), tuple(self.is_choice.tolist()))
+
+
+@lru_cache(maxsize=1)
+def _surface(columns: bytes, is_choice: tuple[bool, ...]) -> "Surface":
+    """Return the surface of these trials, fitted once for all who ask for it.
+
+    The next ranges, the recommended trial and a report ask one after the other.
+    """
+    table = np.frombuffer(columns).reshape(-1, len(is_choice) + 2)
+    return Surface(table[:, :-2], table[:, -2], table[:, -1], np.array(is_choice))
+
+
+def on_the_metric(heights: Array, known: Mapping[float, float]) -> Array:
+    """Return heights on the scale of the metric, of which scores and their values are `known`."""
+    scores = sorted(known)
+    return np.interp(heights, scores, [known[score] for score in scores])
 
 
 def evenly(count: int) -> NDArray[np.int_]:
@@ -225,6 +242,23 @@ class Surface:
         normal = np.random.default_rng(0).standard_normal((SURFACES, len(points)))
         return np.asarray(mean + normal @ root.T)
 
+    def expected(self, points: Array) -> tuple[Array, Array]:
+        """Return the expected heights at `points`, and their standard deviations."""
+        across = self.covariance(points, self.positions)
+        explained = np.sum((across @ self._inverse) * across, axis=1)
+        variance = self.height + MEAN_VARIANCE - explained
+        return across @ self.weights, np.sqrt(np.maximum(variance, 0.0))
+
+    @cached_property
+    def weights(self) -> Array:
+        """How much each trial's covariance with a point adds to the expected height there."""
+        return np.asarray(self._inverse @ self.scores)
+
+    @property
+    def height(self) -> float:
+        """The variance of the surface itself."""
+        return float(np.exp(self._settings[-2]))
+
     @property
     def noise(self) -> float:
         """The variance of the noise of one trial's score."""
@@ -244,7 +278,7 @@ class Surface:
         """Return how the heights at `a` and `b` vary together, noise left out (a, b)."""
         inverse_lengths = np.exp(-2 * self._settings[:-2])
         exponent = np.tensordot(inverse_lengths, self.distances(a, b), axes=1)
-        return np.asarray(np.exp(self._settings[-2] - exponent / 2) + 1.0)  # 1: an unknown mean
+        return np.asarray(np.exp(self._settings[-2] - exponent / 2) + MEAN_VARIANCE)
 
     def _noise(self) -> Array:
         return np.diag(self.noise / self.counts + JITTER)
@@ -271,7 +305,7 @@ class Surface:
         inverse_lengths = np.exp(-2 * settings[:-2])
         smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
         noise = np.exp(settings[-1]) / self.counts
-        covariance = smooth + np.diag(noise + JITTER) + 1.0
+        covariance = smooth + np.diag(noise + JITTER) + MEAN_VARIANCE
         inverse = np.linalg.inv(covariance)
         weights = inverse @ self.scores
         away = settings - self._centers

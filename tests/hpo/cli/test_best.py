@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo import evaluation, wording
-from hpo.cli.best import to_toml
 from hpo.study import read
+from hpo.toml_text import to_toml
 from tests.fixtures import Command, Make, hpo
 from tests.hpo.evaluating import record_of
 

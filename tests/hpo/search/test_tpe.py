@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pytest
 
-from hpo.search.samplers import SAMPLERS, _optuna_distribution, _optunas, _ours
+from hpo.search.samplers import SAMPLERS, _ours, optuna_distribution, optuna_value
 from hpo.search_space import (
     CategoricalDistribution,
     Distribution,
@@ -236,7 +236,7 @@ def test_the_share_of_good_trials_is_chosen_without_a_warning(
     ],
 )
 def test_optuna_has_as_many_values_as_the_range(ours: Distribution, optunas: object) -> None:
-    assert _optuna_distribution(ours) == optunas
+    assert optuna_distribution(ours) == optunas
     for unit in np.linspace(0, 1, 9):
         value = ours.from_unit(float(unit))
-        assert _ours(ours, _optunas(ours, value)) == value
+        assert _ours(ours, optuna_value(ours, value)) == value

@@ -1,0 +1,157 @@
+// The page from top to bottom.
+
+function drawSummary() {
+  const { summary } = study;
+  const named = (trial) => `r${trial.round} t${trial.number}`;
+  const tile = (name, value, ...more) => make("div", {}, make("dt", {}, name),
+    make("dd", {}, value, ...more.filter(Boolean).map((text) => make("small", {}, text))));
+  const { best, recommended: advised, confirmed, test } = summary;
+  document.getElementById("goal").textContent = `${study.direction} ${study.metric} of ${study.objective}`;
+  document.getElementById("summary").append(
+    tile("best value", best ? fourDigits(best.value) : "none yet", best && named(best)),
+    tile("recommended trial", advised ? named(advised) : "none yet",
+      advised && `estimate ${fourDigits(advised.estimate)}`),
+    tile("confirmed mean", confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
+      confirmed && `${named(confirmed)}, ${counted(confirmed.values, "repeat")}` +
+        (confirmed.standard_error === null ? "" : `, ± ${fourDigits(confirmed.standard_error)}`)),
+    tile("test set", test ? test.result || "that look broke off" : "not spent", test && test.when),
+    tile("trials", String(summary.trials), states.filter((state) => summary.states[state])
+      .map((state) => `${summary.states[state]} ${state}`).join(", "),
+    summary.repeats ? counted(summary.repeats, "repeat") : ""),
+    tile("time in trials", duration(summary.seconds), summary.began && `began ${summary.began}`,
+      summary.ended && `last trial ended ${summary.ended}`),
+    tile("epochs", summary.epochs.toLocaleString("en-US")),
+    tile("state", summary.state, counted(study.rounds.length, "round")));
+  document.getElementById("reason").textContent = advised ? `Recommended: ${advised.reason}.` : "";
+}
+
+function beginBar() {
+  const boxes = states.filter((state) => study.summary.states[state]).map((state) => {
+    const box = make("input", { type: "checkbox", checked: true });
+    box.addEventListener("change", () => {
+      if (box.checked) selection.states.add(state);
+      else selection.states.delete(state);
+      selection.changed();
+    });
+    return { box, state, label: make("label", {}, box, ` ${state}`) };
+  });
+  document.getElementById("states").append(...boxes.map(({ label }) => label));
+  document.getElementById("clear").addEventListener("click", () => selection.clear());
+  const show = () => {
+    const chosen = selection.indices.length;
+    document.getElementById("count").textContent = `${chosen} of ${counted(trials.length, "trial")}`;
+    for (const { box, state } of boxes) box.checked = selection.states.has(state);
+    const picked = selection.picked === null ? "" : describeTrial(trials[selection.picked], 4).replaceAll("\n", ", ");
+    document.getElementById("picked").textContent = picked;
+  };
+  selection.listeners.push(show);
+  show();
+}
+
+// What a drag does on an axis, by keyboard.
+function beginLimits() {
+  const host = document.querySelector("#limits div");
+  for (const axis of axes) {
+    const fields = make("fieldset", {}, make("legend", {}, axis.label));
+    host.append(fields);
+    if (axis.choices.length) {
+      const boxes = axis.choices.map((choice, index) => {
+        const box = make("input", { type: "checkbox", checked: true });
+        box.addEventListener("change", () => {
+          const kept = boxes.map((other, at) => (other.checked ? at : -1)).filter((at) => at >= 0);
+          selection.brush(axis, kept.length === boxes.length ? null : among(axis, kept));
+        });
+        fields.append(make("label", {}, box, ` ${choice} `));
+        return box;
+      });
+      selection.listeners.push(() => {
+        const brush = selection.brushes.get(axis);
+        boxes.forEach((box, at) => { box.checked = !brush || brush.holds(axis.place(at)); });
+      });
+      continue;
+    }
+    const [low, high] = ["from", "to"].map((side) => {
+      const field = make("input", { type: "text", inputMode: "decimal" });
+      field.setAttribute("aria-label", `${axis.label} ${side}`);
+      fields.append(make("label", {}, `${side} `, field, " "));
+      return field;
+    });
+    const take = () => {
+      const place = (field, end) => {
+        const value = field.value.trim() === "" ? NaN : Number(field.value);
+        return Number.isNaN(axis.place(value)) ? end : axis.place(value);
+      };
+      const ends = [place(low, 0), place(high, 1)];
+      selection.brush(axis, ends[0] <= 0 && ends[1] >= 1 ? null : between(...ends));
+    };
+    low.addEventListener("change", take);
+    high.addEventListener("change", take);
+    selection.listeners.push(() => {
+      const brush = selection.brushes.get(axis);
+      const active = document.activeElement;
+      if (active !== low) low.value = brush ? plain(axis.value(brush.low)) : "";
+      if (active !== high) high.value = brush ? plain(axis.value(brush.high)) : "";
+    });
+  }
+}
+
+function beginSlices() {
+  const through = study.summary.recommended;
+  document.getElementById("slices-note").append(
+    study.surface ? `Through the recommended trial, r${through.round} t${through.number} (in a ring): ` +
+      "the others stay as they are there." : "There are too few trials with different results for a surface.",
+    make("br"));
+  const keys = [["validation", "", "expected, with a band that holds nine of ten surfaces"],
+    ["gray", "", "range of the last round"], ["range", "box", "next range"]];
+  for (const [name, kind, text] of keys) {
+    const key = make("span", { className: `key ${kind}`, "aria-hidden": "true" });
+    key.style[kind ? "background" : "borderColor"] = `var(--${name})`;
+    document.getElementById("slices-note").append(key, text);
+  }
+  for (const axis of hyperparameters) {
+    const { move } = axis.described;
+    const chart = make("div", { className: "chart", role: "img" });
+    const said = move
+      ? `${move.kind}: ${move.old}${move.kind === "kept" ? "" : ` → ${move.new}`}; ${move.reason}` +
+        (move.p_value === null ? "" : ` (p = ${plain(move.p_value)})`)
+      : "not searched in the last round";
+    document.getElementById("slices").append(
+      make("div", {}, make("h3", {}, axis.label), make("p", {}, said), chart));
+    addChart(chart, `${study.metric} over ${axis.label}. ${said}`, () => drawSlice(axis));
+  }
+}
+
+drawSummary();
+beginBar();
+drawRounds();
+addChart(document.getElementById("history"),
+  `${study.metric} of ${counted(trials.length, "trial")} in order, and the best so far`, drawHistory);
+parallel.begin();
+beginLimits();
+drawImportance();
+beginSlices();
+if (study.surface) document.getElementById("plane-note").textContent =
+  "The expected metric, the better the stronger in color; the other hyperparameters as in the recommended trial " +
+  "(in a ring). Dashed: the last ranges; blue: the next.";
+plane.begin();
+
+const curvesNote = document.getElementById("curves-note");
+if (trials.some((trial) => trial.epochs > 0)) {
+  curvesNote.textContent = `${study.metric} by epoch of the trials kept above, with a dot where each ended; ` +
+    "bold: the picked trial, or the recommended one." +
+    (study.curves.stride > 1 ? ` Every ${study.curves.stride} epochs and the last one are drawn.` : "");
+  addChart(document.getElementById("curves"), "Learning curves of the trials that are shown", drawCurves);
+} else {
+  curvesNote.textContent = "No trial has finished an epoch yet.";
+  document.getElementById("curves").remove();
+}
+if (trials.some((trial) => trial.started !== null)) {
+  document.getElementById("timeline-note").textContent =
+    "Each bar is a trial, each line a worker; gaps are time that nobody used.";
+  addChart(document.getElementById("timeline"), "When each trial ran, and where", drawTimeline);
+} else {
+  document.getElementById("timeline-note").textContent = "The record does not say when trials ran.";
+  document.getElementById("timeline").remove();
+}
+table.begin();
+document.documentElement.dataset.ready = "true";
