@@ -84,7 +84,7 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
         "surface": _surface(landscape, through),
         "scales": {
             "colors": _ends(coloring.scale, 0.0),
-            "values": _ends(coloring.heights, 0.05),
+            "values": _ends(coloring.heights, 0.12) | {"floor": _floor(coloring.heights)},
             "curves": _ends(_scale_of_curves(metric, results, recorded), 0.05),
         },
     }
@@ -347,6 +347,11 @@ def _ends(scale: Scale, margin: float) -> dict[str, Any]:
     """Return a scale by its two ends, and which of them is the worse one."""
     low, high = scale.padded(margin)
     return {"low": low, "high": high, "log": scale.log, "worse_is_low": scale.worst < scale.best}
+
+
+def _floor(scale: Scale) -> float:
+    """Return where trials without a value are drawn, and those far off: below all others."""
+    return scale.padded(0.08)[int(scale.best < scale.worst)]
 
 
 def _surface(landscape: Landscape | None, through: TrialId | None) -> dict[str, Any] | None:

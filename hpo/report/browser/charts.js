@@ -65,6 +65,13 @@ function figureOf(x, y, options = {}) {
   return figure;
 }
 
+function nameAxis(axis, name) {
+  const [one] = [axis].flat();
+  one.axis_label = new Bokeh.PlainText({ text: shortened(name, 40) });
+  one.axis_label_text_color = color("ink");
+  one.axis_label_text_font_style = "normal";
+}
+
 // Names are data from anywhere: as plain text no markup is looked for in them.
 function nameChoices(axis, described) {
   axis.ticker = new Bokeh.FixedTicker({ ticks: described.ticks(20) });
@@ -74,14 +81,14 @@ function nameChoices(axis, described) {
 }
 
 // Each trial as a mark over x and y; a click picks it.
-function addTrials(figure, xs, ys, extra = {}) {
+function addTrials(figure, xs, ys, extra = {}, edge = "gray") {
   const clear = "rgba(0,0,0,0)";
   const source = new Bokeh.ColumnDataSource({ data: {
     x: xs, y: ys,
     name: trials.map((trial) => trial.name),
     value: trials.map((trial) => (trial.value === null ? trial.state : fourDigits(trial.value))),
     fill: trials.map((trial) => (trial.state === "complete" ? colorOf(trial) : clear)),
-    line: trials.map((trial) => (trial.state === "complete" ? color("gray") : colorOf(trial))),
+    line: trials.map((trial) => (trial.state === "complete" ? color(edge) : colorOf(trial))),
     marker: trials.map((trial) => ({ diverged: "x", failed: "cross" }[trial.state] ?? "circle")),
     ...extra,
   } });
@@ -135,6 +142,8 @@ function drawHistory() {
     x: [...line.place, across.high], y: [...line.value, line.value.at(-1)].map((value) => drawnValue({ value })),
     mode: "after", line_width: 2.5, line_color: color("validation"),
   });
+  nameAxis(figure.xaxis, "trials in order");
+  nameAxis(figure.yaxis, study.metric);
   if (recommended >= 0) addRing(figure, recommended + 1, valueAxis.values[recommended]);
   return { figure, follow };
 }
@@ -142,6 +151,7 @@ function drawHistory() {
 function drawSlice(axis) {
   const { described } = axis;
   const figure = figureOf(axis, heights, { height: 230 });
+  nameAxis(figure.yaxis, study.metric);
   const last = described.ranges.at(-1);
   for (const [left, right] of last?.spans ?? []) figure.add_layout(new Bokeh.BoxAnnotation({
     left, right, fill_color: null, line_color: color("gray"), line_dash: [4, 3], level: "underlay",
@@ -185,6 +195,8 @@ function drawCurves(element) {
   const scale = study.scales.curves;
   const longest = Math.max(...trials.map((trial) => trial.epochs), 2);
   const figure = figureOf({ low: 1, high: longest }, scale, { height: 320 });
+  nameAxis(figure.xaxis, "epoch");
+  nameAxis(figure.yaxis, study.metric);
   const stride = study.curves.stride;
   const clamp = (value) => {
     if (value === null || (scale.log && value <= 0)) return NaN;
@@ -246,8 +258,7 @@ function drawTimeline() {
   axis.ticker = new Bokeh.FixedTicker({ ticks: ticks.filter((_, at) => at % Math.ceil(lanes / 14) === 0) });
   axis.major_label_overrides = new Map(known.map((trial) =>
     [trial.lane, new Bokeh.PlainText({ text: shortened(trial.place || "?", 16) })]));
-  [figure.xaxis].flat()[0].axis_label = `${name} since the first trial began`;
-  [figure.xaxis].flat()[0].axis_label_text_color = color("ink");
+  nameAxis(figure.xaxis, `${name} since the first trial began`);
   const source = new Bokeh.ColumnDataSource({ data: {
     y: known.map((trial) => trial.lane), left: known.map((trial) => trial.started / unit),
     right: known.map((trial) => (trial.started + trial.seconds) / unit),

@@ -6,8 +6,15 @@ const stops = Bokeh.Palettes.Viridis11.map((color) =>
     ? [1, 3, 5].map((from) => parseInt(color.slice(from, from + 2), 16))
     : [(color >>> 24) & 255, (color >>> 16) & 255, (color >>> 8) & 255]);
 
+const known = new Map(); // to ask the style takes long
+dark.addEventListener("change", () => known.clear());
+
 function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!known.has(name)) {
+    const style = getComputedStyle(document.documentElement);
+    known.set(name, style.getPropertyValue(`--${name}`).trim());
+  }
+  return known.get(name);
 }
 
 // The better, the further from the color of the page.
@@ -23,6 +30,13 @@ const colorAxis = new Axis("", [], study.scales.colors);
 function goodness(value) {
   const place = colorAxis.place(value);
   return Number.isNaN(place) ? 0 : study.scales.colors.worse_is_low ? place : 1 - place;
+}
+
+// A color as a wash over the page.
+function pale(hex) {
+  const parts = (text) => [1, 3, 5].map((from) => parseInt(text.slice(from, from + 2), 16));
+  const [ground, ink] = [parts(color("ground")), parts(hex)];
+  return `#${ink.map((c, i) => Math.round(0.72 * c + 0.28 * ground[i]).toString(16).padStart(2, "0")).join("")}`;
 }
 
 function colorOf(trial) {

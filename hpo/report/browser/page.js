@@ -4,7 +4,7 @@ function drawSummary() {
   const { summary } = study;
   const named = (trial) => `r${trial.round} t${trial.number}`;
   const tile = (name, value, ...more) => make("div", {}, make("dt", {}, name),
-    make("dd", {}, value, ...more.filter(Boolean).map((text) => make("small", {}, text))));
+    make("dd", { className: value.length > 16 ? "long" : "" }, value, ...more.filter(Boolean).map((text) => make("small", {}, text))));
   const { best, recommended: advised, confirmed, test } = summary;
   document.getElementById("goal").textContent = `${study.direction} ${study.metric} of ${study.objective}`;
   document.getElementById("summary").append(
@@ -14,15 +14,29 @@ function drawSummary() {
     tile("confirmed mean", confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
       confirmed && `${named(confirmed)}, ${counted(confirmed.values, "repeat")}` +
         (confirmed.standard_error === null ? "" : `, ± ${fourDigits(confirmed.standard_error)}`)),
-    tile("test set", test ? test.result || "that look broke off" : "not spent", test && test.when),
+    tile("test set", test ? test.result || "that look broke off" : "not spent", test && moment(test.when)),
     tile("trials", String(summary.trials), states.filter((state) => summary.states[state])
       .map((state) => `${summary.states[state]} ${state}`).join(", "),
     summary.repeats ? counted(summary.repeats, "repeat") : ""),
-    tile("time in trials", duration(summary.seconds), summary.began && `began ${summary.began}`,
-      summary.ended && `last trial ended ${summary.ended}`),
+    tile("time in trials", duration(summary.seconds), summary.began && `from ${moment(summary.began)}`,
+      summary.ended && `to ${moment(summary.ended)}`),
     tile("epochs", summary.epochs.toLocaleString("en-US")),
     tile("state", summary.state, counted(study.rounds.length, "round")));
   document.getElementById("reason").textContent = advised ? `Recommended: ${advised.reason}.` : "";
+}
+
+function moment(text) {
+  return text ? `${text.slice(0, 10)} ${text.slice(11, 16)} UTC` : "";
+}
+
+// What the colors of complete trials mean.
+function drawScale() {
+  const { low, high, worse_is_low: rising } = study.scales.colors;
+  const [worst, best] = (rising ? [low, high] : [high, low]).map(fourDigits);
+  const steps = Array.from({ length: 11 }, (_, at) => shade(at / 10));
+  const ramp = make("span", { role: "img", "aria-label": `colors from ${worst} to ${best}` });
+  ramp.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
+  document.getElementById("scale").replaceChildren(worst, ramp, best);
 }
 
 function beginBar() {
@@ -46,6 +60,8 @@ function beginBar() {
   };
   selection.listeners.push(show);
   show();
+  drawScale();
+  dark.addEventListener("change", drawScale);
 }
 
 // What a drag does on an axis, by keyboard.
@@ -101,7 +117,8 @@ function beginSlices() {
     study.surface ? `Through the recommended trial, r${through.round} t${through.number} (in a ring): ` +
       "the others stay as they are there." : "There are too few trials with different results for a surface.",
     make("br"));
-  const keys = [["validation", "", "expected, with a band that holds nine of ten surfaces"],
+  const keys = [
+    ...(study.surface ? [["validation", "", "expected, with a band that holds nine of ten surfaces"]] : []),
     ["gray", "", "range of the last round"], ["range", "box", "next range"]];
   for (const [name, kind, text] of keys) {
     const key = make("span", { className: `key ${kind}`, "aria-hidden": "true" });

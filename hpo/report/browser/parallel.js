@@ -1,7 +1,7 @@
 // Parallel coordinates: a line for each trial, and a brush on each axis.
 
 const parallel = {
-  top: 84, bottom: 24, height: 400, left: 66, right: 40, least: 76,
+  top: 84, bottom: 28, height: 400, left: 66, right: 40, least: 70,
   host: document.getElementById("parallel"),
 
   begin() {
@@ -84,8 +84,8 @@ const parallel = {
       const name = this.element("text", {
         class: "name", transform: `translate(${x - 4},${this.top - 12}) rotate(-28)`,
       }, shortened(axis.label, this.gap > 150 ? 30 : 18));
-      if (at >= axes.length - 1) {
-        name.setAttribute("transform", `translate(${x + 4},${this.top - 12})`);
+      if (at === axes.length - 1) { // below: above, it would lie across the name before
+        name.setAttribute("transform", `translate(${x + 8},${this.height - 6})`);
         name.setAttribute("text-anchor", "end");
       }
       const bar = this.element("rect", { class: "brush", x: x - 7, width: 14, height: 0, y: 0 });

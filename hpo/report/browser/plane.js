@@ -2,7 +2,7 @@
 
 const plane = {
   element: document.getElementById("plane"),
-  x: 0, y: 1, steps: 56,
+  x: 0, y: 1, steps: 120,
 
   begin() {
     const { surface } = study;
@@ -44,11 +44,15 @@ const plane = {
     weight * surface.height));
     const mean = surface.weights.reduce((sum, weight) => sum + weight, 0);
     const factors = (name, units) => units.map((unit) =>
-      surface.positions.map((position) => near(name, unit, position[name])));
+      Float64Array.from(surface.positions, (position) => near(name, unit, position[name])));
     const columns = factors(i, this.units(i, across)), rows = factors(j, this.units(j, upward));
     return rows.map((row) => {
-      const held = weights.map((weight, trial) => weight * row[trial]);
-      return columns.map((column) => held.reduce((sum, part, trial) => sum + part * column[trial], mean));
+      const held = row.map((factor, trial) => factor * weights[trial]);
+      return columns.map((column) => {
+        let sum = mean;
+        for (let trial = 0; trial < held.length; trial++) sum += held[trial] * column[trial];
+        return sum;
+      });
     });
   },
 
@@ -59,14 +63,19 @@ const plane = {
     return values.map((value) => ((log ? Math.log10(value) : value) - ends[0]) / (ends[1] - ends[0]));
   },
 
-  // Of the height of the surface: what it is on the metric.
+  // What a height of the surface is on the metric: between the trials that are known, in proportion.
   metric(height) {
     const { height: heights, value } = study.surface.levels;
-    let at = heights.findIndex((known) => known >= height);
-    if (at <= 0) at = at < 0 ? heights.length - 1 : 0;
-    if (at === 0 || heights[at] < height) return value[at];
-    const part = (height - heights[at - 1]) / (heights[at] - heights[at - 1]);
-    return value[at - 1] + part * (value[at] - value[at - 1]);
+    let low = 0, high = heights.length - 1;
+    if (height <= heights[low]) return value[low];
+    if (height >= heights[high]) return value[high];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (heights[middle] <= height) low = middle;
+      else high = middle;
+    }
+    const part = (height - heights[low]) / (heights[high] - heights[low]);
+    return value[low] + part * (value[high] - value[low]);
   },
 
   cells(axis) {
@@ -92,15 +101,12 @@ const plane = {
         figure.add_layout(new Bokeh.BoxAnnotation({ left, right, bottom, top, fill_color: null, ...look }));
       }
     }
-    const follow = addTrials(figure, jittered(across), jittered(upward));
+    const follow = addTrials(figure, jittered(across), jittered(upward), {}, "ground");
     if (recommended >= 0) {
       addRing(figure, Number(across.values[recommended]), Number(upward.values[recommended]));
     }
-    for (const [axis, described] of [[figure.xaxis, across], [figure.yaxis, upward]]) {
-      const one = [axis].flat()[0];
-      one.axis_label = new Bokeh.PlainText({ text: shortened(described.label, 40) });
-      one.axis_label_text_color = color("ink");
-    }
+    nameAxis(figure.xaxis, across.label);
+    nameAxis(figure.yaxis, upward.label);
     return { figure, follow };
   },
 
@@ -120,13 +126,13 @@ const plane = {
         data.right.push(x(to));
         data.bottom.push(y(at));
         data.top.push(y(at + 1));
-        data.color.push(shade((row[from] + 0.5) / bands));
+        data.color.push(pale(shade((row[from] + 0.5) / bands)));
       }
     });
     figure.quad({
       left: { field: "left" }, right: { field: "right" }, bottom: { field: "bottom" }, top: { field: "top" },
       source: new Bokeh.ColumnDataSource({ data }), fill_color: { field: "color" },
-      line_color: { field: "color" }, line_width: 0.6, fill_alpha: 0.75, line_alpha: 0.75,
+      line_color: { field: "color" }, line_width: 1,
     });
   },
 };

@@ -47,14 +47,13 @@ class Axis {
 const hyperparameters = study.hyperparameters.map((described) =>
   Object.assign(new Axis(described.name, described.values, described), { described }));
 
-// Trials without a value lie where the worst ones do.
+// Trials without a value lie at the worse end, and so do those too far off to be drawn to scale.
 const heights = study.scales.values;
-const worseEnd = heights.worse_is_low ? heights.low : heights.high;
 const valueAxis = new Axis(study.metric, trials.map((trial) => drawnValue(trial)), heights);
 
 function drawnValue({ value }) {
-  if (value === null || (heights.log && value <= 0)) return worseEnd;
-  return Math.min(Math.max(value, heights.low), heights.high);
+  if (value === null || (heights.log && value <= 0)) return heights.floor;
+  return heights.worse_is_low ? Math.max(value, heights.floor) : Math.min(value, heights.floor);
 }
 
 const roundAxis = new Axis("round", study.trials.round, {

@@ -48,7 +48,7 @@ function drawRounds() {
   const rows = study.rounds.map((round) => make("tr", {},
     cell(round.number, "number"), cell(round.trials, "number"),
     cell(round.best === null ? "" : fourDigits(round.best), "number"),
-    make("td", { className: "text" }, round.ended ? "" : "not ended yet. ", round.stopped ? `${round.stopped}. ` : "",
+    make("td", { className: "long" }, round.ended ? "" : "not ended yet. ", round.stopped ? `${round.stopped}. ` : "",
       ...round.ranges.slice(0, 12).map((range) => make("div", {},
         `${range.name}: ${range.range}${range.reason ? ` (${range.kind ? `${range.kind}: ` : ""}${range.reason})` : ""}`)),
       round.ranges.length > 12 ? make("div", {}, `and ${round.ranges.length - 12} more`) : null)));
@@ -71,18 +71,23 @@ function startTable(trial) {
   return ["[[start]]", ...lines.filter((line) => line !== null)].join("\n") + "\n";
 }
 
+// Shown as well, since a page inside another one may not write to the clipboard: Ctrl-C then does.
 async function copy(trial) {
   const area = document.getElementById("copied-text");
   document.getElementById("copied").hidden = false;
   area.value = startTable(trial);
-  area.rows = Math.min(hyperparameters.length + 1, 12);
-  area.focus();
-  area.select(); // where a page may not write to the clipboard, Ctrl-C does
+  area.rows = Math.min(hyperparameters.length + 2, 12);
+  area.focus({ preventScroll: true });
+  area.select();
   try {
     await navigator.clipboard.writeText(area.value);
   } catch {
     document.execCommand("copy");
   }
+}
+
+function closeCopied() {
+  document.getElementById("copied").hidden = true;
 }
 
 const table = {
@@ -133,6 +138,8 @@ const table = {
     document.getElementById("trials").append(
       make("table", {}, make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col" }, "copy"))), this.body),
       this.more);
+    document.getElementById("close").addEventListener("click", closeCopied);
+    addEventListener("keydown", (event) => { if (event.key === "Escape") closeCopied(); });
     selection.listeners.push(() => this.later());
     this.draw();
   },
@@ -172,7 +179,7 @@ const table = {
     button.addEventListener("click", (event) => { event.stopPropagation(); copy(trial); });
     const row = make("tr", { tabIndex: 0, className: trial.index === selection.picked ? "picked" : "" },
       ...this.columns.map((column) => cell(column.text(trial),
-        typeof column.of(trial) === "number" ? "number" : "text")),
+        column.name === "message" ? "long" : typeof column.of(trial) === "number" ? "number" : "text")),
       make("td", {}, button));
     const hover = (index) => { selection.hovered = index; parallel.mark(); };
     row.addEventListener("pointerenter", () => hover(trial.index));
