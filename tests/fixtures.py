@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hpo.cli import commands as cli
-from hpo.cli import session
+from hpo.cli import session, training
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
 from hpo.report.results import CIRCUMSTANCES
@@ -49,6 +49,7 @@ def without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Leave out what takes longest in a round of toys, but for tests marked with `figures`."""
     if request.node.get_closest_marker("figures") is None:
         monkeypatch.setattr(session, "illustrate", draw_nothing)
+        monkeypatch.setattr(training, "renew_page", draw_nothing)
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +122,7 @@ def preparing(folder: Path, empty_database: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         _work_in(folder, empty_database, patch)
         patch.setattr(session, "illustrate", draw_nothing)
+        patch.setattr(training, "renew_page", draw_nothing)
         yield
     sys.modules.pop("toy", None)
 

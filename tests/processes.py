@@ -113,7 +113,7 @@ def set_seconds(name: str, **seconds: float) -> None:
 
 
 def draw_nothing(*_: object) -> None:
-    """Stand in for `session.illustrate`, which takes longer than a round of the toy."""
+    """Stand in for what draws a study, which takes longer than a round of the toy."""
 
 
 def read_migrations_once() -> None:

@@ -285,7 +285,7 @@ def export(study: str, file: Path, repeats: bool, tracking_uri: str) -> None:
 @file_argument
 @tracking_uri
 def report(study: str, file: Path, tracking_uri: str) -> None:
-    """Write all there is to see of STUDY to FILE, a page that needs no network.
+    """Write STUDY to FILE, as one page that needs no network.
 
     It has the best so far, parallel coordinates, what matters, the surface along each
     hyperparameter, and over two, with the next ranges and why, learning curves, workers over time,

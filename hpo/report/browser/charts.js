@@ -51,7 +51,8 @@ function figureOf(x, y, options = {}) {
   });
   figure.toolbar.logo = null;
   figure.toolbar.autohide = true;
-  if (matchMedia("(pointer: coarse)").matches) figure.toolbar.active_drag = null;
+  figure.toolbar.active_drag = matchMedia("(pointer: coarse)").matches ? null
+    : figure.toolbar.tools.find((tool) => tool.type === "BoxZoomTool");
   for (const [axis, described] of [[figure.xaxis, x], [figure.yaxis, y]]) {
     const one = Array.isArray(axis) ? axis[0] : axis;
     one.axis_line_color = gray;

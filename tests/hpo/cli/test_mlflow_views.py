@@ -10,6 +10,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+from hpo.cli import session
 from tests.fixtures import hpo, preparing, table, write_study
 from tests.ports import free_ports
 from tests.processes import start_anew, wait_for
@@ -22,6 +23,7 @@ pytest_plugins = ["tests.browser"]
 class Pages:
     """A study in the UI: the addresses that the command prints, and its trials, best first."""
 
+    study: str
     trials: str
     rounds: str
     charts: str
@@ -38,13 +40,15 @@ def pages(
         round_ = {"trials": 6, "pruner": {"name": "median", "startup_trials": 2}}
         file = write_study(folder, rounds=2, round=round_, objective="toy:cliff", seed=3)
         hpo("run", file, "--inline")
+        record = session.existing_record("sqlite:///mlflow.db").study("toy")
+        session.renew_page(record, print)  # else no round of a toy is drawn
         rows = [row for row in table() if row["state"] == "complete"]
         rows.sort(key=lambda row: -float(row["value"]))
         (port,) = free_ports(1)
         process = start_anew("ui", "toy", "--port", port)
         try:
             assert process.stdout is not None
-            printed = [process.stdout.readline() for _ in range(6)]
+            printed = [process.stdout.readline() for _ in range(7)]
             addresses = [line.split()[0] for line in printed[1:]]
             assert all(a.startswith(f"http://127.0.0.1:{port}/#/exp") for a in addresses), printed
             order = [f"r{row['round']} t{row['number']}" for row in rows]
@@ -84,6 +88,30 @@ def names(browser: Chrome) -> list[str]:
 def headings(browser: Chrome) -> set[str]:
     cells = browser.find_elements(By.CSS_SELECTOR, "[role=columnheader]")
     return {cell.text.strip() for cell in cells}
+
+
+def test_a_study_is_on_one_page_among_the_files_of_its_last_round(
+    browser: Chrome, pages: Pages
+) -> None:
+    go(browser, pages.study)
+    see(browser, "round 2", "report.html")
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "iframe"))
+    browser.get_log("browser")
+    browser.switch_to.frame(browser.find_element(By.CSS_SELECTOR, "iframe"))
+    try:
+        see(browser, "12 of 12 trials", "Parallel coordinates", *pages.order)
+        chart = browser.find_element(By.ID, "history")
+        wait_for(lambda: chart.get_attribute("data-drawn"))
+        browser.find_element(By.CSS_SELECTOR, "#states input").click()
+        wait_for(lambda: "12 of 12 trials" not in text_of(browser))
+        browser.find_element(By.ID, "clear").click()
+        browser.find_element(By.CSS_SELECTOR, "#trials tbody button").click()
+        copied = browser.find_element(By.ID, "copied-text").get_attribute("value") or ""
+        assert copied.startswith("[[start]]\n")
+    finally:
+        browser.switch_to.default_content()
+    complaints = [line for line in browser.get_log("browser") if "blob:" in line["message"]]
+    assert complaints == []
 
 
 def test_a_study_opens_on_its_trials_best_first(browser: Chrome, pages: Pages) -> None:

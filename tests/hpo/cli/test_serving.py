@@ -15,7 +15,7 @@ import pytest
 
 from hpo.cli.serving import _answers, _free_port, _pages, _pass_on
 from hpo.errors import InputError
-from hpo.record.saved_view import charts_page, page, rounds_page, run_page
+from hpo.record.saved_view import charts_page, file_page, page, rounds_page, run_page
 from hpo.record.values import Recorded, Round
 from tests.fixtures import Command, client_of, result, round_settings
 from tests.ports import free_ports, listens
@@ -122,6 +122,9 @@ def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> N
         (charts_page(server, "7"), "charts"),
         (run_page("7", "run-2", server), "best: trial 2 of round 1"),
     ]
+    first, *others = _pages(server, "toy", recorded, "run")
+    assert first == (file_page(server, "7", "run", "report.html"), "the study on one page")
+    assert others == list(_pages(server, "toy", recorded))
     assert len(list(_pages(server, "toy", Recorded("7", rounds=(round_,))))) == 3
     assert len(list(_pages(server, "toy", Recorded("7")))) == 3
 

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.cli import session
 from hpo.cli.session import Placement
-from hpo.errors import InputError
+from hpo.errors import HPOError, InputError
 from hpo.record.values import Recorded
 from hpo.study import read
 from tests.fixtures import TOY, write_study
@@ -145,6 +145,19 @@ def test_a_cluster_that_terminates_a_command_interrupts_it() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_page_that_cannot_be_renewed_is_said_and_stops_nothing() -> None:
+    def read() -> None:
+        raise HPOError("the record is away")
+
+    record: Any = SimpleNamespace(read=read)
+    said: list[str] = []
+    session.renew_page(record, said.append)
+    assert said == ["report.html is as it was before: HPOError: the record is away"]
+    record.read = lambda: None
+    session.renew_page(record, said.append)
+    assert len(said) == 1
 
 
 def test_figures_are_kept_with_a_run() -> None:

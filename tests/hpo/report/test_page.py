@@ -1,4 +1,4 @@
-"""The page is one small file, the same every time, that fetches nothing and runs only what is ours."""
+"""The page is one small file, the same every time, and runs nothing but its own scripts."""
 
 import base64
 import hashlib
