@@ -93,6 +93,7 @@ function closeCopied() {
 const table = {
   few: 200, // rows at first
   all: false,
+  rows: [], // by trial, each made once
   sort: null,
   descending: false,
 
@@ -163,7 +164,17 @@ const table = {
   draw() {
     const rows = this.sorted();
     const shown = this.all ? rows : rows.slice(0, this.few);
-    this.body.replaceChildren(...shown.map((trial) => this.row(trial)));
+    const kept = shown.map((trial) => (this.rows[trial.index] ??= this.row(trial)));
+    const now = this.body.children;
+    if (kept.length !== now.length || kept.some((row, at) => row !== now[at])) {
+      const active = document.activeElement;
+      this.body.replaceChildren(...kept);
+      if (this.body.contains(active)) active.focus({ preventScroll: true });
+    }
+    for (const trial of shown) {
+      const picked = trial.index === selection.picked;
+      this.rows[trial.index].className = picked ? "picked" : "";
+    }
     this.more.hidden = shown.length === rows.length;
     this.more.textContent = `Show all ${rows.length}`;
     for (const column of this.columns) {
@@ -177,7 +188,7 @@ const table = {
   row(trial) {
     const button = make("button", { type: "button", "aria-label": `Copy ${trial.name} as [[start]]` }, "Copy");
     button.addEventListener("click", (event) => { event.stopPropagation(); copy(trial); });
-    const row = make("tr", { tabIndex: 0, className: trial.index === selection.picked ? "picked" : "" },
+    const row = make("tr", { tabIndex: 0 },
       ...this.columns.map((column) => cell(column.text(trial),
         column.name === "message" ? "long" : typeof column.of(trial) === "number" ? "number" : "text")),
       make("td", {}, button));

@@ -86,8 +86,10 @@ def names(browser: Chrome) -> list[str]:
 
 
 def headings(browser: Chrome) -> set[str]:
-    cells = browser.find_elements(By.CSS_SELECTOR, "[role=columnheader]")
-    return {cell.text.strip() for cell in cells}
+    return set(browser.execute_script(  # at once, since the page may be made anew meanwhile
+        "return [...document.querySelectorAll('[role=columnheader]')]"
+        ".map(cell => cell.innerText.trim())"
+    ))
 
 
 def test_a_study_is_on_one_page_among_the_files_of_its_last_round(
