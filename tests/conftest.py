@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database"}
 SLOW_MODULES = {
     "test_book", "test_drawing", "test_figures", "test_learning_curves", "test_process",
-    "test_ray_surroundings",
+    "test_page_in_browser", "test_ray_surroundings",
 }  # fmt: skip
 
 
@@ -37,7 +37,8 @@ FIRST = {
     "test_topology": 1, "test_service_killed": 1, "test_record_lost": 1, "test_server_away": 1,
     "test_ray_killed": 1, "test_serving": 1, "test_evaluation": 1, "test_retraining": 1,
     "test_drawing": 1, "test_figures": 1, "test_learning_curves": 1, "test_content": 1,
-    "test_edited_record": 1, "test_deleted": 1, "test_mlflow_views": 1,
+    "test_edited_record": 1, "test_deleted": 1, "test_mlflow_views": 1, "test_reporting": 1,
+    "test_page_in_browser": 1,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ PICTURES = re.findall(r'!\[[^]]+\]\(([^)]+)\)|<img src="([^"]+)"', README)
 
 def test_its_pictures_are_there_and_small() -> None:
     files = [ROOT / (one or other) for one, other in PICTURES]
-    assert {file.name for file in files} == {"proposal.png", "map.png", "mlflow.png"}
+    assert {file.name for file in files} == {"proposal.png", "page.png", "mlflow.png"}
     assert sum(file.stat().st_size for file in files) < 400_000
     for file in files:
         with Image.open(file) as image:

@@ -21,6 +21,7 @@ from tests.ports import free_ports
 FOLDER = Path(__file__).resolve().parent
 STUDY = FOLDER.parents[1] / "studies" / "digits.toml"
 HPO = Path(sys.executable).parent / "hpo"
+GOOD = 0.9  # validation accuracy of the trials that the page is to show
 SECONDS = 60  # for a page to show the trials
 
 
@@ -49,6 +50,17 @@ def _photograph(browser: Chrome, address: str, picture: Path) -> None:
     browser.save_screenshot(str(picture))
 
 
+def _photograph_page(browser: Chrome, page: Path, picture: Path) -> None:
+    """Write what the page of the study shows of its best trials."""
+    browser.get(page.as_uri())
+    browser.execute_script("""
+        document.getElementById("bar").style.position = "static";
+        document.getElementById("parallel").scrollIntoView();
+        selection.brush(valueAxis, between(valueAxis.place(arguments[0]), 1))""", GOOD)
+    time.sleep(2)  # the charts that come into view
+    browser.save_screenshot(str(picture))
+
+
 def main() -> None:
     """Run the study, draw it, and photograph the UI."""
     if not is_installed():
@@ -62,9 +74,11 @@ def main() -> None:
 
         hpo("run", STUDY)
         hpo("show", "digits", "--round", 1, "--figures", "first")
-        hpo("show", "digits", "--figures", "both")
         _save(folder / "first" / "proposal.png", "proposal", 1200)
-        _save(folder / "both" / "map.png", "map", 800)
+        hpo("report", "digits", "report.html")
+        with open_browser(folder / "pages", 820, 900) as browser:
+            _photograph_page(browser, folder / "report.html", folder / "page.png")
+        _save(folder / "page.png", "page", 840)
         (port,) = free_ports(1)
         server = subprocess.Popen(
             [HPO, "ui", "digits", "--port", str(port)], cwd=folder, stdout=subprocess.PIPE,
@@ -75,11 +89,11 @@ def main() -> None:
             lines = iter(server.stdout.readline, "")
             address = next(word for line in lines for word in line.split() if "viewState" in word)
             with open_browser(folder / "browser", 1400, 830) as browser:
-                _photograph(browser, address, folder / "page.png")
+                _photograph(browser, address, folder / "mlflow.png")
         finally:
             server.terminate()
             server.wait()
-        _save(folder / "page.png", "mlflow", 1200)
+        _save(folder / "mlflow.png", "mlflow", 1200)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,28 @@ function drawHistory() {
   return { figure, follow };
 }
 
+// For each round the share of its complete trials with at most a value: steps from 0 to 1.
+function drawShares() {
+  const figure = figureOf(heights, { low: -0.03, high: 1.03 }, { height: 240 });
+  const last = study.rounds.length;
+  study.rounds.forEach((round, at) => {
+    const values = trials.filter((trial) => trial.round === round.number && trial.state === "complete")
+      .map(drawnValue).sort((a, b) => a - b);
+    if (!values.length) return;
+    const drawn = figure.step({
+      x: [heights.low, ...values, heights.high], y: [0, ...values.map((_, i) => (i + 1) / values.length), 1],
+      mode: "after", line_width: 2.2, line_color: at === last - 1 ? color("ink") : shade((at + 1) / last),
+      line_dash: at % 2 ? "solid" : [6, 3],
+    });
+    figure.add_tools(new Bokeh.HoverTool({
+      renderers: [drawn], tooltips: [["round", String(round.number)], ["value", "@x"], ["share", "@y"]],
+    }));
+  });
+  nameAxis(figure.xaxis, study.metric);
+  nameAxis(figure.yaxis, "share at most so high");
+  return { figure };
+}
+
 function drawSlice(axis) {
   const { described } = axis;
   const figure = figureOf(axis, heights, { height: 230 });

@@ -143,6 +143,8 @@ beginBar();
 drawRounds();
 addChart(document.getElementById("history"),
   `${study.metric} of ${counted(trials.length, "trial")} in order, and the best so far`, drawHistory);
+addChart(document.getElementById("shares"), "For each round, the share of its complete trials with at " +
+  "most a value; the last round is the darkest line", drawShares);
 parallel.begin();
 beginLimits();
 drawImportance();

@@ -132,12 +132,12 @@ const parallel = {
     const paper = this.lines.getContext("2d");
     paper.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     paper.clearRect(0, 0, this.width, this.height);
-    const many = Math.max(selection.indices.length / 100, 1) ** 0.5;
     for (const chosen of [false, true]) {
+      const many = Math.max(selection.chosen.filter((each) => each === chosen).length / 100, 1) ** 0.5;
       for (const trial of this.order()) {
         if (selection.chosen[trial.index] !== chosen) continue;
-        paper.globalAlpha = chosen ? Math.max(0.85 / many, 0.25) : 0.05;
-        paper.strokeStyle = colorOf(trial);
+        paper.globalAlpha = chosen ? Math.max(0.85 / many, 0.25) : Math.max(0.5 / many, 0.1);
+        paper.strokeStyle = chosen ? colorOf(trial) : color("pale");
         paper.lineWidth = trial.state === "complete" && chosen ? 1.4 : 0.8;
         this.line(paper, trial.index);
       }

@@ -20,7 +20,7 @@ function drawImportance() {
   const note = document.getElementById("importance-note");
   if (!tested.length) note.textContent = study.hyperparameters[0]?.move?.reason ?? "";
   else note.textContent = "The p-value says how often a hyperparameter without influence would seem to matter " +
-    "so much by chance, judged by a surface over all trials: the longer its bar, the stronger the evidence. " +
+    "so much by chance, judged by all trials at once: the longer its bar, the stronger the evidence. " +
     "PED-ANOVA is the share in telling the best tenth of the complete trials from the others.";
   const power = (p) => Math.min(-Math.log10(Math.max(p, 1e-16)), 16);
   const most = Math.max(...tested.map(({ described }) => power(described.move.p_value)), 2);
