@@ -85,7 +85,7 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
         "scales": {
             "colors": _ends(coloring.scale, 0.0),
             "values": _ends(coloring.heights, 0.12) | {"floor": _floor(coloring.heights)},
-            "curves": _ends(_scale_of_curves(metric, results, recorded), 0.05),
+            "curves": _ends(_scale_of_curves(metric, results, coloring), 0.05),
         },
     }
     return {name: _finite(value) for name, value in data.items()}
@@ -333,13 +333,15 @@ def _curves(metric: str, results: Sequence[TrialResult]) -> dict[str, Any]:
     }
 
 
-def _scale_of_curves(metric: str, results: Sequence[TrialResult], recorded: Recorded) -> Scale:
-    _, direction = searched_metric(recorded)
+def _scale_of_curves(
+    metric: str, results: Sequence[TrialResult], coloring: Coloring
+) -> Scale:
+    _, direction = searched_metric(coloring.recorded)
     finite = [
         [v for v in drawable(r.curve(metric)).tolist() if math.isfinite(v)] for r in results
     ]
     if not any(finite):
-        return Coloring.of(recorded).heights
+        return coloring.heights
     return curves_scale(finite, direction)
 
 

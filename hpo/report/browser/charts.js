@@ -66,9 +66,9 @@ function figureOf(x, y, options = {}) {
   return figure;
 }
 
-function nameAxis(axis, name) {
+function nameAxis(axis, name, letters = 40) {
   const [one] = [axis].flat();
-  one.axis_label = new Bokeh.PlainText({ text: shortened(name, 40) });
+  one.axis_label = new Bokeh.PlainText({ text: shortened(name, letters) });
   one.axis_label_text_color = color("ink");
   one.axis_label_text_font_style = "normal";
 }
@@ -144,7 +144,7 @@ function drawHistory() {
     mode: "after", line_width: 2.5, line_color: color("validation"),
   });
   nameAxis(figure.xaxis, "trials in order");
-  nameAxis(figure.yaxis, study.metric);
+  nameAxis(figure.yaxis, study.metric, 24);
   if (recommended >= 0) addRing(figure, recommended + 1, valueAxis.values[recommended]);
   return { figure, follow };
 }
@@ -174,7 +174,7 @@ function drawShares() {
 function drawSlice(axis) {
   const { described } = axis;
   const figure = figureOf(axis, heights, { height: 230 });
-  nameAxis(figure.yaxis, study.metric);
+  nameAxis(figure.yaxis, study.metric, 24);
   const last = described.ranges.at(-1);
   for (const [left, right] of last?.spans ?? []) figure.add_layout(new Bokeh.BoxAnnotation({
     left, right, fill_color: null, line_color: color("gray"), line_dash: [4, 3], level: "underlay",
@@ -183,12 +183,10 @@ function drawSlice(axis) {
     left, right, fill_color: color("range"), fill_alpha: 0.13, line_color: color("range"), level: "underlay",
   }));
   if (described.slice) addSurface(figure, axis, described.slice);
-  const extra = { [described.name in { x: 1, y: 1 } ? "hyperparameter" : "at"]:
-    axis.values.map((value) => axis.text(value)) };
-  const follow = addTrials(figure, jittered(axis), valueAxis.values, extra);
-  if (recommended >= 0) {
-    addRing(figure, Number(axis.values[recommended]), valueAxis.values[recommended]);
-  }
+  const extra = { at: axis.values.map((value) => axis.text(value)) };
+  const places = jittered(axis);
+  const follow = addTrials(figure, places, valueAxis.values, extra);
+  if (recommended >= 0) addRing(figure, places[recommended], valueAxis.values[recommended]);
   return { figure, follow };
 }
 
@@ -219,7 +217,7 @@ function drawCurves(element) {
   const longest = Math.max(...trials.map((trial) => trial.epochs), 2);
   const figure = figureOf({ low: 1, high: longest }, scale, { height: 320 });
   nameAxis(figure.xaxis, "epoch");
-  nameAxis(figure.yaxis, study.metric);
+  nameAxis(figure.yaxis, study.metric, 24);
   const stride = study.curves.stride;
   const clamp = (value) => {
     if (value === null || (scale.log && value <= 0)) return NaN;

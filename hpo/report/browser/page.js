@@ -144,7 +144,7 @@ drawRounds();
 addChart(document.getElementById("history"),
   `${study.metric} of ${counted(trials.length, "trial")} in order, and the best so far`, drawHistory);
 addChart(document.getElementById("shares"), "For each round, the share of its complete trials with at " +
-  "most a value; the last round is the darkest line", drawShares);
+  "most a value; the last round stands out", drawShares);
 parallel.begin();
 beginLimits();
 drawImportance();

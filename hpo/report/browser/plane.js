@@ -101,10 +101,9 @@ const plane = {
         figure.add_layout(new Bokeh.BoxAnnotation({ left, right, bottom, top, fill_color: null, ...look }));
       }
     }
-    const follow = addTrials(figure, jittered(across), jittered(upward), {}, "ground");
-    if (recommended >= 0) {
-      addRing(figure, Number(across.values[recommended]), Number(upward.values[recommended]));
-    }
+    const [xs, ys] = [jittered(across), jittered(upward)];
+    const follow = addTrials(figure, xs, ys, {}, "ground");
+    if (recommended >= 0) addRing(figure, xs[recommended], ys[recommended]);
     nameAxis(figure.xaxis, across.label);
     nameAxis(figure.yaxis, upward.label);
     return { figure, follow };

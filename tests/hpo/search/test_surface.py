@@ -8,9 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpo.search.surface import MINIMUM_TRIALS, noise_share, ranked_points
+from hpo.search.surface import (
+    MINIMUM_TRIALS,
+    Observations,
+    Ranked,
+    noise_share,
+    ranked_points,
+)
 from hpo.search_space import FloatDistribution, SearchSpace, point
-from hpo.trial import Curve, Direction, State, Trial, TrialResult
+from hpo.trial import Curve, Direction, State, Trial, TrialId, TrialResult
 
 SPACE: SearchSpace = {
     "rate": FloatDistribution(1e-6, 1e-2, log=True),
@@ -99,3 +105,14 @@ def test_pruned_trials_without_curves_to_compare_come_last() -> None:
     ranked = ranked_points(space, [*bare, *pruned], "maximize", {})
     order = [round(100 * float(t.hyperparameters["x"])) for t in ranked]  # type: ignore[arg-type]
     assert order == [3, 2, 1, 8, 7]  # the longer a trial went on, the better
+
+
+def test_the_same_trials_are_fitted_once() -> None:
+    space: SearchSpace = {"x": FloatDistribution(0.0, 1.0)}
+    trials = [
+        Ranked(TrialId(1, n), (0.0, float(n % 7)), {"x": n / 20}, 1, State.COMPLETE)
+        for n in range(1, 21)
+    ]
+    first, again = Observations(space, trials).surface, Observations(space, trials).surface
+    assert again is first
+    assert Observations(space, trials[1:]).surface is not first
