@@ -140,7 +140,8 @@ function drawHistory() {
   }));
   const follow = addTrials(figure, trials.map((trial) => trial.index + 1), valueAxis.values);
   if (line.place.length) figure.step({
-    x: [...line.place, across.high], y: [...line.value, line.value.at(-1)].map((value) => drawnValue({ value })),
+    x: [...line.place, across.high],
+    y: [...line.value, line.value.at(-1)].map((value) => drawnValue({ value })),
     mode: "after", line_width: 2.5, line_color: color("validation"),
   });
   nameAxis(figure.xaxis, "trials in order");
@@ -154,16 +155,20 @@ function drawShares() {
   const figure = figureOf(heights, { low: -0.03, high: 1.03 }, { height: 240 });
   const last = study.rounds.length;
   study.rounds.forEach((round, at) => {
-    const values = trials.filter((trial) => trial.round === round.number && trial.state === "complete")
+    const values = trials
+      .filter((trial) => trial.round === round.number && trial.state === "complete")
       .map(drawnValue).sort((a, b) => a - b);
     if (!values.length) return;
     const drawn = figure.step({
-      x: [heights.low, ...values, heights.high], y: [0, ...values.map((_, i) => (i + 1) / values.length), 1],
-      mode: "after", line_width: 2.2, line_color: at === last - 1 ? color("ink") : shade((at + 1) / last),
+      x: [heights.low, ...values, heights.high],
+      y: [0, ...values.map((_, i) => (i + 1) / values.length), 1],
+      mode: "after", line_width: 2.2,
+      line_color: at === last - 1 ? color("ink") : shade((at + 1) / last),
       line_dash: at % 2 ? "solid" : [6, 3],
     });
     figure.add_tools(new Bokeh.HoverTool({
-      renderers: [drawn], tooltips: [["round", String(round.number)], ["value", "@x"], ["share", "@y"]],
+      renderers: [drawn],
+      tooltips: [["round", String(round.number)], ["value", "@x"], ["share", "@y"]],
     }));
   });
   nameAxis(figure.xaxis, study.metric);
@@ -180,7 +185,8 @@ function drawSlice(axis) {
     left, right, fill_color: null, line_color: color("gray"), line_dash: [4, 3], level: "underlay",
   }));
   for (const [left, right] of described.move?.spans ?? []) figure.add_layout(new Bokeh.BoxAnnotation({
-    left, right, fill_color: color("range"), fill_alpha: 0.13, line_color: color("range"), level: "underlay",
+    left, right, fill_color: color("range"), fill_alpha: 0.13, line_color: color("range"),
+    level: "underlay",
   }));
   if (described.slice) addSurface(figure, axis, described.slice);
   const extra = { at: axis.values.map((value) => axis.text(value)) };
@@ -243,7 +249,8 @@ function drawCurves(element) {
   function columns(indices) {
     const sorted = indices.map((index) => trials[index]);
     return {
-      xs: sorted.map((trial) => epochs[trial.index]), ys: sorted.map((trial) => curves[trial.index]),
+      xs: sorted.map((trial) => epochs[trial.index]),
+      ys: sorted.map((trial) => curves[trial.index]),
       color: sorted.map(colorOf), name: sorted.map((trial) => trial.name),
       state: sorted.map((trial) => trial.state),
       value: sorted.map((trial) => (trial.value === null ? "" : fourDigits(trial.value))),
@@ -276,7 +283,8 @@ function drawTimeline() {
   });
   const axis = [figure.yaxis].flat()[0];
   const ticks = [...new Set(known.map((trial) => trial.lane))].sort((a, b) => a - b);
-  axis.ticker = new Bokeh.FixedTicker({ ticks: ticks.filter((_, at) => at % Math.ceil(lanes / 14) === 0) });
+  const stride = Math.ceil(lanes / 14);
+  axis.ticker = new Bokeh.FixedTicker({ ticks: ticks.filter((_, at) => at % stride === 0) });
   axis.major_label_overrides = new Map(known.map((trial) =>
     [trial.lane, new Bokeh.PlainText({ text: shortened(trial.place || "?", 16) })]));
   nameAxis(figure.xaxis, `${name} since the first trial began`);
@@ -296,8 +304,8 @@ function drawTimeline() {
     ["trial", "@name"], ["state", "@state"], ["took", "@took"], ["place", "@place"],
   ] }));
   const follow = () => {
-    const chosen = known.map((trial, at) => [trial.index, at]).filter(([index]) => selection.chosen[index]);
-    source.selected.indices = selection.isAll ? [] : chosen.map(([, at]) => at);
+    const chosen = known.map((trial, at) => (selection.chosen[trial.index] ? at : -1));
+    source.selected.indices = selection.isAll ? [] : chosen.filter((at) => at >= 0);
   };
   return { figure, follow };
 }

@@ -22,7 +22,11 @@ function shade(share) {
   const at = Math.min(Math.max(dark.matches ? share : 1 - share, 0), 1) * (stops.length - 1);
   const first = Math.min(Math.floor(at), stops.length - 2), part = at - first;
   const mixed = stops[first].map((c, i) => Math.round(c + part * (stops[first + 1][i] - c)));
-  return `#${mixed.map((c) => c.toString(16).padStart(2, "0")).join("")}`;
+  return hexadecimal(mixed);
+}
+
+function hexadecimal(parts) {
+  return `#${parts.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }
 
 const colorAxis = new Axis("", [], study.scales.colors);
@@ -36,7 +40,7 @@ function goodness(value) {
 function pale(hex) {
   const parts = (text) => [1, 3, 5].map((from) => parseInt(text.slice(from, from + 2), 16));
   const [ground, ink] = [parts(color("ground")), parts(hex)];
-  return `#${ink.map((c, i) => Math.round(0.72 * c + 0.28 * ground[i]).toString(16).padStart(2, "0")).join("")}`;
+  return hexadecimal(ink.map((c, i) => Math.round(0.72 * c + 0.28 * ground[i])));
 }
 
 function colorOf(trial) {

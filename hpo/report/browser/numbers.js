@@ -49,6 +49,8 @@ function ticks(low, high, log, about) {
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => times * unit).find((size) => size >= rough * 0.999);
   const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high; at++) found.push(Number((at * step).toPrecision(12)));
+  for (let at = Math.ceil(low / step); at * step <= high; at++) {
+    found.push(Number((at * step).toPrecision(12)));
+  }
   return found;
 }

@@ -4,17 +4,21 @@ function drawSummary() {
   const { summary } = study;
   const named = (trial) => `r${trial.round} t${trial.number}`;
   const tile = (name, value, ...more) => make("div", {}, make("dt", {}, name),
-    make("dd", { className: value.length > 16 ? "long" : "" }, value, ...more.filter(Boolean).map((text) => make("small", {}, text))));
+    make("dd", { className: value.length > 16 ? "long" : "" }, value,
+      ...more.filter(Boolean).map((text) => make("small", {}, text))));
   const { best, recommended: advised, confirmed, test } = summary;
-  document.getElementById("goal").textContent = `${study.direction} ${study.metric} of ${study.objective}`;
+  document.getElementById("goal").textContent =
+    `${study.direction} ${study.metric} of ${study.objective}`;
   document.getElementById("summary").append(
     tile("best value", best ? fourDigits(best.value) : "none yet", best && named(best)),
     tile("recommended trial", advised ? named(advised) : "none yet",
       advised && `estimate ${fourDigits(advised.estimate)}`),
-    tile("confirmed mean", confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
+    tile("confirmed mean",
+      confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
       confirmed && `${named(confirmed)}, ${counted(confirmed.values, "repeat")}` +
         (confirmed.standard_error === null ? "" : `, ± ${fourDigits(confirmed.standard_error)}`)),
-    tile("test set", test ? test.result || "that look broke off" : "not spent", test && moment(test.when)),
+    tile("test set", test ? test.result || "that look broke off" : "not spent",
+      test && moment(test.when)),
     tile("trials", String(summary.trials), states.filter((state) => summary.states[state])
       .map((state) => `${summary.states[state]} ${state}`).join(", "),
     summary.repeats ? counted(summary.repeats, "repeat") : ""),
@@ -55,8 +59,8 @@ function beginBar() {
     const chosen = selection.indices.length;
     document.getElementById("count").textContent = `${chosen} of ${counted(trials.length, "trial")}`;
     for (const { box, state } of boxes) box.checked = selection.states.has(state);
-    const picked = selection.picked === null ? "" : describeTrial(trials[selection.picked], 4).replaceAll("\n", ", ");
-    document.getElementById("picked").textContent = picked;
+    const picked = selection.picked === null ? "" : describeTrial(trials[selection.picked], 4);
+    document.getElementById("picked").textContent = picked.replaceAll("\n", ", ");
   };
   selection.listeners.push(show);
   show();
@@ -114,11 +118,14 @@ function beginLimits() {
 function beginSlices() {
   const through = study.summary.recommended;
   document.getElementById("slices-note").append(
-    study.surface ? `Through the recommended trial, r${through.round} t${through.number} (in a ring): ` +
-      "the others stay as they are there." : "There are too few trials with different results for a surface.",
+    study.surface
+      ? `Through the recommended trial, r${through.round} t${through.number} (in a ring): ` +
+        "the others stay as they are there."
+      : "There are too few trials with different results for a surface.",
     make("br"));
   const keys = [
-    ...(study.surface ? [["validation", "", "expected, with a band that holds nine of ten surfaces"]] : []),
+    ...(study.surface
+      ? [["validation", "", "expected, with a band that holds nine of ten surfaces"]] : []),
     ["gray", "", "range of the last round"], ["range", "box", "next range"]];
   for (const [name, kind, text] of keys) {
     const key = make("span", { className: `key ${kind}`, "aria-hidden": "true" });
@@ -143,21 +150,21 @@ beginBar();
 drawRounds();
 addChart(document.getElementById("history"),
   `${study.metric} of ${counted(trials.length, "trial")} in order, and the best so far`, drawHistory);
-addChart(document.getElementById("shares"), "For each round, the share of its complete trials with at " +
-  "most a value; the last round stands out", drawShares);
+addChart(document.getElementById("shares"),
+  "For each round, the share of its complete trials with at most a value", drawShares);
 parallel.begin();
 beginLimits();
 drawImportance();
 beginSlices();
 if (study.surface) document.getElementById("plane-note").textContent =
-  "The expected metric, the better the stronger in color; the other hyperparameters as in the recommended trial " +
-  "(in a ring). Dashed: the last ranges; blue: the next.";
+  "The expected metric, the better the stronger in color; the other hyperparameters as in the " +
+  "recommended trial (in a ring). Dashed: the last ranges; blue: the next.";
 plane.begin();
 
 const curvesNote = document.getElementById("curves-note");
 if (trials.some((trial) => trial.epochs > 0)) {
-  curvesNote.textContent = `${study.metric} by epoch of the trials kept above, with a dot where each ended; ` +
-    "bold: the picked trial, or the recommended one." +
+  curvesNote.textContent = `${study.metric} by epoch of the trials kept above, with a dot where ` +
+    "each ended; bold: the picked trial, or the recommended one." +
     (study.curves.stride > 1 ? ` Every ${study.curves.stride} epochs and the last one are drawn.` : "");
   addChart(document.getElementById("curves"), "Learning curves of the trials that are shown", drawCurves);
 } else {

@@ -79,7 +79,8 @@ const parallel = {
       for (const tick of axis.ticks(6)) {
         const y = this.y(axis.place(tick));
         this.element("line", { x1: x - 4, x2: x, y1: y, y2: y });
-        this.element("text", { x: x - 6, y: y + 4, "text-anchor": "end" }, shortened(axis.text(tick), 10));
+        const text = shortened(axis.text(tick), 10);
+        this.element("text", { x: x - 6, y: y + 4, "text-anchor": "end" }, text);
       }
       const name = this.element("text", {
         class: "name", transform: `translate(${x - 4},${this.top - 12}) rotate(-28)`,
@@ -183,7 +184,8 @@ const parallel = {
   nearest(event) {
     const box = this.svg.getBoundingClientRect();
     const x = event.clientX - box.left, y = event.clientY - box.top;
-    const at = Math.min(Math.max(Math.floor((x - this.left) / this.gap), 0), Math.max(axes.length - 2, 0));
+    const last = Math.max(axes.length - 2, 0);
+    const at = Math.min(Math.max(Math.floor((x - this.left) / this.gap), 0), last);
     const part = Math.min(Math.max((x - this.x(at)) / this.gap, 0), 1);
     const next = axes[at + 1] ?? axes[at];
     let found = null, least = 9;
@@ -212,8 +214,9 @@ function shortened(text, letters) {
 
 // "r2 t37: 0.9861", and what it was: the few that matter most.
 function describeTrial(trial, most = 8) {
-  const value = trial.value === null ? trial.state : fourDigits(trial.value);
-  const first = `${trial.name}: ${value}${trial.state === "complete" || trial.value === null ? "" : ` (${trial.state})`}`;
+  const value = trial.value === null ? "" : fourDigits(trial.value);
+  const first = trial.state === "complete" ? `${trial.name}: ${value}`
+    : `${trial.name}: ${trial.state}${value && ` at ${value}`}`;
   const lines = hyperparameters.slice(0, most)
     .map((axis) => `${axis.label} ${axis.text(axis.values[trial.index])}`);
   const more = hyperparameters.length - lines.length;
@@ -228,7 +231,8 @@ const tip = {
     if (!text) return;
     this.element.textContent = text;
     const { width, height } = this.element.getBoundingClientRect();
-    const left = event.clientX + 14 + width > innerWidth ? event.clientX - width - 10 : event.clientX + 14;
+    const right = event.clientX + 14;
+    const left = right + width > innerWidth ? event.clientX - width - 10 : right;
     this.element.style.left = `${Math.max(left, 4)}px`;
     this.element.style.top = `${Math.min(event.clientY + 10, Math.max(innerHeight - height - 6, 4))}px`;
   },

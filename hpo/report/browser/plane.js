@@ -39,9 +39,10 @@ const plane = {
       const away = surface.units[name] === null ? Number(a !== b) : a - b;
       return Math.exp((-away * away) / (2 * surface.lengths[name] ** 2));
     };
-    const weights = surface.weights.map((weight, trial) => surface.names.reduce((product, _, name) =>
-      name === i || name === j ? product : product * near(name, fixed[name], surface.positions[trial][name]),
-    weight * surface.height));
+    const others = surface.names.map((_, name) => name).filter((name) => name !== i && name !== j);
+    const weights = surface.weights.map((weight, trial) => others.reduce(
+      (product, name) => product * near(name, fixed[name], surface.positions[trial][name]),
+      weight * surface.height));
     const mean = surface.weights.reduce((sum, weight) => sum + weight, 0);
     const factors = (name, units) => units.map((unit) =>
       Float64Array.from(surface.positions, (position) => near(name, unit, position[name])));
@@ -92,13 +93,16 @@ const plane = {
     const banded = this.heights(columns, rows).map((row) => row.map((height) =>
       Math.min(Math.floor(goodness(this.metric(height)) * bands), bands - 1)));
     this.banded = banded;
-    const edges = (axis) => axis.choices.length ? [-0.5, axis.choices.length - 0.5] : [axis.low, axis.high];
+    const edges = (axis) =>
+      (axis.choices.length ? [-0.5, axis.choices.length - 0.5] : [axis.low, axis.high]);
     this.paint(figure, banded, edges(across), edges(upward), bands);
-    for (const [spans, look] of [["ranges", { line_dash: [4, 3], line_color: color("ink") }],
-      ["move", { line_color: color("range"), line_width: 3 }]]) {
-      const of = (axis) => (spans === "move" ? axis.described.move?.spans : axis.described.ranges.at(-1)?.spans) ?? [];
+    const last = ({ described }) => described.ranges.at(-1)?.spans ?? [];
+    const next = ({ described }) => described.move?.spans ?? [];
+    for (const [of, look] of [[last, { line_dash: [4, 3], line_color: color("ink") }],
+      [next, { line_color: color("range"), line_width: 3 }]]) {
       for (const [left, right] of of(across)) for (const [bottom, top] of of(upward)) {
-        figure.add_layout(new Bokeh.BoxAnnotation({ left, right, bottom, top, fill_color: null, ...look }));
+        const box = { left, right, bottom, top, fill_color: null, ...look };
+        figure.add_layout(new Bokeh.BoxAnnotation(box));
       }
     }
     const [xs, ys] = [jittered(across), jittered(upward)];
@@ -116,7 +120,8 @@ const plane = {
       if (axis.choices.length || !axis.log) return low + (at / count) * (high - low);
       return 10 ** (Math.log10(low) + (at / count) * Math.log10(high / low));
     };
-    const x = edge(across, left, right, banded[0].length), y = edge(upward, bottom, top, banded.length);
+    const x = edge(across, left, right, banded[0].length);
+    const y = edge(upward, bottom, top, banded.length);
     const data = { left: [], right: [], bottom: [], top: [], color: [] };
     banded.forEach((row, at) => {
       for (let from = 0, to = 1; from < row.length; from = to, to = from + 1) {
@@ -129,7 +134,8 @@ const plane = {
       }
     });
     figure.quad({
-      left: { field: "left" }, right: { field: "right" }, bottom: { field: "bottom" }, top: { field: "top" },
+      left: { field: "left" }, right: { field: "right" },
+      bottom: { field: "bottom" }, top: { field: "top" },
       source: new Bokeh.ColumnDataSource({ data }), fill_color: { field: "color" },
       line_color: { field: "color" }, line_width: 1,
     });

@@ -16,12 +16,13 @@ function cell(text, kind = "text") {
 
 function drawImportance() {
   const host = document.getElementById("importance");
-  const tested = hyperparameters.filter(({ described }) => described.move && described.move.p_value !== null);
+  const tested = hyperparameters.filter(({ described }) => (described.move?.p_value ?? null) !== null);
   const note = document.getElementById("importance-note");
   if (!tested.length) note.textContent = study.hyperparameters[0]?.move?.reason ?? "";
-  else note.textContent = "The p-value says how often a hyperparameter without influence would seem to matter " +
-    "so much by chance, judged by all trials at once: the longer its bar, the stronger the evidence. " +
-    "PED-ANOVA is the share in telling the best tenth of the complete trials from the others.";
+  else note.textContent = "The p-value says how often a hyperparameter without influence would " +
+    "seem to matter so much by chance, judged by all trials at once: the longer its bar, the " +
+    "stronger the evidence. PED-ANOVA is the share in telling the best tenth of the complete " +
+    "trials from the others.";
   const power = (p) => Math.min(-Math.log10(Math.max(p, 1e-16)), 16);
   const most = Math.max(...tested.map(({ described }) => power(described.move.p_value)), 2);
   const rows = hyperparameters.map(({ described }) => {
@@ -45,16 +46,20 @@ function bar(share, text, kind) {
 }
 
 function drawRounds() {
+  const why = ({ kind, reason }) => (reason ? ` (${kind && `${kind}: `}${reason})` : "");
   const rows = study.rounds.map((round) => make("tr", {},
     cell(round.number, "number"), cell(round.trials, "number"),
     cell(round.best === null ? "" : fourDigits(round.best), "number"),
-    make("td", { className: "long" }, round.ended ? "" : "not ended yet. ", round.stopped ? `${round.stopped}. ` : "",
-      ...round.ranges.slice(0, 12).map((range) => make("div", {},
-        `${range.name}: ${range.range}${range.reason ? ` (${range.kind ? `${range.kind}: ` : ""}${range.reason})` : ""}`)),
+    make("td", { className: "long" },
+      round.ended ? "" : "not ended yet. ", round.stopped && `${round.stopped}. `,
+      ...round.ranges.slice(0, 12).map((range) =>
+        make("div", {}, `${range.name}: ${range.range}${why(range)}`)),
       round.ranges.length > 12 ? make("div", {}, `and ${round.ranges.length - 12} more`) : null)));
   document.getElementById("rounds").append(make("table", {},
-    make("thead", {}, make("tr", {}, ...["round", "trials", "best", "its ranges, and why"].map((name, at) =>
-      make("th", { scope: "col", className: at < 3 ? "number" : "" }, name)))),
+    make("thead", {}, make("tr", {},
+      ...["round", "trials", "best"].map((name) =>
+        make("th", { scope: "col", className: "number" }, name)),
+      make("th", { scope: "col" }, "its ranges, and why"))),
     make("tbody", {}, ...rows)));
 }
 
@@ -101,11 +106,14 @@ const table = {
     { name: "trial", of: (trial) => trial.round * 1e6 + trial.number, text: (trial) => trial.name },
     { name: "state", of: (trial) => trial.state, text: (trial) => trial.state },
     { name: study.metric, of: (trial) => trial.value, text: (trial) => fourDigits(trial.value ?? NaN) },
-    ...(study.trials.mean.some((mean) => mean !== null) ? [
-      { name: "mean of repeats", of: (trial) => trial.mean, text: (trial) => fourDigits(trial.mean ?? NaN) }] : []),
+    ...(study.trials.mean.every((mean) => mean === null) ? [] : [{
+      name: "mean of repeats", of: (trial) => trial.mean,
+      text: (trial) => fourDigits(trial.mean ?? NaN),
+    }]),
     ...hyperparameters.map((axis) => ({
       name: axis.label,
-      of: (trial) => (axis.choices.length ? axis.text(axis.values[trial.index]) : numeric(axis.values[trial.index])),
+      of: ({ index }) =>
+        (axis.choices.length ? axis.text(axis.values[index]) : numeric(axis.values[index])),
       text: (trial) => {
         const value = axis.values[trial.index];
         if (value === null || axis.choices.length || axis.described.kind === "integer") {
@@ -117,7 +125,8 @@ const table = {
     { name: "epochs", of: (trial) => trial.epochs, text: (trial) => String(trial.epochs) },
     { name: "seconds", of: (trial) => trial.seconds, text: (trial) => fourDigits(trial.seconds ?? NaN) },
     ...(study.trials.message.some(Boolean) ? [
-      { name: "message", of: (trial) => trial.message, text: (trial) => trial.message }] : []),
+      { name: "message", kind: "long", of: ({ message }) => message, text: ({ message }) => message },
+    ] : []),
   ],
 
   begin() {
@@ -137,7 +146,9 @@ const table = {
     this.more = make("button", { type: "button" });
     this.more.addEventListener("click", () => { this.all = true; this.draw(); });
     document.getElementById("trials").append(
-      make("table", {}, make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col" }, "copy"))), this.body),
+      make("table", {},
+        make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col" }, "copy"))),
+        this.body),
       this.more);
     document.getElementById("close").addEventListener("click", closeCopied);
     addEventListener("keydown", (event) => { if (event.key === "Escape") closeCopied(); });
@@ -178,7 +189,8 @@ const table = {
     this.more.hidden = shown.length === rows.length;
     this.more.textContent = `Show all ${rows.length}`;
     for (const column of this.columns) {
-      if (column === this.sort) column.head.setAttribute("aria-sort", this.descending ? "descending" : "ascending");
+      const order = this.descending ? "descending" : "ascending";
+      if (column === this.sort) column.head.setAttribute("aria-sort", order);
       else column.head.removeAttribute("aria-sort");
       column.head.firstChild.textContent = column.name +
         (column === this.sort ? (this.descending ? " ▾" : " ▴") : "");
@@ -186,11 +198,12 @@ const table = {
   },
 
   row(trial) {
-    const button = make("button", { type: "button", "aria-label": `Copy ${trial.name} as [[start]]` }, "Copy");
+    const label = `Copy ${trial.name} as [[start]]`;
+    const button = make("button", { type: "button", "aria-label": label }, "Copy");
     button.addEventListener("click", (event) => { event.stopPropagation(); copy(trial); });
     const row = make("tr", { tabIndex: 0 },
-      ...this.columns.map((column) => cell(column.text(trial),
-        column.name === "message" ? "long" : typeof column.of(trial) === "number" ? "number" : "text")),
+      ...this.columns.map((column) => cell(column.text(trial), column.kind ??
+        (typeof column.of(trial) === "number" ? "number" : "text"))),
       make("td", {}, button));
     const hover = (index) => { selection.hovered = index; parallel.mark(); };
     row.addEventListener("pointerenter", () => hover(trial.index));

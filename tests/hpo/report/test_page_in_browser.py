@@ -255,7 +255,7 @@ def test_a_line_under_the_pointer_says_which_trial_it_is(browser: Chrome, look: 
 
     def is_named() -> bool:
         point(browser, *script(browser, place))
-        return tip.text.startswith(f"r1 t3: {value}")
+        return tip.text.startswith(f"r1 t3: pruned at {value}")
 
     wait_for(is_named)
     ActionChains(browser).click().perform()
