@@ -33,10 +33,13 @@ function moment(text) {
   return text ? `${text.slice(0, 10)} ${text.slice(11, 16)} UTC` : "";
 }
 
-// What the colors of complete trials mean.
+// What the colors of complete trials mean; the worst color is that of all which is worse, too.
 function drawScale() {
   const { low, high, worse_is_low: rising } = study.scales.colors;
-  const [worst, best] = (rising ? [low, high] : [high, low]).map(fourDigits);
+  const cut = trials.some(({ state, value }) =>
+    state === "complete" && (rising ? value < low : value > high));
+  const [end, best] = (rising ? [low, high] : [high, low]).map(fourDigits);
+  const worst = cut ? `${rising ? "≤" : "≥"} ${end}` : end;
   const steps = Array.from({ length: 11 }, (_, at) => shade(at / 10));
   const ramp = make("span", { role: "img", "aria-label": `colors from ${worst} to ${best}` });
   ramp.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
