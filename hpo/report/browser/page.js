@@ -133,7 +133,7 @@ function beginSlices() {
   for (const [name, kind, text] of keys) {
     const key = make("span", { className: `key ${kind}`, "aria-hidden": "true" });
     key.style[kind ? "background" : "borderColor"] = `var(--${name})`;
-    document.getElementById("slices-note").append(key, text);
+    document.getElementById("slices-note").append(make("span", { className: "keyed" }, key, text));
   }
   for (const axis of hyperparameters) {
     const { move } = axis.described;

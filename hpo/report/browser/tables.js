@@ -125,7 +125,10 @@ const table = {
     { name: "epochs", of: (trial) => trial.epochs, text: (trial) => String(trial.epochs) },
     { name: "seconds", of: (trial) => trial.seconds, text: (trial) => fourDigits(trial.seconds ?? NaN) },
     ...(study.trials.message.some(Boolean) ? [
-      { name: "message", kind: "long", of: ({ message }) => message, text: ({ message }) => message },
+      {
+        name: "message", kind: "long message", of: ({ message }) => message,
+        text: ({ message }) => message,
+      },
     ] : []),
   ],
 

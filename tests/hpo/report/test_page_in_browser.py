@@ -108,10 +108,8 @@ def point(browser: Chrome, x: float, y: float) -> None:
         move.perform()
 
 
-@pytest.mark.parametrize(
-    ("trials", "hyperparameters"),
-    [(5, 1), (5, 30), (80, 1), (80, 2), (80, 8), (1000, 1), (1000, 2), (1000, 30)],
-)
+@pytest.mark.parametrize("trials", [5, 80, 1000])
+@pytest.mark.parametrize("hyperparameters", [1, 2, 8, 30])
 def test_every_study_is_drawn(
     browser: Chrome, look: Open, trials: int, hyperparameters: int
 ) -> None:
