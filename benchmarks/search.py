@@ -1,0 +1,323 @@
+"""Five hyperparameters at once: this project's search beside those of Optuna and bayes_opt.
+
+Learning rate, L2 penalty, batch size, depth and width of multilayer perceptrons (HPOBench,
+Eggensperger et al. 2021), every point of the grid measured with five seeds and interpolated in
+between. A search has 100 trials; ranges move after each 20, or not at all. Its score is the regret
+of its pick: (best mean - true mean at the pick) / (best mean - median). The pick is the trial with
+the best observed value, and beside it the recommended one.
+
+Optuna's samplers run as they come, one trial after the other: TPE, the Gaussian process (needs
+torch) and CMA-ES (needs cmaes). What is not installed is left out, and the last lines say so.
+
+    python -m benchmarks.search [--data DIR] [--repetitions N] [--searchers NAME ...] [--json]
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.narrowing import DATA, SequentialDomainReductionTransformer, TargetSpace, ratio
+from hpo.search.narrowing import narrow
+from hpo.search.recommendation import recommend
+from hpo.search.samplers import SAMPLERS, RoundPlan, optuna_distribution
+from hpo.search_space import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    SearchSpace,
+    Value,
+    with_range,
+)
+from hpo.trial import State, Trial, TrialResult, rank, trial_seed
+
+TRIALS, ROUND = 100, 20
+# As the axes of the table go; the depth alone is even on a linear scale.
+AXES = ("alpha", "batch_size", "depth", "learning_rate_init", "width")
+STARTS = {"full": (1e-5, 1.0), "low": (1e-5, 5e-4), "high": (1.6e-2, 1.0)}  # learning rates
+NEEDS = {"optuna GP": "torch", "optuna CMA-ES": "cmaes", "reduction": "bayes_opt"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """The values of one data set over the grid, with the seeds along the last axis."""
+
+    name: str
+    table: NDArray[np.float64]
+    grid: Mapping[str, Sequence[float]]
+
+    def space(self, start: str) -> SearchSpace:
+        """Return the first ranges; the whole grid is their limit."""
+        space: dict[str, Distribution] = {}
+        for axis in AXES:
+            low, high = self.grid[axis][0], self.grid[axis][-1]
+            if axis in ("alpha", "learning_rate_init"):
+                edges = STARTS[start] if axis == "learning_rate_init" else (low, high)
+                space[axis] = FloatDistribution(*edges, log=True, limits=(low, high))
+            else:
+                space[axis] = IntegerDistribution(
+                    int(low), int(high), log=axis != "depth", limits=(int(low), int(high))
+                )
+        return space
+
+    def values(self, hyperparameters: Mapping[str, Value]) -> NDArray[np.float64]:
+        """Return the values of all seeds at a point, linear between the points of the grid."""
+        at = [_scaled(axis, float(hyperparameters[axis])) for axis in AXES]  # type: ignore[arg-type]
+        found: NDArray[np.float64] = self._interpolated(at)[0]
+        return found
+
+    @cached_property
+    def _interpolated(self) -> Callable[[Sequence[float]], NDArray[np.float64]]:
+        from scipy.interpolate import RegularGridInterpolator
+
+        points = [[_scaled(axis, value) for value in self.grid[axis]] for axis in AXES]
+        interpolated: Callable[[Sequence[float]], NDArray[np.float64]] = RegularGridInterpolator(
+            points, self.table, bounds_error=False, fill_value=None
+        )
+        return interpolated
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        means = self.table.mean(axis=-1)
+        return float(means.max()), float(np.median(means))
+
+    def regret(self, hyperparameters: Mapping[str, Value]) -> float:
+        """Return how far the true mean at a point is from the best: 1 is the median."""
+        best, median = self._ends
+        return (best - float(self.values(hyperparameters).mean())) / (best - median)
+
+
+def _scaled(axis: str, value: float) -> float:
+    return value if axis == "depth" else math.log(value)
+
+
+def read_tasks(directory: Path) -> list[Task]:
+    grid = json.loads((directory / "grid.json").read_text())
+    arrays = np.load(directory / "validation_balanced_accuracy.npz")
+    return [Task(name, arrays[name], grid) for name in arrays.files]
+
+
+# --- the searchers: each returns the ranges it ended in, and its trials ---
+
+Evaluate = Callable[[Mapping[str, Value]], float]
+Found = tuple[SearchSpace, list[TrialResult]]
+Mover = Callable[[SearchSpace, Sequence[TrialResult]], SearchSpace]
+
+
+def this_project(
+    sampler: str, mover: Mover | None, space: SearchSpace, evaluate: Evaluate, seed: int
+) -> Found:
+    """Search in rounds whose ranges move, or in one round."""
+    results: list[TrialResult] = []
+    trials = TRIALS if mover is None else ROUND
+    for number in range(1, TRIALS // trials + 1):
+        asked = SAMPLERS[sampler](
+            RoundPlan(space, "maximize", seed, number, trials, tuple(results))
+        )
+        for i in range(1, trials + 1):
+            own_seed = trial_seed(seed, number, i)
+            trial = Trial(number, i, asked.propose(i, own_seed), own_seed)
+            result = TrialResult(trial, State.COMPLETE, evaluate(trial.hyperparameters))
+            asked.tell(result)
+            results.append(result)
+        if mover is not None and len(results) < TRIALS:
+            space = mover(space, results)
+    return space, results
+
+
+def narrowed(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace:
+    return {move.name: move.new for move in narrow(space, results, "maximize")}
+
+
+def reduction(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace:
+    """Move ranges as bayes_opt's domain reduction does (Stander and Craig 2002), on their scales.
+
+    It is told all rounds anew each time, so that it needs no memory.
+    """
+    first = dict.fromkeys(space, (0.0, 1.0))
+    whole = {}
+    for name, d in space.items():
+        assert not isinstance(d, CategoricalDistribution)
+        assert d.limits is not None
+        whole[name] = with_range(d, *d.limits)
+    transformer = SequentialDomainReductionTransformer()
+    target = TargetSpace(None, first, allow_duplicate_points=True)
+    transformer.initialize(target)
+    moved = first
+    for begin in range(0, len(results), ROUND):
+        for result in results[begin : begin + ROUND]:
+            point = [
+                whole[name].to_unit(result.trial.hyperparameters[name])  # type: ignore[arg-type]
+                for name in target.keys
+            ]
+            target.register(np.clip(point, 0, 1), result.value)
+        moved = transformer.transform(target)
+    return {
+        name: whole[name].with_edges(*(float(edge) for edge in moved[name]))
+        for name in space
+    }
+
+
+def of_optuna(kind: str, space: SearchSpace, evaluate: Evaluate, seed: int) -> Found:
+    """Search by one of Optuna's samplers, as it comes."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    samplers: Mapping[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "TPE": lambda: optuna.samplers.TPESampler(seed=seed),
+        "GP": lambda: optuna.samplers.GPSampler(seed=seed),
+        "CMA-ES": lambda: optuna.samplers.CmaEsSampler(seed=seed),
+    }
+    study = optuna.create_study(direction="maximize", sampler=samplers[kind]())
+    distributions = {name: optuna_distribution(d) for name, d in space.items()}
+    results = []
+    for number in range(1, TRIALS + 1):
+        asked = study.ask(distributions)
+        value = evaluate(asked.params)
+        study.tell(asked, value)
+        results.append(
+            TrialResult(Trial(1, number, dict(asked.params), 0), State.COMPLETE, value)
+        )
+    return space, results
+
+
+SEARCHERS: Mapping[str, Callable[[SearchSpace, Evaluate, int], Found]] = {
+    "random": partial(this_project, "random", None),
+    "random, narrowed": partial(this_project, "random", narrowed),
+    "tpe": partial(this_project, "tpe", None),
+    "tpe, narrowed": partial(this_project, "tpe", narrowed),
+    "reduction": partial(this_project, "tpe", reduction),
+    "optuna TPE": partial(of_optuna, "TPE"),
+    "optuna GP": partial(of_optuna, "GP"),
+    "optuna CMA-ES": partial(of_optuna, "CMA-ES"),
+}
+
+
+def regrets(
+    tasks: Sequence[Task], searcher: str, start: str, repetition: int
+) -> list[tuple[float, float]]:
+    """Return the regrets of each task's picks in one repetition: observed, recommended."""
+    both = []
+    for number, task in enumerate(tasks):
+        generator = np.random.default_rng((repetition, number))
+
+        def evaluate(
+            hyperparameters: Mapping[str, Value], task: Task = task,
+            generator: np.random.Generator = generator,
+        ) -> float:
+            values = task.values(hyperparameters)
+            return float(values[generator.integers(len(values))])
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of experimental samplers
+            space, results = SEARCHERS[searcher](
+                task.space(start), evaluate, int(generator.integers(2**31))
+            )
+        best = rank(results, "maximize")[0]
+        pick = recommend(space, results, (), "maximize")
+        assert pick is not None
+        both.append((
+            task.regret(best.trial.hyperparameters),
+            task.regret(pick.trial.trial.hyperparameters),
+        ))
+    return both
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean regrets of a searcher from one start, and of its picks over those of narrowed TPE."""
+
+    start: str
+    searcher: str
+    observed: float
+    recommended: float
+    difference: float  # of the observed pick to the recommended one of "tpe, narrowed"
+    low: float  # of its 95 % interval
+    high: float
+    share: float  # recommended over observed
+
+
+def rows_of(start: str, found: Mapping[str, NDArray[np.float64]]) -> list[Row]:
+    """Return a row for each searcher of one start, from regrets (repetition, task, pick)."""
+    ours = found.get("tpe, narrowed")
+    rows = []
+    for searcher, both in found.items():
+        observed, recommended = both[..., 0], both[..., 1]
+        difference = low = high = math.nan
+        if ours is not None:
+            paired = (observed - ours[..., 1]).mean(axis=1)
+            drawn = np.random.default_rng(0).integers(len(paired), size=(2000, len(paired)))
+            low, high = np.quantile(paired[drawn].mean(axis=1), [0.025, 0.975]).tolist()
+            difference = float(paired.mean())
+        rows.append(Row(start, searcher, float(observed.mean()), float(recommended.mean()),
+                        difference, low, high, ratio(recommended, observed)[0]))
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [f"{'start':6} {'searcher':18} {'observed':>8} {'recommended':>11}  "
+             "observed less the recommended of tpe, narrowed"]
+    lines += [
+        f"{row.start:6} {row.searcher:18} {row.observed:8.3f} {row.recommended:11.3f}  "
+        f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not (options.data / "grid.json").exists():
+        print(f"skipped: no data in {options.data}")
+        return
+    began = time.monotonic()
+    tasks = read_tasks(options.data)
+    missing = [
+        f"{name}: {NEEDS[name]} is not installed" for name in options.searchers
+        if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None
+    ]
+    searchers = [n for n in options.searchers if not any(m.startswith(f"{n}:") for m in missing)]
+    rows: list[Row] = []
+    with ProcessPoolExecutor() as pool:
+        for start in STARTS:
+            found = {}
+            for searcher in searchers:
+                one = partial(regrets, tasks, searcher, start)
+                found[searcher] = np.array(list(pool.map(one, range(options.repetitions))))
+                print(".", end="", file=sys.stderr, flush=True)
+            rows += rows_of(start, found)
+    seconds = time.monotonic() - began
+    if options.json:
+        print(json.dumps({
+            "tasks": [task.name for task in tasks], "repetitions": options.repetitions,
+            "trials": TRIALS, "seconds": seconds, "rows": [asdict(row) for row in rows],
+            "missing": missing,
+        }, indent=1))
+        return
+    print(f"{len(tasks)} tasks, {options.repetitions} repetitions, {seconds:.0f} s\n")
+    print(table(rows))
+    print("\n".join(f"(left out: {line})" for line in missing))
+
+
+if __name__ == "__main__":
+    main()
