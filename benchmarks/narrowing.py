@@ -4,7 +4,7 @@ Learning rate and L2 penalty of multilayer perceptrons (HPOBench, Eggensperger e
 pair measured with five seeds. A search has 60 trials: one round of 60 in the first ranges, or
 three rounds of 20 with the ranges moved in between. Its score is the regret of the pick, the
 trial with the best observed value: (best mean - true mean at the pick) / (best mean - median).
-Beside it stands the regret of the recommended trial, which takes no evaluation more.
+Beside it stands the regret of the recommended trial, which takes no extra evaluations.
 
 With --exact a trial's value is the mean of the seeds: what remains without noise.
 
@@ -372,7 +372,7 @@ def measure(
 def measure_confirmation(
     tasks: Sequence[Task], repetitions: int, pool: Executor
 ) -> list[Row]:
-    """Return what 15 evaluations more buy: none, 15 more trials, or repeats of the best 5."""
+    """Return what 15 more evaluations buy: none, 15 more trials, or repeats of the best 5."""
     extra = CONFIRMED * REPEATS
     first_way = Way("random", "full", "narrowed")
     kinds = {

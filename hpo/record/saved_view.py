@@ -73,7 +73,7 @@ def _view_tags(shown: Shown) -> dict[str, str]:
     charts = {
         **trials,
         "searchFilter": _CHARTED,
-        "orderByKey": best,  # which the rounds have: of 100 runs that a page begins with, the first
+        "orderByKey": best,  # only rounds have it: they are among the 100 runs loaded first
         "orderByAsc": shown.direction == "minimize",
         "compareRunCharts": _charts(shown),
         "compareRunSections": [_section()],

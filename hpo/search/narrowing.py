@@ -225,7 +225,7 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     low, high = 0.0, 1.0
     if p_value < SIGNIFICANCE:
         low, high = _maxima(name, evidence, max(below, end_low), min(above, end_high))
-    # Beside a cliff lies the best of all, and a smooth surface rounds it off.
+    # The best value may sit right at a cliff, which a smooth surface rounds off.
     low = min(low, max(best_low - MARGIN, min(best_low, 0.0)))
     high = max(high, min(best_high + MARGIN, max(best_high, 1.0)))
     low = 0.0 if abs(low) < STILL and best_low >= -2 * ROUNDING else low
@@ -376,7 +376,8 @@ def _choices_move(
     dropped = ", ".join(str(c) for c in old.choices if c not in stay)
     back = ", ".join(str(c) for c in new.choices if c not in old.choices)
     said = [f"the best of {len(trials)} trials leave no chance to {dropped}"] if dropped else []
-    said += [f"by what {len(trials)} trials say now, {back} may be the best"] if back else []
+    if back:
+        said.append(f"judged by all {len(trials)} trials, {back} may be the best after all")
     kind: Kind = "moved" if dropped and back else "widened" if back else "narrowed"
     factor = len(new.choices) / len(old.choices)
     return Move(name, old, new, kind, factor, "; ".join(said), p_value)

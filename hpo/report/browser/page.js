@@ -176,7 +176,7 @@ if (trials.some((trial) => trial.epochs > 0)) {
 }
 if (trials.some((trial) => trial.started !== null)) {
   document.getElementById("timeline-note").textContent =
-    "Each bar is a trial, each line a worker; gaps are time that nobody used.";
+    "Each bar is a trial, each line a worker; gaps are idle time.";
   addChart(document.getElementById("timeline"), "When each trial ran, and where", drawTimeline);
 } else {
   document.getElementById("timeline-note").textContent = "The record does not say when trials ran.";

@@ -1,4 +1,4 @@
-// The surface over two hyperparameters, the others as in the recommended or the picked trial.
+// The surface over two hyperparameters, the others as in the recommended trial.
 
 const plane = {
   element: document.getElementById("plane"),

@@ -337,7 +337,7 @@ def test_a_choice_that_was_left_out_comes_back_where_the_study_file_has_it() -> 
     move = by_name(narrow(now, results, "maximize", first=KINDS))["kind"]
     assert move.new == CategoricalDistribution(("slow", "fast"))
     assert (move.kind, move.factor) == ("widened", 2.0)
-    assert move.reason == "by what 60 trials say now, fast may be the best"
+    assert move.reason == "judged by all 60 trials, fast may be the best after all"
     assert by_name(narrow(now, results, "maximize"))["kind"].kind == "kept"
     only = {**KINDS, "kind": CategoricalDistribution(("slow", "bad"))}
     assert by_name(narrow(now, results, "maximize", first=only))["kind"].kind == "kept"
