@@ -401,14 +401,20 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def arguments(description: str | None, repetitions: int) -> argparse.ArgumentParser:
+    """Return a parser of what the benchmarks on these tables have in common."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__, repetitions=200)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
     parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--exact", action="store_true", help="the mean of the seeds, no noise")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not (options.data / "grid.json").exists():
         print(f"skipped: no data in {options.data}")

@@ -12,7 +12,6 @@ torch) and CMA-ES (needs cmaes). What is not installed is left out, and the last
     python -m benchmarks.search [--data DIR] [--repetitions N] [--searchers NAME ...] [--json]
 """
 
-import argparse
 import importlib.util
 import json
 import math
@@ -31,7 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.narrowing import DATA, SequentialDomainReductionTransformer, TargetSpace, ratio
+from benchmarks.narrowing import arguments, ratio
 from hpo.search.narrowing import narrow
 from hpo.search.recommendation import recommend
 from hpo.search.samplers import SAMPLERS, RoundPlan, optuna_distribution
@@ -149,6 +148,9 @@ def reduction(space: SearchSpace, results: Sequence[TrialResult]) -> SearchSpace
 
     It is told all rounds anew each time, so that it needs no memory.
     """
+    from bayes_opt import SequentialDomainReductionTransformer  # type: ignore[import-not-found]
+    from bayes_opt.target_space import TargetSpace  # type: ignore[import-not-found]
+
     first = dict.fromkeys(space, (0.0, 1.0))
     whole = {}
     for name, d in space.items():
@@ -281,11 +283,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
-    parser.add_argument("--repetitions", type=int, default=20)
+    parser = arguments(__doc__, repetitions=20)
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not (options.data / "grid.json").exists():
         print(f"skipped: no data in {options.data}")
