@@ -29,11 +29,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.distributions import FloatDistribution
 from hpo.search.confirmation import ranked, repeats_of
 from hpo.search.narrowing import narrow
 from hpo.search.recommendation import recommend
-from hpo.search.samplers import SAMPLERS, RoundPlan
-from hpo.search_space import FloatDistribution, SearchSpace
+from hpo.search.round_plan import RoundPlan
+from hpo.search.samplers import SAMPLERS
+from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, trial_seed
 
 try:

@@ -19,6 +19,8 @@ sys.path[0] = str(ROOT)
 from hpo import study, threads  # noqa: E402
 from hpo.data import loading as data  # noqa: E402
 from hpo.data.settings import DataSettings  # noqa: E402
+from hpo.distributions import FloatDistribution  # noqa: E402
+from hpo.search.by_number import RandomSampler  # noqa: E402
 from hpo.search.order import ResultsInOrder  # noqa: E402
 from hpo.search.pruning import (  # noqa: E402
     MedianPruner,
@@ -26,8 +28,7 @@ from hpo.search.pruning import (  # noqa: E402
     Pruner,
     SuccessiveHalvingPruner,
 )
-from hpo.search.samplers import RandomSampler, RoundPlan  # noqa: E402
-from hpo.search_space import FloatDistribution  # noqa: E402
+from hpo.search.round_plan import RoundPlan  # noqa: E402
 from hpo.trial import State, Trial, TrialResult, read_value, trial_seed  # noqa: E402
 from hpo.workers import attempt  # noqa: E402
 

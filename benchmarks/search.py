@@ -31,18 +31,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.narrowing import arguments, ratio
-from hpo.search.narrowing import narrow
-from hpo.search.recommendation import recommend
-from hpo.search.samplers import SAMPLERS, RoundPlan, optuna_distribution
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
-    SearchSpace,
     Value,
     with_range,
 )
+from hpo.search.narrowing import narrow
+from hpo.search.recommendation import recommend
+from hpo.search.round_plan import RoundPlan
+from hpo.search.samplers import SAMPLERS
+from hpo.search.tpe import optuna_distribution
+from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, rank, trial_seed
 
 TRIALS, ROUND = 100, 20

@@ -23,17 +23,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one study a process
 
 import numpy as np
 
-from hpo.moves import Move
-from hpo.search.narrowing import narrow
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
-    SearchSpace,
     Value,
     describe,
 )
+from hpo.moves import Move
+from hpo.search.narrowing import narrow
+from hpo.search_space import SearchSpace
 from hpo.trial import Curve, State, Trial, TrialResult
 
 EPOCHS, RUNGS, FIRST_JUDGED, NOISE = 20, (1, 2, 4, 8, 16), 5, 0.02

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from weakref import WeakKeyDictionary
 
 from hpo import objective_code
+from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.objective import MISSING, Epochs, Given, Objective, Parameter, Task
 from hpo.objective_code import Code, read_code
-from hpo.search_space import Value
 from hpo.text import name_fault, one_line, shortened
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)

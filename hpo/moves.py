@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from hpo.search_space import Distribution, from_table, to_table
+from hpo.distributions import Distribution, from_table, to_table
 
 Kind: TypeAlias = Literal["narrowed", "widened", "moved", "kept"]
 TAKEN = "taken"

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.distributions import Value
 from hpo.objective_code import Code
-from hpo.search_space import Value
 from hpo.trial import TrialId
 
 Task: TypeAlias = Literal["classification", "regression"]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hpo import objective_code, program_process
+from hpo.distributions import Value
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
-from hpo.search_space import Value
 from hpo.text import name_fault, one_line, shortened
 
 TEST = "test_"  # what the names of metrics of a test begin with
@@ -102,9 +102,26 @@ class Program:
         """
         return objective_code.files_of_command(self.command, folder)
 
+    def arguments(self, hyperparameters: Mapping[str, Value]) -> list[str]:
+        """Return the command with the hyperparameters filled in.
+
+        An argument that names an absent one is left out, and so is the option before it where
+        the argument is nothing but its value.
+        """
+        filled: list[str] = []
+        for position, text in enumerate(self.command):
+            names = _names_in(text)
+            if all(name in hyperparameters for name in names):
+                filled.append(text.format_map(_Values(hyperparameters)))
+            elif position and text == f"{{{names[0]}}}":
+                before = self.command[position - 1]
+                if re.fullmatch(r"--?[^={}]+", before):
+                    filled.pop()
+        return filled
+
     def _start(self, hyperparameters: Mapping[str, Value], given: Given) -> Epochs:
         texts = {name: as_argument(value) for name, value in hyperparameters.items()}
-        arguments = [text.format_map(_Values(hyperparameters)) for text in self.command]
+        arguments = self.arguments(hyperparameters)
         environment = _environment(texts, given)
         lines = program_process.run(arguments, environment, os.getcwd())
         tested: dict[str, float] | None = {} if given.evaluates else None
@@ -113,6 +130,10 @@ class Program:
         finally:
             lines.close()  # type: ignore[attr-defined]  # it is a generator
         return tested or None
+
+
+def _names_in(argument: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(argument) if name is not None]
 
 
 class _Values(dict[str, Any]):

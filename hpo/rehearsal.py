@@ -11,13 +11,15 @@ import numpy as np
 from hpo import frameworks, wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
+from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.evaluation import keep
 from hpo.objective import Data, Given
 from hpo.own_evaluation import tried_to_keep
 from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
-from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
-from hpo.search_space import Value
+from hpo.search.by_number import RandomSampler
+from hpo.search.round_plan import RoundPlan
+from hpo.search.samplers import SAMPLERS
 from hpo.study import Study, refused
 from hpo.text import one_line
 from hpo.trial import Trial, is_finite, trial_seed
@@ -50,10 +52,14 @@ def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> N
 
 def first_trial(study: Study) -> Trial:
     """Return the first trial of the first round."""
-    plan = RoundPlan(study.search_space, study.direction, study.seed, 1, study.round.trials)
+    plan = RoundPlan(
+        study.search_space, study.direction, study.seed, 1, study.round.trials,
+        accepts=study.feasibility().accepts,
+    )
     seed = trial_seed(study.seed, 1, 1)
-    sampler = RandomSampler(plan) if study.start else SAMPLERS[study.round.sampler](plan)
-    return Trial(1, 1, {**sampler.propose(1, seed), **(study.start or [{}])[0]}, seed)
+    if study.start:
+        return Trial(1, 1, RandomSampler(plan).complete(study.start[0], seed), seed)
+    return Trial(1, 1, SAMPLERS[study.round.sampler](plan).propose(1, seed), seed)
 
 
 def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) -> str:

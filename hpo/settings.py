@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from hpo.constraints import parse
+from hpo.distributions import Value, as_tuples, from_table, is_value, to_table
 from hpo.errors import InputError
 from hpo.search import pruning
 from hpo.search.pruning import Pruner
 from hpo.search.samplers import SAMPLERS
-from hpo.search_space import SearchSpace, Value, as_tuples, from_table, is_value, to_table
+from hpo.search_space import SearchSpace
 from hpo.text import name_fault
 from hpo.trial import MOST_TRIALS, Direction
 
-FORMAT = 2  # of what is written; `_upgraded` reads all before it
+FORMAT = 3  # of what is written; `_upgraded` reads all before it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,9 @@ class Settings:
     `code` and `syntax` are digests of the objective's files, of their bytes and of what Python
     reads in them ("" where an early record does not say), `data` is that of the split data (""
     without data); `environment` holds the versions that the last bits of a result depend on.
-    `start` are the points tried first, None where an early record does not say.
+    `start` are the points tried first, None where an early record does not say. `constraints`
+    are what every point has to meet. Where they are `rounded`, proposed values have no more digits
+    than a person reads.
     """
 
     objective: str
@@ -42,6 +46,8 @@ class Settings:
     trials: int
     search_space: SearchSpace
     start: Sequence[Mapping[str, Value]] | None
+    constraints: Sequence[str] = ()
+    rounded: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def to_table(self) -> dict[str, Any]:
@@ -93,7 +99,9 @@ def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(pruner, str):
             pruner = pruning.to_table(pruning.from_representation(pruner))
         table = {"start": None, "environment": {}, **table, "pruner": pruner}
-    return table if written_in >= 2 else {**table, "syntax": ""}
+    if written_in < 2:
+        table = {**table, "syntax": ""}
+    return table if written_in >= 3 else {**table, "constraints": [], "rounded": False}
 
 
 def _one_of(*allowed: str) -> Callable[[Any], Any]:
@@ -144,6 +152,20 @@ def _points(table: Any) -> Sequence[Mapping[str, Value]] | None:
     return None if table is None else tuple(map(_values, table))
 
 
+def _constraints(texts: Any) -> tuple[str, ...]:
+    if not isinstance(texts, list | tuple):
+        raise TypeError(texts)
+    for text in texts:
+        parse(_text(text))
+    return tuple(texts)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
 def _texts(table: Any) -> dict[str, str]:
     return {name: _text(value) for name, value in table.items()}
 
@@ -164,5 +186,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "trials": _count,
     "search_space": _space,
     "start": _points,
+    "constraints": _constraints,
+    "rounded": _flag,
     "environment": _texts,
 }

@@ -4,7 +4,8 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,16 +19,16 @@ from pydantic import (
     model_validator,
 )
 
+from hpo import constraints as constraints_of
 from hpo import forms
+from hpo.constraints import Constraint
 from hpo.data.settings import DataSettings
+from hpo.distributions import Distribution, Value, describe_conditions
 from hpo.errors import InputError
+from hpo.feasibility import Feasibility
 from hpo.objective import Objective
 from hpo.program import Program, parameters_of
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    Value,
-)
+from hpo.search_space import SearchSpace
 from hpo.study_errors import (
     WrongKeyError,
     clipped,
@@ -39,7 +40,7 @@ from hpo.study_errors import (
 )
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, read_distribution, typed_value
+from hpo.study_values import STRICT, fill, read_space, typed_value
 from hpo.trial import Direction
 
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
@@ -66,6 +67,7 @@ class Study(BaseModel):
     data_files: tuple[str, ...] = ()  # that the objective reads by itself
     fixed: dict[str, Any] = Field(default_factory=dict)
     search_space: dict[str, Any]
+    constraints: SkipValidation[tuple[Constraint, ...]] = ()
     round: RoundSettings = RoundSettings()
     start: tuple[dict[str, Any], ...] = ()
     budget: Budget = Budget()
@@ -140,7 +142,25 @@ class Study(BaseModel):
         for name in space:
             if name in fixed:
                 raise WrongKeyError(name, "is in [fixed] as well; take it out of one of them")
-        return {name: read_distribution(name, table, hints) for name, table in space.items()}
+        return read_space(space, hints, info.data["objective"])
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _known_names(cls, texts: object, info: ValidationInfo) -> tuple[Constraint, ...]:
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError('write a list such as ["batch_size * accumulate <= 512"]')
+        constraints = []
+        known = {**info.data.get("fixed", {}), **(info.data.get("search_space") or {})}
+        for index, text in enumerate(texts, start=1):
+            try:
+                constraint = constraints_of.parse(text)
+            except ValueError as error:
+                raise WrongKeyError(str(index), str(error)) from None
+            for name in sorted(constraint.names - known.keys()):
+                raise WrongKeyError(str(index), f"{name} is neither searched nor in [fixed]"
+                                    f"{nearest(name, known)}")
+            constraints.append(constraint)
+        return tuple(constraints)
 
     @field_validator("start", mode="before")
     @classmethod
@@ -167,6 +187,14 @@ class Study(BaseModel):
                         f"{short_text(value)} lies outside its range; "
                         "move the point or widen the range",
                     )
+                for other, values in space[name].when:
+                    if other not in typed or typed[other] not in values:
+                        said = describe_conditions(((other, values),))
+                        raise WrongKeyError(
+                            f"{index}.{name}",
+                            f"it is searched only {said}; add {other} to the point, or take "
+                            f"{name} out",
+                        )
             points.append(typed)
         return tuple(points)
 
@@ -199,15 +227,26 @@ class Study(BaseModel):
             if name not in self.fixed and name not in self.search_space:
                 raise WrongKeyError(f"fixed.{name}", "is missing, and has no default; "
                                      "add it, or a range in [search_space]")
-        for values in _corners(self.search_space):
-            refusal = refused(self.objective, {**self.fixed, **values})
-            if refusal is not None:
-                word = re.match(r"\w*", refusal)
-                name = word[0] if word and word[0] in {**self.fixed, **values} else ""
-                table = "search_space" if name in values else "fixed"
-                said = clipped(refusal, 300)
-                raise WrongKeyError(f"{table}.{name}".rstrip("."), f"{said}; change it")
+        feasibility = self.feasibility()
+        fault = feasibility.fault()
+        if fault is not None:
+            where, why, remedy = fault
+            raise WrongKeyError(where, f"{why}; {remedy}")
+        for index, point in enumerate(self.start, start=1):
+            reason = feasibility.reason_against_start(point)
+            if reason is not None:
+                raise WrongKeyError(f"start.{index}", f"{reason}; move the point")
         return self
+
+    def feasibility(self) -> Feasibility:
+        """Return what says which points of the search space can be trained with."""
+        texts = [constraint.text for constraint in self.constraints]
+        return self.feasibility_of(self.search_space, texts)
+
+    def feasibility_of(self, space: SearchSpace, constraints: Sequence[str]) -> Feasibility:
+        """Return the same for other ranges and constraints."""
+        parsed = tuple(map(constraints_of.parse, constraints))
+        return Feasibility(space, self.fixed, parsed, partial(refused, self.objective))
 
     def with_trials(self, trials: int) -> "Study":
         """Return the study with another number of trials a round."""
@@ -352,13 +391,3 @@ def _hints(info: ValidationInfo) -> dict[str, Any] | None:
     """Return the types of the objective's hyperparameters; None where it was not found."""
     objective = info.data.get("objective")
     return None if objective is None else objective.types()
-
-
-def _corners(space: Mapping[str, Distribution]) -> Iterator[dict[str, Value]]:
-    """Yield the lowest and the highest point, and every choice with the rest in the middle."""
-    for unit in (0.0, 1.0):
-        yield {name: d.from_unit(unit) for name, d in space.items()}
-    for name, d in space.items():
-        if isinstance(d, CategoricalDistribution):
-            middle = {other: o.from_unit(0.5) for other, o in space.items()}
-            yield from ({**middle, name: choice} for choice in d.choices)

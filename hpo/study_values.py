@@ -4,6 +4,7 @@ import json
 import math
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
@@ -18,16 +19,20 @@ from pydantic import (
 )
 
 from hpo import wording
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
+    Conditions,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
+    OrderedDistribution,
     Value,
     as_tuples,
+    describe,
     is_value,
     to_text,
 )
+from hpo.objective import Objective
 from hpo.study_errors import WrongKeyError, first_error, key_text, nearest, short_text
 from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
@@ -46,6 +51,7 @@ class Range(BaseModel):
     high: float
     log: bool = False
     step: float | None = Field(default=None, gt=0)
+    when: dict[str, Any] = Field(default_factory=dict)
     limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
 
     @model_validator(mode="after")
@@ -83,6 +89,8 @@ class Range(BaseModel):
 class _Choices(BaseModel):
     model_config = STRICT
     choices: tuple[Any, ...] = Field(min_length=1)
+    ordered: bool = False
+    when: dict[str, Any] = Field(default_factory=dict)
 
 
 def fill(kind: Callable[..., T], table: Mapping[str, object]) -> T:
@@ -151,8 +159,82 @@ def _number_type(hint: Any) -> type | None:
     return hint if hint in (int, float) else None
 
 
+def read_space(
+    tables: Mapping[str, Any], hints: Mapping[str, Any], objective: Objective
+) -> dict[str, Distribution]:
+    """Return the ranges of [search_space], with the conditions that each is searched on."""
+    space = {name: read_distribution(name, table, hints) for name, table in tables.items()}
+    conditional = {
+        name: replace(d, when=_read_conditions(name, tables[name].get("when", {}), space, hints))
+        for name, d in space.items()
+    }
+    for name in conditional:
+        if not conditional[name].when:
+            continue
+        chain = _cycle(name, conditional)
+        if chain:
+            raise WrongKeyError(f"{name}.when", f"it depends on itself: {' on '.join(chain)}; "
+                                "take one of the conditions out")
+        if name in objective.required():
+            raise WrongKeyError(f"{name}.when", "where it is not searched it has no value, and "
+                                f"{objective.name} has no default; give it one there")
+    return conditional
+
+
+def _read_conditions(
+    name: str, table: Mapping[str, Any], space: Mapping[str, Distribution],
+    hints: Mapping[str, Any],
+) -> Conditions:
+    """Return the conditions of a hyperparameter; WrongKeyError where one can never be met."""
+    conditions = []
+    for other, given in table.items():
+        key = f"{name}.when.{key_text(other)}"
+        if other == name or other not in space:
+            known = [o for o in space if o != name]
+            raise WrongKeyError(key, f"is not searched itself{nearest(other, known)}"
+                                if other != name else "depends on itself; take it out")
+        distribution = space[other]
+        if isinstance(distribution, FloatDistribution):
+            raise WrongKeyError(key, "is a range of real numbers, which hits none of its values; "
+                                "name a hyperparameter with choices or whole numbers")
+        values = as_tuples(given) if isinstance(given, list) else (given,)
+        if not values:
+            raise WrongKeyError(key, "an empty list; name at least one value")
+        typed = tuple(typed_value(other, v, hints, f"{name}.when.") for v in values)
+        for value in typed:
+            if not _is_reachable(distribution, value):
+                raise WrongKeyError(key, f"{short_text(value)} is no value of {other}, which has "
+                                    f"{describe(distribution)}; write one of these")
+        conditions.append((other, typed))
+    return tuple(conditions)
+
+
+def _is_reachable(distribution: Distribution, value: Value) -> bool:
+    """Say whether a distribution has a value, or may have it once it has moved."""
+    if isinstance(distribution, IntegerDistribution) and isinstance(value, int):
+        low, high = distribution.limits or (-_LARGEST_INTEGER, _LARGEST_INTEGER)
+        return low <= value <= high and (value - distribution.low) % distribution.step == 0
+    return distribution.contains(value)
+
+
+def _cycle(name: str, space: Mapping[str, Distribution]) -> list[str]:
+    """Return the names that lead from one by its conditions back to it, or none."""
+    chains = [[name]]
+    while chains:
+        chain = chains.pop()
+        for other, _ in space[chain[-1]].when:
+            if other == name:
+                return [*chain, name]
+            if other not in chain:
+                chains.append([*chain, other])
+    return []
+
+
 def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
-    """Return the range that a table of [search_space] gives to a hyperparameter of such types."""
+    """Return the range that a table of [search_space] gives to a hyperparameter of such types.
+
+    Its conditions are left out.
+    """
     if name not in hints:
         raise WrongKeyError(key_text(name), f"unknown hyperparameter{nearest(name, hints)}")
     if not isinstance(table, dict):
@@ -175,6 +257,8 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
             raise WrongKeyError(f"{name}.choices", str(error)) from None
         if len(set(values)) < len(values):
             raise WrongKeyError(f"{name}.choices", "a choice stands there twice; name each once")
+        if checked.ordered and len(values) > 1:
+            return OrderedDistribution.of(values)
         return CategoricalDistribution(values)
     assert isinstance(checked, Range)
     if number is float:

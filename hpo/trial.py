@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from hpo.search_space import Value, is_value
+from hpo.distributions import Value, is_value
 from hpo.text import clean
 
 Direction: TypeAlias = Literal["minimize", "maximize"]

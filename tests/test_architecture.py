@@ -16,16 +16,18 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text toml_text wording passwords search_space trial moves resources threads
-        process_state objective_code objective output framework_models frameworks forms
+        errors text toml_text wording passwords distributions search_space trial moves resources
+        threads process_state objective_code objective output framework_models frameworks forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.loading
-        search.order search.best_so_far search.surface search.samplers search.pruning
+        search.order search.best_so_far search.surface search.round_plan search.by_number search.tpe
+        search.samplers search.pruning
         search.narrowing search.confirmation search.recommendation search.landscape
         search.ped_anova
-        settings study_errors study_values study_overrides study_tables study
+        study_errors constraints settings study_values study_overrides study_tables feasibility
+        study
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
@@ -60,7 +62,8 @@ THIRD_PARTY = {
     "data.encoding": {"pandas"},
     "data.sources": {"sklearn"},
     "search.surface": {"scipy"},
-    "search.samplers": {"optuna", "scipy"},
+    "search.by_number": {"scipy"},
+    "search.tpe": {"optuna"},
     "search.narrowing": {"scipy"},
     "search.ped_anova": {"optuna"},
     "study_errors": {"pydantic"},

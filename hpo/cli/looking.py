@@ -168,7 +168,7 @@ def show(
         return
     from hpo.cli.console import open_console
     from hpo.cli.tables import best_trials, no_best, rounds_table
-    from hpo.search_space import describe
+    from hpo.distributions import describe
 
     if not summary["rounds"]:
         say(f"{name}: no round yet")
@@ -220,7 +220,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     name, recorded = read_recorded(study, tracking_uri)
     last = last_round(name, recorded)
     moves = proposals.propose(
-        last, recorded.results, recorded.repeats, proposals.acceptance(last)
+        last, recorded.results, recorded.repeats, proposals.feasibility_of(last)
     )
     drawn = {}
     if figures is not None:

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from hpo import wording
 from hpo.cli.console import Hanging, duration, open_console, took
+from hpo.distributions import describe as describe_range
 from hpo.record.values import Round
-from hpo.search_space import describe as describe_range
 from hpo.study import Study
 from hpo.trial import Progress as TrialProgress
 from hpo.trial import State, Trial, TrialId, TrialResult, rank

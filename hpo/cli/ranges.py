@@ -1,17 +1,19 @@
 """Ranges that stand on the command line, as `--range NAME=LOW:HIGH`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from hpo.errors import InputError
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     IntegerDistribution,
+    OrderedDistribution,
     with_range,
 )
-from hpo.study import Study, refused
+from hpo.errors import InputError
+from hpo.study import Study
 from hpo.study_errors import WrongKeyError, first_error, nearest
 from hpo.study_values import Range, read_choices
 
@@ -29,11 +31,13 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
         raise InputError(f"--range {text}: {name!r} is not searched{hint}")
     old = search_space[name]
     try:
+        if isinstance(old, OrderedDistribution):
+            return name, _ordered(old, rest)
         if isinstance(old, CategoricalDistribution):
-            return name, CategoricalDistribution(read_choices(rest, old.choices))
+            return name, replace(old, choices=read_choices(rest, old.choices))
         low, high = rest.split(":")
         number = int if isinstance(old, IntegerDistribution) else float
-        table = {**vars(old), "low": number(low), "high": number(high)}
+        table = {**vars(old), "low": number(low), "high": number(high), "when": {}}
         if isinstance(old, IntegerDistribution) and old.log:
             del table["step"]  # it is 1: only a log range of real numbers can say that it has none
         checked = Range.model_validate(table)
@@ -49,12 +53,24 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
 
 
 def parse_ranges(texts: Sequence[str], study: Study) -> dict[str, Distribution]:
-    """Read several ranges as `parse_range` does, and let the objective check their edges."""
+    """Read several ranges as `parse_range` does, and let the objective check them."""
     ranges = dict(parse_range(text, study.search_space) for text in texts)
-    for corner in (0.0, 1.0):
-        space = {**study.search_space, **ranges}
-        values = {name: d.from_unit(corner) for name, d in space.items()}
-        refusal = refused(study.objective, {**study.fixed, **values})
-        if refusal is not None:
-            raise InputError(f"--range: {refusal}; choose another range")
+    if ranges:
+        fault = study.feasibility().with_space({**study.search_space, **ranges}).fault()
+        if fault is not None:
+            raise InputError(f"--range: {fault[1]}; choose another range")
     return ranges
+
+
+def _ordered(old: OrderedDistribution, text: str) -> OrderedDistribution:
+    """Return the distribution from the first to the last of the choices named in "a:b" or "a,b"."""
+    first, colon, last = text.partition(":")
+    chosen = read_choices(f"{first},{last}" if colon else text, old.every)
+    places = [old.every.index(choice) for choice in chosen]
+    low, high = min(places), max(places)
+    if low == high or (not colon and high - low + 1 != len(places)):
+        raise WrongKeyError("choices", f"they have an order, {', '.join(map(str, old.every))}: "
+                            "name at least two that stand side by side")
+    new = with_range(old, low, high)
+    assert isinstance(new, OrderedDistribution)
+    return new

@@ -227,7 +227,7 @@ def draw(record: "Record", recorded: "Recorded", folder: Path) -> list[Path]:
 
     last = recorded.rounds[-1]
     known = [r for r in recorded.results if r.trial.round <= last.number]
-    moves = proposals.propose(last, known, recorded.repeats, proposals.acceptance(last))
+    moves = proposals.propose(last, known, recorded.repeats, proposals.feasibility_of(last))
     return figures.write(recorded, moves, record.history, folder)
 
 

@@ -14,9 +14,9 @@ from rich.text import Text
 from hpo import wording
 from hpo.cli.console import Console, Hanging, shown
 from hpo.cli.grid import GAP, Column, Grid, width
+from hpo.distributions import describe as describe_range
 from hpo.moves import Move
 from hpo.search.confirmation import Confirmation, changes
-from hpo.search_space import describe as describe_range
 from hpo.text import one_line
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult
 

@@ -244,7 +244,7 @@ def check(
     With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
     tried once, without test rows and without a record.
     """
-    from hpo.search_space import describe
+    from hpo.distributions import describe
     from hpo.study import read
 
     if tries:  # it imports all that an evaluation needs

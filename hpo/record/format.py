@@ -11,20 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo.errors import InputError
-from hpo.moves import Decision, decision_from
-from hpo.record.owner import Owner
-from hpo.record.values import AcceptedCode, Look, Round
-from hpo.search_space import (
-    CategoricalDistribution,
+from hpo.distributions import (
+    Choices,
     Distribution,
-    SearchSpace,
     Value,
     as_tuples,
     describe,
     from_table,
     is_value,
 )
+from hpo.errors import InputError
+from hpo.moves import Decision, decision_from
+from hpo.record.owner import Owner
+from hpo.record.values import AcceptedCode, Look, Round
+from hpo.search_space import SearchSpace, is_absent
 from hpo.settings import Settings, fingerprint, settings_from
 from hpo.text import one_line, shortened
 from hpo.trial import (
@@ -307,9 +307,11 @@ def missing(trial: Trial, search_space: SearchSpace) -> list[str]:
     """
     return [
         name for name, distribution in search_space.items()
-        if name not in trial.hyperparameters or not (
-            isinstance(distribution, CategoricalDistribution)
-            or isinstance(trial.hyperparameters[name], int | float)
+        if not is_absent(name, distribution, trial.hyperparameters) and (
+            name not in trial.hyperparameters or not (
+                isinstance(distribution, Choices)
+                or isinstance(trial.hyperparameters[name], int | float)
+            )
         )
     ]
 
@@ -360,7 +362,7 @@ def range_params(search_space: SearchSpace) -> dict[str, str]:
     """Return the params of a round that say its ranges, an edge each."""
     params = {}
     for name, distribution in search_space.items():
-        if isinstance(distribution, CategoricalDistribution):
+        if isinstance(distribution, Choices):
             params[f"{name}.choices"] = describe(distribution)
         else:
             params[f"{name}.low"] = repr(distribution.low)

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpo.distributions import as_tuples
 from hpo.errors import (
     HPOError,
     InputError,
 )
-from hpo.search_space import as_tuples
 from hpo.trial import State, Trial, TrialId, TrialResult, check
 
 # What is raised where a line is none of an outbox.

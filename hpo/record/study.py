@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hpo.distributions import to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
@@ -31,7 +32,6 @@ from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
-from hpo.search_space import to_table
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult

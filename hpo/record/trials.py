@@ -4,11 +4,12 @@ import contextlib
 import time
 from collections.abc import Mapping
 
+from hpo.distributions import to_text
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
 from hpo.record.format import RANKED_BY, missing, read_id, result_tags
 from hpo.record.saved_view import run_page
-from hpo.search_space import SearchSpace, to_text
+from hpo.search_space import SearchSpace
 from hpo.text import VALUE_CHARACTERS
 from hpo.trial import VALUE, Progress, State, Trial, TrialId, TrialResult
 

@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpo.distributions import (
+    Choices,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    OrderedDistribution,
+    Value,
+)
 from hpo.report.scales import Array
 from hpo.report.ticks import (
     distinct_texts,
@@ -14,13 +22,6 @@ from hpo.report.ticks import (
     shortened,
     thinned,
     tick_texts,
-)
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    FloatDistribution,
-    IntegerDistribution,
-    Value,
 )
 from hpo.trial import TrialResult
 
@@ -39,18 +40,18 @@ class Axis:
     ) -> None:
         self.name = name
         last = distributions[-1]
-        self.log = not isinstance(last, CategoricalDistribution) and last.log
+        self.log = not isinstance(last, Choices) and last.log
         self.choices: dict[str, int] | None = None
         self.seen: list[Value] = []  # choices, in the order of their places
         self.labels: list[str] = []  # how they are written
         self.step = 0.0  # from a value to the next one, where there are few values
         self.whole = isinstance(last, IntegerDistribution)
-        if isinstance(last, CategoricalDistribution):
+        if isinstance(last, Choices):
             self.step = 1.0
             choices = [
                 choice
-                for d in distributions if isinstance(d, CategoricalDistribution)
-                for choice in d.choices
+                for d in distributions if isinstance(d, Choices)
+                for choice in (d.every if isinstance(d, OrderedDistribution) else d.choices)
             ]
             choices += [r.trial.hyperparameters[name] for r in results
                         if name in r.trial.hyperparameters]
@@ -84,7 +85,7 @@ class Axis:
         """Return the stretches of the axis that a distribution takes."""
         if distribution is None:
             return []
-        if isinstance(distribution, CategoricalDistribution):
+        if isinstance(distribution, Choices):
             if self.choices is None:
                 return []
             spans: list[tuple[float, float]] = []

@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
+from hpo.distributions import Choices, Distribution
 from hpo.errors import InputError
 from hpo.record.values import Recorded
 from hpo.report.palette import GRAY, INK
 from hpo.report.scales import Array, drawable
 from hpo.report.ticks import rounds_text, shortened
 from hpo.search import confirmation
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-)
 from hpo.trial import Direction, State, TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
@@ -113,7 +110,7 @@ def ordered_results(recorded: Recorded) -> list[TrialResult]:
 def has_choices(recorded: Recorded) -> bool:
     """Say whether some round searches a categorical hyperparameter."""
     return any(
-        isinstance(d, CategoricalDistribution) for r in recorded.rounds
+        isinstance(d, Choices) for r in recorded.rounds
         for d in r.search_space.values()
     )
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hpo.distributions import Choices
 from hpo.moves import Move
 from hpo.record.values import Recorded
 from hpo.report.axis import Axis
@@ -23,7 +24,6 @@ from hpo.report.palette import RANGE
 from hpo.report.swarm import set_apart
 from hpo.report.ticks import rounds_text, thinned
 from hpo.search.narrowing import SIGNIFICANCE
-from hpo.search_space import CategoricalDistribution
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
 
     def strength(name: str) -> tuple[bool, float, float]:
         p_value = p_values.get(name, 2.0)
-        chosen = isinstance(list(spaces[name].values())[-1], CategoricalDistribution)
+        chosen = isinstance(list(spaces[name].values())[-1], Choices)
         weak = not p_value < SIGNIFICANCE
         return (weak, float(chosen), p_value) if weak else (weak, p_value, 0.0)
 

@@ -11,6 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from hpo.distributions import (
+    Choices,
+    Distribution,
+    IntegerDistribution,
+    Value,
+    describe,
+    scale_of,
+)
 from hpo.moves import Move, by_evidence
 from hpo.record.values import Recorded, Round
 from hpo.report.axis import Axis
@@ -24,13 +32,6 @@ from hpo.search.best_so_far import points_of
 from hpo.search.landscape import Landscape
 from hpo.search.ped_anova import ped_anova
 from hpo.search.recommendation import Recommendation
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    IntegerDistribution,
-    Value,
-    describe,
-)
 from hpo.service.proposals import recommendation
 from hpo.text import clean, one_line
 from hpo.threads import one_thread
@@ -251,7 +252,7 @@ def _hyperparameters(
 
 def _kind(spaces: Mapping[int, Distribution]) -> str:
     last = list(spaces.values())[-1]
-    if isinstance(last, CategoricalDistribution):
+    if isinstance(last, Choices):
         return "choice"
     return "integer" if isinstance(last, IntegerDistribution) else "float"
 
@@ -291,7 +292,7 @@ def _slice(
     old = landscape.search_space[name]
     values: Sequence[Value]
     at: list[float]
-    if isinstance(old, CategoricalDistribution):
+    if isinstance(old, Choices):
         values = old.choices
         at = [float((axis.choices or {})[repr(choice)]) for choice in values]
     else:
@@ -369,12 +370,13 @@ def _surface(landscape: Landscape | None, through: TrialId | None) -> dict[str, 
     surface = landscape.surface
     units: list[list[float] | None] = []
     for distribution in landscape.search_space.values():
-        if isinstance(distribution, CategoricalDistribution):
+        ends = scale_of(distribution)
+        if ends is None:
             units.append(None)
             continue
-        edges = np.array([distribution.low, distribution.high], dtype=np.float64)
-        at = [distribution.to_unit(edge) for edge in edges]
-        scaled = np.log10(edges) if distribution.log else edges
+        edges = np.array([ends.low, ends.high], dtype=np.float64)
+        at = [ends.to_unit(edge) for edge in edges]
+        scaled = np.log10(edges) if ends.log else edges
         slope = (scaled[1] - scaled[0]) / (at[1] - at[0])
         zero = scaled[0] - slope * at[0]
         units.append([float(zero), float(zero + slope)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo import wording
+from hpo.distributions import describe
 from hpo.moves import Move, by_evidence
 from hpo.record.values import Recorded
 from hpo.report.axis import Axis
@@ -23,7 +24,6 @@ from hpo.report.drawing import (
 from hpo.report.marks import Coloring
 from hpo.report.palette import BAND, GRAY, INK, RANGE
 from hpo.report.ticks import shortened
-from hpo.search_space import describe
 from hpo.trial import TrialResult
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import

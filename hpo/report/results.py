@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.distributions import Value, to_table
 from hpo.errors import InputError
 from hpo.record.values import Recorded
 from hpo.search import confirmation
-from hpo.search_space import Value, to_table
 from hpo.text import spreadsheet_cell
 from hpo.trial import State, TrialResult, rank
 

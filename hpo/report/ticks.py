@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo import wording
+from hpo.distributions import Value
 from hpo.report.scales import Scale
-from hpo.search_space import (
-    Value,
-)
 
 if TYPE_CHECKING:  # Matplotlib takes half a second to import
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.distributions import CategoricalDistribution, Value
 from hpo.search import confirmation
 from hpo.search.surface import (
     MINIMUM_TRIALS,
@@ -15,7 +16,7 @@ from hpo.search.surface import (
     on_the_metric,
     ranked_points,
 )
-from hpo.search_space import CategoricalDistribution, SearchSpace, Value
+from hpo.search_space import SearchSpace
 from hpo.trial import Direction, State, TrialId, TrialResult
 
 DEVIATIONS = 1.645  # on either side: nine of ten surfaces lie within the band
@@ -87,10 +88,17 @@ class Landscape:
         return np.asarray(self._observations.positions[self._places[trial]])
 
     def along(self, name: str, values: Sequence[Value], through: TrialId) -> Slice:
-        """Return what is expected at `values` of one hyperparameter, the others as in a trial."""
+        """Return what is expected at `values` of one hyperparameter, the others as in a trial.
+
+        Where that trial does not have it, the others are as in the best trial that has.
+        """
+        column = self._observations.names.index(name)
+        there = self._observations.is_there[:, column]
+        if there.any() and not there[self._places[through]]:
+            through = self._observations.trials[int(there.argmax())].id
         points = np.tile(self.position(through), (len(values), 1))
-        points[:, self._observations.names.index(name)] = self._units(name, values)
-        mean, deviation = self.surface.expected(points)
+        points[:, column] = self._units(name, values)
+        mean, deviation = self.surface.expected(self._observations.settled(points))
         expected, *edges = (
             on_the_metric(mean + times * deviation, self._known)
             for times in (0.0, -DEVIATIONS, DEVIATIONS)

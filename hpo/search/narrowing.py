@@ -13,11 +13,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 
 from hpo import wording
+from hpo.distributions import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    Numeric,
+    OrderedDistribution,
+    off_scale,
+    on_scale,
+    scale_of,
+    with_range,
+)
 from hpo.moves import Kind, Move
 from hpo.search.surface import (
     MINIMUM_TRIALS,
@@ -26,19 +37,13 @@ from hpo.search.surface import (
     Array,
     Confirmed,
     Observations,
+    Ranked,
     evenly,
     ranked_points,
 )
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-)
+from hpo.search_space import SearchSpace
+from hpo.text import one_line
 from hpo.trial import Direction, State, TrialResult
-
-Range: TypeAlias = FloatDistribution | IntegerDistribution
 
 POWERS = ((1, 2), (1, 2, 3, 4))  # by which a range enters the test of its influence,
 MANY = 60  # the second from so many trials on: with them two optima are seen
@@ -115,20 +120,26 @@ def by_influence(
 
 
 class _Evidence(Observations):
-    """What the trials say of each hyperparameter."""
+    """What the trials say of each hyperparameter; of a conditional one those that have it."""
 
-    @cached_property
-    def best(self) -> list[int]:
-        """Which trials, the best ones, stay inside; equals of the last do, too."""
-        complete = [i for i, trial in enumerate(self.trials) if trial.state is State.COMPLETE]
+    def trials_of(self, name: str) -> list[Ranked]:
+        """Return the trials that have a value of a hyperparameter, best first."""
+        return [trial for trial in self.trials if name in trial.hyperparameters]
+
+    def best(self, name: str) -> list[int]:
+        """Which of these trials, the best ones, stay inside; equals of the last do, too."""
+        trials = self.trials_of(name)
+        complete = [i for i, trial in enumerate(trials) if trial.state is State.COMPLETE]
         if not complete:
             return [0]
-        last = self.trials[complete[: KEPT_BEST][-1]].rank
-        return [i for i in complete if self.trials[i].rank <= last]
+        last = trials[complete[: KEPT_BEST][-1]].rank
+        return [i for i in complete if trials[i].rank <= last]
 
     def of(self, name: str) -> Array:
-        """Return the positions of the trials along one hyperparameter, best trial first."""
-        return self.positions[:, self.names.index(name)]
+        """Return the positions of these trials along the hyperparameter, best trial first."""
+        column = self.names.index(name)
+        positions: Array = self.positions[self.is_there[:, column], column]
+        return positions
 
     @cached_property
     def p_values(self) -> dict[str, float]:
@@ -141,8 +152,10 @@ class _Evidence(Observations):
         from scipy.special import fdtrc  # SciPy takes long to import: only where it is used
 
         columns = [
-            _columns(position, choice)
-            for position, choice in zip(self.positions.T, self.is_choice, strict=True)
+            _columns(position, choice) * there[:, None]
+            for position, choice, there in zip(
+                self.positions.T, self.is_choice, self.is_there.T, strict=True
+            )
         ]
         p_values = {}
         of_all = self._residual(columns)
@@ -159,7 +172,9 @@ class _Evidence(Observations):
         return p_values
 
     def _residual(self, columns: Sequence[Array]) -> tuple[float, int]:
-        matrix = np.column_stack([np.ones(len(self.scores)), *columns])
+        # Whether a trial has a conditional hyperparameter is no influence of that one's values.
+        whether = self.is_there[:, ~self.is_there.all(axis=0)]
+        matrix = np.column_stack([np.ones(len(self.scores)), whether, *columns])
         solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 
@@ -172,8 +187,8 @@ class _Evidence(Observations):
         best = self.positions[:LINES]
         lines = [best]
         for move in moves:
-            old, new = move.old, move.new
-            if isinstance(old, CategoricalDistribution) or isinstance(new, CategoricalDistribution):
+            old, new = scale_of(move.old), scale_of(move.new)
+            if old is None or new is None:
                 continue
             ends = [(old.to_unit(new.low), 0.0)] * (new.low < old.low)
             ends += [(1.0, old.to_unit(new.high))] * (new.high > old.high)
@@ -184,16 +199,33 @@ class _Evidence(Observations):
                     lines.append(moved)
         return np.concatenate(lines)
 
+    def _through(self, name: str, lines: Array | None) -> Array:
+        """Return the points through which one hyperparameter is followed.
+
+        A conditional one is followed through the best trials that have it. What others are
+        conditional on is judged for each of its values also by the best trials with it: the
+        others say nothing of what only these have.
+        """
+        best = self.positions[:LINES] if lines is None else lines
+        column = self.names.index(name)
+        there = self.positions[self.is_there[:, column]]
+        if self.search_space[name].when:
+            best = there[:LINES]
+        if any(name == other for d in self.search_space.values() for other, _ in d.when):
+            values = np.unique(there[:, column])
+            best = np.concatenate([best, *(there[there[:, column] == v][:LINES] for v in values)])
+        return best
+
     def draws(self, name: str, points: Array, lines: Array | None = None) -> Array:
         """Return drawn surfaces (draw, point): their heights along one hyperparameter.
 
         Of the lines, else those through the best trials, each draw takes at every point the
         highest.
         """
-        through = self.lines() if lines is None else lines
+        through = self._through(name, lines)
         candidates = np.repeat(through, len(points), axis=0)
         candidates[:, self.names.index(name)] = np.tile(points, len(through))
-        heights = self.surface.draws(candidates)
+        heights = self.surface.draws(self.settled(candidates))
         return np.asarray(heights.reshape(SURFACES, len(through), len(points)).max(axis=1))
 
 
@@ -205,20 +237,23 @@ def _columns(position: Array, choice: bool) -> Array:
 
 
 def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
-    assert not isinstance(old, CategoricalDistribution)
+    scale = scale_of(old)
+    assert scale is not None
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    best_low = float(trials[evidence.best].min()) - ROUNDING
-    best_high = float(trials[evidence.best].max()) + ROUNDING
+    if len(trials) < MINIMUM_TRIALS:
+        return _kept(name, old, _too_few(len(trials)), p_value)
+    best = trials[evidence.best(name)]
+    best_low, best_high = float(best.min()) - ROUNDING, float(best.max()) + ROUNDING
     end_low, end_high = -math.inf, math.inf
-    limited = _limited(old)
+    limited = _limited(scale)
     if limited.limits is not None:
-        end_low, end_high = (old.to_unit(limit) for limit in limited.limits)
+        end_low, end_high = (scale.to_unit(limit) for limit in limited.limits)
     growth = GROWTH
-    if old.log:
+    if scale.log:
         # The first ranges are a guess. Later ones were looked at, and beyond them one round sees
         # about a decade.
         leap = LEAPS[bool(np.any((trials < -ROUNDING) | (trials > 1 + ROUNDING)))]
-        growth = min(growth, math.log(leap) / (math.log(old.high) - math.log(old.low)))
+        growth = min(growth, math.log(leap) / (math.log(scale.high) - math.log(scale.low)))
     # An edge moves out only where one of the best is near it, or they would contradict the move.
     below = -growth if best_low < NEAR else 0.0
     above = 1 + growth if best_high > 1 - NEAR else 1.0
@@ -231,8 +266,8 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     low = 0.0 if abs(low) < STILL and best_low >= -2 * ROUNDING else low
     high = 1.0 if abs(high - 1) < STILL and best_high <= 1 + 2 * ROUNDING else high
     low, high = _at_least(MINIMUM_FACTOR, low, high, end_low, end_high)
-    edges = None if low == 0 else low, None if high == 1 else high
-    new = replace(limited.with_edges(*edges), limits=old.limits)  # type: ignore[arg-type]
+    moved = limited.with_edges(None if low == 0 else low, None if high == 1 else high)
+    new = with_range(old, moved.low, moved.high)
     if new == old:
         if p_value < SIGNIFICANCE:
             return _kept(name, old, "the best value can lie anywhere in this range", p_value)
@@ -240,7 +275,7 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     return Move(name, old, new, *change(old, new), _why(name, old, new, evidence), p_value)
 
 
-def _limited(old: Range) -> Range:
+def _limited(old: Numeric) -> Numeric:
     """Return a range with limits: its own, or else those of what it seems to hold.
 
     What begins at 0 or above on a linear scale does not go below, and what is counted from 1 not
@@ -256,17 +291,20 @@ def _limited(old: Range) -> Range:
     return replace(old, limits=(0.0, 1.0 if old.high <= 1 else math.inf))
 
 
-def change(old: Range, new: Range) -> tuple[Kind, float]:
+def change(old: Distribution, new: Distribution) -> tuple[Kind, float]:
     """Return what becomes of a range, and the new width over the old one on its scale."""
     if new == old:
         return "kept", 1.0
+    before, after = scale_of(old), scale_of(new)
+    assert before is not None
+    assert after is not None
     kind: Kind = "moved"
-    if new.low >= old.low and new.high <= old.high:
+    if after.low >= before.low and after.high <= before.high:
         kind = "narrowed"
-    elif new.low <= old.low and new.high >= old.high:
+    elif after.low <= before.low and after.high >= before.high:
         kind = "widened"
-    half = 0.0 if isinstance(old, FloatDistribution) else old.step / 2
-    return kind, old.to_unit(new.high + half) - old.to_unit(new.low - half)
+    half = 0.0 if isinstance(before, FloatDistribution) else before.step / 2
+    return kind, before.to_unit(after.high + half) - before.to_unit(after.low - half)
 
 
 def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> tuple[float, float]:
@@ -305,19 +343,21 @@ def _at_least(
 
 
 def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -> str:
-    assert not isinstance(old, CategoricalDistribution)
-    assert not isinstance(new, CategoricalDistribution)
-    values: list[float] = [t.hyperparameters[name] for t in evidence.trials]  # type: ignore[misc]
-    best = [values[i] for i in evidence.best]
-    beyond = [f"below {wording.whole(old.low)}"] * (new.low < old.low)
-    beyond += [f"above {wording.whole(old.high)}"] * (new.high > old.high)
+    before, after = scale_of(old), scale_of(new)
+    assert before is not None
+    assert after is not None
+    trials = evidence.trials_of(name)
+    values = [on_scale(old, trial.hyperparameters[name]) for trial in trials]
+    best = [values[i] for i in evidence.best(name)]
+    beyond = [f"below {_shown(old, before.low)}"] * (after.low < before.low)
+    beyond += [f"above {_shown(old, before.high)}"] * (after.high > before.high)
     if beyond:
         said = f"the best value may lie {' or '.join(beyond)}"
     else:
-        ends = f"{wording.whole(new.low)} and {wording.whole(new.high)}"
+        ends = f"{_shown(new, after.low)} and {_shown(new, after.high)}"
         said = f"the best value most likely lies between {ends}"
-    width = min(old.high - old.low, new.high - new.low)
-    low, high = (wording.within(value, width) for value in (min(best), max(best)))
+    width = min(before.high - before.low, after.high - after.low)
+    low, high = (_shown(old, value, width) for value in (min(best), max(best)))
     if len(best) == 1:
         said += f"; the best of {len(values)} trials has {low}"
     else:
@@ -325,8 +365,8 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
         said += f"; the best {len(best)} of {len(values)} trials have {have}"
     left_out = [
         trial.state is State.DIVERGED
-        for trial, value in zip(evidence.trials, values, strict=True)
-        if old.low <= value <= old.high and not new.low <= value <= new.high
+        for trial, value in zip(trials, values, strict=True)
+        if before.low <= value <= before.high and not after.low <= value <= after.high
     ]
     if any(left_out):
         some = f"{sum(left_out)} of the {len(left_out)}"
@@ -334,6 +374,19 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
             some = "the one" if len(left_out) == 1 else f"all {len(left_out)}"
         said += f"; {some} left out diverged"
     return said
+
+
+def _shown(distribution: Distribution, place: float, width: float | None = None) -> str:
+    """Return a place on the scale of a range as a reason says it: of a value, enough digits."""
+    value = off_scale(distribution, place)
+    if isinstance(distribution, OrderedDistribution):
+        return one_line(str(value))
+    return wording.whole(place) if width is None else wording.within(place, width)
+
+
+def _too_few(trials: int) -> str:
+    have = "trials have" if trials != 1 else "trial has"
+    return f"only {trials} {have} a value of it; at least {MINIMUM_TRIALS} are needed"
 
 
 def _no_influence(trials: Array, p_value: float) -> str:
@@ -351,15 +404,17 @@ def _choices_move(
 ) -> Move:
     assert isinstance(first, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
+    if len(trials) < MINIMUM_TRIALS:
+        return _kept(name, old, _too_few(len(trials)), p_value)
     place = dict(zip(old.choices, np.arange(float(len(old.choices))), strict=True))
-    for trial, position in zip(evidence.trials, trials, strict=True):
+    for trial, position in zip(evidence.trials_of(name), trials, strict=True):
         if trial.hyperparameters[name] in first.choices:
             place.setdefault(trial.hyperparameters[name], position)
     if not p_value < SIGNIFICANCE:
         return _kept(name, old, _no_influence(trials, p_value), p_value)
     draws = evidence.draws(name, np.array([*place.values()]), lines)
     shares = np.bincount(draws.argmax(axis=1), minlength=len(place)) / SURFACES
-    best = set(trials[evidence.best])
+    best = set(trials[evidence.best(name)])
     stay = {
         choice
         for (choice, position), share in zip(place.items(), shares, strict=True)
@@ -372,7 +427,7 @@ def _choices_move(
     if not stay or stay == set(old.choices):
         return _kept(name, old, "each choice may be the best", p_value)
     order = [*first.choices, *(c for c in old.choices if c not in first.choices)]
-    new = CategoricalDistribution(tuple(c for c in order if c in stay))
+    new = replace(old, choices=tuple(c for c in order if c in stay))
     dropped = ", ".join(str(c) for c in old.choices if c not in stay)
     back = ", ".join(str(c) for c in new.choices if c not in old.choices)
     said = [f"the best of {len(trials)} trials leave no chance to {dropped}"] if dropped else []

@@ -3,8 +3,8 @@
 import warnings
 from collections.abc import Mapping, Sequence
 
-from hpo.search.samplers import optuna_distribution, optuna_value
 from hpo.search.surface import MINIMUM_TRIALS
+from hpo.search.tpe import optuna_distribution, optuna_value
 from hpo.search_space import SearchSpace, contains
 from hpo.trial import Direction, TrialResult, rank
 
@@ -41,8 +41,12 @@ def ped_anova(
             params={
                 name: optuna_value(d, result.trial.hyperparameters[name])
                 for name, d in search_spaces[result.trial.round].items()
+                if name in result.trial.hyperparameters
             },
-            distributions=optunas_spaces[result.trial.round],
+            distributions={
+                name: d for name, d in optunas_spaces[result.trial.round].items()
+                if name in result.trial.hyperparameters
+            },
         )
         for result in sorted(known, key=lambda result: result.trial.id)
     ])

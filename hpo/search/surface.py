@@ -14,7 +14,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.search_space import CategoricalDistribution, Distribution, SearchSpace, Value
+from hpo.distributions import (
+    CategoricalDistribution,
+    Distribution,
+    OrderedDistribution,
+    Value,
+)
+from hpo.search_space import SearchSpace, is_absent
 from hpo.trial import Curve, Direction, State, TrialId, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
@@ -25,6 +31,7 @@ MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly ma
 SURFACES = 500  # that are drawn
 JITTER = 1e-4  # a variance, against rounding in nearly singular matrices
 MEAN_VARIANCE = 1.0  # of the surface's mean, which is not known
+MIDDLE = 0.5  # of a range: where trials stand that have no value for it
 ROUNDING = 1e-9  # of positions: the digits beyond depend on the unit of measurement
 
 
@@ -34,7 +41,7 @@ class Ranked:
 
     id: TrialId
     rank: tuple[float, ...]
-    hyperparameters: Mapping[str, Value]
+    hyperparameters: Mapping[str, Value]  # a conditional one that was not searched is absent
     count: int  # values that were averaged
     state: State
 
@@ -59,7 +66,8 @@ def ranked_points(
     for result in results:
         hyperparameters = result.trial.hyperparameters
         if result.state is State.FAILED or not all(
-            _usable(d, hyperparameters.get(name)) for name, d in search_space.items()
+            _usable(d, hyperparameters.get(name)) or is_absent(name, d, hyperparameters)
+            for name, d in search_space.items()
         ):
             continue
         value, count = result.value, 1
@@ -77,7 +85,11 @@ def ranked_points(
         trials.append(Ranked(result.trial.id, rank, hyperparameters, count, state))
     trials.sort(
         key=lambda t: (
-            t.rank, [_position(d, t.hyperparameters[n]) for n, d in search_space.items()]
+            t.rank,
+            [
+                (n in t.hyperparameters, _position(d, t.hyperparameters.get(n)))
+                for n, d in search_space.items()
+            ],
         )
     )
     return trials
@@ -124,16 +136,20 @@ def _curves(result: TrialResult) -> list[Array]:
     return [np.asarray(metrics.values, np.float64)] if isinstance(metrics, Curve) else []
 
 
-def _position(distribution: Distribution, value: Value) -> float | str:
+def _position(distribution: Distribution, value: Value | None) -> float | str:
     """Return what stands for a value when trials are compared: the same in any unit."""
     if isinstance(distribution, CategoricalDistribution):
         return repr(value)
-    return round(distribution.to_unit(float(value)) / ROUNDING) * ROUNDING  # type: ignore[arg-type]
+    if value is None:
+        return MIDDLE
+    return round(distribution.to_unit(value) / ROUNDING) * ROUNDING  # type: ignore[arg-type]
 
 
 def _usable(distribution: Distribution, value: Value | None) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value is not None
+    if isinstance(distribution, OrderedDistribution):
+        return value in distribution.every
     return isinstance(value, int | float) and (value > 0 or not distribution.log)
 
 
@@ -152,18 +168,76 @@ def noise_share(
 
 
 class Observations:
-    """The trials as numbers: positions on the unit intervals, and scores that follow the ranks."""
+    """The trials as numbers: positions on the unit intervals, and scores that follow the ranks.
+
+    Where a conditional hyperparameter was not searched, `is_there` is False and the position is
+    the middle of its range. What it depends on sets such trials apart already.
+    """
 
     def __init__(self, search_space: SearchSpace, trials: Sequence[Ranked]) -> None:
-        self.trials = trials
+        self.search_space, self.trials = search_space, trials
         self.names = list(search_space)
         self.is_choice = np.array(
             [isinstance(d, CategoricalDistribution) for d in search_space.values()]
         )
         self.positions = np.column_stack(
-            [_positions(name, d, trials) for name, d in search_space.items()]
+            [self._positions(name) for name in search_space]
+        )
+        self.is_there = np.array(
+            [[name in trial.hyperparameters for name in self.names] for trial in trials]
         )
         self.scores = _scores(trials)
+
+    def _positions(self, name: str) -> Array:
+        """Return units, or for choices their index; those of earlier rounds after today's."""
+        distribution = self.search_space[name]
+        values = [trial.hyperparameters.get(name) for trial in self.trials]
+        points = [_position(distribution, value) for value in values]
+        if isinstance(distribution, CategoricalDistribution):
+            indices = {choice: i for i, choice in enumerate(self.choices(name))}
+            points = [indices[str(point)] for point in points]
+        return np.array(points, dtype=np.float64)
+
+    def choices(self, name: str) -> list[str]:
+        """Return all choices of a hyperparameter that trials had, as text, by their positions."""
+        distribution = self.search_space[name]
+        assert isinstance(distribution, CategoricalDistribution)
+        known = [repr(choice) for choice in distribution.choices]
+        seen = {repr(trial.hyperparameters.get(name)) for trial in self.trials}
+        return known + sorted(seen - set(known))
+
+    def settled(self, points: Array) -> Array:
+        """Return points with every hyperparameter absent whose conditions are not met there."""
+        conditional = [name for name, d in self.search_space.items() if d.when]
+        if not conditional:
+            return points
+        points, there = points.copy(), np.ones(points.shape, dtype=bool)
+        for _ in conditional:  # a chain of conditions is no longer than there are of them
+            for name in conditional:
+                met = np.ones(len(points), dtype=bool)
+                for other, values in self.search_space[name].when:
+                    column = self.names.index(other)
+                    met &= there[:, column] & self._is_one_of(other, points[:, column], values)
+                there[:, self.names.index(name)] = met
+        for name in conditional:
+            column = self.names.index(name)
+            absent: float = MIDDLE
+            if isinstance(self.search_space[name], CategoricalDistribution):
+                texts = self.choices(name)
+                absent = texts.index(repr(None)) if repr(None) in texts else -1.0
+            points[~there[:, column], column] = absent
+        return points
+
+    def _is_one_of(self, name: str, positions: Array, values: Sequence[Value]) -> Array:
+        """Say for each position of a hyperparameter whether it stands for one of the values."""
+        distribution = self.search_space[name]
+        at, back = np.unique(positions, return_inverse=True)
+        if isinstance(distribution, CategoricalDistribution):
+            texts, wanted = self.choices(name), {repr(value) for value in values}
+            found = [0 <= i < len(texts) and texts[int(i)] in wanted for i in at.tolist()]
+        else:
+            found = [distribution.from_unit(unit) in values for unit in at.tolist()]
+        return np.array(found, dtype=bool)[back]
 
     @cached_property
     def surface(self) -> "Surface":
@@ -193,16 +267,6 @@ def evenly(count: int) -> NDArray[np.int_]:
     """Return indices of at most `MAXIMUM_TRIALS` among so many trials, evenly spaced."""
     even = np.linspace(0, count - 1, min(count, MAXIMUM_TRIALS))
     return np.unique(even.round().astype(int))
-
-
-def _positions(name: str, distribution: Distribution, trials: Sequence[Ranked]) -> Array:
-    """Return units, or for choices their index; those of earlier rounds come after today's."""
-    points = [_position(distribution, trial.hyperparameters[name]) for trial in trials]
-    if isinstance(distribution, CategoricalDistribution):
-        known: list[float | str] = [repr(choice) for choice in distribution.choices]
-        known += sorted(set(points) - set(known), key=str)
-        points = [known.index(point) for point in points]
-    return np.array(points, dtype=np.float64)
 
 
 def _scores(trials: Sequence[Ranked]) -> Array:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hpo.data import own_files
 from hpo.data.loading import Description
+from hpo.distributions import describe
 from hpo.errors import InputError
 from hpo.objective import Objective
 from hpo.record.values import AcceptedCode, Round
 from hpo.search import pruning
-from hpo.search_space import describe
 from hpo.settings import Settings
 from hpo.study import Study
 from hpo.threads import blas
@@ -37,6 +37,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         trials=study.round.trials,
         search_space=dict(study.search_space),
         start=tuple(map(dict, study.start)),
+        constraints=tuple(constraint.text for constraint in study.constraints),
         environment=_environment(study.objective),
     )
 
@@ -160,6 +161,9 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
     if study.round.pruner != began.pruner:
         pruners = study.round.pruner, began.pruner
         lines.append(said("[round] pruner", *map(pruning.describe, pruners)))
+    texts = [constraint.text for constraint in study.constraints]
+    if texts != list(began.constraints):
+        lines.append(said("constraints", texts, list(began.constraints)))
     for name, distribution in study.search_space.items():
         if distribution == began.search_space[name]:
             continue

@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hpo import forms
+from hpo.constraints import parse
+from hpo.distributions import Distribution, Value, off_scale, scale_of, with_range
 from hpo.errors import InputError
+from hpo.feasibility import Feasibility
 from hpo.moves import Decision, Move
 from hpo.record.values import Recorded, Round
 from hpo.search import confirmation
 from hpo.search.narrowing import by_influence, change, narrow
 from hpo.search.recommendation import Recommendation, recommend
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    SearchSpace,
-    Value,
-    with_range,
-)
+from hpo.search_space import SearchSpace
 from hpo.study import Study, refused
 from hpo.threads import one_thread
 from hpo.trial import TrialResult
@@ -26,11 +24,12 @@ def propose(
     round_: Round,
     results: Sequence[TrialResult],
     repeats: Sequence[TrialResult],
-    accepts: Callable[[str, Value], bool],
+    feasibility: Feasibility,
 ) -> tuple[Move, ...]:
     """Return the moves of the ranges after `round_`, a pure function of results and repeats.
 
-    An edge that was to move where the objective `accepts` no value stays.
+    An edge stays that was to move where no point can be trained with, and no range moves where
+    that would leave none.
     """
     confirmed = confirmation.means(results, repeats)
     with one_thread():
@@ -38,13 +37,22 @@ def propose(
         moves = narrow(
             round_.search_space, results, settings.direction, confirmed, settings.search_space
         )
-    return tuple(_accepted(move, accepts) for move in moves)
+    moves = tuple(_accepted(move, feasibility.allows) for move in moves)
+    if all(move.new == move.old for move in moves):
+        return moves
+    if feasibility.with_space({move.name: move.new for move in moves}).is_empty():
+        said = "with the moves of the other ranges, none of its points could be trained with"
+        return tuple(
+            replace(move, new=move.old, kind="kept", factor=1.0, reason=f"{move.reason}; {said}")
+            for move in moves
+        )
+    return moves
 
 
 def moves_after(recorded: Recorded) -> tuple[Move, ...]:
     """Return the moves after the last round on record."""
     last = recorded.rounds[-1]
-    return propose(last, recorded.results, recorded.repeats, acceptance(last))
+    return propose(last, recorded.results, recorded.repeats, feasibility_of(last))
 
 
 def influential(recorded: Recorded) -> list[str]:
@@ -109,26 +117,33 @@ def is_found(round_: Round) -> bool:
     return True
 
 
-def acceptance(round_: Round) -> Callable[[str, Value], bool]:
-    """Return a function that says whether the objective of a round accepts a value.
+def feasibility_of(round_: Round) -> Feasibility:
+    """Return what says which points of a round can be trained with.
 
-    It accepts all where the objective cannot be found here.
+    Where the objective cannot be found here, only the constraints do.
     """
-    if not forms.is_name(round_.settings.objective) or not is_found(round_):
-        return lambda name, value: True
-    objective = forms.find(round_.settings.objective)
-    values = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
-    given = {**round_.settings.fixed, **values}
-    return lambda name, value: refused(objective, {**given, name: value}) is None
+    settings = round_.settings
+    refuses: Callable[[Mapping[str, Value]], str | None] = _nothing
+    if forms.is_name(settings.objective) and is_found(round_):
+        refuses = partial(refused, forms.find(settings.objective))
+    constraints = tuple(map(parse, settings.constraints))
+    return Feasibility(round_.search_space, settings.fixed, constraints, refuses)
+
+
+def _nothing(values: Mapping[str, Value]) -> None:
+    """Refuse no hyperparameters."""
 
 
 def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
     """Return the move with the edges the objective does not accept back where they were."""
     old, new = move.old, move.new
-    if isinstance(old, CategoricalDistribution) or isinstance(new, CategoricalDistribution):
+    before, after = scale_of(old), scale_of(new)
+    if before is None or after is None:
         return move
-    low = new.low if accepts(move.name, new.low) else old.low
-    high = new.high if accepts(move.name, new.high) else old.high
+    low, high = (
+        moved if moved == kept or accepts(move.name, off_scale(new, moved)) else kept
+        for moved, kept in ((after.low, before.low), (after.high, before.high))
+    )
     bounded = with_range(new, low, high)
     if bounded == new:
         return move

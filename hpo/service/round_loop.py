@@ -5,12 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from hpo import wording
+from hpo.distributions import Value
 from hpo.errors import HPOError
 from hpo.record.values import Recorded, Round
 from hpo.search.best_so_far import BestSoFar
+from hpo.search.by_number import RandomSampler
 from hpo.search.order import ResultsInOrder
-from hpo.search.samplers import SAMPLERS, RandomSampler, RoundPlan
-from hpo.search_space import Value
+from hpo.search.round_plan import RoundPlan
+from hpo.search.samplers import SAMPLERS
 from hpo.service.attempts import Attempts, Listener
 from hpo.study import Study
 from hpo.trial import (
@@ -48,7 +50,9 @@ class RoundLoop:
         self._parallel = settings.parallel
         earlier = [r for r in recorded.results if r.trial.round < round_.number]
         plan = RoundPlan(
-            round_.search_space, study.direction, study.seed, round_.number, trials, earlier
+            round_.search_space, study.direction, study.seed, round_.number, trials, earlier,
+            study.feasibility_of(round_.search_space, settings.constraints).accepts,
+            settings.rounded,
         )
         self._sampler = SAMPLERS[settings.sampler](plan)
         self._random = RandomSampler(plan)
@@ -119,7 +123,7 @@ class RoundLoop:
             self._sampler.replay(number, known.trial.hyperparameters)
             return
         if number <= len(self._start):
-            hyperparameters = {**self._random.propose(number, seed), **self._start[number - 1]}
+            hyperparameters = self._random.complete(self._start[number - 1], seed)
             self._sampler.replay(number, hyperparameters)
         else:
             hyperparameters = self._sampler.propose(number, seed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hpo.data.loading import Description
+from hpo.distributions import Distribution, as_lists
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
@@ -16,7 +17,6 @@ from hpo.record.interface import Record
 from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search.best_so_far import points_of
-from hpo.search_space import Distribution, as_lists
 from hpo.service.attempts import Attempts, Listener
 from hpo.service.comparability import (
     edits,

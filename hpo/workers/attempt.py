@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
+from hpo.distributions import Value
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
 from hpo.resources import Demand, refuse_absent, this_machine
-from hpo.search_space import Value
 from hpo.text import clean
 from hpo.trial import (
     MESSAGE_CHARACTERS,

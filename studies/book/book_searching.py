@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from book_drawing import Ran, Section, figure_of, percent, rate_text, values_of, verdict
 
+from hpo.distributions import describe
 from hpo.report.palette import (
     BLUE,
     GRAY,
@@ -14,7 +15,6 @@ from hpo.report.palette import (
     ORANGE,
     VERMILION,
 )
-from hpo.search_space import describe
 from hpo.trial import rank
 
 if TYPE_CHECKING:

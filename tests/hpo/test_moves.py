@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.moves import Decision, Move, decision_from
-from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 
 OLD, NEW = FloatDistribution(1e-4, 1.0, log=True), FloatDistribution(1e-3, 0.1, log=True)
 MOVE = Move("rate", OLD, NEW, "narrowed", 0.5, "fit", 0.01)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.errors import InputError
 from hpo.forms import find
 from hpo.objective import Given, Objective
 from hpo.objective_code import read_code
-from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.study import read
 
 HEAD = """

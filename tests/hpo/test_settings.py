@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.errors import InputError
 from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
-from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.settings import FORMAT, fingerprint, settings_from
 from tests.fixtures import round_settings
 

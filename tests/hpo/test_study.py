@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
+from hpo.search.pruning import MedianPruner, PercentilePruner, SuccessiveHalvingPruner
 from tests.fixtures import hpo, table
 from tests.hpo.study_files import GOOD, OBJECTIVE, parse, quoted, searched
 

@@ -222,10 +222,57 @@ BAD: dict[str, tuple[str, str, str]] = {
     "choice NaN": (searched("bound = { choices = [1.0, nan] }"), "search_space.bound.choices: ",
                    "write a number"),
     # What the objective refuses
-    "low refused": (searched("rate = { low = 0, high = 1 }"), "search_space.rate: ",
-                    "rate must lie in (0, 1000), not 0"),
-    "high refused": (searched("rate = { low = 1, high = 1000 }"), "search_space.rate: ",
-                     "not 1000.0; change it"),
+    "low refused": (searched("rate = { low = -15, high = 1 }"), "search_space.rate: ",
+                    "rate must lie in (0, 1000), not -14"),
+    "high refused": (searched("rate = { low = 0, high = 1600 }"), "search_space.rate: ",
+                     "not 1500.0; change it"),
+    "choice refused": (searched("sizes = { choices = [[10], [0]] }"), "search_space.sizes: ",
+                       "change it"),
+    "all but few refused": (
+        "constraints = ['rate < 1e-12']\n" + searched("rate = { low = 0, high = 1 }"),
+        "constraints: ", "none of 1000 points",
+    ),
+    # Conditions
+    "condition on nothing": (searched("rate = { low = 0, high = 1, when = { knd = 'odd' } }\n"
+                                      "kind = { choices = ['odd', 'plain'] }"),
+                             "search_space.rate.when.knd: ", "did you mean 'kind'?"),
+    "condition on itself": (searched("units = { low = 1, high = 5, when = { units = 3 } }"),
+                            "search_space.units.when.units: ", "take it out"),
+    "condition on real numbers": (searched("rate = { low = 0, high = 1 }\n"
+                                           "units = { low = 1, high = 5, when = { rate = 0.5 } }"),
+                                  "search_space.units.when.rate: ", "choices or whole numbers"),
+    "condition on no choice": (searched("rate = { low = 0, high = 1, when = { kind = 'fancy' } }\n"
+                                        "kind = { choices = ['odd', 'plain'] }"),
+                               "search_space.rate.when.kind: ", "which has odd, plain"),
+    "condition without a value": (searched("rate = { low = 0, high = 1, when = { kind = [] } }\n"
+                                           "kind = { choices = ['odd', 'plain'] }"),
+                                  "search_space.rate.when.kind: ", "at least one"),
+    "conditions in a circle": (
+        searched("units = { choices = [1, 2], when = { kind = 'odd' } }\n"
+                 "kind = { choices = ['odd', 'plain'], when = { units = [1] } }"),
+        "search_space.units.when: ", "units on kind on units",
+    ),
+    "when no table": (searched("rate = { low = 0, high = 1, when = 3 }"),
+                      "search_space.rate.when: ", "write a table"),
+    "start where it is not searched": (
+        searched("rate = { low = 0, high = 1, when = { kind = 'odd' } }\n"
+                 "kind = { choices = ['odd', 'plain'] }") + "\n[[start]]\nrate = 0.5",
+        "start.1.rate: ", "add kind to the point",
+    ),
+    # Constraints
+    "constraints no list": ("constraints = 'rate < 1'\n" + GOOD, "constraints: ", "write a list"),
+    "constraint no comparison": ("constraints = ['rate']\n" + GOOD, "constraints.1: ",
+                                 "is no comparison"),
+    "constraint of a call": ("constraints = ['rate < 1', 'abs(rate) < 1']\n" + GOOD,
+                             "constraints.2: ", "is no comparison"),
+    "constraint on nothing": ("constraints = ['rat < 1']\n" + GOOD, "constraints.1: ",
+                              "did you mean 'rate'?"),
+    "constraint of numbers": ("constraints = ['1 < 2']\n" + GOOD, "constraints.1: ",
+                              "names no hyperparameter"),
+    "start against a constraint": (
+        "constraints = ['rate < 0.5']\n" + searched("rate = { low = 0, high = 1 }")
+        + "\n[[start]]\nrate = 0.75", "start.1: ", "move the point",
+    ),
     "metric MLflow lacks": (GOOD.replace(":train", ":ranking"),
                             "objective: objectives_of_test_study:ranking declares a metric 'MAP@5'",
                             "rename it there"),

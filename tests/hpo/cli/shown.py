@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from hpo.cli import console
-from hpo.search_space import Value
+from hpo.distributions import Value
 from hpo.trial import State, Trial, TrialResult
 
 WIDTHS = (30, 40, 60, 80, 120, 200, console.PIPE_WIDTH)

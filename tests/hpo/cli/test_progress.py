@@ -14,9 +14,10 @@ import pytest
 from hpo import study, wording
 from hpo.cli import console, progress
 from hpo.cli.progress import Display, Retraining
+from hpo.distributions import FloatDistribution
 from hpo.moves import Decision, Move
 from hpo.record.values import Round
-from hpo.search_space import FloatDistribution, SearchSpace
+from hpo.search_space import SearchSpace
 from hpo.trial import State
 from tests.fixtures import client_of, hpo, round_settings
 from tests.hpo.cli.shown import Terminal, trials

@@ -3,13 +3,13 @@
 import pytest
 
 from hpo.cli.ranges import parse_range
-from hpo.errors import InputError
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
+from hpo.errors import InputError
 
 OPEN = {
     "rate": FloatDistribution(1e-3, 1.0, log=True, limits=(1e-4, 10.0)),

@@ -21,13 +21,13 @@ from hpo.cli.tables import (
     own_evaluation_parts,
     rounds_table,
 )
+from hpo.distributions import FloatDistribution, Value
 from hpo.evaluation import Evaluation, Member
 from hpo.moves import Move
 from hpo.own_evaluation import OwnEvaluation
 from hpo.record.values import Look
 from hpo.scores import ClassResult, Interval, Score
 from hpo.search.confirmation import Confirmation
-from hpo.search_space import FloatDistribution, Value
 from hpo.trial import State, TrialId, TrialResult
 from tests.hpo.cli.shown import LONG, WIDTHS, printed, trials
 

@@ -18,6 +18,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hpo.data.loading import Description
+from hpo.distributions import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    from_table,
+    to_table,
+)
 from hpo.errors import RecordRefused, RecordUnavailable
 from hpo.moves import Decision, Move
 from hpo.record.delivery import Delivery
@@ -25,15 +33,7 @@ from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded, Round, RoundStart, Shown
 from hpo.search.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
-from hpo.search_space import (
-    CategoricalDistribution,
-    Distribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-    from_table,
-    to_table,
-)
+from hpo.search_space import SearchSpace
 from hpo.study import Study
 from hpo.study_values import hyperparameter_fault, text_fault_of
 from hpo.text import clean, name_fault

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo.distributions import FloatDistribution
 from hpo.errors import (
     HPOError,
     RecordReplaced,
@@ -18,7 +19,6 @@ from hpo.record.delivery import Delivery
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
-from hpo.search_space import FloatDistribution
 from hpo.settings import fingerprint
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from tests.fixtures import round_settings

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, to_text
 from hpo.errors import InputError
 from hpo.moves import Decision, Move
 from hpo.record import format as form
 from hpo.record.values import AcceptedCode, Round
-from hpo.search_space import CategoricalDistribution, FloatDistribution, to_text
 from hpo.trial import State, Trial, TrialId, TrialResult
 from tests.fixtures import round_settings
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from hpo.data.loading import Description
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
 from hpo.search.best_so_far import Point
-from hpo.search_space import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.trial import Progress, State, Trial, TrialId, TrialResult
 from tests.fixtures import client_of, round_settings
 

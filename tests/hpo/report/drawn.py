@@ -10,15 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from hpo.moves import Move
-from hpo.record.values import Recorded, Round
-from hpo.search.narrowing import narrow
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
+from hpo.moves import Move
+from hpo.record.values import Recorded, Round
+from hpo.search.narrowing import narrow
 from hpo.trial import Direction, State, Trial, TrialResult
 from tests.fixtures import round_settings
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from hpo.distributions import CategoricalDistribution, Distribution, FloatDistribution
 from hpo.record.values import Recorded
 from hpo.report.page_data import page_data
-from hpo.search_space import CategoricalDistribution, Distribution, FloatDistribution
 from hpo.service.proposals import moves_after
 from hpo.trial import State
 from tests.hpo.report.drawn import study

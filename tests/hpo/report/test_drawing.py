@@ -10,14 +10,12 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
+from hpo.distributions import CategoricalDistribution
 from hpo.errors import InputError
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
 from hpo.report import curves, figures, importance, maps, proposing
 from hpo.report.drawing import save
-from hpo.search_space import (
-    CategoricalDistribution,
-)
 from hpo.trial import State
 from tests.fixtures import client_of, hpo, write_study
 from tests.hpo.report.drawn import (

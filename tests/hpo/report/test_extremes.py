@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hpo.distributions import CategoricalDistribution, Distribution, FloatDistribution
 from hpo.report import figures
 from hpo.report.drawing import DOTS_PER_INCH, save
-from hpo.search_space import CategoricalDistribution, Distribution, FloatDistribution
 from hpo.trial import Direction
 from tests.hpo.report.drawn import RATES, moves, panels, points, study, unread
 

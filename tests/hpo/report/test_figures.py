@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from hpo import wording
-from hpo.moves import Move
-from hpo.report import curves, figures, maps, proposing
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
 )
+from hpo.moves import Move
+from hpo.report import curves, figures, maps, proposing
 from hpo.trial import Direction, State
 from tests.hpo.report.drawn import (
     MIXED,

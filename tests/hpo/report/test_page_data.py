@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.distributions import CategoricalDistribution, IntegerDistribution
 from hpo.record.values import Look, Recorded
 from hpo.report.page_data import CURVE_POINTS, page_data
 from hpo.report.timeline import lanes
 from hpo.search.landscape import Landscape
-from hpo.search_space import CategoricalDistribution, IntegerDistribution
 from hpo.service.proposals import moves_after, recommendation
 from hpo.trial import State, TrialResult
 from tests.hpo.report.drawn import MIXED, study

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from hpo.distributions import FloatDistribution
 from hpo.moves import Move
 from hpo.report.proposing import LARGE, ROWS, proposal
-from hpo.search_space import FloatDistribution
 from tests.hpo.report.drawn import RATES, panels, study, texts
 
 OLD, NEW = FloatDistribution(0.0, 1.0), FloatDistribution(0.25, 0.5)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution
 from hpo.errors import InputError
 from hpo.record.values import Recorded, Round
 from hpo.report.results import summarize, table, write
-from hpo.search_space import CategoricalDistribution, FloatDistribution
 from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import round_settings
 

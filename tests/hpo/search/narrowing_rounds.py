@@ -4,13 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from hpo.distributions import FloatDistribution, Value
 from hpo.search.narrowing import Move, narrow
-from hpo.search_space import (
-    FloatDistribution,
-    SearchSpace,
-    Value,
-    point,
-)
+from hpo.search_space import SearchSpace, point
 from hpo.trial import State, Trial, TrialResult
 
 RATE = FloatDistribution(1e-6, 1e-2, log=True)

@@ -5,14 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hpo.search.samplers import SAMPLERS, RoundPlan
-from hpo.search_space import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-    Value,
-)
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution, Value
+from hpo.search.round_plan import RoundPlan
+from hpo.search.samplers import SAMPLERS
+from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, trial_seed
 
 LOG_RANGES = {

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution
 from hpo.search.landscape import Landscape
-from hpo.search_space import CategoricalDistribution, FloatDistribution, SearchSpace
+from hpo.search_space import SearchSpace
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult
 
 SPACE: SearchSpace = {

@@ -7,16 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution, Value
 from hpo.search.narrowing import KEPT_BEST, MINIMUM_FACTOR, by_influence, narrow
 from hpo.search.surface import MINIMUM_TRIALS
-from hpo.search_space import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-    Value,
-    point,
-)
+from hpo.search_space import SearchSpace, point
 from hpo.trial import State, TrialId, TrialResult
 from tests.hpo.search.narrowing_rounds import DECAY, RATE, by_name, random_round, result, search
 

@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.search.narrowing import MINIMUM_FACTOR, Move, narrow
-from hpo.search.surface import MINIMUM_TRIALS
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntegerDistribution,
-    SearchSpace,
-    contains,
-    point,
+    OrderedDistribution,
+    scale_of,
+    with_range,
 )
+from hpo.search.narrowing import MINIMUM_FACTOR, Move, narrow
+from hpo.search.surface import MINIMUM_TRIALS
+from hpo.search_space import SearchSpace, contains, point
 from hpo.trial import State, TrialResult, rank
 from tests.fuzzing import examples
 from tests.hpo.search.narrowing_rounds import DECAY, RATE, by_name, random_round, result, search
@@ -29,6 +30,7 @@ DISTRIBUTIONS: SearchSpace = {
     "momentum": FloatDistribution(0.0, 0.9),
     "units": IntegerDistribution(8, 256, log=True),
     "layers": IntegerDistribution(1, 4, limits=(1, 5)),
+    "batch_size": with_range(OrderedDistribution.of((8, 16, 32, 64, 128, 256)), 1, 4),
     "activation": CategoricalDistribution(("relu", "tanh", "sigmoid")),
 }
 
@@ -87,7 +89,10 @@ def check_move(move: Move) -> None:
         assert set(new.choices) <= set(old.choices)  # none was left out by an earlier round
         assert new.choices
         return
-    assert not isinstance(old, CategoricalDistribution)
+    before, after = scale_of(old), scale_of(new)
+    assert before is not None
+    assert after is not None
+    old, new = before, after
     assert new.low < new.high
     assert move.factor >= MINIMUM_FACTOR - 1e-6
     if new.limits is not None:

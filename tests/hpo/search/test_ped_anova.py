@@ -7,8 +7,9 @@ import optuna
 import pytest
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution
 from hpo.search.ped_anova import ped_anova
-from hpo.search_space import CategoricalDistribution, FloatDistribution, SearchSpace
+from hpo.search_space import SearchSpace
 from hpo.trial import Direction, State
 from tests.hpo.search.test_landscape import SPACE, hill
 

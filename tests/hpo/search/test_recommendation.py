@@ -8,15 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.search.narrowing import narrow
 from hpo.search.recommendation import ENOUGH, Recommendation, _Study, recommend
 from hpo.search.surface import Observations, ranked_points
-from hpo.search_space import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntegerDistribution,
-    SearchSpace,
-)
+from hpo.search_space import SearchSpace
 from hpo.trial import State, TrialResult
 from tests.hpo.search.narrowing_rounds import random_round, result
 

@@ -10,15 +10,15 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
-from hpo.search.samplers import SAMPLERS
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
-    SearchSpace,
-    contains,
+    OrderedDistribution,
 )
+from hpo.search.samplers import SAMPLERS
+from hpo.search_space import SearchSpace, contains
 from hpo.trial import State, trial_seed
 from tests.hpo.search.sampling import LOG_RANGES, MIXED, judged, plan, result, search
 
@@ -31,6 +31,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "step_integer": IntegerDistribution(2, 20, step=3),
     "choice": CategoricalDistribution(("a", "b", "c")),
     "sizes": CategoricalDistribution(((100,), (50, 50), ())),
+    "ordered": OrderedDistribution.of((16, 32, 64, 128)),
     "truth": CategoricalDistribution((False, True)),
 }
 BY_NUMBER = [name for name, kind in SAMPLERS.items() if not kind.learns]
@@ -58,7 +59,10 @@ def test_proposals_are_values_of_the_space(name: str, kind: str) -> None:
             assert expected is None or type(value) is expected
             if isinstance(d, CategoricalDistribution):
                 assert any(value is choice for choice in d.choices)
-            elif isinstance(d, FloatDistribution) and d.step:
+            elif isinstance(d, FloatDistribution) and not d.step:
+                assert value == d.readable(value)
+            elif isinstance(d, FloatDistribution):
+                assert d.step
                 steps = (value - d.low) / d.step
                 assert steps == pytest.approx(round(steps), abs=1e-9)
     if kind != "all":
@@ -152,7 +156,8 @@ GRIDS: dict[str, tuple[SearchSpace, list[int]]] = {
 def test_a_full_grid_is_covered_exactly_once(case: str) -> None:
     space, sizes = GRIDS[case]
     trials = math.prod(sizes)
-    proposals = search("grid", plan(space, trials), lambda n, p: result(n, p))
+    exact = plan(space, trials, rounded=False)
+    proposals = search("grid", exact, lambda n, p: result(n, p))
     assert len({repr(p) for p in proposals}) == trials
     for (name, d), size in zip(space.items(), sizes, strict=True):
         values = {p[name] for p in proposals}
@@ -201,7 +206,8 @@ def test_grid_of_more_points_than_memory_holds() -> None:
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_qmc_is_scipys_sobol_sequence(dimensions: int) -> None:
     space = {f"x{index}": FloatDistribution(0.0, 1.0) for index in range(dimensions)}
-    proposals = search("qmc", plan(space, 64, study_seed=3, round=2), lambda n, p: result(n, p))
+    exact = plan(space, 64, study_seed=3, round=2, rounded=False)
+    proposals = search("qmc", exact, lambda n, p: result(n, p))
     sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng((3, 2)))
     assert np.array([list(p.values()) for p in proposals]).tolist() == sequence.random(64).tolist()
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpo.distributions import FloatDistribution
 from hpo.search.surface import (
     MINIMUM_TRIALS,
     Observations,
@@ -15,7 +16,7 @@ from hpo.search.surface import (
     noise_share,
     ranked_points,
 )
-from hpo.search_space import FloatDistribution, SearchSpace, point
+from hpo.search_space import SearchSpace, point
 from hpo.trial import Curve, Direction, State, Trial, TrialId, TrialResult
 
 SPACE: SearchSpace = {

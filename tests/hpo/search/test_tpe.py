@@ -10,16 +10,16 @@ import numpy as np
 import optuna
 import pytest
 
-from hpo.search.samplers import SAMPLERS, _ours, optuna_distribution, optuna_value
-from hpo.search_space import (
+from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
     FloatDistribution,
     IntegerDistribution,
-    SearchSpace,
     Value,
-    contains,
 )
+from hpo.search.samplers import SAMPLERS
+from hpo.search.tpe import _ours, optuna_distribution, optuna_value
+from hpo.search_space import SearchSpace, contains
 from hpo.trial import State, TrialResult, trial_seed
 from tests.hpo.search.sampling import MIXED, plan, quality, result, search
 
@@ -33,8 +33,9 @@ def proposals_after(
     earlier: Sequence[TrialResult], space: SearchSpace, count: int = 40
 ) -> list[dict[str, Value]]:
     """Return first proposals of rounds that know these results, for many seeds."""
+    exact = plan(space, earlier=earlier, rounded=False)
     return [
-        SAMPLERS["tpe"](plan(space, earlier=earlier)).propose(1, trial_seed(seed, 1, 1))
+        SAMPLERS["tpe"](exact).propose(1, trial_seed(seed, 1, 1))
         for seed in range(count)
     ]
 

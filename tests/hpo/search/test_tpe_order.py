@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from hpo.distributions import Value
 from hpo.search.order import ResultsInOrder
-from hpo.search.samplers import SAMPLERS, RoundPlan, Sampler
-from hpo.search_space import (
-    Value,
-)
+from hpo.search.round_plan import RoundPlan, Sampler
+from hpo.search.samplers import SAMPLERS
 from hpo.trial import State, TrialResult, trial_seed
 from tests.hpo.search.sampling import MIXED, judged, plan, result
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hpo.distributions import CategoricalDistribution, FloatDistribution
 from hpo.moves import Move
 from hpo.record.values import Recorded, Round
-from hpo.search_space import CategoricalDistribution, FloatDistribution, SearchSpace
+from hpo.search_space import SearchSpace
 from hpo.service import proposals
 from hpo.service.comparability import settings_of
 from hpo.study import Study, read
@@ -63,14 +64,14 @@ def test_a_choice_of_the_file_comes_back_to_a_round_without_it(study: Study) -> 
     kinds: SearchSpace = {"kind": CategoricalDistribution(("good", "bad", "worse"))}
     round_ = replace(
         round_of(study), search_space={"kind": CategoricalDistribution(("bad", "worse"))},
-        settings=replace(settings_of(study, None), search_space=kinds),
+        settings=replace(settings_of(study, None), search_space=kinds, objective="./train"),
     )
     values = {"good": 0.5, "bad": 0.1, "worse": 0.0}
     results = [
         TrialResult(Trial(1, i, {"kind": kind}, 0), State.COMPLETE, value + i / 1000)
         for i, (kind, value) in enumerate([*values.items()] * 5, start=1)
     ]
-    (move,) = proposals.propose(round_, results, (), lambda name, value: True)
+    (move,) = proposals.propose(round_, results, (), proposals.feasibility_of(round_))
     assert move.new == CategoricalDistribution(("good",))
 
 
@@ -95,14 +96,14 @@ def test_an_edge_that_is_not_accepted_stays_where_it_was() -> None:
 def test_the_objective_is_asked_where_it_is_found(study: Study) -> None:
     round_ = round_of(study)
     assert proposals.is_found(round_)
-    accepts = proposals.acceptance(round_)
+    accepts = proposals.feasibility_of(round_).allows
     assert [accepts("learning_rate", rate) for rate in (0.5, 999.0, 1000.0, 0.0)] == [
         True, True, False, False
     ]
     for name, found in (("not_there_at_all:train", False), ("python train.py {rate}", True)):
         other = replace(round_, settings=replace(round_.settings, objective=name))
         assert proposals.is_found(other) == found
-        assert proposals.acceptance(other)("learning_rate", 1e9)
+        assert proposals.feasibility_of(other).allows("learning_rate", 1e9)
 
 
 def test_what_matters_most_comes_first(study: Study) -> None:

@@ -1,0 +1,127 @@
+"""A constraint is a comparison that the hyperparameters of every trial have to meet."""
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.distributions import Value
+from hpo.study_errors import clipped
+
+LONGEST = 300  # characters
+LARGEST_POWER = 64
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_SIGNS: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos,
+}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A comparison such as "batch_size * accumulate <= 512".
+
+    It may use arithmetic, numbers, texts, and names of hyperparameters; several comparisons stand
+    in a chain, as in "1 < low < high". `names` are those it uses.
+    """
+
+    text: str
+    names: frozenset[str]
+    _tree: ast.Compare = field(repr=False, compare=False)
+
+    def holds(self, hyperparameters: Mapping[str, Value]) -> bool:
+        """Say whether it is met; where one of its hyperparameters is absent, it is.
+
+        Raises ValueError where it cannot be computed, as for a text times a text.
+        """
+        if not self.names <= hyperparameters.keys():
+            return True
+        try:
+            terms = [self._tree.left, *self._tree.comparators]
+            values = [_value(term, hyperparameters) for term in terms]
+            return all(
+                _COMPARISONS[type(compare)](left, right)
+                for compare, left, right in zip(
+                    self._tree.ops, values[:-1], values[1:], strict=True
+                )
+            )
+        except ZeroDivisionError:
+            return False
+        except (TypeError, ArithmeticError) as error:
+            raise ValueError(f"{self.text}: {error}") from error
+
+
+def parse(text: str) -> Constraint:
+    """Read a constraint; ValueError, with the remedy, where it is something else."""
+    if len(text) > LONGEST:
+        raise ValueError(f"{len(text)} characters; use at most {LONGEST}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(_no(text)) from None
+    if not isinstance(tree, ast.Compare):
+        raise ValueError(_no(text))
+    for compare in tree.ops:
+        if type(compare) not in _COMPARISONS:
+            raise ValueError(_no(text))
+    names = frozenset().union(*(_names(term, text) for term in (tree.left, *tree.comparators)))
+    if not names:
+        raise ValueError(f"{clipped(text, 60)!r} names no hyperparameter; name at least one")
+    return Constraint(text, names, tree)
+
+
+def _no(text: str) -> str:
+    return (
+        f"{clipped(text, 60)!r} is no comparison of numbers and hyperparameters; write one such "
+        'as "batch_size * accumulate <= 512"'
+    )
+
+
+def _names(node: ast.expr, text: str) -> frozenset[str]:
+    """Return the names in a term; ValueError where it holds anything but arithmetic."""
+    if isinstance(node, ast.Name):
+        return frozenset({node.id})
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
+        return frozenset()
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _SIGNS:
+        return _names(node.operand, text)
+    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        return _names(node.left, text) | _names(node.right, text)
+    raise ValueError(_no(text))
+
+
+def _value(node: ast.expr, hyperparameters: Mapping[str, Value]) -> Any:
+    """Return the value of a term; ArithmeticError where it is too large to be computed."""
+    if isinstance(node, ast.Name):
+        return hyperparameters[node.id]
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.UnaryOp):
+        return _SIGNS[type(node.op)](_value(node.operand, hyperparameters))
+    assert isinstance(node, ast.BinOp)
+    left, right = (_value(side, hyperparameters) for side in (node.left, node.right))
+    if isinstance(left, str | tuple) or isinstance(right, str | tuple):
+        raise TypeError("arithmetic takes numbers alone")
+    if isinstance(node.op, ast.Pow) and abs(right) > LARGEST_POWER:
+        raise ArithmeticError(f"powers go up to {LARGEST_POWER}")
+    result = _ARITHMETIC[type(node.op)](left, right)
+    if isinstance(result, complex) or abs(result) > 1e300 or math.isnan(result):
+        raise ArithmeticError("a number that is none, or too large")
+    return result

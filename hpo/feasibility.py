@@ -1,0 +1,136 @@
+"""Which points of a search space can be trained with: what constraints and objective allow."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hpo.constraints import Constraint
+from hpo.distributions import CategoricalDistribution, Value
+from hpo.search_space import SearchSpace, active
+from hpo.study_errors import clipped
+
+DRAWS = 1000  # points among which there has to be one that can be trained with
+TRIES = 64  # points that a value is tried with
+INSIDE = 1 / 16  # of a range: where an end of it is tried
+
+
+class Feasibility:
+    """Tells whether a point can be trained with, and how much of the search space can.
+
+    `refused` says why the objective does not accept hyperparameters, or returns None.
+    """
+
+    def __init__(
+        self,
+        search_space: SearchSpace,
+        fixed: Mapping[str, Value],
+        constraints: Sequence[Constraint],
+        refused: Callable[[Mapping[str, Value]], str | None],
+    ) -> None:
+        self._space, self._fixed = search_space, fixed
+        self._constraints, self._refused = constraints, refused
+
+    def reason(self, point: Mapping[str, Value]) -> str | None:
+        """Return why a point cannot be trained with, or None."""
+        values = {**self._fixed, **point}
+        for constraint in self._constraints:
+            try:
+                if not constraint.holds(values):
+                    return f"the constraint {constraint.text!r} does not hold"
+            except ValueError as error:
+                return f"the constraint {error}"
+        return self._refused(values)
+
+    def accepts(self, point: Mapping[str, Value]) -> bool:
+        """Say whether a point can be trained with."""
+        return self.reason(point) is None
+
+    def with_space(self, search_space: SearchSpace) -> "Feasibility":
+        """Return the same for other ranges."""
+        return Feasibility(search_space, self._fixed, self._constraints, self._refused)
+
+    def drawn(self, count: int, given: Mapping[str, Value] | None = None) -> Iterator[
+        dict[str, Value]
+    ]:
+        """Yield points drawn at random, always the same ones, with the values `given`."""
+        generator = np.random.default_rng(0)
+        for _ in range(count):
+            units = generator.random(len(self._space)).tolist()
+            values = {
+                name: d.from_unit(unit)
+                for (name, d), unit in zip(self._space.items(), units, strict=True)
+            }
+            yield active(self._space, {**values, **(given or {})})
+
+    def is_empty(self) -> bool:
+        """Say whether no point was found that can be trained with."""
+        return not any(map(self.accepts, self.drawn(DRAWS)))
+
+    def share(self) -> tuple[float, dict[str, int]]:
+        """Return which share of points drawn at random can be trained with, 0 to 1.
+
+        With it come the reasons against the others, the commonest first, and their numbers.
+        """
+        reasons: dict[str, int] = {}
+        points = list(self.drawn(DRAWS))
+        for point in points:
+            reason = self.reason(point)
+            if reason is not None:
+                reasons[reason] = reasons.get(reason, 0) + 1
+        ordered = dict(sorted(reasons.items(), key=lambda item: -item[1]))
+        return 1 - sum(reasons.values()) / len(points), ordered
+
+    def allows(self, name: str, value: Value) -> bool:
+        """Say whether there is a point with this value that can be trained with."""
+        points = self.drawn(TRIES, {name: value})
+        tried = [self.reason(point) for point in points if name in point]
+        return None in tried or not tried
+
+    def reason_against_start(self, given: Mapping[str, Value]) -> str | None:
+        """Return why no point with these values can be trained with, or None."""
+        reasons = [self.reason(point) for point in self.drawn(TRIES, given)]
+        return None if None in reasons else reasons[-1]
+
+    def fault(self) -> tuple[str, str, str] | None:
+        """Return the key of a study file, what is wrong there, and the remedy, or None.
+
+        A choice, or what lies near the end of a range, is a fault where the objective refuses it
+        whatever goes with it; some points may be refused, but not all.
+        """
+        for name, distribution in self._space.items():
+            ends: tuple[Value, ...]
+            if isinstance(distribution, CategoricalDistribution):
+                ends = distribution.choices
+            else:
+                ends = (distribution.from_unit(INSIDE), distribution.from_unit(1 - INSIDE))
+            for value in ends:
+                points = self.drawn(TRIES, {name: value})
+                refusals = [
+                    self._refused({**self._fixed, **point}) for point in points if name in point
+                ]
+                if refusals and None not in refusals:
+                    return self._named(refusals[-1] or "", name)
+        if self.is_empty():
+            _, reasons = self.share()
+            return (
+                "constraints" if self._constraints else "search_space",
+                f"none of {DRAWS} points drawn from the ranges can be trained with, most because "
+                f"{clipped(next(iter(reasons)), 200)}",
+                "widen the ranges, or relax it",
+            )
+        return None
+
+    def _named(self, refusal: str, name: str) -> tuple[str, str, str]:
+        """Return the key that a refusal of all values of `name` is about, itself, and the remedy.
+
+        It is that of the hyperparameter it begins with. Else, where no other value of `name` is
+        accepted either, what is fixed is as likely to blame.
+        """
+        word = re.match(r"\w*", refusal)
+        key = f"search_space.{name}"
+        if word and word[0] in {**self._fixed, **self._space}:
+            key = f"{'search_space' if word[0] in self._space else 'fixed'}.{word[0]}"
+        elif all(self._refused({**self._fixed, **point}) for point in self.drawn(TRIES)):
+            key = "fixed" if self._fixed else "search_space"
+        return key, clipped(refusal, 300), "change it"
