@@ -3,6 +3,13 @@
 DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
+class Infeasible(Exception):
+    """An objective found out that its hyperparameters do not go together, and says why.
+
+    The trial is a result that ranks last: it is not tried again, and samplers learn from it.
+    """
+
+
 class HPOError(Exception):
     """The study cannot go on; the message says why and what to do. Exit code 1."""
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from hpo.constraints import parse
@@ -14,7 +14,7 @@ from hpo.search.pruning import Pruner
 from hpo.search.samplers import SAMPLERS
 from hpo.search_space import SearchSpace
 from hpo.text import name_fault
-from hpo.trial import MOST_TRIALS, Direction
+from hpo.trial import MOST_TRIALS, Direction, Limit
 
 FORMAT = 3  # of what is written; `_upgraded` reads all before it
 
@@ -47,6 +47,7 @@ class Settings:
     search_space: SearchSpace
     start: Sequence[Mapping[str, Value]] | None
     constraints: Sequence[str] = ()
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of other metrics, by name
     rounded: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,6 +58,7 @@ class Settings:
             **vars(self),
             "pruner": pruning.to_table(self.pruner),
             "search_space": {name: to_table(d) for name, d in self.search_space.items()},
+            "limits": {name: asdict(limit) for name, limit in self.limits.items()},
         }
 
 
@@ -101,7 +103,9 @@ def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
         table = {"start": None, "environment": {}, **table, "pruner": pruner}
     if written_in < 2:
         table = {**table, "syntax": ""}
-    return table if written_in >= 3 else {**table, "constraints": [], "rounded": False}
+    if written_in < 3:
+        table = {**table, "constraints": [], "limits": {}, "rounded": False}
+    return table
 
 
 def _one_of(*allowed: str) -> Callable[[Any], Any]:
@@ -160,6 +164,15 @@ def _constraints(texts: Any) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def _limits(table: Any) -> dict[str, Limit]:
+    limits = {_metric(name): Limit(**ends) for name, ends in table.items()}
+    for limit in limits.values():
+        ends = [end for end in (limit.at_least, limit.at_most) if end is not None]
+        if not ends or any(isinstance(n, bool) or not isinstance(n, int | float) for n in ends):
+            raise ValueError(table)
+    return limits
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(value)
@@ -187,6 +200,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "search_space": _space,
     "start": _points,
     "constraints": _constraints,
+    "limits": _limits,
     "rounded": _flag,
     "environment": _texts,
 }

@@ -34,6 +34,7 @@ from hpo.study_errors import (
     clipped,
     deepest_line,
     first_error,
+    key_text,
     nearest,
     one_line,
     short_text,
@@ -41,7 +42,7 @@ from hpo.study_errors import (
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
 from hpo.study_values import STRICT, fill, read_space, typed_value
-from hpo.trial import Direction
+from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
 _RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study, not of its file
@@ -60,6 +61,7 @@ class Study(BaseModel):
     program: SkipValidation[Program | None] = None
     metric: str
     direction: Direction
+    constraint_metrics: SkipValidation[Mapping[str, Limit]] = Field(default_factory=dict)
     value: Literal["last", "best"] = "last"
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1)
@@ -121,6 +123,30 @@ class Study(BaseModel):
                 f"{objective.name} yields no {short_text(metric)}{nearest(metric, known)}"
             )
         return metric
+
+    @field_validator("constraint_metrics", mode="before")
+    @classmethod
+    def _limits(cls, tables: object, info: ValidationInfo) -> dict[str, Limit]:
+        if not isinstance(tables, dict):
+            raise ValueError("write a table such as { model_megabytes = { at_most = 5 } }")
+        limits = {}
+        for name, table in tables.items():
+            key = key_text(name)
+            if name == info.data.get("metric"):
+                raise WrongKeyError(key, "is what is searched by; limit another metric")
+            if not isinstance(table, dict):
+                raise WrongKeyError(key, "write at_most or at_least, as in { at_most = 5 }")
+            cls._yielded_metric(name, info)
+            try:
+                limits[name] = fill(Limit, table)
+            except WrongKeyError as error:
+                raise WrongKeyError(f"{key}.{error.key}", str(error)) from None
+            if not str(limits[name]):
+                raise WrongKeyError(key, "has neither at_most nor at_least; write one")
+            low, high = limits[name].at_least, limits[name].at_most
+            if low is not None and high is not None and low > high:
+                raise WrongKeyError(key, "at_least is above at_most; swap them")
+        return limits
 
     @field_validator("fixed")
     @classmethod

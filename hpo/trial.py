@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
+from hpo import wording
 from hpo.distributions import Value, is_value
 from hpo.text import clean
 
@@ -31,6 +32,7 @@ class State(StrEnum):
     COMPLETE = "complete"
     PRUNED = "pruned"  # stopped early by its cut-offs
     DIVERGED = "diverged"  # a metric became non-finite: a result, which ranks last
+    INFEASIBLE = "infeasible"  # it cannot be trained with: a result, which ranks last, too
     FAILED = "failed"  # no result: an exception, a lost worker
 
 
@@ -48,6 +50,23 @@ class TrialId(NamedTuple):
     def __str__(self) -> str:
         trial = f"trial {self.number} of round {self.round}"
         return f"repeat {self.repeat} of {trial}" if self.repeat else trial
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a metric beside the searched one has to keep to; a trial that does not is infeasible."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def allows(self, value: float) -> bool:
+        """Say whether a value keeps to it; NaN does not."""
+        low, high = self.at_least, self.at_most
+        return (low is None or value >= low) and (high is None or value <= high)
+
+    def __str__(self) -> str:
+        ends = (("at least", self.at_least), ("at most", self.at_most))
+        return " and ".join(f"{end} {wording.whole(n)}" for end, n in ends if n is not None)
 
 
 @dataclass(frozen=True, slots=True)

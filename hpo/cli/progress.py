@@ -21,7 +21,9 @@ from hpo.trial import State, Trial, TrialId, TrialResult, rank
 
 PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
 BAR_WIDTH = 24
-SHOWN = ("running", "waiting", "pruned", "diverged", "failed", "best", "left")  # of a status
+SHOWN = (  # of a status
+    "running", "waiting", "pruned", "diverged", "infeasible", "failed", "best", "left",
+)
 
 
 class Display:

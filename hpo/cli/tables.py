@@ -174,7 +174,7 @@ def rounds_table(
     ]
     for name in ("trials", *State):
         cells = [str(round_[name]) for round_ in rounds]
-        never = name in (State.PRUNED, State.DIVERGED, State.FAILED) and set(cells) == {"0"}
+        never = name in {*State} - {State.COMPLETE} and set(cells) == {"0"}
         spare = len(spares) + 1 if never else 0
         columns.append(Column(name, cells, spare=spare, empty=never))
     best = [round_["best"]["value"] if round_["best"] else None for round_ in rounds]

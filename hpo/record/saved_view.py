@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from hpo.record.values import Shown
-from hpo.trial import VALUE
+from hpo.trial import VALUE, State
 
 _SHARED = "mlflow.sharedViewState."  # what the tag of a saved view begins with
 _TRIALS, _ROUNDS, _CHARTS = "trials", "rounds", "charts"  # their keys
@@ -47,7 +47,7 @@ def view_tags(shown: Shown) -> dict[str, str]:
 def _view_tags(shown: Shown) -> dict[str, str]:
     params = [f"params.`{name}`" for name in shown.hyperparameters]
     best = f"metrics.`{best_of(shown.metric)}`"
-    states = [f"tags.`{state}`" for state in ("complete", "pruned", "diverged", "failed")]
+    states = [f"tags.`{state}`" for state in State]
     trials = _state(
         searchFilter=_ALL_TRIALS,
         orderByKey=f"metrics.`{VALUE}`",

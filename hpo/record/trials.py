@@ -17,6 +17,7 @@ REFUSED_TRIES = 3  # that fail before, and then while, another write is tried an
 _STATUS = {
     State.COMPLETE: "FINISHED",
     State.DIVERGED: "FINISHED",  # a result, if a bad one
+    State.INFEASIBLE: "FINISHED",
     State.PRUNED: "KILLED",
     State.FAILED: "FAILED",
 }

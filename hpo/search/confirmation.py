@@ -16,6 +16,8 @@ from hpo import wording
 from hpo.search.surface import Confirmed
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank, trial_seed
 
+BROKEN = (State.DIVERGED, State.INFEASIBLE, State.FAILED)  # ends of a repeat without a value
+
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -128,7 +130,7 @@ def means(results: Sequence[TrialResult], repeats: Sequence[TrialResult]) -> Con
     """Return means and counts for narrowing; a trial of which a repeat diverged has NaN."""
     known = {}
     for identity, trial in confirmed(results, repeats).items():
-        if trial.count(State.DIVERGED):
+        if trial.count(State.DIVERGED) or trial.count(State.INFEASIBLE):
             known[identity] = (math.nan, len(trial.repeats))
         elif trial.values:
             known[identity] = (trial.mean, len(trial.values))
@@ -148,12 +150,13 @@ def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
         name, old = trial.found.trial.id, before.index(trial.found.trial) + 1
         if old != place:
             lines.append(f"{name} {'falls' if place > old else 'rises'} from {old} to {place}")
-        for state in (State.DIVERGED, State.FAILED):
+        for state in BROKEN:
             if trial.count(state):
                 some = f"{trial.count(state)} of its {len(trial.repeats)} repeats"
                 if len(trial.repeats) == 1:
                     some = "its repeat"
-                lines.append(f"{name} ranks {last}: {some} {state.value}")
+                were = "were " if state is State.INFEASIBLE else ""
+                lines.append(f"{name} ranks {last}: {some} {were}{state.value}")
     return lines
 
 
@@ -188,7 +191,7 @@ def to_table(trials: Sequence[Confirmation], direction: Direction) -> list[dict[
             "mean": None if math.isnan(trial.mean) else trial.mean,
             "standard_error": None if math.isnan(trial.standard_error) else trial.standard_error,
             "values": trial.values,
-            **{state.value: trial.count(state) for state in (State.DIVERGED, State.FAILED)},
+            **{state.value: trial.count(state) for state in BROKEN},
             "place": place,
             "found_place": before.index(trial.found.trial) + 1,
             "hyperparameters": dict(trial.found.trial.hyperparameters),

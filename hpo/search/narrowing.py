@@ -364,15 +364,19 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
         have = low if low == high else f"{low} to {high}"
         said += f"; the best {len(best)} of {len(values)} trials have {have}"
     left_out = [
-        trial.state is State.DIVERGED
+        trial.state
         for trial, value in zip(trials, values, strict=True)
         if before.low <= value <= before.high and not after.low <= value <= after.high
     ]
-    if any(left_out):
-        some = f"{sum(left_out)} of the {len(left_out)}"
-        if all(left_out):
+    broken = [state for state in left_out if state in (State.DIVERGED, State.INFEASIBLE)]
+    if broken:
+        some = f"{len(broken)} of the {len(left_out)}"
+        if len(broken) == len(left_out):
             some = "the one" if len(left_out) == 1 else f"all {len(left_out)}"
-        said += f"; {some} left out diverged"
+        were = "was" if some == "the one" else "were"
+        became = ["diverged"] * (State.DIVERGED in broken)
+        became += [f"{were} infeasible"] * (State.INFEASIBLE in broken)
+        said += f"; {some} left out {' or '.join(became)}"
     return said
 
 

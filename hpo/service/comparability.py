@@ -37,6 +37,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         trials=study.round.trials,
         search_space=dict(study.search_space),
         start=tuple(map(dict, study.start)),
+        limits=study.constraint_metrics,
         constraints=tuple(constraint.text for constraint in study.constraints),
         environment=_environment(study.objective),
     )
@@ -69,6 +70,7 @@ _COMPARABLE = {
     "metric": "metric",
     "direction": "direction",
     "value": "value",
+    "limits": "[constraint_metrics]",
     "seed": "seed",
 }
 

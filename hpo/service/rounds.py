@@ -62,6 +62,7 @@ def job_of(study: Study) -> Job:
         direction=study.direction,
         value=study.value,
         fixed=study.fixed,
+        limits=study.constraint_metrics,
         search_path=(str(study.path.absolute().parent),),
         demand=study.resources.demand(),
         trial_timeout=study.round.trial_timeout,

@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
 from hpo.distributions import Value
+from hpo.errors import Infeasible
 from hpo.objective import Data, Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.output import Output
@@ -29,6 +30,7 @@ from hpo.trial import (
     CutOffs,
     Direction,
     EpochMetrics,
+    Limit,
     Lost,
     Progress,
     State,
@@ -67,6 +69,7 @@ class Job:
     code: Code | None = None
     program: Program | None = None
     demand: Demand = field(default_factory=Demand)
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # of other metrics, by name
 
     @property
     def threads(self) -> int:
@@ -275,8 +278,14 @@ def attempt_trial(
                 epochs.close()
             if not metrics:
                 raise ValueError("the objective yielded no epoch")
+            if state is State.COMPLETE:
+                passed = passed_limit(job.limits, metrics[_value(job, metrics)[1] - 1])
+                if passed:
+                    state, message = State.INFEASIBLE, passed
         except _OtherCodeError as other:
             changed = CodeChanged(trial, other.files, place)
+        except Infeasible as found:
+            state, message = State.INFEASIBLE, str(found) or "no reason given"
         except (KeyboardInterrupt, GeneratorExit):  # of whoever runs the trial
             raise
         except BaseException as error:  # whatever else an objective raises is this trial's result
@@ -289,13 +298,28 @@ def attempt_trial(
         return
     value = epoch = None
     if state in (State.COMPLETE, State.PRUNED):
-        curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
-        value, epoch = read_value(curve, job.value, job.direction)
+        value, epoch = _value(job, metrics)
     result = TrialResult(
         trial, state, value, epoch, tuple(metrics), attempt, started,
         time.perf_counter() - clock, place, message, output.text(),
     )
     yield NoMetric(result, job.metric, tuple(metrics[-1])) if unnamed else result
+
+
+def _value(job: Job, metrics: Sequence[EpochMetrics]) -> tuple[float, int]:
+    curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
+    return read_value(curve, job.value, job.direction)
+
+
+def passed_limit(limits: Mapping[str, Limit], metrics: EpochMetrics) -> str:
+    """Return which limit of another metric is passed, and by what value, or ""."""
+    for name, limit in limits.items():
+        if name not in metrics:
+            known = ", ".join(metrics)
+            raise KeyError(f"the objective yields no {name!r}, which has a limit, but {known}")
+        if not limit.allows(metrics[name]):
+            return f"{name} is {wording.whole(metrics[name])}, which has to be {limit}"
+    return ""
 
 
 def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -> bool:

@@ -111,10 +111,12 @@ def test_what_is_recorded_and_written_of_a_confirmation() -> None:
     )
     assert confirmation.to_table(order, "maximize") == [
         {"round": 1, "number": 1, "value": 0.9, "mean": 0.625, "standard_error": 0.125,
-         "values": [0.5, 0.75], "diverged": 0, "failed": 0, "place": 1, "found_place": 1,
+         "values": [0.5, 0.75], "diverged": 0, "infeasible": 0, "failed": 0, "place": 1,
+         "found_place": 1,
          "hyperparameters": {"x": 0.1}},
         {"round": 1, "number": 2, "value": 0.8, "mean": 0.75, "standard_error": None,
-         "values": [0.75], "diverged": 0, "failed": 1, "place": 2, "found_place": 2,
+         "values": [0.75], "diverged": 0, "infeasible": 0, "failed": 1, "place": 2,
+         "found_place": 2,
          "hyperparameters": {"x": 0.2}},
     ]
     broken = [repeat(1, None, 1, State.DIVERGED), repeat(2, None, 1, State.FAILED)]

@@ -133,6 +133,25 @@ def test_diverged_trials_repel() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("best", "share"), [((0.3, 0.3), 0.2), ((0.5, 0.5), 0.8)])
+def test_tpe_learns_where_trials_are_infeasible(best: tuple[float, float], share: float) -> None:
+    """Where x + y > 1 a trial cannot be trained; the best lies inside, or on that edge."""
+    space = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+    def judge(number: int, point: dict[str, Value]) -> TrialResult:
+        x, y = float(point["x"]), float(point["y"])  # type: ignore[arg-type]
+        if x + y > 1:
+            return result(number, point, State.INFEASIBLE)
+        return result(number, point, value=-((x - best[0]) ** 2) - (y - best[1]) ** 2)
+
+    def infeasible(name: str) -> int:
+        late = [search(name, plan(space, 80, study_seed=s), judge)[40:] for s in range(20)]
+        return sum(p["x"] + p["y"] > 1 for proposals in late for p in proposals)  # type: ignore[operator]
+
+    assert infeasible("tpe") < share * infeasible("random")
+
+
+@pytest.mark.slow
 def test_tpe_finds_more_than_random() -> None:
     def best(name: str, seed: int) -> float:
         proposals = search(name, plan(MIXED, 40, study_seed=seed), lambda n, p: result(

@@ -13,7 +13,7 @@ import pytest
 
 from hpo.errors import InputError
 from hpo.resources import Demand
-from hpo.trial import CutOffs, Progress, State, Trial, TrialResult
+from hpo.trial import CutOffs, Limit, Progress, State, Trial, TrialResult
 from hpo.workers import attempt, live
 from hpo.workers.attempt import (
     Event,
@@ -167,7 +167,8 @@ def attempted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempted:
 
     def run(text: str, trial: Trial | None = None, **changes: Any) -> list[Event]:
         (tmp_path / "attempted.py").write_text(textwrap.dedent(text))
-        job = Job("attempted:train", "loss", "minimize", "last", {}, (str(tmp_path),), **changes)
+        job = Job("attempted:train", "loss", "minimize", **{
+            "value": "last", "fixed": {}, "search_path": (str(tmp_path),), **changes})
         try:
             return list(attempt_trial(job, None, trial or Trial(1, 1, {"rate": 0.5}, 7), 3))
         finally:
@@ -190,6 +191,50 @@ def test_a_result_says_where_and_when_it_was_trained(attempted: Attempted) -> No
     assert before <= result.started <= time.time()
     assert 0.05 <= result.seconds <= time.time() - before
     assert (result.attempt, result.output, result.value, result.epoch) == (3, "said\n", 0.5, 1)
+
+
+def test_an_objective_may_find_out_that_it_cannot_be_trained(attempted: Attempted) -> None:
+    (result,) = attempted("""
+        import hpo
+        def train(rate: float):
+            yield {"loss": 1.0}
+            raise hpo.Infeasible(f"a rate of {rate} takes too much memory")
+        """)
+    assert isinstance(result, TrialResult)
+    assert (result.state, result.value, result.epoch) == (State.INFEASIBLE, None, None)
+    assert result.message == "a rate of 0.5 takes too much memory"
+    assert result.metrics == ({"loss": 1.0},)
+
+
+@pytest.mark.parametrize(("value", "limits", "message"), [
+    ("last", {"size": Limit(at_most=3.0)}, ""),
+    ("last", {"size": Limit(at_most=2.5)}, "size is 3, which has to be at most 2.5"),
+    ("best", {"size": Limit(at_most=2.5)}, ""),  # the best loss is that of the second epoch
+    ("last", {"size": Limit(at_least=3.5)}, "size is 3, which has to be at least 3.5"),
+    ("last", {"size": Limit(1.0, 2.0)}, "size is 3, which has to be at least 1 and at most 2"),
+    ("last", {"size": Limit(1.0, 4.0), "speed": Limit(at_least=9.0)}, "speed is 8, which has"),
+])
+def test_a_trial_that_passes_the_limit_of_another_metric_is_infeasible(
+    attempted: Attempted, value: str, limits: dict[str, Limit], message: str
+) -> None:
+    (result,) = attempted("""
+        def train(rate: float):
+            for epoch, loss in enumerate([3.0, 1.0, 2.0], start=1):
+                yield {"loss": loss, "size": float(epoch), "speed": 8.0}
+        """, limits=limits, value=value)
+    assert isinstance(result, TrialResult)
+    assert result.state is (State.INFEASIBLE if message else State.COMPLETE)
+    assert result.message.startswith(message)
+    assert len(result.metrics) == 3
+
+
+def test_without_the_metric_that_has_a_limit_a_trial_fails(attempted: Attempted) -> None:
+    (result,) = attempted(
+        "def train(rate: float):\n    return rate", limits={"size": Limit(at_most=1.0)}
+    )
+    assert isinstance(result, TrialResult)
+    assert result.state is State.FAILED
+    assert "yields no 'size', which has a limit, but loss" in result.message
 
 
 def test_a_folder_is_gone_once_its_trial_has_ended(attempted: Attempted) -> None:
