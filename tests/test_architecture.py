@@ -144,7 +144,9 @@ def test_a_module_imports_only_what_stands_before_it(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     order, name = ORDER[package].split(), name_of(path)
     if path.name == "__init__.py" and name not in order:
-        assert not list(imported(path)), "what a package holds is imported from its modules"
+        given = {} if name else {"hpo": {"hpo.errors.Infeasible"}}  # to the objectives of users
+        others = set(imported(path)) - given.get(package, set())
+        assert not others, "what a package holds is imported from its modules"
         return
     assert name in order, f"{name} has no place in the order yet"
     for module in imported(path):

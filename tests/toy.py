@@ -1,6 +1,7 @@
 """Objectives that cost nothing, fail on demand, or hang: copied beside the study files of tests."""
 
 import ctypes
+import math
 import os
 import random
 import signal
@@ -11,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+import hpo
 
 Epochs = Generator[dict[str, float]]
 
@@ -151,3 +154,41 @@ for _objective in (
     placed,
 ):
     _objective.metrics = ("accuracy", "loss")  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class OfOptimizer:
+    learning_rate: float = 0.1
+    optimizer: str = "sgd"
+    momentum: float = -1.0  # where it is not searched
+    layers: int = 1
+    width_1: int = 0
+    width_2: int = 0
+    batch_size: int = 32
+    dropout: float = 0.0
+    sleep: float = 0.0
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        if self.layers * self.batch_size > 256:
+            raise ValueError("layers * batch_size must be at most 256")
+
+
+def optimizers(hyperparameters: OfOptimizer, *, seed: int) -> Epochs:
+    """Reach what its optimizer reaches: Adam at small rates, the others with momentum."""
+    h = hyperparameters
+    if h.folder:
+        with open(f"{h.folder}/trained", "a") as marks:
+            marks.write(f"{seed}\n")
+    if (h.optimizer == "adam") != (h.momentum == -1.0):
+        raise AssertionError("momentum where there is none, or none where there is")
+    if (h.layers >= 2) != (h.width_2 > 0):
+        raise AssertionError("a width of a layer that is not there, or none where it is")
+    time.sleep(h.sleep)
+    if h.width_1 + h.width_2 > 700:
+        raise hpo.Infeasible("too wide")
+    noise = random.Random(seed).gauss(0, 0.01)
+    best = -3 if h.optimizer == "adam" else -1
+    loss = (math.log10(h.learning_rate) - best) ** 2 / 9 + (h.dropout - 0.2) ** 2
+    yield {"accuracy": 1 - loss / 2}
+    yield {"accuracy": 1 - loss - (0.8 - max(h.momentum, 0)) ** 2 / 9 + noise}

@@ -30,7 +30,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    hyperparameters = dict.fromkeys(name for r in results for name in r.trial.hyperparameters)
+    hyperparameters = _names(results)
     metrics = dict.fromkeys(
         name for r in results if r.metrics for name in sorted(r.metrics[-1])
     )
@@ -56,11 +56,29 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
             }
         )
     columns = list(rows[0]) if rows else ["round", "number", "state", "value"]
-    frame = pd.DataFrame(rows, columns=columns).astype({"epoch": "Int64"} if rows else {})
+    frame = pd.DataFrame(rows, columns=columns)
+    if rows:  # whole numbers stay whole ones beside empty cells
+        frame = frame.astype({
+            name: "Int64" for name in ("epoch", *hyperparameters)
+            if all(type(row[name]) in (int, type(None)) for row in rows)
+        })
     if rows:
         started = pd.to_datetime(frame["started"], unit="s", utc=True, errors="coerce")
         frame["started"] = started.dt.round("us")
     return frame
+
+
+def _names(results: Sequence[TrialResult]) -> list[str]:
+    """Return the hyperparameters of all trials, each before the one it comes before in a trial."""
+    names: list[str] = []
+    for result in results:
+        place = len(names)
+        for name in reversed([*result.trial.hyperparameters]):
+            if name in names:
+                place = names.index(name)
+            else:
+                names.insert(place, name)
+    return names
 
 
 def write(results: Sequence[TrialResult], path: Path) -> None:

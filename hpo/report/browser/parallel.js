@@ -82,6 +82,9 @@ const parallel = {
         const text = shortened(axis.text(tick), 10);
         this.element("text", { x: x - 6, y: y + 4, "text-anchor": "end" }, text);
       }
+      if (axis.places.some(Number.isNaN)) {
+        this.element("text", { x: x - 6, y: this.y(0) + 18, "text-anchor": "end" }, "none");
+      }
       const name = this.element("text", {
         class: "name", transform: `translate(${x - 4},${this.top - 12}) rotate(-28)`,
       }, shortened(axis.label, this.gap > 150 ? 30 : 18));
@@ -152,15 +155,17 @@ const parallel = {
     this.mark();
   },
 
+  // Where a line crosses an axis: below it where the trial has no value there.
+  crossing(axis, index) {
+    const place = axis.places[index];
+    return Number.isNaN(place) ? this.y(0) + 14 : this.y(place);
+  },
+
   line(paper, index) {
     paper.beginPath();
-    let begun = false;
     axes.forEach((axis, at) => {
-      const place = axis.places[index];
-      if (Number.isNaN(place)) { begun = false; return; }
-      if (begun) paper.lineTo(this.x(at), this.y(place));
-      else paper.moveTo(this.x(at), this.y(place));
-      begun = true;
+      if (at) paper.lineTo(this.x(at), this.crossing(axis, index));
+      else paper.moveTo(this.x(at), this.crossing(axis, index));
     });
     paper.stroke();
   },
@@ -190,7 +195,8 @@ const parallel = {
     const next = axes[at + 1] ?? axes[at];
     let found = null, least = 9;
     for (const index of selection.indices) {
-      const height = this.y(axes[at].places[index] * (1 - part) + next.places[index] * part);
+      const [left, right] = [axes[at], next].map((axis) => this.crossing(axis, index));
+      const height = left * (1 - part) + right * part;
       const away = Math.abs(height - y);
       if (away < least) [found, least] = [index, away];
     }
@@ -217,9 +223,10 @@ function describeTrial(trial, most = 8) {
   const value = trial.value === null ? "" : fourDigits(trial.value);
   const first = trial.state === "complete" ? `${trial.name}: ${value}`
     : `${trial.name}: ${trial.state}${value && ` at ${value}`}`;
-  const lines = hyperparameters.slice(0, most)
+  const there = hyperparameters.filter((axis) => axis.values[trial.index] !== null);
+  const lines = there.slice(0, most)
     .map((axis) => `${axis.label} ${axis.text(axis.values[trial.index])}`);
-  const more = hyperparameters.length - lines.length;
+  const more = there.length - lines.length;
   return [first, ...lines, ...(more > 0 ? [`and ${more} more`] : [])].join("\n");
 }
 

@@ -1,5 +1,6 @@
 """The trials of a study as a table, and the study as a summary."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo.distributions import CategoricalDistribution, FloatDistribution
+from hpo.distributions import CategoricalDistribution, FloatDistribution, Value
 from hpo.errors import InputError
 from hpo.record.values import Recorded, Round
 from hpo.report.results import summarize, table, write
@@ -73,7 +74,7 @@ def test_a_summary_counts_each_round() -> None:
     first = {
         "round": 1,
         "ranges": {"rate": {"low": 0.1, "high": 1.0}, "sizes": {"choices": ((1, 2), (3,))}},
-        "trials": 2, "complete": 1, "pruned": 0, "diverged": 0, "failed": 1,
+        "trials": 2, "complete": 1, "pruned": 0, "diverged": 0, "infeasible": 0, "failed": 1,
         "best": {"round": 1, "number": 1, "value": 0.25,
                  "hyperparameters": {"rate": 0.5, "sizes": (1, 2)}},
     }
@@ -91,3 +92,23 @@ def test_a_summary_counts_each_round() -> None:
     }
     nothing = summarize("s", Recorded("1", rounds=rounds[:1]))
     assert (nothing["best"], nothing["rounds"][0]["best"]) == (None, None)
+
+
+def test_what_a_trial_has_no_value_of_is_an_empty_cell(tmp_path: Path) -> None:
+    points: list[dict[str, Value]] = [
+        {"kind": "flat", "deep": True}, {"kind": "steep", "layers": 3, "rate": 0.5},
+        {"kind": "steep", "layers": 4, "rate": 0.25, "deep": False},
+    ]
+    results = [
+        TrialResult(Trial(1, n, point, 0), State.COMPLETE, 0.5, 1, [{"loss": 0.5}])
+        for n, point in enumerate(points, start=1)
+    ]
+    write(results, tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["kind"], r["layers"], r["rate"], r["deep"]) for r in rows] == [
+        ("flat", "", "", "True"), ("steep", "3", "0.5", ""), ("steep", "4", "0.25", "False"),
+    ]
+    assert list(rows[0])[6:10] == ["kind", "deep", "layers", "rate"]
+    write(results, tmp_path / "table.parquet")
+    assert pd.read_parquet(tmp_path / "table.parquet")["layers"].tolist() == [pd.NA, 3, 4]
