@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import difflib
 import hashlib
 import os
 import re
@@ -171,9 +172,16 @@ def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
     """Return what is on record of a study; raise InputError where that is nothing."""
     recorded = record.study(name).read()
     if recorded is None:
-        known = ", ".join(known for known, _ in record.studies()) or "none yet"
-        raise InputError(f"no study {name!r} on record; there are: {known}")
+        raise unknown(record, name)
     return recorded
+
+
+def unknown(record: "Tracking | RecordProcess", name: str) -> InputError:
+    """Return the error of a study that is not on record: it names the nearest one, or all."""
+    known = [known for known, _ in record.studies()]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none yet'}"
+    return InputError(f"no study {name!r} on record; {hint}")
 
 
 def read_study_file(study: str, command: str, overrides: Sequence[str]) -> "Study":

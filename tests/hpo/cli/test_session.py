@@ -60,6 +60,13 @@ def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
     assert str(caught.value) == f"no study 'x' on record; there are: {listed}"
 
 
+def test_a_study_that_is_misspelled_is_told_its_name() -> None:
+    record: Any = SimpleNamespace(studies=lambda: [("digits", {}), ("shop", {})])
+    assert str(session.unknown(record, "digts")) == (
+        "no study 'digts' on record; did you mean 'digits'?"
+    )
+
+
 def test_data_are_read_beside_the_study_file_and_fit_its_metric(home: Path) -> None:
     assert session.load_data(read(write_study(home))) is None
     study = read(write_study(home, data={"source": "none.csv"}))
