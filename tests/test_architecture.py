@@ -29,8 +29,9 @@ ORDER = {
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
-        record.connection record.claim record.trials record.evaluations record.study
-        record.tracking record.models record.process record.outbox record.delivery
+        record.connection record.claim record.experiments record.purging
+        record.trials record.evaluations record.study record.tracking record.models
+        record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop
         service.illustrating service.rounds
         report.results report.palette report.scales report.ticks report.drawing report.axis
@@ -72,6 +73,8 @@ THIRD_PARTY = {
     "record.format": {"mlflow"},
     "record.connection": {"mlflow"},
     "record.claim": {"mlflow"},
+    "record.experiments": {"mlflow"},
+    "record.purging": {"mlflow"},
     "record.trials": {"mlflow"},
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},
