@@ -29,7 +29,7 @@ ORDER = {
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
-        record.connection record.claim record.experiments record.purging
+        record.connection record.claim record.experiments record.purging record.copying
         record.trials record.evaluations record.study record.tracking record.models
         record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop
@@ -75,6 +75,7 @@ THIRD_PARTY = {
     "record.claim": {"mlflow"},
     "record.experiments": {"mlflow"},
     "record.purging": {"mlflow"},
+    "record.copying": {"mlflow"},
     "record.trials": {"mlflow"},
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from hpo.record import experiments
 from hpo.record.connection import PAGE, Connection, pages
+from hpo.record.copying import Copying
 from hpo.record.owner import Owner
 from hpo.record.purging import contents, purge, refuse_purge
 from hpo.record.study import StudyRecord
@@ -47,6 +48,15 @@ class Tracking:
         """Give a study another name; raise InputError where that is taken."""
         experiments.rename(self._connection, study, new)
         self._studies.clear()
+
+    def copy(self, study: str, new: str, show: Callable[[int, int], None]) -> None:
+        """Copy a study that this process has claimed to another name.
+
+        Broken off, it leaves no study of that name, and the same call begins anew. `show` is called
+        with how many runs are done, of how many. Raises InputError where the name is taken.
+        """
+        source = experiments.existing(self._connection, study)
+        Copying(self._connection, source, self._owner, self.study(study).keep).make(new, show)
 
     def contents(self, name: str) -> Contents | None:
         """Return how much a study holds, also one that was deleted; None where there is none.

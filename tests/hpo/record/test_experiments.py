@@ -77,8 +77,9 @@ def test_a_name_that_is_taken_is_refused_whatever_has_it(record: Tracking) -> No
         ("theirs", r"^an experiment 'theirs' is on record already; choose another name$"),
         ("gone", r"that was deleted; choose another, or .*`hpo delete --purge gone`$"),
     ):
-        with pytest.raises(InputError, match=said):
-            record.rename("toy", name)
+        for change in (record.rename, lambda *names: record.copy(*names, show_nothing)):
+            with pytest.raises(InputError, match=said):
+                change("toy", name)
     assert {name for name, _ in record.studies()} == {"toy", "other"}
 
 
@@ -173,6 +174,9 @@ def test_a_model_that_is_registered_keeps_its_study_from_being_deleted_for_good(
 def test_a_study_that_is_gone_meanwhile_is_said(record: Tracking) -> None:
     record.delete("toy")
     record.purge("toy", show_nothing)
-    for change in (lambda: record.rename("toy", "new"), lambda: record.delete("toy")):
+    for change in (
+        lambda: record.rename("toy", "new"), lambda: record.delete("toy"),
+        lambda: record.copy("toy", "new", show_nothing),
+    ):
         with pytest.raises(HPOError, match=r"^the experiment 'toy' is gone$"):
             change()
