@@ -40,7 +40,7 @@ ORDER = {
         report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
-        cli.training cli.looking cli.best cli.serving cli.sending cli.commands
+        cli.training cli.looking cli.housekeeping cli.best cli.serving cli.sending cli.commands
         __main__
         """,
     "trainer": """
@@ -102,6 +102,7 @@ THIRD_PARTY = {
     "cli.options": {"click", "rich"},
     "cli.training": {"click"},
     "cli.looking": {"click"},
+    "cli.housekeeping": {"click"},
     "cli.best": {"click"},
     "cli.serving": {"click"},
     "cli.sending": {"click"},
