@@ -38,13 +38,14 @@ from hpo.study_errors import (
     nearest,
     one_line,
     short_text,
+    study_name_fault,
 )
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
 from hpo.study_values import STRICT, fill, read_space, typed_value
 from hpo.trial import Direction, Limit
 
-_NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
+_NAME_LENGTH = 200  # of an objective
 _RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study, not of its file
 
 
@@ -79,12 +80,9 @@ class Study(BaseModel):
     @field_validator("name")
     @classmethod
     def _recordable_name(cls, name: str) -> str:
-        if not name.strip() or name != name.strip() or not name.isprintable():
-            raise ValueError(
-                f"{short_text(name)} is empty, padded or not printable; choose another name"
-            )
-        if len(name) > _NAME_LENGTH:
-            raise ValueError(f"{len(name)} characters; use at most {_NAME_LENGTH}")
+        fault = study_name_fault(name)
+        if fault:
+            raise ValueError(fault)
         return name
 
     @field_validator("objective", mode="before")

@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 _MESSAGE_LENGTH = 600  # a file may hold a key as long as itself
+_NAME_LENGTH = 200  # of a study: an experiment name is refused by some databases above 256
 
 
 class WrongKeyError(ValueError):
@@ -118,6 +119,15 @@ def nearest(name: str, known: Any) -> str:
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; it has {clipped(', '.join(known), 300)}" if known else ""
+
+
+def study_name_fault(name: str) -> str:
+    """Return why no study can have this name, or ""."""
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        return f"{short_text(name)} is empty, padded or not printable; choose another name"
+    if len(name) > _NAME_LENGTH:
+        return f"{len(name)} characters; use at most {_NAME_LENGTH}"
+    return ""
 
 
 def one_of(name: str, known: Any, kind: str) -> str:

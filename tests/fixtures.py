@@ -28,6 +28,7 @@ from hpo.workers import ray as ray_workers
 from hpo.workers import ray_settings
 from hpo.workers.ray import _fewer_processes
 from tests.processes import draw_nothing, fork, read_migrations_once
+from tests.server import Server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,6 +115,17 @@ def folder(
     _work_in(tmp_path, empty_database, monkeypatch)
     yield tmp_path
     sys.modules.pop("toy", None)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    """Give an MLflow server on the record of the working directory."""
+    server = Server(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @contextlib.contextmanager

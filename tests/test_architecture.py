@@ -31,8 +31,9 @@ ORDER = {
         workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
-        record.connection record.claim record.trials record.evaluations record.study
-        record.tracking record.models record.process record.outbox record.delivery
+        record.connection record.claim record.experiments record.purging record.copying
+        record.trials record.evaluations record.study record.tracking record.models
+        record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop
         service.illustrating service.rounds
         report.results report.palette report.scales report.ticks report.drawing report.axis
@@ -41,7 +42,7 @@ ORDER = {
         report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
-        cli.training cli.looking cli.best cli.serving cli.sending cli.commands
+        cli.training cli.looking cli.housekeeping cli.best cli.serving cli.sending cli.commands
         __main__
         """,
     "trainer": """
@@ -75,6 +76,9 @@ THIRD_PARTY = {
     "record.format": {"mlflow"},
     "record.connection": {"mlflow"},
     "record.claim": {"mlflow"},
+    "record.experiments": {"mlflow"},
+    "record.purging": {"mlflow"},
+    "record.copying": {"mlflow"},
     "record.trials": {"mlflow"},
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},
@@ -101,6 +105,7 @@ THIRD_PARTY = {
     "cli.options": {"click", "rich"},
     "cli.training": {"click"},
     "cli.looking": {"click"},
+    "cli.housekeeping": {"click"},
     "cli.best": {"click"},
     "cli.serving": {"click"},
     "cli.sending": {"click"},

@@ -214,6 +214,40 @@ class Retraining:
             self._console.print(f"{name}: {epoch} of {wording.count(epochs, 'epoch')}")
 
 
+class Counting:
+    """Shows how many of many are done, such as "copying: 12 of 40 runs", on `file`."""
+
+    def __init__(self, what: str, noun: str, file: TextIO) -> None:
+        self._what, self._noun = what, noun
+        self._console = open_console(file)
+        self._bar = BarColumn(bar_width=BAR_WIDTH)
+        self._progress = Progress(
+            TextColumn("{task.description}"), self._bar, MofNCompleteColumn(),
+            TextColumn(f"{noun}s"),
+            console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(what, total=None)
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> "Counting":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Show how many are done, where that was last shown a while ago."""
+        taken = len(f"{self._what}  {_counted(done, total)} {self._noun}s ")
+        self._bar.bar_width = min(max(self._console.width - taken, 1), BAR_WIDTH)
+        self._progress.update(self._task, total=total, completed=done)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._shown > PLAIN_SECONDS:
+            self._shown = now
+            self._console.print(f"{self._what}: {done} of {wording.count(total, self._noun)}")
+
+
 def _counted(done: int, total: int) -> str:
     """Return how many are done of how many, as wide as the column of a progress bar shows it."""
     return f"{done:{len(str(total))}}/{total}"

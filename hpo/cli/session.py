@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import difflib
 import hashlib
 import os
 import re
@@ -76,11 +77,11 @@ def open_session(
     from hpo.service.rounds import PATIENCE_SECONDS, Service
 
     uri = absolute(tracking_uri)
-    outbox_path = _outbox_path(uri, study.name)
-    first_time = not outbox_path.exists()
+    path = outbox_path(uri, study.name)
+    first_time = not path.exists()
     stop_on_termination()
     with (
-        closing(Outbox(outbox_path)) as outbox,
+        closing(Outbox(path)) as outbox,
         Display(study, file) as display,
         ThreadPoolExecutor(1) as beside,
         ExitStack() as at_the_end,
@@ -120,7 +121,7 @@ def open_session(
             at_the_end.callback(close_idle)
         try:
             recorded = opening.result()
-            others = _take_up(outbox, recorded)
+            others = take_up(outbox, recorded)
             if others:
                 display.note(f"{others} results on disk belong to an earlier round of the same "
                              f"number with other settings: set aside beside {outbox.path}")
@@ -171,9 +172,16 @@ def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
     """Return what is on record of a study; raise InputError where that is nothing."""
     recorded = record.study(name).read()
     if recorded is None:
-        known = ", ".join(known for known, _ in record.studies()) or "none yet"
-        raise InputError(f"no study {name!r} on record; there are: {known}")
+        raise unknown(record, name)
     return recorded
+
+
+def unknown(record: "Tracking | RecordProcess", name: str) -> InputError:
+    """Return the error of a study that is not on record: it names the nearest one, or all."""
+    known = [known for known, _ in record.studies()]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none yet'}"
+    return InputError(f"no study {name!r} on record; {hint}")
 
 
 def read_study_file(study: str, command: str, overrides: Sequence[str]) -> "Study":
@@ -359,7 +367,7 @@ def _workers(
     return started
 
 
-def _take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
+def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
     """Compare the outbox with the record; return how many results belong to other rounds."""
     if recorded is None:
         return outbox.take_up((), {})
@@ -372,7 +380,7 @@ def _release(record: "Record") -> None:
         record.release()
 
 
-def _outbox_path(uri: str, study: str) -> Path:
+def outbox_path(uri: str, study: str) -> Path:
     """Return the outbox of a study, a different one for each record."""
     path = path_of(uri)
     uri = f"sqlite:///{path}" if path else uri  # whatever is escaped in it

@@ -105,6 +105,12 @@ class Connection:
             file.path == name for file in translated(lambda: self.client.list_artifacts(run_id))
         )
 
+    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
+        """Return a file of a run, which goes to a folder."""
+        return Path(translated(
+            lambda: self.client.download_artifacts(run_id, name, str(folder))
+        ))
+
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to a run."""
         translated(lambda: self.client.log_artifacts(run_id, str(folder)))

@@ -18,6 +18,7 @@ from hpo.trial import State, Trial, TrialId, TrialResult, check
 
 # What is raised where a line is none of an outbox.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_ASIDE = _REFUSED, _DAMAGED = ".refused.jsonl", ".damaged.jsonl"  # the ends of files beside it
 Key = tuple[TrialId, int]  # of a result: its trial and the attempt at it
 
 
@@ -141,12 +142,33 @@ class Outbox:
 
     def set_aside(self, result: TrialResult, reason: str) -> Path:
         """Move a result that the record will never take to a file of its own."""
-        aside = self.path.with_suffix(".refused.jsonl")
+        aside = self.path.with_suffix(_REFUSED)
         line = json.dumps({"reason": reason, "result": asdict(result)})
         _append(aside, line.encode() + b"\n")
         self.drop(result)
         self.forget([_key(result)])
         return aside
+
+    def set_all_aside(self, reason: str) -> int:
+        """Move all that is kept to a file of its own; return how many results that are."""
+        self.take_up((), {})
+        waiting = self.waiting()
+        for result in waiting:
+            self.set_aside(result, reason)
+        return len(waiting)
+
+    def move(self, path: Path) -> None:
+        """Keep results at another path from now on, with what was set aside beside them.
+
+        The file there is one of this process, and empty.
+        """
+        os.replace(self.path, path)
+        for suffix in _ASIDE:
+            aside = self.path.with_suffix(suffix)
+            if aside.exists():
+                _append(path.with_suffix(suffix), aside.read_bytes())
+                aside.unlink()
+        self.path = path
 
     def close(self) -> None:
         """Let other processes have the file."""
@@ -172,7 +194,7 @@ class Outbox:
 
     def _set_lines_aside(self, damaged: Sequence[tuple[int, bytes]]) -> None:
         """Move lines, given with where they begin, to a file of their own."""
-        aside = self.path.with_suffix(".damaged.jsonl")
+        aside = self.path.with_suffix(_DAMAGED)
         _append(aside, b"".join(line + b"\n" for _, line in damaged))
         for start, line in damaged:  # blanks in their place, since the lock is on this very file
             self._file.seek(start)

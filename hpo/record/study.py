@@ -60,7 +60,9 @@ class StudyRecord:
         self.discard, self.history, self.output = (
             connection.discard, connection.history, connection.output
         )
-        self.has_file, self.add_files = connection.has_file, connection.add_files
+        self.has_file, self.fetch, self.add_files = (
+            connection.has_file, connection.fetch, connection.add_files
+        )
         self.verify, self.confirm = connection.verify, connection.confirm
 
     def experiment(self) -> str | None:
@@ -69,6 +71,11 @@ class StudyRecord:
         Raises InputError where it was deleted, or where it is not one of ours.
         """
         return self._parents.experiment()
+
+    def round_runs(self) -> list[str]:
+        """Return the runs of the rounds, which need not be readable."""
+        runs = self._connection.runs(self._parents.experiment_id, "tags.kind = 'round'")
+        return [run.info.run_id for run in runs]
 
     def create(
         self,

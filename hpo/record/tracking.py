@@ -1,10 +1,14 @@
 """The record as a whole: which studies there are, and one of them by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from hpo.record import experiments
 from hpo.record.connection import PAGE, Connection, pages
+from hpo.record.copying import Copying
 from hpo.record.owner import Owner
+from hpo.record.purging import contents, purge, refuse_purge
 from hpo.record.study import StudyRecord
+from hpo.record.values import Contents
 
 
 class Tracking:
@@ -23,18 +27,63 @@ class Tracking:
     def studies(self) -> list[tuple[str, Mapping[str, str]]]:
         """Return the names and tags of all studies, latest first."""
         client = self._connection.client
-        experiments = pages(
+        found = pages(
             lambda token: client.search_experiments(
                 filter_string="tags.hpo = 'study'", max_results=PAGE, page_token=token
             )
         )
-        return [(experiment.name, experiment.tags) for experiment in experiments]
+        return [(experiment.name, experiment.tags) for experiment in found]
 
     def study(self, name: str) -> StudyRecord:
         """Return the record of a study, whether it is there yet or not; the same one each time."""
         if name not in self._studies:
             self._studies[name] = StudyRecord(self._connection, name, self._owner)
         return self._studies[name]
+
+    def refuse_foreign(self, name: str) -> None:
+        """Raise InputError where an experiment of this name is not one of ours."""
+        experiments.refuse_foreign(self._connection, name)
+
+    def rename(self, study: str, new: str) -> None:
+        """Give a study another name; raise InputError where that is taken."""
+        experiments.rename(self._connection, study, new)
+        self._studies.clear()
+
+    def copy(self, study: str, new: str, show: Callable[[int, int], None]) -> None:
+        """Copy a study that this process has claimed to another name.
+
+        Broken off, it leaves no study of that name, and the same call begins anew. `show` is called
+        with how many runs are done, of how many. Raises InputError where the name is taken.
+        """
+        source = experiments.existing(self._connection, study)
+        Copying(self._connection, source, self._owner, self.study(study).keep).make(new, show)
+
+    def contents(self, name: str) -> Contents | None:
+        """Return how much a study holds, also one that was deleted; None where there is none.
+
+        Raises InputError where the experiment is not one of ours, or where it is being copied.
+        """
+        return contents(self._connection, name, self._owner)
+
+    def delete(self, name: str) -> None:
+        """Delete a study, so that MLflow can restore it."""
+        experiments.delete(self._connection, self._experiment_id(name))
+        self._studies.clear()
+
+    def refuse_purge(self, name: str) -> None:
+        """Raise InputError where a study cannot be deleted for good, or should not be."""
+        refuse_purge(self._connection, experiments.existing(self._connection, name))
+
+    def purge(self, name: str, show: Callable[[int, int], None]) -> None:
+        """Delete for good the rows and files of a study that was deleted.
+
+        Broken off, the same call goes on. `show` is called with how many runs are done, of how
+        many.
+        """
+        purge(self._connection, self._experiment_id(name), show)
+
+    def _experiment_id(self, name: str) -> str:
+        return experiments.existing(self._connection, name).experiment_id
 
     def close(self) -> None:
         """Leave a record whose file alone is complete."""

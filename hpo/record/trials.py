@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hpo.distributions import to_text
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
+from hpo.record.experiments import of_study
 from hpo.record.format import RANKED_BY, missing, read_id, result_tags
 from hpo.record.saved_view import run_page
 from hpo.search_space import SearchSpace
@@ -31,7 +32,7 @@ class Parents:
         self.rounds: dict[int, str] = {}
         self.spaces: dict[int, SearchSpace] = {}
         self.confirmation = ""
-        self._client = connection.client
+        self._connection = connection
         self._experiment_id = ""
 
     def experiment(self) -> str | None:
@@ -41,19 +42,9 @@ class Parents:
         """
         if self._experiment_id:
             return self._experiment_id
-        found = translated(lambda: self._client.get_experiment_by_name(self.study))
+        found = of_study(self._connection, self.study)
         if found is None:
             return None
-        if found.lifecycle_stage == "deleted":
-            raise InputError(
-                f"the experiment {self.study!r} was deleted; restore it with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, "
-                "or give the study another name"
-            )
-        if found.tags.get("hpo") != "study":
-            raise InputError(
-                f"the experiment {self.study!r} is not a study of hpo; give the study another name"
-            )
         self._experiment_id = found.experiment_id
         return self._experiment_id
 

@@ -135,3 +135,17 @@ class Shown:
     metric: str
     direction: Direction
     ranges: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How much a study holds; `runs` has the number of each kind, such as trial, 0 of any other.
+
+    `is_study` is False of a copy that is not whole.
+    """
+
+    experiment_id: str
+    is_deleted: bool
+    is_study: bool
+    runs: Mapping[str, int]
+    models: int

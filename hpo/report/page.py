@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from hpo.errors import InputError
 from hpo.report import palette
+from hpo.text import clean
 
 # Scripts of ours, in the order in which they use each other.
 SCRIPTS = ("numbers", "study", "colors", "parallel", "charts", "plane", "tables", "page")
@@ -47,6 +49,17 @@ def write(data: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: {error.strerror or error}; name another file") from error
 
 
+def retitled(page: str, study: str) -> str:
+    """Return a page, of any version, that shows its study under another name."""
+    title = html.escape(clean(study))
+    for before, after in (("<title>", "</title>"), ('<h1 id="name">', "</h1>")):
+        page = re.sub(
+            f"({before}).*?({after})", lambda found: found[1] + title + found[2], page, count=1
+        )
+    named = f'"study":{_embedded(clean(study))}'
+    return re.sub(r'"study":"(?:[^"\\]|\\.)*"', lambda _: named, page, count=1)
+
+
 def _library() -> tuple[str, str]:
     """Return the scripts of Bokeh: the library, and what makes figures in a browser."""
     folder = files("bokeh") / "server" / "static" / "js"
@@ -60,7 +73,7 @@ def _own(name: str) -> str:
     return (files("hpo.report") / "browser" / name).read_text(encoding="utf-8")
 
 
-def _embedded(data: Mapping[str, Any]) -> str:
+def _embedded(data: Mapping[str, Any] | str) -> str:
     """Return JSON that ends no script and begins no comment, whatever its texts say."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # all of it in ASCII
     for sign in "<>&":

@@ -1,76 +1,14 @@
 """The MLflow server is killed or answers errors, and results wait for it."""
 
-import os
 import threading
-import urllib.request
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-import pytest
 
 from tests.crashes.conftest import Tally
 from tests.fixtures import Make, table, trainings, undisturbed
-from tests.ports import free_ports, listens
-from tests.processes import fork, start, wait_for
-
-
-def serve(folder: Path, port: int) -> None:
-    """Be an MLflow server: what `mlflow server` starts, with the settings that it hands on."""
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    os.chdir(folder)
-    os.environ.update({
-        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder}/mlflow.db",
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "./mlartifacts",
-        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-        "_MLFLOW_SGI_NAME": "uvicorn",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    })
-    import uvicorn
-
-    uvicorn.run("mlflow.server.fastapi_app:app", host="127.0.0.1", port=port)
-
-
-class Server:
-    """An MLflow server on this machine, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        (self.port,) = free_ports(1)
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
-        self._process: BaseProcess | None = None
-
-    def start(self) -> None:
-        self._process = fork(serve, self._folder, self.port)
-        wait_for(self._answers)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
-                return True
-        except OSError:
-            return False
-
-
-@pytest.fixture
-def server(folder: Path) -> Iterator[Server]:
-    server = Server(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+from tests.ports import listens
+from tests.processes import start, wait_for
+from tests.server import Server
 
 
 def test_the_search_goes_on_while_the_server_is_away(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import commands as cli
-from hpo.cli.session import _outbox_path
+from hpo.cli.session import outbox_path
 from hpo.errors import HPOError, InputError
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
@@ -264,7 +264,7 @@ def test_results_on_disk_count_where_the_record_has_lost_their_round(
     assert recorded is not None
     assert "wait in" not in capsys.readouterr().out
     shutil.copy(empty_database, folder / "mlflow.db")
-    with closing(Outbox(_outbox_path(uri, "toy"))) as outbox:
+    with closing(Outbox(outbox_path(uri, "toy"))) as outbox:
         for known in recorded.results[:5]:
             *_, result = attempt_trial(job_of(read(file)), None, known.trial, 1)
             outbox.add(result, recorded.rounds[0].fingerprint)

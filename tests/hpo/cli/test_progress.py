@@ -13,7 +13,7 @@ import pytest
 
 from hpo import study, wording
 from hpo.cli import console, progress
-from hpo.cli.progress import Display, Retraining
+from hpo.cli.progress import Counting, Display, Retraining
 from hpo.distributions import FloatDistribution
 from hpo.moves import Decision, Move
 from hpo.record.values import Round
@@ -68,7 +68,8 @@ def test_progress_is_never_cut(
             display.trial_started(result.trial)
         display._progress.refresh()
         assert ("2 running, 7 waiting" in output.getvalue()) == (width >= 40)
-        for state, result in zip(itertools.cycle(State), trials(2)[:7], strict=False):
+        often = [state for state in State if state is not State.INFEASIBLE]
+        for state, result in zip(itertools.cycle(often), trials(2)[:7], strict=False):
             display.trial_ended(replace(result, state=state))
             display._progress.refresh()
     shown = output.getvalue()
@@ -88,6 +89,11 @@ def test_progress_is_never_cut(
     assert "…" not in shown
     assert f"trial {results.number}" in shown
     assert "  3/100" in shown
+    with Counting("copying", "run", output) as counting:
+        counting.show(3, 1000)
+        counting._progress.refresh()
+    assert "…" not in output.getvalue()
+    assert "   3/1000" in output.getvalue()
 
 
 def test_what_waits_is_not_running(
@@ -186,6 +192,15 @@ def test_training_once_more_is_shown_now_and_then(monkeypatch: pytest.MonkeyPatc
             listener._progress.refresh()
         assert named in terminal.getvalue()
         assert "training trial 101 of round 1: 2" not in terminal.getvalue()
+
+
+def test_what_is_counted_is_shown_now_and_then() -> None:
+    with Counting("copying", "run", output := io.StringIO()) as counting:
+        counting.show(1, 302)
+        counting._shown -= progress.PLAIN_SECONDS
+        counting.show(2, 302)
+        counting.show(302, 302)
+    assert output.getvalue() == "copying: 2 of 302 runs\n"
 
 
 def test_a_pipe_has_no_width_and_a_terminal_gets_no_colors_but_ours(

@@ -60,6 +60,13 @@ def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
     assert str(caught.value) == f"no study 'x' on record; there are: {listed}"
 
 
+def test_a_study_that_is_misspelled_is_told_its_name() -> None:
+    record: Any = SimpleNamespace(studies=lambda: [("digits", {}), ("shop", {})])
+    assert str(session.unknown(record, "digts")) == (
+        "no study 'digts' on record; did you mean 'digits'?"
+    )
+
+
 def test_data_are_read_beside_the_study_file_and_fit_its_metric(home: Path) -> None:
     assert session.load_data(read(write_study(home))) is None
     study = read(write_study(home, data={"source": "none.csv"}))
@@ -87,29 +94,29 @@ def test_an_outbox_has_a_name_of_its_own_for_each_record_and_study(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HPO_OUTBOX", raising=False)
-    first = session._outbox_path("sqlite:////x/a.db", "my / study")
+    first = session.outbox_path("sqlite:////x/a.db", "my / study")
     assert first.parent == Path(".hpo")
     assert first.name.startswith("my-study-")
     assert first.suffix == ".jsonl"
     assert len(first.stem) == len("my-study-") + 12
-    assert first == session._outbox_path("sqlite:////x/a.db?timeout=3", "my / study")
+    assert first == session.outbox_path("sqlite:////x/a.db?timeout=3", "my / study")
     others = {
-        session._outbox_path("sqlite:////x/b.db", "my / study"),
-        session._outbox_path("sqlite:////x/a.db", "my - study"),
-        session._outbox_path("http://x", "my / study"),
+        session.outbox_path("sqlite:////x/b.db", "my / study"),
+        session.outbox_path("sqlite:////x/a.db", "my - study"),
+        session.outbox_path("http://x", "my / study"),
     }
     assert len(others | {first}) == 4
-    assert len(session._outbox_path("x", "n" * 90).stem) == 40 + 13
+    assert len(session.outbox_path("x", "n" * 90).stem) == 40 + 13
     monkeypatch.setenv("HPO_OUTBOX", "/elsewhere")
-    assert session._outbox_path("x", "y").parent == Path("/elsewhere")
+    assert session.outbox_path("x", "y").parent == Path("/elsewhere")
 
 
 def test_the_outbox_is_compared_with_the_record() -> None:
     taken: list[Any] = []
     outbox: Any = SimpleNamespace(take_up=lambda *given: taken.append(given) or 3)
-    assert session._take_up(outbox, None) == 3
+    assert session.take_up(outbox, None) == 3
     rounds: Any = [SimpleNamespace(number=2, fingerprint="f")]
-    assert session._take_up(outbox, Recorded("1", rounds=rounds)) == 3
+    assert session.take_up(outbox, Recorded("1", rounds=rounds)) == 3
     assert taken == [((), {}), (set(), {2: "f"})]
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from hpo.errors import InputError
 from hpo.report import palette
-from hpo.report.page import page, write
+from hpo.report.page import page, retitled, write
+from hpo.text import clean
 from tests.hpo.report.pages import EVIL, data_of, evil, many
 
 SCRIPT = re.compile(r"<script(?: [^>]*)?>(.*?)</script>", re.DOTALL)
@@ -64,6 +65,14 @@ def test_only_its_own_scripts_run_and_nothing_is_fetched() -> None:
     outside = SCRIPT.sub("", text)
     assert not re.search(r"\s(src|href)=|@import|url\(", outside)
     assert "https://" not in outside
+
+
+def test_it_can_show_its_study_under_another_name() -> None:
+    data = data_of(evil())
+    for name in ("new one", EVIL, r"\1 \g<0>"):
+        renamed = retitled(page(data), name)
+        assert renamed == page({**data, "study": clean(name)})
+        assert retitled(renamed, data["study"]) == page(data)
 
 
 def test_a_color_means_the_same_as_in_the_figures() -> None:
