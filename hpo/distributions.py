@@ -13,6 +13,7 @@ from hpo.text import one_line
 
 Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
 # Names of other hyperparameters, and for which of their values one is searched: all have to hold.
+# Several that stand for the parts of one, such as the widths of layers, have a range in common.
 Conditions: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
 VALUE_DIGITS = 4  # of a value that is proposed: what is shown of it is what is trained with
@@ -33,6 +34,7 @@ class FloatDistribution:
     step: float | None = None
     limits: tuple[float, float] | None = None
     when: Conditions = ()
+    part_of: str = ""
 
     def to_unit(self, value: float) -> float:
         """Return where `value` lies on the scale: 0 at `low`, 1 at `high`, beyond them outside."""
@@ -115,6 +117,7 @@ class IntegerDistribution:
     step: int = 1
     limits: tuple[int, int] | None = None
     when: Conditions = ()
+    part_of: str = ""
 
     def to_unit(self, value: float) -> float:
         """Return the middle of the share of `value` on the unit interval."""
@@ -187,6 +190,7 @@ class CategoricalDistribution:
 
     choices: tuple[Value, ...]
     when: Conditions = ()
+    part_of: str = ""
 
     def to_unit(self, value: Value) -> float:
         """Return the middle of the share of `value`; ValueError where it is not a choice."""
@@ -213,6 +217,7 @@ class OrderedDistribution:
     every: tuple[Value, ...]
     places: IntegerDistribution
     when: Conditions = ()
+    part_of: str = ""
 
     @classmethod
     def of(cls, every: tuple[Value, ...], when: Conditions = ()) -> "OrderedDistribution":
@@ -280,6 +285,8 @@ def to_table(distribution: Distribution) -> dict[str, Any]:
     table = {name: value for name, value in vars(distribution).items() if value is not None}
     if table.pop("when"):
         table["when"] = dict(distribution.when)
+    if not table["part_of"]:
+        del table["part_of"]
     if isinstance(distribution, OrderedDistribution):
         places = table.pop("places")
         return {
@@ -305,7 +312,9 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
             raise ValueError("choices are no list of values")
         if table.get("ordered"):
             first, last = table["places"]
-            ordered = OrderedDistribution.of(every, values["when"])
+            ordered = replace(
+                OrderedDistribution.of(every, values["when"]), part_of=values.get("part_of", "")
+            )
             _check_range(replace(ordered.places, low=first, high=last))
             return with_range(ordered, first, last)
         return CategoricalDistribution(**values)

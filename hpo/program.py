@@ -280,6 +280,9 @@ def parameters_of(
         if not isinstance(table, Mapping):
             found[name] = Parameter(Any)
             continue
+        if "repeat" in table:
+            found[name] = Parameter(Any)
+            continue
         numbers = [table[key] for key in ("low", "high", "step") if key in table]
         numbers += [point[name] for point in start if name in point]
         kind: Any = int if all(type(number) is int for number in numbers) else float

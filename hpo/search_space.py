@@ -85,3 +85,32 @@ def readable(search_space: SearchSpace, values: Mapping[str, Value]) -> dict[str
 def middle(search_space: SearchSpace) -> dict[str, Value]:
     """Return the point in the middle of all ranges."""
     return point(search_space, dict.fromkeys(search_space, 0.5))
+
+
+def part_name(name: str, number: int) -> str:
+    """Return what a part of a hyperparameter is called; the first has number 1."""
+    return f"{name}.{number}"
+
+
+def packed(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+    """Return hyperparameters as an objective takes them: parts, such as width.1, as one tuple."""
+    found: dict[str, Value] = {}
+    for name, value in hyperparameters.items():
+        whole, dot, number = name.rpartition(".")
+        if dot and number.isdigit():
+            before = found.get(whole, ())
+            assert isinstance(before, tuple)
+            found[whole] = (*before, value)
+        else:
+            found[name] = value
+    return found
+
+
+def names_given(search_space: SearchSpace) -> list[str]:
+    """Return the hyperparameters of an objective that are searched, those in parts by one name."""
+    return list(dict.fromkeys(d.part_of or name for name, d in search_space.items()))
+
+
+def parts_of(name: str, search_space: SearchSpace) -> list[str]:
+    """Return the names of the parts of a hyperparameter."""
+    return [part for part, d in search_space.items() if d.part_of == name]

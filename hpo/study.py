@@ -28,7 +28,7 @@ from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
 from hpo.program import Program, parameters_of
-from hpo.search_space import SearchSpace
+from hpo.search_space import SearchSpace, names_given, packed, parts_of
 from hpo.study_errors import (
     WrongKeyError,
     clipped,
@@ -42,7 +42,7 @@ from hpo.study_errors import (
 )
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, read_space, typed_value
+from hpo.study_values import STRICT, fill, part_types, read_space, typed_value
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective
@@ -166,7 +166,8 @@ class Study(BaseModel):
         for name in space:
             if name in fixed:
                 raise WrongKeyError(name, "is in [fixed] as well; take it out of one of them")
-        return read_space(space, hints, info.data["objective"])
+        required = info.data["objective"].required() if not info.data.get("program") else ()
+        return read_space(space, hints, fixed, required)
 
     @field_validator("constraints", mode="before")
     @classmethod
@@ -196,13 +197,15 @@ class Study(BaseModel):
             return tuple(start)
         points = []
         for index, given in enumerate(start, start=1):
+            given = _in_parts(given, space)
             for name in given:
                 if name in hints and name not in space:
                     raise WrongKeyError(
                         f"{index}.{name}", "is not searched; add it to [search_space]"
                     )
             typed = {
-                name: typed_value(name, value, hints, f"{index}.") for name, value in given.items()
+                name: typed_value(name, value, {**hints, **part_types(space, hints)}, f"{index}.")
+                for name, value in given.items()
             }
             for name, value in typed.items():
                 if not space[name].contains(value):
@@ -248,7 +251,7 @@ class Study(BaseModel):
     def _accepted(self) -> "Study":
         """Let the objective check the corners of the space before anything runs."""
         for name in self.objective.required():
-            if name not in self.fixed and name not in self.search_space:
+            if name not in self.fixed and name not in names_given(self.search_space):
                 raise WrongKeyError(f"fixed.{name}", "is missing, and has no default; "
                                      "add it, or a range in [search_space]")
         feasibility = self.feasibility()
@@ -282,7 +285,7 @@ class Study(BaseModel):
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
     """Return why the objective does not accept these hyperparameters, or None."""
     try:
-        objective.check(hyperparameters)
+        objective.check(packed(hyperparameters))
     except Exception as error:  # a check of the user's own may fail in any way
         plain = isinstance(error, ValueError | TypeError) and str(error)
         return str(error) if plain else f"{type(error).__name__}: {error}"
@@ -409,6 +412,18 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("resources",): list(Resources.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
 }
+
+
+def _in_parts(point: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
+    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        parts = parts_of(name, space)
+        if parts and isinstance(value, list) and len(value) <= len(parts):
+            found |= dict(zip(parts, value, strict=False))
+        else:
+            found[name] = value
+    return found
 
 
 def _hints(info: ValidationInfo) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,7 +33,7 @@ from hpo.distributions import (
     is_value,
     to_text,
 )
-from hpo.objective import Objective
+from hpo.search_space import part_name
 from hpo.study_errors import WrongKeyError, first_error, key_text, nearest, short_text
 from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
@@ -40,6 +41,7 @@ STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
 )
 T = TypeVar("T")
+MOST_PARTS = 64  # of one hyperparameter
 _LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
@@ -51,6 +53,7 @@ class Range(BaseModel):
     high: float
     log: bool = False
     step: float | None = Field(default=None, gt=0)
+    repeat: str | None = None
     when: dict[str, Any] = Field(default_factory=dict)
     limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
 
@@ -90,6 +93,7 @@ class _Choices(BaseModel):
     model_config = STRICT
     choices: tuple[Any, ...] = Field(min_length=1)
     ordered: bool = False
+    repeat: str | None = None
     when: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -160,25 +164,90 @@ def _number_type(hint: Any) -> type | None:
 
 
 def read_space(
-    tables: Mapping[str, Any], hints: Mapping[str, Any], objective: Objective
+    tables: Mapping[str, Any],
+    hints: Mapping[str, Any],
+    fixed: Mapping[str, Value],
+    required: Collection[str],
 ) -> dict[str, Distribution]:
-    """Return the ranges of [search_space], with the conditions that each is searched on."""
+    """Return the ranges of [search_space], with the conditions that each is searched on.
+
+    A hyperparameter that is repeated stands there in parts. `required` are those that an
+    objective cannot do without.
+    """
+    for name in tables:
+        if re.fullmatch(r".*\.\d+", name, re.DOTALL):
+            raise WrongKeyError(name, 'a name that ends in a number is one of several parts; give '
+                                'them one range, with repeat = "NAME" of what counts them')
     space = {name: read_distribution(name, table, hints) for name, table in tables.items()}
-    conditional = {
-        name: replace(d, when=_read_conditions(name, tables[name].get("when", {}), space, hints))
-        for name, d in space.items()
-    }
-    for name in conditional:
-        if not conditional[name].when:
-            continue
-        chain = _cycle(name, conditional)
+    repeats = {name: table["repeat"] for name, table in tables.items() if table.get("repeat")}
+    for count in repeats.values():
+        if isinstance(counted := space.get(count), IntegerDistribution) and not counted.limits:
+            # There are as many parts as it may ever count.
+            space[count] = replace(counted, limits=(min(counted.low, 1), counted.high))
+    found: dict[str, Distribution] = {}
+    for name, d in space.items():
+        when = _read_conditions(name, tables[name].get("when", {}), space, hints)
+        if name in repeats:
+            found |= _parts(name, replace(d, when=when), repeats[name], space, fixed)
+        else:
+            found[name] = replace(d, when=when)
+    for name, d in found.items():
+        chain = _cycle(name, found)
         if chain:
             raise WrongKeyError(f"{name}.when", f"it depends on itself: {' on '.join(chain)}; "
                                 "take one of the conditions out")
-        if name in objective.required():
+        if d.when and name in required:
             raise WrongKeyError(f"{name}.when", "where it is not searched it has no value, and "
-                                f"{objective.name} has no default; give it one there")
-    return conditional
+                                "the objective has no default for it; give it one there")
+    return found
+
+
+def _parts(
+    name: str,
+    whole: Distribution,
+    count: object,
+    space: Mapping[str, Distribution],
+    fixed: Mapping[str, Value],
+) -> dict[str, Distribution]:
+    """Return the parts of a hyperparameter, of which there are as many as another one says."""
+    key = f"{name}.repeat"
+    most = least = fixed.get(count) if isinstance(count, str) else None
+    counted = space.get(count) if isinstance(count, str) else None
+    if isinstance(counted, IntegerDistribution):
+        least, most = counted.limits or (counted.low, counted.high)
+        if counted.step != 1:
+            raise WrongKeyError(key, f"{count} has a step; take it out there")
+    elif counted is not None or isinstance(most, bool) or not isinstance(most, int):
+        known = [n for n, d in space.items() if isinstance(d, IntegerDistribution) and n != name]
+        raise WrongKeyError(key, f"{short_text(count)} is no whole number that is searched or "
+                            f"fixed{nearest(str(count), known)}")
+    assert isinstance(most, int)
+    assert isinstance(least, int)
+    if most > MOST_PARTS or least < 0:
+        raise WrongKeyError(key, f"{count} goes from {least} to {most}, and there are 0 to "
+                            f"{MOST_PARTS} parts; choose other edges, or limits")
+    return {
+        part_name(name, number): replace(
+            whole, part_of=name, when=whole.when if number <= least else
+            (*whole.when, (str(count), tuple(range(number, most + 1)))),
+        )
+        for number in range(1, most + 1)
+    }
+
+
+def part_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the types of the parts of hyperparameters, those of the elements of a tuple."""
+    return {name: _element(hints[d.part_of]) for name, d in space.items() if d.part_of}
+
+
+def _element(hint: Any) -> Any:
+    """Return the type of the elements of a tuple of any length, or None."""
+    if get_origin(hint) is Annotated:
+        return _element(get_args(hint)[0])
+    arguments = get_args(hint)
+    if get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return arguments[0]
+    return hint if hint is Any else None
 
 
 def _read_conditions(
@@ -243,6 +312,15 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
     fault = hyperparameter_fault(name, 0)
     if fault:
         raise WrongKeyError(name, fault)
+    if table.get("repeat"):
+        element = _element(hints[name])
+        if element is None:
+            raise WrongKeyError(f"{name}.repeat", "its parts make one tuple, and it takes none; "
+                                "annotate it as tuple[int, ...] or the like in the objective")
+        if element is Any:  # of a program, which is given texts
+            whole = all(type(table.get(key, 0)) is int for key in ("low", "high", "step"))
+            element = Any if "choices" in table else int if whole else float
+        hints = {**hints, name: element}
     number = _number_type(hints[name])
     model: type[BaseModel] = _Choices if "choices" in table or number is None else Range
     try:

@@ -24,7 +24,7 @@ ORDER = {
         data.split data.scaling data.loading
         search.order search.best_so_far search.surface search.round_plan search.by_number search.tpe
         search.samplers search.pruning
-        search.narrowing search.confirmation search.recommendation search.landscape
+        search.evidence search.narrowing search.confirmation search.recommendation search.landscape
         search.ped_anova
         study_errors constraints settings study_values study_overrides study_tables feasibility
         study
@@ -65,7 +65,7 @@ THIRD_PARTY = {
     "search.surface": {"scipy"},
     "search.by_number": {"scipy"},
     "search.tpe": {"optuna"},
-    "search.narrowing": {"scipy"},
+    "search.evidence": {"scipy"},
     "search.ped_anova": {"optuna"},
     "study_errors": {"pydantic"},
     "study_values": {"pydantic"},

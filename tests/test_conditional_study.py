@@ -17,14 +17,13 @@ SPACE: dict[str, Any] = {
     "optimizer": {"choices": ["sgd", "nesterov", "adam"]},
     "momentum": {"low": 0.0, "high": 0.99, "when": {"optimizer": ["sgd", "nesterov"]}},
     "layers": {"low": 1, "high": 4},
-    "width_1": {"low": 16, "high": 512, "log": True},
-    "width_2": {"low": 16, "high": 512, "log": True, "when": {"layers": [2, 3, 4]}},
+    "width": {"low": 16, "high": 512, "log": True, "repeat": "layers"},
     "batch_size": {"choices": [16, 64, 128], "ordered": True},
     "dropout": {"low": 0.0, "high": 0.5},
 }
 STUDY: dict[str, Any] = {
     "objective": "toy:optimizers", "rounds": 3, "search_space": SPACE,
-    "constraints": ["width_1 >= width_2"],
+    "constraints": ["learning_rate * layers <= 2"],
 }
 
 
@@ -34,8 +33,9 @@ def check(rows: list[dict[str, str]], trials: int) -> None:
     assert {row["optimizer"] for row in rows[:trials]} == {"sgd", "nesterov", "adam"}
     for row in rows:
         assert (row["momentum"] == "") == (row["optimizer"] == "adam")
-        assert (row["width_2"] == "") == (row["layers"] == "1")
-        assert int(row["width_1"]) >= int(row["width_2"] or 0)
+        widths = [row[f"width.{n}"] != "" for n in range(1, 5)]
+        assert widths == [n < int(row["layers"]) for n in range(4)]
+        assert float(row["learning_rate"]) * int(row["layers"]) <= 2
         assert int(row["layers"]) * int(row["batch_size"]) <= 256
         assert row["learning_rate"] == repr(float(f"{float(row['learning_rate']):.4g}"))
 

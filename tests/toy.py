@@ -162,8 +162,7 @@ class OfOptimizer:
     optimizer: str = "sgd"
     momentum: float = -1.0  # where it is not searched
     layers: int = 1
-    width_1: int = 0
-    width_2: int = 0
+    width: tuple[int, ...] = ()
     batch_size: int = 32
     dropout: float = 0.0
     sleep: float = 0.0
@@ -182,10 +181,10 @@ def optimizers(hyperparameters: OfOptimizer, *, seed: int) -> Epochs:
             marks.write(f"{seed}\n")
     if (h.optimizer == "adam") != (h.momentum == -1.0):
         raise AssertionError("momentum where there is none, or none where there is")
-    if (h.layers >= 2) != (h.width_2 > 0):
+    if len(h.width) != h.layers:
         raise AssertionError("a width of a layer that is not there, or none where it is")
     time.sleep(h.sleep)
-    if h.width_1 + h.width_2 > 700:
+    if sum(h.width) > 700:
         raise hpo.Infeasible("too wide")
     noise = random.Random(seed).gauss(0, 0.01)
     best = -3 if h.optimizer == "adam" else -1

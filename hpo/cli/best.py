@@ -8,6 +8,7 @@ from hpo import wording
 from hpo.cli.options import as_json, hpo, say, study_argument, tracking_uri
 from hpo.cli.session import read_recorded
 from hpo.errors import InputError
+from hpo.search_space import packed
 from hpo.text import one_line
 from hpo.toml_text import to_toml, toml_value
 
@@ -44,7 +45,7 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
     if as_json:
         summary = {
             "study": name, "round": trial.round, "number": trial.number, "value": value,
-            "metric": settings.metric, "hyperparameters": dict(trial.hyperparameters),
+            "metric": settings.metric, "hyperparameters": packed(trial.hyperparameters),
         }
         told = recommended.to_table() if recommended is not None else {}
         click.echo(json.dumps({**told, **summary}, indent=2))  # with the mean where there is one
@@ -52,13 +53,13 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
     if recommended is not None and recommended.differs:
         click.echo(one_line(recommended.reason), err=True)
     if as_toml:
-        click.echo(to_toml(trial.hyperparameters), nl=False)
+        click.echo(to_toml(packed(trial.hyperparameters)), nl=False)
         return
     confirmed = confirmation.confirmed(recorded.results, recorded.repeats).get(trial.id)
     mean = ""
     if confirmed is not None and confirmed.is_sound:
         mean = f" (the mean of {wording.count(len(confirmed.values), 'repeat')})"
     say(f"{trial.id}: {one_line(settings.metric)} {wording.four_digits(value)}{mean}")
-    for hyperparameter, chosen in trial.hyperparameters.items():
+    for hyperparameter, chosen in packed(trial.hyperparameters).items():
         text = one_line(chosen) if isinstance(chosen, str) else toml_value(chosen)
         say(f"{one_line(hyperparameter)} = {text}")

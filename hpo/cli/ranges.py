@@ -13,6 +13,7 @@ from hpo.distributions import (
     with_range,
 )
 from hpo.errors import InputError
+from hpo.search_space import parts_of
 from hpo.study import Study
 from hpo.study_errors import WrongKeyError, first_error, nearest
 from hpo.study_values import Range, read_choices
@@ -37,7 +38,8 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
             return name, replace(old, choices=read_choices(rest, old.choices))
         low, high = rest.split(":")
         number = int if isinstance(old, IntegerDistribution) else float
-        table = {**vars(old), "low": number(low), "high": number(high), "when": {}}
+        kept = {name: getattr(old, name) for name in ("log", "step", "limits")}
+        table = {**kept, "low": number(low), "high": number(high)}
         if isinstance(old, IntegerDistribution) and old.log:
             del table["step"]  # it is 1: only a log range of real numbers can say that it has none
         checked = Range.model_validate(table)
@@ -54,7 +56,14 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
 
 def parse_ranges(texts: Sequence[str], study: Study) -> dict[str, Distribution]:
     """Read several ranges as `parse_range` does, and let the objective check them."""
-    ranges = dict(parse_range(text, study.search_space) for text in texts)
+    space = study.search_space
+    whole = {d.part_of: d for d in space.values() if d.part_of}
+    alone = {name: d for name, d in space.items() if not d.part_of}
+    ranges: dict[str, Distribution] = {}
+    for text in texts:
+        name, new = parse_range(text, {**alone, **whole})
+        for part in parts_of(name, space) or [name]:
+            ranges[part] = replace(new, when=space[part].when)
     if ranges:
         fault = study.feasibility().with_space({**study.search_space, **ranges}).fault()
         if fault is not None:

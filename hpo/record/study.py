@@ -32,6 +32,7 @@ from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
+from hpo.search_space import middle
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult
@@ -400,5 +401,4 @@ def _deleted_trial(run: "Run", round_: Round) -> Trial:
     number = 0
     with contextlib.suppress(InputError):
         number = read_id(run).number
-    middle = {name: d.from_unit(0.5) for name, d in round_.search_space.items()}
-    return Trial(round_.number, number, middle, 0)
+    return Trial(round_.number, number, middle(round_.search_space), 0)

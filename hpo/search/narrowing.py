@@ -12,7 +12,6 @@ its range.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -30,14 +29,13 @@ from hpo.distributions import (
     with_range,
 )
 from hpo.moves import Kind, Move
+from hpo.search.evidence import Evidence
 from hpo.search.surface import (
     MINIMUM_TRIALS,
     ROUNDING,
     SURFACES,
     Array,
     Confirmed,
-    Observations,
-    Ranked,
     evenly,
     ranked_points,
 )
@@ -45,15 +43,12 @@ from hpo.search_space import SearchSpace
 from hpo.text import one_line
 from hpo.trial import Direction, State, TrialResult
 
-POWERS = ((1, 2), (1, 2, 3, 4))  # by which a range enters the test of its influence,
-MANY = 60  # the second from so many trials on: with them two optima are seen
 SIGNIFICANCE = 0.05  # how often a hyperparameter without influence is taken for one with
 STRONG = 0.001  # the same, before a choice is left without alternative
 TAIL = 0.05  # of the drawn maxima, left out on either side of a new range
 CHANCE = 0.02  # of the drawn maxima; a choice with fewer is left out,
 COMEBACK = 0.05  # and one that was left out comes back with so many
-KEPT_BEST = 3  # trials that stay inside in any case; the best alone may be luck
-MARGIN = 0.05  # share of a width that stays inside on either side of them
+MARGIN = 0.05  # share of a width that stays inside on either side of the best trials
 MINIMUM_FACTOR = 0.1  # one round leaves at least this share of a width
 GROWTH = 2.0  # one round moves an edge out by at most so many widths,
 LEAPS = (100.0, 10.0)  # and on a logarithmic scale by at most this factor: at first, and later
@@ -61,10 +56,8 @@ EDGE = 0.1  # share of a width that counts as at its edge
 AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies there
 NEAR = 0.25  # share of a width; of the best one has to be so near an edge that moves out
 STILL = 0.05  # share of a width; an edge that would move by less stays
-LINES = 4  # best trials through which the surfaces are searched for their maxima
 LARGEST_INTEGER = 10**15
-STEPS = 24  # points in one width along such a line
-BEYOND = (0.25, 0.5, 0.75, 1.0)  # where choices are judged, of what a range is moved out by
+STEPS = 24  # points in one width along a line through the best trials
 
 
 def narrow(
@@ -89,17 +82,28 @@ def narrow(
     if trials[0].rank == trials[-1].rank:
         said = f"all {len(trials)} trials are equally good"
         return tuple(_kept(name, d, said) for name, d in search_space.items())
-    evidence = _Evidence(search_space, trials)
+    evidence = Evidence(search_space, trials)
+    ranges = {name: search_space[evidence.parts(name)[0]] for name in evidence.columns}
     moves = {
         name: _range_move(name, d, evidence)
-        for name, d in search_space.items()
+        for name, d in ranges.items()
         if not isinstance(d, CategoricalDistribution)
     }
     lines = evidence.lines(tuple(moves.values()))
-    for name, d in search_space.items():
+    for name, d in ranges.items():
         if isinstance(d, CategoricalDistribution):
-            moves[name] = _choices_move(name, d, (first or search_space)[name], evidence, lines)
-    return tuple(moves[name] for name in search_space)
+            before = (first or search_space)[evidence.parts(name)[0]]
+            moves[name] = _choices_move(name, d, before, evidence, lines)
+    return tuple(
+        _of_part(name, d, moves[d.part_of]) if d.part_of else moves[name]
+        for name, d in search_space.items()
+    )
+
+
+def _of_part(name: str, old: Distribution, move: Move) -> Move:
+    """Return the move of one part of a hyperparameter, whose parts all move alike."""
+    new = replace(move.new, when=old.when)
+    return replace(move, name=name, old=old, new=new)
 
 
 def by_influence(
@@ -115,133 +119,21 @@ def by_influence(
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
         return list(search_space)
     some = [trials[i] for i in evenly(len(trials))]
-    p_values = _Evidence(search_space, some).p_values
-    return sorted(search_space, key=lambda name: (math.isnan(p_values[name]), p_values[name]))
+    p_values = Evidence(search_space, some).p_values
+
+    def influence(name: str) -> tuple[bool, float]:
+        p_value = p_values[search_space[name].part_of or name]
+        return math.isnan(p_value), p_value
+
+    return sorted(search_space, key=influence)
 
 
-class _Evidence(Observations):
-    """What the trials say of each hyperparameter; of a conditional one those that have it."""
-
-    def trials_of(self, name: str) -> list[Ranked]:
-        """Return the trials that have a value of a hyperparameter, best first."""
-        return [trial for trial in self.trials if name in trial.hyperparameters]
-
-    def best(self, name: str) -> list[int]:
-        """Which of these trials, the best ones, stay inside; equals of the last do, too."""
-        trials = self.trials_of(name)
-        complete = [i for i, trial in enumerate(trials) if trial.state is State.COMPLETE]
-        if not complete:
-            return [0]
-        last = trials[complete[: KEPT_BEST][-1]].rank
-        return [i for i in complete if trials[i].rank <= last]
-
-    def of(self, name: str) -> Array:
-        """Return the positions of these trials along the hyperparameter, best trial first."""
-        column = self.names.index(name)
-        positions: Array = self.positions[self.is_there[:, column], column]
-        return positions
-
-    @cached_property
-    def p_values(self) -> dict[str, float]:
-        """How often each hyperparameter would seem to matter so much by chance.
-
-        Partial F-tests in a polynomial regression of the scores. All hyperparameters are in it at
-        once, so that one is not credited with what another did while a sampler moved both; where
-        there are too few trials for that, each stands alone.
-        """
-        from scipy.special import fdtrc  # SciPy takes long to import: only where it is used
-
-        columns = [
-            _columns(position, choice) * there[:, None]
-            for position, choice, there in zip(
-                self.positions.T, self.is_choice, self.is_there.T, strict=True
-            )
-        ]
-        p_values = {}
-        of_all = self._residual(columns)
-        for i, name in enumerate(self.names):
-            others, (full, rank) = columns[:i] + columns[i + 1 :], of_all
-            if len(self.scores) - rank < MINIMUM_TRIALS / 2:
-                others, (full, rank) = [], self._residual([columns[i]])
-            rest, rest_rank = self._residual(others)
-            more, left = rank - rest_rank, len(self.scores) - rank
-            p_values[name] = math.nan
-            if more > 0 and left > 0:
-                ratio = (rest - full) / more / max(full / left, 1e-12)
-                p_values[name] = float(fdtrc(more, left, max(ratio, 0.0)))
-        return p_values
-
-    def _residual(self, columns: Sequence[Array]) -> tuple[float, int]:
-        # Whether a trial has a conditional hyperparameter is no influence of that one's values.
-        whether = self.is_there[:, ~self.is_there.all(axis=0)]
-        matrix = np.column_stack([np.ones(len(self.scores)), whether, *columns])
-        solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
-        return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
-
-    def lines(self, moves: Sequence[Move] = ()) -> Array:
-        """Return points through which lines are searched for maxima: the best trials.
-
-        With them go the same trials moved to where ranges move out: what was seen so far is no
-        judgment of a choice there.
-        """
-        best = self.positions[:LINES]
-        lines = [best]
-        for move in moves:
-            old, new = scale_of(move.old), scale_of(move.new)
-            if old is None or new is None:
-                continue
-            ends = [(old.to_unit(new.low), 0.0)] * (new.low < old.low)
-            ends += [(1.0, old.to_unit(new.high))] * (new.high > old.high)
-            for low, high in ends:
-                for share in BEYOND:
-                    moved = best.copy()
-                    moved[:, self.names.index(move.name)] = low + share * (high - low)
-                    lines.append(moved)
-        return np.concatenate(lines)
-
-    def _through(self, name: str, lines: Array | None) -> Array:
-        """Return the points through which one hyperparameter is followed.
-
-        A conditional one is followed through the best trials that have it. What others are
-        conditional on is judged for each of its values also by the best trials with it: the
-        others say nothing of what only these have.
-        """
-        best = self.positions[:LINES] if lines is None else lines
-        column = self.names.index(name)
-        there = self.positions[self.is_there[:, column]]
-        if self.search_space[name].when:
-            best = there[:LINES]
-        if any(name == other for d in self.search_space.values() for other, _ in d.when):
-            values = np.unique(there[:, column])
-            best = np.concatenate([best, *(there[there[:, column] == v][:LINES] for v in values)])
-        return best
-
-    def draws(self, name: str, points: Array, lines: Array | None = None) -> Array:
-        """Return drawn surfaces (draw, point): their heights along one hyperparameter.
-
-        Of the lines, else those through the best trials, each draw takes at every point the
-        highest.
-        """
-        through = self._through(name, lines)
-        candidates = np.repeat(through, len(points), axis=0)
-        candidates[:, self.names.index(name)] = np.tile(points, len(through))
-        heights = self.surface.draws(self.settled(candidates))
-        return np.asarray(heights.reshape(SURFACES, len(through), len(points)).max(axis=1))
-
-
-def _columns(position: Array, choice: bool) -> Array:
-    """Return the columns by which a hyperparameter enters the regression."""
-    if choice:
-        return np.asarray(position[:, None] == np.unique(position)[1:], dtype=np.float64)
-    return np.column_stack([position**power for power in POWERS[len(position) >= MANY]])
-
-
-def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
+def _range_move(name: str, old: Distribution, evidence: Evidence) -> Move:
     scale = scale_of(old)
     assert scale is not None
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    if len(trials) < MINIMUM_TRIALS:
-        return _kept(name, old, _too_few(len(trials)), p_value)
+    if evidence.trials_of(name) < MINIMUM_TRIALS:
+        return _kept(name, old, _too_few(evidence.trials_of(name)), p_value)
     best = trials[evidence.best(name)]
     best_low, best_high = float(best.min()) - ROUNDING, float(best.max()) + ROUNDING
     end_low, end_high = -math.inf, math.inf
@@ -271,7 +163,8 @@ def _range_move(name: str, old: Distribution, evidence: _Evidence) -> Move:
     if new == old:
         if p_value < SIGNIFICANCE:
             return _kept(name, old, "the best value can lie anywhere in this range", p_value)
-        return _kept(name, old, f"{_no_influence(trials, p_value)} in this range", p_value)
+        said = f"{_no_influence(evidence.trials_of(name), p_value)} in this range"
+        return _kept(name, old, said, p_value)
     return Move(name, old, new, *change(old, new), _why(name, old, new, evidence), p_value)
 
 
@@ -307,7 +200,7 @@ def change(old: Distribution, new: Distribution) -> tuple[Kind, float]:
     return kind, before.to_unit(after.high + half) - before.to_unit(after.low - half)
 
 
-def _maxima(name: str, evidence: _Evidence, end_low: float, end_high: float) -> tuple[float, float]:
+def _maxima(name: str, evidence: Evidence, end_low: float, end_high: float) -> tuple[float, float]:
     """Return where the drawn surfaces have their maxima, but for the tails.
 
     Beyond an edge a surface is a guess, and ignorance alone would widen every range. How far it
@@ -342,13 +235,14 @@ def _at_least(
     return low, high
 
 
-def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -> str:
+def _why(name: str, old: Distribution, new: Distribution, evidence: Evidence) -> str:
     before, after = scale_of(old), scale_of(new)
     assert before is not None
     assert after is not None
-    trials = evidence.trials_of(name)
-    values = [on_scale(old, trial.hyperparameters[name]) for trial in trials]
+    trials = [trial for trial, _ in evidence.values(name)]
+    values = [on_scale(old, value) for _, value in evidence.values(name)]
     best = [values[i] for i in evidence.best(name)]
+    best_trials = len({trials[i].id for i in evidence.best(name)})
     beyond = [f"below {_shown(old, before.low)}"] * (after.low < before.low)
     beyond += [f"above {_shown(old, before.high)}"] * (after.high > before.high)
     if beyond:
@@ -358,11 +252,11 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: _Evidence) -
         said = f"the best value most likely lies between {ends}"
     width = min(before.high - before.low, after.high - after.low)
     low, high = (_shown(old, value, width) for value in (min(best), max(best)))
-    if len(best) == 1:
-        said += f"; the best of {len(values)} trials has {low}"
+    have, count = low if low == high else f"{low} to {high}", evidence.trials_of(name)
+    if best_trials == 1:
+        said += f"; the best of {count} trials has {have}"
     else:
-        have = low if low == high else f"{low} to {high}"
-        said += f"; the best {len(best)} of {len(values)} trials have {have}"
+        said += f"; the best {best_trials} of {count} trials have {have}"
     left_out = [
         trial.state
         for trial, value in zip(trials, values, strict=True)
@@ -393,29 +287,29 @@ def _too_few(trials: int) -> str:
     return f"only {trials} {have} a value of it; at least {MINIMUM_TRIALS} are needed"
 
 
-def _no_influence(trials: Array, p_value: float) -> str:
+def _no_influence(trials: int, p_value: float) -> str:
     if math.isnan(p_value):
-        return f"{len(trials)} trials cannot tell its influence on the result"
-    return f"{len(trials)} trials show no influence on the result"
+        return f"{trials} trials cannot tell its influence on the result"
+    return f"{trials} trials show no influence on the result"
 
 
 def _choices_move(
     name: str,
     old: CategoricalDistribution,
     first: Distribution,
-    evidence: _Evidence,
+    evidence: Evidence,
     lines: Array,
 ) -> Move:
     assert isinstance(first, CategoricalDistribution)
     p_value, trials = evidence.p_values[name], evidence.of(name)
-    if len(trials) < MINIMUM_TRIALS:
-        return _kept(name, old, _too_few(len(trials)), p_value)
+    if evidence.trials_of(name) < MINIMUM_TRIALS:
+        return _kept(name, old, _too_few(evidence.trials_of(name)), p_value)
     place = dict(zip(old.choices, np.arange(float(len(old.choices))), strict=True))
-    for trial, position in zip(evidence.trials_of(name), trials, strict=True):
-        if trial.hyperparameters[name] in first.choices:
-            place.setdefault(trial.hyperparameters[name], position)
+    for (_, value), position in zip(evidence.values(name), trials, strict=True):
+        if value in first.choices:
+            place.setdefault(value, position)
     if not p_value < SIGNIFICANCE:
-        return _kept(name, old, _no_influence(trials, p_value), p_value)
+        return _kept(name, old, _no_influence(evidence.trials_of(name), p_value), p_value)
     draws = evidence.draws(name, np.array([*place.values()]), lines)
     shares = np.bincount(draws.argmax(axis=1), minlength=len(place)) / SURFACES
     best = set(trials[evidence.best(name)])
@@ -434,9 +328,10 @@ def _choices_move(
     new = replace(old, choices=tuple(c for c in order if c in stay))
     dropped = ", ".join(str(c) for c in old.choices if c not in stay)
     back = ", ".join(str(c) for c in new.choices if c not in old.choices)
-    said = [f"the best of {len(trials)} trials leave no chance to {dropped}"] if dropped else []
+    count = evidence.trials_of(name)
+    said = [f"the best of {count} trials leave no chance to {dropped}"] if dropped else []
     if back:
-        said.append(f"judged by all {len(trials)} trials, {back} may be the best after all")
+        said.append(f"judged by all {count} trials, {back} may be the best after all")
     kind: Kind = "moved" if dropped and back else "widened" if back else "narrowed"
     factor = len(new.choices) / len(old.choices)
     return Move(name, old, new, kind, factor, "; ".join(said), p_value)

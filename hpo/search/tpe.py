@@ -47,6 +47,10 @@ class TPESampler:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Optuna 6 will have no `gamma`; until then it tells so. For good, not in a `with`: what
+        # draws meanwhile, in another thread, would bring the warnings back.
+        warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "Argument ``group`` is an experimental feature")
         self._plan = plan
         self._space, self._direction = plan.search_space, plan.direction
         self._distributions = {n: optuna_distribution(d) for n, d in plan.search_space.items()}
@@ -86,13 +90,10 @@ class TPESampler:
         return proposal
 
     def _sampler(self, seed: int) -> "optuna.samplers.TPESampler":
-        with warnings.catch_warnings():  # Optuna 6 will have no `gamma`; until then it tells so
-            warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
-            warnings.filterwarnings("ignore", "Argument ``group``")
-            return _readable_tpe()(
-                self._plan, seed=seed, gamma=self._good_trials, group=self._is_conditional,
-                multivariate=True,
-            )
+        return _readable_tpe()(
+            self._plan, seed=seed, gamma=self._good_trials, group=self._is_conditional,
+            multivariate=True,
+        )
 
     def _ask(self) -> "optuna.Trial":
         """Return a new trial, with a value of each hyperparameter whose conditions are met."""

@@ -1,9 +1,21 @@
 """A hyperparameter has a value where its conditions are met, and nowhere else."""
 
+from dataclasses import replace
+
 import pytest
 
 from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
-from hpo.search_space import SearchSpace, active, contains, is_absent, parents_first, point
+from hpo.search_space import (
+    SearchSpace,
+    active,
+    contains,
+    is_absent,
+    names_given,
+    packed,
+    parents_first,
+    parts_of,
+    point,
+)
 
 # A chain: warmup depends on momentum's being there, which depends on the optimizer.
 SPACE: SearchSpace = {
@@ -41,6 +53,22 @@ def test_a_point_with_too_much_or_too_little_lies_outside() -> None:
     assert not contains(SPACE, {n: v for n, v in sgd.items() if n != "optimizer"})
     assert not contains(SPACE, {**sgd, "momentum": 1.0})
     assert not is_absent("momentum", SPACE["momentum"], {"optimizer": "sgd", "layers": 2})
+
+
+def test_parts_reach_the_objective_as_one_tuple() -> None:
+    width = IntegerDistribution(8, 64, part_of="width")
+    space: SearchSpace = {
+        "rate": FloatDistribution(0.0, 1.0),
+        "width.1": width,
+        "width.2": replace(width, when=(("layers", (2,)),)),
+        "layers": IntegerDistribution(1, 2),
+    }
+    assert names_given(space) == ["rate", "width", "layers"]
+    assert parts_of("width", space) == ["width.1", "width.2"]
+    assert parts_of("rate", space) == []
+    for layers, taken in ((1, (8,)), (2, (8, 9))):
+        values = {"rate": 0.5, "width.1": 8, "width.2": 9, "layers": layers}
+        assert packed(active(space, values)) == {"rate": 0.5, "width": taken, "layers": layers}
 
 
 def test_parents_come_first() -> None:

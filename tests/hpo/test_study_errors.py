@@ -259,6 +259,21 @@ BAD: dict[str, tuple[str, str, str]] = {
                  "kind = { choices = ['odd', 'plain'] }") + "\n[[start]]\nrate = 0.5",
         "start.1.rate: ", "add kind to the point",
     ),
+    # Parts
+    "repeat of nothing": (searched("sizes = { low = 1, high = 5, repeat = 'unit' }\n"
+                                   "units = { low = 1, high = 5 }"),
+                          "search_space.sizes.repeat: ", "did you mean 'units'?"),
+    "repeat by real numbers": (searched("sizes = { low = 1, high = 5, repeat = 'rate' }\n"
+                                        "rate = { low = 0, high = 1 }"),
+                               "search_space.sizes.repeat: ", "no whole number"),
+    "repeat of one number": (searched("rate = { low = 0, high = 1, repeat = 'units' }\n"
+                                      "units = { low = 1, high = 5 }"),
+                             "search_space.rate.repeat: ", "tuple[int, ...]"),
+    "repeated too often": (searched("sizes = { low = 1, high = 5, repeat = 'units' }\n"
+                                    "units = { low = 1, high = 65 }"),
+                           "search_space.sizes.repeat: ", "choose other edges"),
+    "part alone": (searched("'sizes.1' = { low = 1, high = 5 }"), "search_space.sizes.1: ",
+                   "give them one range"),
     # Constraints
     "constraints no list": ("constraints = 'rate < 1'\n" + GOOD, "constraints: ", "write a list"),
     "constraint no comparison": ("constraints = ['rate']\n" + GOOD, "constraints.1: ",

@@ -40,6 +40,13 @@ def conditional_spaces(draw: st.DrawFn) -> SearchSpace:
                 some = draw(st.lists(st.sampled_from(values), min_size=1, unique=True))
                 when.append((other, tuple(some)))
         space[f"{'abcdef'[index]}"] = replace(kind, when=tuple(when))
+    if draw(st.booleans()):
+        space["layers"] = IntegerDistribution(1, 3, limits=(1, 3))
+        part = replace(draw(st.sampled_from(KINDS)), part_of="part")
+        space |= {
+            f"part.{n}": replace(part, when=(("layers", tuple(range(n, 4))),) * (n > 1))
+            for n in (1, 2, 3)
+        }
     names = draw(st.permutations(list(space)))
     return {name: space[name] for name in names}
 

@@ -68,6 +68,8 @@ def judged(number: int, hyperparameters: dict[str, Value]) -> TrialResult:
     value = quality(hyperparameters)
     if hyperparameters["learning_rate"] > 3:
         return result(number, hyperparameters, State.DIVERGED)
+    if number % 13 == 0:
+        return result(number, hyperparameters, State.INFEASIBLE)
     if number % 11 == 0:
         return result(number, hyperparameters, State.FAILED)
     if number % 5 == 0:

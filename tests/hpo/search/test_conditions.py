@@ -8,14 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution, Value
+from hpo.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntegerDistribution,
+    Value,
+    describe,
+)
 from hpo.errors import InputError
 from hpo.search.narrowing import narrow
 from hpo.search.recommendation import recommend
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.search.surface import MINIMUM_TRIALS
-from hpo.search_space import SearchSpace, contains, point
+from hpo.search_space import SearchSpace, contains, parts_of, point
 from hpo.trial import State, TrialResult, rank, trial_seed
 from tests.fuzzing import examples
 from tests.hpo.search.conditional_spaces import conditional_spaces, without_a_corner
@@ -107,8 +113,11 @@ def test_a_proposal_of_ranges_is_sound(
     for move in moves:
         check_move(move)
         assert move.new.when == move.old.when
-        if sum(move.name in r.trial.hyperparameters for r in results) < MINIMUM_TRIALS:
+        parts = parts_of(move.old.part_of, space) or [move.name]
+        if sum(any(p in r.trial.hyperparameters for p in parts) for r in results) < MINIMUM_TRIALS:
             assert move.kind == "kept"
+    ranges = [describe(replace(m.new, when=())) for m in moves if m.old.part_of]
+    assert len(set(ranges)) <= 1
     best = rank(results, "minimize")[:1]
     if best and len(results) >= MINIMUM_TRIALS + 3:
         assert contains({move.name: move.new for move in moves}, best[0].trial.hyperparameters)
@@ -143,6 +152,40 @@ def test_a_conditional_range_is_judged_by_the_trials_that_have_it() -> None:
     scale = momentum.new
     assert isinstance(scale, FloatDistribution)
     assert 0.4 < scale.low < 0.8 < scale.high
+
+
+def test_the_parts_of_one_share_a_range_and_what_is_known_of_it() -> None:
+    space: SearchSpace = {
+        "layers": IntegerDistribution(1, 4, limits=(1, 4)),
+        **{
+            f"width.{n}": IntegerDistribution(
+                8, 512, log=True, part_of="width", when=(("layers", tuple(range(n, 5))),) * (n > 1)
+            )
+            for n in range(1, 5)
+        },
+    }
+    generator = np.random.default_rng(3)
+    results = []
+    for number in range(1, 61):
+        values = point(space, {name: generator.random() for name in space})
+        widths = [np.log2(v) - 6 for n, v in values.items() if n != "layers"]  # type: ignore[arg-type]
+        value = float(np.mean(np.square(widths)))
+        results.append(result(number, values, value=value))
+    moves = {m.name: m for m in narrow(space, results, "minimize")}
+    assert sum("width.4" in r.trial.hyperparameters for r in results) < 25
+    for number in range(1, 5):
+        move = moves[f"width.{number}"]
+        assert move.kind == "narrowed"
+        assert move.p_value == moves["width.1"].p_value < 1e-6
+        assert isinstance(move.new, IntegerDistribution)
+        assert 16 < move.new.low < 64 < move.new.high < 256
+        assert move.new.when == move.old.when
+        assert "the best 3 of 60 trials have" in move.reason
+
+
+def test_what_others_depend_on_is_judged_together_with_them() -> None:
+    moves = {m.name: m for m in narrow(OPTIMIZERS, trials_of_optimizers(80, seed=1), "minimize")}
+    assert moves["optimizer"].p_value < 0.001
 
 
 def test_what_few_trials_have_keeps_its_range() -> None:

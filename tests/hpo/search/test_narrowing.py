@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution, Value
-from hpo.search.narrowing import KEPT_BEST, MINIMUM_FACTOR, by_influence, narrow
+from hpo.search.evidence import KEPT_BEST
+from hpo.search.narrowing import MINIMUM_FACTOR, by_influence, narrow
 from hpo.search.surface import MINIMUM_TRIALS
 from hpo.search_space import SearchSpace, point
 from hpo.trial import State, TrialId, TrialResult
