@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.distributions import Value
 from hpo.objective_code import Code
+from hpo.search_space import packed
 from hpo.trial import TrialId
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -128,6 +129,14 @@ class Objective:
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""
         return {name: parameter.hint for name, parameter in self.parameters.items()}
+
+    def taken(self, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
+        """Return hyperparameters as the objective takes them: parts as one tuple.
+
+        What only counts the parts of another one is left out.
+        """
+        values = packed(hyperparameters)
+        return {name: value for name, value in values.items() if name in self.parameters}
 
     def required(self) -> tuple[str, ...]:
         """Return the names of the hyperparameters without a default."""

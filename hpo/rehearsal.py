@@ -20,7 +20,6 @@ from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
 from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
-from hpo.search_space import packed
 from hpo.study import Study, refused
 from hpo.text import one_line
 from hpo.trial import Trial, is_finite, trial_seed
@@ -65,7 +64,7 @@ def first_trial(study: Study) -> Trial:
 
 def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) -> str:
     """Train for two epochs; return what was seen."""
-    hyperparameters = packed({**study.fixed, **trial.hyperparameters})
+    hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     _, epochs = _run(study, trial, hyperparameters, Given(study.metric, trial.seed, data, folder),
                      EPOCHS)
     if not epochs:
@@ -88,7 +87,7 @@ def _trained(
     study: Study, trial: Trial, data: Data | None, folder: Path
 ) -> tuple[Any, str]:
     """Train to the end, as for an evaluation; return the model, and what was seen."""
-    hyperparameters = packed({**study.fixed, **trial.hyperparameters})
+    hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     few = {**hyperparameters, "epochs": EPOCHS}
     if "epochs" in study.objective.parameters and refused(study.objective, few) is None:
         hyperparameters = few

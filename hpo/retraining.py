@@ -15,7 +15,6 @@ from hpo.errors import HPOError, InputError
 from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess
 from hpo.program import TEST
-from hpo.search_space import packed
 from hpo.study import Study
 from hpo.trial import Trial, TrialResult, is_finite
 
@@ -60,7 +59,7 @@ def retrain(
     Raises InputError where the objective returns no model, HPOError where it fails.
     """
     trial = result.trial
-    hyperparameters = packed({**study.fixed, **trial.hyperparameters})
+    hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     epochs = result.epoch if study.value == "best" and result.epoch else result.epochs
     who = str(trial.id)
     parameters = study.objective.parameters

@@ -28,7 +28,7 @@ from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
 from hpo.program import Program, parameters_of
-from hpo.search_space import SearchSpace, names_given, packed, parts_of
+from hpo.search_space import SearchSpace, names_given, parts_of
 from hpo.study_errors import (
     WrongKeyError,
     clipped,
@@ -42,7 +42,7 @@ from hpo.study_errors import (
 )
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, part_types, read_space, typed_value
+from hpo.study_values import STRICT, fill, more_types, read_space, typed_value
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective
@@ -204,7 +204,7 @@ class Study(BaseModel):
                         f"{index}.{name}", "is not searched; add it to [search_space]"
                     )
             typed = {
-                name: typed_value(name, value, {**hints, **part_types(space, hints)}, f"{index}.")
+                name: typed_value(name, value, {**hints, **more_types(space, hints)}, f"{index}.")
                 for name, value in given.items()
             }
             for name, value in typed.items():
@@ -285,7 +285,7 @@ class Study(BaseModel):
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
     """Return why the objective does not accept these hyperparameters, or None."""
     try:
-        objective.check(packed(hyperparameters))
+        objective.check(objective.taken(hyperparameters))
     except Exception as error:  # a check of the user's own may fail in any way
         plain = isinstance(error, ValueError | TypeError) and str(error)
         return str(error) if plain else f"{type(error).__name__}: {error}"

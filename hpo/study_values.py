@@ -178,8 +178,13 @@ def read_space(
         if re.fullmatch(r".*\.\d+", name, re.DOTALL):
             raise WrongKeyError(name, 'a name that ends in a number is one of several parts; give '
                                 'them one range, with repeat = "NAME" of what counts them')
+    repeats = {
+        name: table["repeat"] for name, table in tables.items()
+        if isinstance(table, dict) and table.get("repeat")
+    }
+    # What counts parts need not be a hyperparameter of the objective, which sees how many it gets.
+    hints = {**{n: int for n in repeats.values() if isinstance(n, str)}, **hints}
     space = {name: read_distribution(name, table, hints) for name, table in tables.items()}
-    repeats = {name: table["repeat"] for name, table in tables.items() if table.get("repeat")}
     for count in repeats.values():
         if isinstance(counted := space.get(count), IntegerDistribution) and not counted.limits:
             # There are as many parts as it may ever count.
@@ -235,9 +240,12 @@ def _parts(
     }
 
 
-def part_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the types of the parts of hyperparameters, those of the elements of a tuple."""
-    return {name: _element(hints[d.part_of]) for name, d in space.items() if d.part_of}
+def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the types of what is searched and no hyperparameter itself: parts, and their count."""
+    return {
+        name: _element(hints[d.part_of]) if d.part_of else int
+        for name, d in space.items() if name not in hints
+    }
 
 
 def _element(hint: Any) -> Any:

@@ -43,7 +43,7 @@ _ENDS: Mapping[State, Mapping[str, Any]] = {
     State.COMPLETE: {"color": VALIDATION, "alpha": 0.55},
     State.PRUNED: {"color": GRAY, "alpha": 0.7},
     State.FAILED: {"color": INK, "alpha": 0.7},
-    State.INFEASIBLE: {"color": GRAY, "alpha": 0.7, "linestyle": "dotted"},
+    State.INFEASIBLE: {"color": GRAY, "alpha": 0.7},
     State.DIVERGED: {"color": DIVERGED, "alpha": 0.7},
 }
 CURVES = 20  # trials whose learning curves are drawn

@@ -34,7 +34,8 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     """Draw all trials over two hyperparameters, colored by value, with a box for each round.
 
     The two are those whose influence has the strongest evidence in `moves`. Where that is not
-    significant, numbers go before choices, and else the first.
+    significant, numbers go before choices, and else the first. One that not every trial has a
+    value of is taken where there is no other.
     """
     results = ordered_results(recorded)
     coloring = Coloring.of(recorded)
@@ -43,11 +44,13 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
         move.name: move.p_value for move in moves if not math.isnan(move.p_value)
     }
 
-    def strength(name: str) -> tuple[bool, float, float]:
+    def strength(name: str) -> tuple[bool, bool, float, float]:
+        conditional = any(d.when for d in spaces[name].values())
         p_value = p_values.get(name, 2.0)
         chosen = isinstance(list(spaces[name].values())[-1], Choices)
         weak = not p_value < SIGNIFICANCE
-        return (weak, float(chosen), p_value) if weak else (weak, p_value, 0.0)
+        strengths = (float(chosen), p_value) if weak else (p_value, 0.0)
+        return conditional, weak, *strengths
 
     strongest = sorted(spaces, key=strength)[:2]
     names = [name for name in spaces if name in strongest]
@@ -85,7 +88,8 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
             labels.avoid((left, right, low, high))
     for ring in coloring.best:
         place = results.index(ring)
-        labels.avoid_ring(in_points(axes, across[[place]], up[[place]]), coloring.ring(results))
+        for center in in_points(axes, across[[place]], up[[place]]):  # one, or none
+            labels.avoid_ring(center, coloring.ring(results))
     for turn in thinned(range(1, len(boxes) + 1), 10):
         corners, numbers = list(boxes.items())[turn - 1]
         if corners:

@@ -24,7 +24,6 @@ from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
 from hpo.resources import Demand, refuse_absent, this_machine
-from hpo.search_space import packed
 from hpo.text import clean
 from hpo.trial import (
     MESSAGE_CHARACTERS,
@@ -364,7 +363,7 @@ def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epoch
     changed = objective.code.differing(job.code) if job.code is not None else ()
     if changed:
         raise _OtherCodeError(changed)
-    return objective.start(packed({**job.fixed, **trial.hyperparameters}), given)
+    return objective.start(objective.taken({**job.fixed, **trial.hyperparameters}), given)
 
 
 @contextlib.contextmanager

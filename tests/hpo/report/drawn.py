@@ -15,10 +15,12 @@ from hpo.distributions import (
     Distribution,
     FloatDistribution,
     IntegerDistribution,
+    OrderedDistribution,
 )
 from hpo.moves import Move
 from hpo.record.values import Recorded, Round
 from hpo.search.narrowing import narrow
+from hpo.search_space import point
 from hpo.trial import Direction, State, Trial, TrialResult
 from tests.fixtures import round_settings
 
@@ -43,6 +45,16 @@ MIXED: Mapping[str, Distribution] = {
         0.0, 1.0, step=0.25
     ),
 }
+CONDITIONAL: Mapping[str, Distribution] = {
+    "momentum": FloatDistribution(0.0, 0.99, when=(("optimizer", ("sgd",)),)),
+    "optimizer": CategoricalDistribution(("sgd", "adam")),
+    "layers": IntegerDistribution(1, 3, limits=(1, 3)),
+    "width.1": IntegerDistribution(8, 64, log=True, part_of="width"),
+    "width.2": IntegerDistribution(
+        8, 64, log=True, part_of="width", when=(("layers", (2, 3)),)
+    ),
+    "batch_size": OrderedDistribution.of((16, 32, 64, 128)),
+}
 
 
 def study(
@@ -61,7 +73,7 @@ def study(
     for number, space in enumerate(spaces, start=1):
         for i in range(1, trials + 1):
             units = generator.random(len(space))
-            values = {n: d.from_unit(u) for (n, d), u in zip(space.items(), units, strict=True)}
+            values = point(space, dict(zip(space, units.tolist(), strict=True)))
             quality = 0.95 - 0.8 * abs(float(units[0]) - 0.6) + float(generator.normal(0, 0.01))
             end = quality if direction == "maximize" else 10 ** (2 - 3 * quality)
             curve = [end * e / epochs for e in range(1, epochs + 1)]

@@ -19,6 +19,7 @@ from hpo.report.drawing import save
 from hpo.trial import State
 from tests.fixtures import client_of, hpo, write_study
 from tests.hpo.report.drawn import (
+    CONDITIONAL,
     MIXED,
     NAMES,
     NARROWED,
@@ -42,6 +43,10 @@ ODD: dict[str, Recorded] = {
     "one choice left": study([{"a": CategoricalDistribution(("x",)), **RATES}], 15),
     "all kinds": study([MIXED, MIXED], 20, "validation_a_metric_with_a_very_long_name_indeed",
                        "minimize", states=list(State)),
+    "conditions": study([CONDITIONAL] * 2, 30, states=list(State)),
+    "all but one conditional": study(
+        [{n: CONDITIONAL[n] for n in ("momentum", "optimizer")}], 30, states=list(State)
+    ),
     "many rounds": study([RATES] * 40, 3),
     "one epoch": study([RATES], 25, epochs=1),
     "all equal": replace(
