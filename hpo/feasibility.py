@@ -1,7 +1,7 @@
 """Which points of a search space can be trained with: what constraints and objective allow."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -70,27 +70,34 @@ class Feasibility:
     def share(self) -> tuple[float, dict[str, int]]:
         """Return which share of points drawn at random can be trained with, 0 to 1.
 
-        With it come the reasons against the others, the commonest first, and their numbers.
+        With it come the reasons against the others, the commonest first, and how often each is
+        one; of those that differ in their numbers alone, the first.
         """
-        reasons: dict[str, int] = {}
+        counts: dict[str, tuple[str, int]] = {}
         points = list(self.drawn(DRAWS))
         for point in points:
             reason = self.reason(point)
             if reason is not None:
-                reasons[reason] = reasons.get(reason, 0) + 1
-        ordered = dict(sorted(reasons.items(), key=lambda item: -item[1]))
-        return 1 - sum(reasons.values()) / len(points), ordered
+                kind = re.sub(r"\d[\d.e+-]*", "", reason)
+                first, count = counts.get(kind, (reason, 0))
+                counts[kind] = first, count + 1
+        reasons = dict(sorted(counts.values(), key=lambda reason: -reason[1]))
+        return 1 - sum(reasons.values()) / len(points), reasons
 
     def allows(self, name: str, value: Value) -> bool:
         """Say whether there is a point with this value that can be trained with."""
-        points = self.drawn(TRIES, {name: value})
-        tried = [self.reason(point) for point in points if name in point]
-        return None in tried or not tried
+        points = (point for point in self.drawn(TRIES, {name: value}) if name in point)
+        first = next(points, None)  # none where its conditions are hardly ever met
+        return first is None or self.accepts(first) or any(map(self.accepts, points))
 
     def reason_against_start(self, given: Mapping[str, Value]) -> str | None:
         """Return why no point with these values can be trained with, or None."""
-        reasons = [self.reason(point) for point in self.drawn(TRIES, given)]
-        return None if None in reasons else reasons[-1]
+        reason = None
+        for point in self.drawn(TRIES, given):
+            reason = self.reason(point)
+            if reason is None:
+                return None
+        return reason
 
     def fault(self) -> tuple[str, str, str] | None:
         """Return the key of a study file, what is wrong there, and the remedy, or None.
@@ -106,11 +113,9 @@ class Feasibility:
                 ends = (distribution.from_unit(INSIDE), distribution.from_unit(1 - INSIDE))
             for value in ends:
                 points = self.drawn(TRIES, {name: value})
-                refusals = [
-                    self._refused({**self._fixed, **point}) for point in points if name in point
-                ]
-                if refusals and None not in refusals:
-                    return self._named(refusals[-1] or "", name)
+                refusal = self._refusal_of_all(point for point in points if name in point)
+                if refusal is not None:
+                    return self._named(refusal, name)
         if self.is_empty():
             _, reasons = self.share()
             return (
@@ -120,6 +125,15 @@ class Feasibility:
                 "widen the ranges, or relax it",
             )
         return None
+
+    def _refusal_of_all(self, points: Iterable[Mapping[str, Value]]) -> str | None:
+        """Return why the objective refuses the last of the points, None where not all of them."""
+        refusal = None
+        for point in points:
+            refusal = self._refused({**self._fixed, **point})
+            if refusal is None:
+                return None
+        return refusal
 
     def _named(self, refusal: str, name: str) -> tuple[str, str, str]:
         """Return the key that a refusal of all values of `name` is about, itself, and the remedy.
@@ -131,6 +145,6 @@ class Feasibility:
         key = f"search_space.{name}"
         if word and word[0] in {**self._fixed, **self._space}:
             key = f"{'search_space' if word[0] in self._space else 'fixed'}.{word[0]}"
-        elif all(self._refused({**self._fixed, **point}) for point in self.drawn(TRIES)):
+        elif self._refusal_of_all(self.drawn(TRIES)) is not None:
             key = "fixed" if self._fixed else "search_space"
         return key, clipped(refusal, 300), "change it"

@@ -8,6 +8,7 @@ training ends at once, with NaN for all metrics if that is in the middle of an e
 What is returned in the end is the network of the last epoch.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -138,6 +139,12 @@ ALLOWED: Mapping[str, Allowed] = {
 }
 
 
+@functools.cache
+def _types(kind: type) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, worked out once."""
+    return get_type_hints(kind)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingHyperparameters:
     """What every objective here takes: the kind of units, and how the network is trained."""
@@ -167,7 +174,7 @@ class TrainingHyperparameters:
 
     def __post_init__(self) -> None:
         """Raise ValueError, in one line, where a value is not allowed."""
-        for name, kind in get_type_hints(type(self)).items():
+        for name, kind in _types(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             if get_origin(kind) is Literal and value not in get_args(kind):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {value}")

@@ -42,6 +42,7 @@ from hpo.cli.session import (
 from hpo.errors import InputError
 from hpo.passwords import without_password
 from hpo.record.file import absolute
+from hpo.text import one_line
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -261,6 +262,8 @@ def check(
         "trials": study.round.trials,
         "search_space": ranges,
     }
+    feasible, reasons = study.feasibility().share()
+    summary["feasible_share"] = feasible
     split = load_data(study) if with_data or tries else None
     if with_data:
         if split is None:
@@ -277,6 +280,10 @@ def check(
          f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
     for name, text in ranges.items():
         say(f"  {name}: {text}")
+    if reasons:
+        reason = next(iter(reasons))
+        say(f"  {feasible:.1%} of the space can be trained with; most of the rest cannot, because "
+            f"{one_line(reason)}")
     if with_data:
         data = summary["data"]
         rows = ", ".join(f"{rows} {part}" for part, rows in data["rows"].items())
