@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from hpo.distributions import Distribution, from_table, to_table
@@ -70,6 +70,15 @@ def by_evidence(moves: Sequence[Move]) -> list[Move]:
     Those where no test was possible come last, and equals keep their order.
     """
     return sorted(moves, key=lambda move: (math.isnan(move.p_value), move.p_value))
+
+
+def of_wholes(moves: Sequence[Move]) -> list[Move]:
+    """Return the moves, of the parts of a hyperparameter, which all move alike, one by its name."""
+    found: dict[str, Move] = {}
+    for move in moves:
+        name = move.old.part_of or move.name
+        found.setdefault(name, replace(move, name=name))
+    return list(found.values())
 
 
 def decision_from(table: Mapping[str, Any]) -> Decision:

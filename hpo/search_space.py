@@ -92,23 +92,32 @@ def part_name(name: str, number: int) -> str:
     return f"{name}.{number}"
 
 
+def whole_name(name: str) -> str:
+    """Return what a part belongs to, or the name of what is none."""
+    whole, dot, number = name.rpartition(".")
+    return whole if dot and number.isdigit() else name
+
+
 def packed(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
     """Return hyperparameters as an objective takes them: parts, such as width.1, as one tuple."""
     found: dict[str, Value] = {}
     for name, value in hyperparameters.items():
-        whole, dot, number = name.rpartition(".")
-        if dot and number.isdigit():
-            before = found.get(whole, ())
-            assert isinstance(before, tuple)
-            found[whole] = (*before, value)
-        else:
+        whole = whole_name(name)
+        if whole == name:
             found[name] = value
+            continue
+        before = found.get(whole, ())
+        assert isinstance(before, tuple)
+        found[whole] = (*before, value)
     return found
 
 
-def names_given(search_space: SearchSpace) -> list[str]:
-    """Return the hyperparameters of an objective that are searched, those in parts by one name."""
-    return list(dict.fromkeys(d.part_of or name for name, d in search_space.items()))
+def wholes(search_space: SearchSpace) -> dict[str, Distribution]:
+    """Return the ranges of what an objective takes: parts, which share one, have it once."""
+    found: dict[str, Distribution] = {}
+    for name, distribution in search_space.items():
+        found.setdefault(distribution.part_of or name, distribution)
+    return found
 
 
 def parts_of(name: str, search_space: SearchSpace) -> list[str]:

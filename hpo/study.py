@@ -28,7 +28,7 @@ from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
 from hpo.program import Program, parameters_of
-from hpo.search_space import SearchSpace, names_given, parts_of
+from hpo.search_space import SearchSpace, parts_of, wholes
 from hpo.study_errors import (
     WrongKeyError,
     clipped,
@@ -251,7 +251,7 @@ class Study(BaseModel):
     def _accepted(self) -> "Study":
         """Let the objective check the corners of the space before anything runs."""
         for name in self.objective.required():
-            if name not in self.fixed and name not in names_given(self.search_space):
+            if name not in self.fixed and name not in wholes(self.search_space):
                 raise WrongKeyError(f"fixed.{name}", "is missing, and has no default; "
                                      "add it, or a range in [search_space]")
         feasibility = self.feasibility()

@@ -169,6 +169,7 @@ def show(
     from hpo.cli.console import open_console
     from hpo.cli.tables import best_trials, no_best, rounds_table
     from hpo.distributions import describe
+    from hpo.search_space import wholes
 
     if not summary["rounds"]:
         say(f"{name}: no round yet")
@@ -176,7 +177,7 @@ def show(
     numbers = [r["round"] for r in summary["rounds"]]
     results = [r for r in recorded.results if r.trial.round in numbers]
     spaces = [
-        {n: describe(d) for n, d in r.search_space.items()}
+        {n: describe(d) for n, d in wholes(r.search_space).items()}
         for r in recorded.rounds if r.number in numbers
     ]
     console = open_console()

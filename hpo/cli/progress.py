@@ -15,6 +15,7 @@ from hpo import wording
 from hpo.cli.console import Hanging, duration, open_console, took
 from hpo.distributions import describe as describe_range
 from hpo.record.values import Round
+from hpo.search_space import parts_of, wholes
 from hpo.study import Study
 from hpo.trial import Progress as TrialProgress
 from hpo.trial import State, Trial, TrialId, TrialResult, rank
@@ -83,9 +84,9 @@ class Display:
         self._begin(f"round {round_.number}", "trial", trials)
         self.console.print(f"[bold]round {round_.number}[/bold]: {wording.count(trials, 'trial')}")
         decisions = {decision.move.name: decision for decision in round_.decisions}
-        for name, distribution in round_.search_space.items():
+        for name, distribution in wholes(round_.search_space).items():
             line = f"{name}: {describe_range(distribution)}"
-            decision = decisions.get(name)
+            decision = decisions.get((parts_of(name, round_.search_space) or [name])[0])
             if decision is not None:
                 kind = f"{decision.move.kind}: " if decision.is_taken else ""
                 line += f" ({kind}{decision.reason})"

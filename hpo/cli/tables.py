@@ -15,8 +15,9 @@ from hpo import wording
 from hpo.cli.console import Console, Hanging, shown
 from hpo.cli.grid import GAP, Column, Grid, width
 from hpo.distributions import describe as describe_range
-from hpo.moves import Move
+from hpo.moves import Move, of_wholes
 from hpo.search.confirmation import Confirmation, changes
+from hpo.search_space import packed, whole_name
 from hpo.text import one_line
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult
 
@@ -55,11 +56,12 @@ def best_trials(
     columns = [*_numbered([r.trial for r in results]), Column(metric, wording.column(values))]
     if known:
         columns += _means(confirmed)
-    names = dict.fromkeys(name for r in results for name in r.trial.hyperparameters)
+    values_of = [packed(r.trial.hyperparameters) for r in results]
+    names = dict.fromkeys(name for given in values_of for name in given)
     spares = _spares(names, order)
     columns.append(Column("epoch", [str(r.epoch) for r in results], spare=len(spares) + 1))
     for name in names:
-        cells = _cells([r.trial.hyperparameters.get(name, "") for r in results])
+        cells = _cells([given.get(name, "") for given in values_of])
         columns.append(Column(name, cells, spare=spares[name]))
     return Grid(columns, remedy, whole=whole)
 
@@ -73,7 +75,8 @@ def no_best(results: Sequence[TrialResult]) -> str:
 
 def _spares(names: Iterable[str], order: Sequence[str]) -> dict[str, int]:
     """Return how early the column of each hyperparameter is left out: the last in order first."""
-    placed = sorted(names, key=lambda n: order.index(n) if n in order else len(order))
+    wholes = list(dict.fromkeys(map(whole_name, order)))
+    placed = sorted(names, key=lambda n: wholes.index(n) if n in wholes else len(wholes))
     return {name: place for place, name in enumerate(placed, start=1)}
 
 
@@ -127,7 +130,7 @@ class MovesTable:
                 _p_value(move.p_value),
                 one_line(move.reason),
             )
-            for move in moves
+            for move in of_wholes(moves)
         ]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -246,13 +246,14 @@ def check(
     tried once, without test rows and without a record.
     """
     from hpo.distributions import describe
+    from hpo.search_space import wholes
     from hpo.study import read
 
     if tries:  # it imports all that an evaluation needs
         from hpo.rehearsal import rehearse
 
     study = read(file, overrides)
-    ranges = {name: describe(d) for name, d in study.search_space.items()}
+    ranges = {name: describe(d) for name, d in wholes(study.search_space).items()}
     summary: dict[str, Any] = {
         "study": study.name,
         "objective": study.objective.name,

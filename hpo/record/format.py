@@ -24,7 +24,7 @@ from hpo.errors import InputError
 from hpo.moves import Decision, decision_from
 from hpo.record.owner import Owner
 from hpo.record.values import AcceptedCode, Look, Round
-from hpo.search_space import SearchSpace, is_absent
+from hpo.search_space import SearchSpace, is_absent, whole_name, wholes
 from hpo.settings import Settings, fingerprint, settings_from
 from hpo.text import one_line, shortened
 from hpo.trial import (
@@ -374,15 +374,16 @@ def round_note(
     search_space: SearchSpace, decisions: Sequence[Decision], remarks: Sequence[str] = ()
 ) -> str:
     """Return the description of a round in Markdown: its ranges, why they are so, and remarks."""
-    reasons = {decision.move.name: decision.reason for decision in decisions}
+    reasons = {whole_name(decision.move.name): decision.reason for decision in decisions}
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
     left = TAG_CHARACTERS - 200
-    for count, (name, distribution) in enumerate(search_space.items()):
+    ranges = wholes(search_space)
+    for count, (name, distribution) in enumerate(ranges.items()):
         cells = (name, describe(distribution), one_line(reasons.get(name, "as given")))
         lines.append("".join(f"| {cell.replace('|', chr(92) + '|')} " for cell in cells) + "|")
         left -= len(lines[-1]) + 1
         if left < 0:
-            rest = len(search_space) - count
+            rest = len(ranges) - count
             lines[-1] = f"\n{rest} more do not fit here; `hpo show` and the params have all."
             break
     return remarked("\n".join(lines), remarks)

@@ -10,11 +10,11 @@ from hpo.search_space import (
     active,
     contains,
     is_absent,
-    names_given,
     packed,
     parents_first,
     parts_of,
     point,
+    wholes,
 )
 
 # A chain: warmup depends on momentum's being there, which depends on the optimizer.
@@ -63,7 +63,8 @@ def test_parts_reach_the_objective_as_one_tuple() -> None:
         "width.2": replace(width, when=(("layers", (2,)),)),
         "layers": IntegerDistribution(1, 2),
     }
-    assert names_given(space) == ["rate", "width", "layers"]
+    assert list(wholes(space)) == ["rate", "width", "layers"]
+    assert wholes(space)["width"] == width
     assert parts_of("width", space) == ["width.1", "width.2"]
     assert parts_of("rate", space) == []
     for layers, taken in ((1, (8,)), (2, (8, 9))):
