@@ -167,7 +167,7 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
     if texts != list(began.constraints):
         lines.append(said("constraints", texts, list(began.constraints)))
     for name, distribution in study.search_space.items():
-        if distribution == began.search_space[name]:
+        if distribution == began.search_space.get(name, distribution):
             continue
         if not last.ended or goal < number:
             ranges = describe(distribution), describe(last.search_space[name])
