@@ -85,7 +85,10 @@ class Task:
         return (best - float(self.values(point[None]).mean())) / (best - float(np.median(means)))
 
 
-def read_tasks(directory: Path) -> list[Task]:
+def read_tasks(
+    directory: Path, triples: Sequence[tuple[int, int, int]] = TRIPLES
+) -> list[Task]:
+    """Return a task of each data set and triple, those of one data set next to each other."""
     grid = json.loads((directory / "grid.json").read_text())
     rate, penalty = (
         (math.log10(grid[axis][0]), math.log10(grid[axis][-1]))
@@ -95,7 +98,7 @@ def read_tasks(directory: Path) -> list[Task]:
     return [
         Task(f"{name} {triple}", arrays[name][:, b, d, :, w, :].swapaxes(0, 1), (rate, penalty))
         for name in arrays.files
-        for triple in TRIPLES
+        for triple in triples
         for b, d, w in [triple]
     ]
 
