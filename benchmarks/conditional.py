@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import narrowing
+from benchmarks.narrowing import TRIALS
 from benchmarks.search import Evaluate, Found, Searcher, narrowed, paired, picks, this_project, told
 from hpo.distributions import CategoricalDistribution, FloatDistribution, Value
 from hpo.search_space import SearchSpace
@@ -39,7 +40,6 @@ from hpo.search_space import SearchSpace
 if TYPE_CHECKING:
     import optuna
 
-TRIALS = 60
 NETWORKS = {"shallow": (4, 0, 8), "deep": (1, 2, 8)}  # as narrowing.TRIPLES
 OURS = ("tpe", "tpe, narrowed")  # that the others are compared with
 
@@ -183,9 +183,9 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         shown = []
         for name in OURS:
-            difference, low, high = row.above.get(name, (math.nan,) * 3)
-            said = f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"
-            shown.append(f"{said if name in row.above else '':26}")
+            above = row.above.get(name)
+            said = "{:+.3f} ({:+.3f} to {:+.3f})".format(*above) if above else ""
+            shown.append(f"{said:26}")
         lines.append(f"{row.searcher:14} {row.observed} {row.recommended}  {'  '.join(shown)}")
     return "\n".join(line.rstrip() for line in lines)
 
@@ -193,11 +193,7 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     parser = narrowing.arguments(__doc__, repetitions=20)
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
-    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
-    options = parser.parse_args()
-    if not (options.data / "grid.json").exists():
-        print(f"skipped: no data in {options.data}")
-        return
+    options = narrowing.parsed(parser)
     began = time.monotonic()
     tasks = read_tasks(options.data)
     found = {}

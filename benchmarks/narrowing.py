@@ -411,19 +411,25 @@ def arguments(description: str | None, repetitions: int) -> argparse.ArgumentPar
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
     parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--json", action="store_true")
     return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options; where there is no data, say so and leave."""
+    options = parser.parse_args()
+    if not (options.data / "grid.json").exists():
+        print(f"skipped: no data in {options.data}")
+        sys.exit()
+    return options
 
 
 def main() -> None:
     parser = arguments(__doc__, repetitions=200)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
-    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--exact", action="store_true", help="the mean of the seeds, no noise")
-    options = parser.parse_args()
-    if not (options.data / "grid.json").exists():
-        print(f"skipped: no data in {options.data}")
-        return
+    options = parsed(parser)
     started = time.monotonic()
     tasks = read_tasks(options.data)
     tasks = [task.exact() for task in tasks] if options.exact else tasks

@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.narrowing import arguments, ratio
+from benchmarks.narrowing import arguments, parsed, ratio
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
@@ -324,10 +324,7 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     parser = arguments(__doc__, repetitions=20)
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
-    options = parser.parse_args()
-    if not (options.data / "grid.json").exists():
-        print(f"skipped: no data in {options.data}")
-        return
+    options = parsed(parser)
     began = time.monotonic()
     tasks = read_tasks(options.data)
     missing = [
@@ -336,7 +333,7 @@ def main() -> None:
     ]
     searchers = [n for n in options.searchers if not any(m.startswith(f"{n}:") for m in missing)]
     rows: list[Row] = []
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(options.processes) as pool:
         for start in STARTS:
             found = {}
             for searcher in searchers:
