@@ -41,7 +41,12 @@ if TYPE_CHECKING:
     import optuna
 
 NETWORKS = {"shallow": (4, 0, 8), "deep": (1, 2, 8)}  # as narrowing.TRIPLES
-OURS = ("tpe", "tpe, narrowed")  # that the others are compared with
+OBSERVED, RECOMMENDED = 0, 1  # picks
+COMPARED = {  # picks of ours, that the observed one of each searcher is compared with
+    "tpe": ("tpe", OBSERVED),
+    "narrowed": ("tpe, narrowed", OBSERVED),
+    "narrowed, recommended": ("tpe, narrowed", RECOMMENDED),
+}
 
 
 @dataclass(frozen=True)
@@ -163,30 +168,35 @@ class Row:
     observed: Mean
     recommended: Mean
     by_task: Sequence[float]  # observed
-    above: Mapping[str, tuple[float, float, float]]  # observed picks, by name of ours
+    above: Mapping[str, tuple[float, float, float]]  # its observed pick, as in COMPARED
 
 
 def rows_of(found: Mapping[str, NDArray[np.float64]]) -> list[Row]:
     """Return a row for each searcher, from regrets (repetition, task, pick)."""
-    return [
-        Row(searcher, Mean.of(both[..., 0]), Mean.of(both[..., 1]),
-            both[..., 0].mean(axis=0).tolist(),
-            {name: paired(found[name][..., 0], both[..., 0])
-             for name in OURS if name in found and name != searcher})
-        for searcher, both in found.items()
-    ]
+    rows = []
+    for searcher, both in found.items():
+        observed, recommended = both[..., OBSERVED], both[..., RECOMMENDED]
+        above = {
+            name: paired(found[ours][..., pick], observed)
+            for name, (ours, pick) in COMPARED.items()
+            if ours in found and (ours, pick) != (searcher, OBSERVED)
+        }
+        rows.append(Row(searcher, Mean.of(observed), Mean.of(recommended),
+                        observed.mean(axis=0).tolist(), above))
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
-    lines = [f"{'searcher':14} {'observed':13} {'recommended':13}  "
-             + "  ".join(f"{name + ' less this one':26}" for name in OURS)]
+    lines = [f"{'':44}less the observed pick of the searcher, with 95 % interval:",
+             f"{'searcher':14}{'observed':15}{'recommended':15}"
+             + "".join(f"{name:26}" for name in COMPARED)]
     for row in rows:
-        shown = []
-        for name in OURS:
+        line = f"{row.searcher:14}{row.observed!s:15}{row.recommended!s:15}"
+        for name in COMPARED:
             above = row.above.get(name)
             said = "{:+.3f} ({:+.3f} to {:+.3f})".format(*above) if above else ""
-            shown.append(f"{said:26}")
-        lines.append(f"{row.searcher:14} {row.observed} {row.recommended}  {'  '.join(shown)}")
+            line += f"{said:26}"
+        lines.append(line)
     return "\n".join(line.rstrip() for line in lines)
 
 
