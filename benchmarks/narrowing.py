@@ -85,7 +85,10 @@ class Task:
         return (best - float(self.values(point[None]).mean())) / (best - float(np.median(means)))
 
 
-def read_tasks(directory: Path) -> list[Task]:
+def read_tasks(
+    directory: Path, triples: Sequence[tuple[int, int, int]] = TRIPLES
+) -> list[Task]:
+    """Return a task of each data set and triple, those of one data set next to each other."""
     grid = json.loads((directory / "grid.json").read_text())
     rate, penalty = (
         (math.log10(grid[axis][0]), math.log10(grid[axis][-1]))
@@ -95,7 +98,7 @@ def read_tasks(directory: Path) -> list[Task]:
     return [
         Task(f"{name} {triple}", arrays[name][:, b, d, :, w, :].swapaxes(0, 1), (rate, penalty))
         for name in arrays.files
-        for triple in TRIPLES
+        for triple in triples
         for b, d, w in [triple]
     ]
 
@@ -408,19 +411,25 @@ def arguments(description: str | None, repetitions: int) -> argparse.ArgumentPar
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=DATA, help="a folder of the same format")
     parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--json", action="store_true")
     return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options; where there is no data, say so and leave."""
+    options = parser.parse_args()
+    if not (options.data / "grid.json").exists():
+        print(f"skipped: no data in {options.data}")
+        sys.exit()
+    return options
 
 
 def main() -> None:
     parser = arguments(__doc__, repetitions=200)
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
-    parser.add_argument("--processes", type=int, help="that search at the same time  [all CPUs]")
     parser.add_argument("--exact", action="store_true", help="the mean of the seeds, no noise")
-    options = parser.parse_args()
-    if not (options.data / "grid.json").exists():
-        print(f"skipped: no data in {options.data}")
-        return
+    options = parsed(parser)
     started = time.monotonic()
     tasks = read_tasks(options.data)
     tasks = [task.exact() for task in tasks] if options.exact else tasks

@@ -24,13 +24,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.narrowing import arguments, ratio
+from benchmarks.narrowing import arguments, parsed, ratio
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
@@ -46,6 +47,9 @@ from hpo.search.samplers import SAMPLERS
 from hpo.search.tpe import optuna_distribution
 from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, rank, trial_seed
+
+if TYPE_CHECKING:  # what is not asked for is not imported
+    import optuna
 
 TRIALS, ROUND = 100, 20
 # As the axes of the table go; the depth alone is even on a linear scale.
@@ -117,16 +121,18 @@ def read_tasks(directory: Path) -> list[Task]:
 
 Evaluate = Callable[[Mapping[str, Value]], float]
 Found = tuple[SearchSpace, list[TrialResult]]
+Searcher = Callable[[SearchSpace, Evaluate, int], Found]
 Mover = Callable[[SearchSpace, Sequence[TrialResult]], SearchSpace]
 
 
 def this_project(
-    sampler: str, mover: Mover | None, space: SearchSpace, evaluate: Evaluate, seed: int
+    sampler: str, mover: Mover | None, in_all: int,
+    space: SearchSpace, evaluate: Evaluate, seed: int,
 ) -> Found:
-    """Search in rounds whose ranges move, or in one round."""
+    """Search in rounds whose ranges move, or in one round of all trials."""
     results: list[TrialResult] = []
-    trials = TRIALS if mover is None else ROUND
-    for number in range(1, TRIALS // trials + 1):
+    trials = in_all if mover is None else ROUND
+    for number in range(1, in_all // trials + 1):
         asked = SAMPLERS[sampler](
             RoundPlan(space, "maximize", seed, number, trials, tuple(results))
         )
@@ -136,7 +142,7 @@ def this_project(
             result = TrialResult(trial, State.COMPLETE, evaluate(trial.hyperparameters))
             asked.tell(result)
             results.append(result)
-        if mover is not None and len(results) < TRIALS:
+        if mover is not None and len(results) < in_all:
             space = mover(space, results)
     return space, results
 
@@ -189,23 +195,31 @@ def of_optuna(kind: str, space: SearchSpace, evaluate: Evaluate, seed: int) -> F
     }
     study = optuna.create_study(direction="maximize", sampler=samplers[kind]())
     distributions = {name: optuna_distribution(d) for name, d in space.items()}
+    return space, told(study, lambda study: study.ask(distributions), TRIALS, evaluate)
+
+
+def told(
+    study: "optuna.Study", ask: Callable[["optuna.Study"], "optuna.Trial"], trials: int,
+    evaluate: Evaluate,
+) -> list[TrialResult]:
+    """Ask an Optuna study for one trial after the other, and tell it what came of each."""
     results = []
-    for number in range(1, TRIALS + 1):
-        asked = study.ask(distributions)
+    for number in range(1, trials + 1):
+        asked = ask(study)
         value = evaluate(asked.params)
         study.tell(asked, value)
         results.append(
             TrialResult(Trial(1, number, dict(asked.params), 0), State.COMPLETE, value)
         )
-    return space, results
+    return results
 
 
-SEARCHERS: Mapping[str, Callable[[SearchSpace, Evaluate, int], Found]] = {
-    "random": partial(this_project, "random", None),
-    "random, narrowed": partial(this_project, "random", narrowed),
-    "tpe": partial(this_project, "tpe", None),
-    "tpe, narrowed": partial(this_project, "tpe", narrowed),
-    "reduction": partial(this_project, "tpe", reduction),
+SEARCHERS: Mapping[str, Searcher] = {
+    "random": partial(this_project, "random", None, TRIALS),
+    "random, narrowed": partial(this_project, "random", narrowed, TRIALS),
+    "tpe": partial(this_project, "tpe", None, TRIALS),
+    "tpe, narrowed": partial(this_project, "tpe", narrowed, TRIALS),
+    "reduction": partial(this_project, "tpe", reduction, TRIALS),
     "optuna TPE": partial(of_optuna, "TPE"),
     "optuna GP": partial(of_optuna, "GP"),
     "optuna CMA-ES": partial(of_optuna, "CMA-ES"),
@@ -216,30 +230,43 @@ def regrets(
     tasks: Sequence[Task], searcher: str, start: str, repetition: int
 ) -> list[tuple[float, float]]:
     """Return the regrets of each task's picks in one repetition: observed, recommended."""
-    both = []
-    for number, task in enumerate(tasks):
-        generator = np.random.default_rng((repetition, number))
+    return [
+        picks(task, SEARCHERS[searcher], task.space(start), (repetition, number))
+        for number, task in enumerate(tasks)
+    ]
 
-        def evaluate(
-            hyperparameters: Mapping[str, Value], task: Task = task,
-            generator: np.random.Generator = generator,
-        ) -> float:
-            values = task.values(hyperparameters)
-            return float(values[generator.integers(len(values))])
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of experimental samplers
-            space, results = SEARCHERS[searcher](
-                task.space(start), evaluate, int(generator.integers(2**31))
-            )
-        best = rank(results, "maximize")[0]
-        pick = recommend(space, results, (), "maximize")
-        assert pick is not None
-        both.append((
-            task.regret(best.trial.hyperparameters),
-            task.regret(pick.trial.trial.hyperparameters),
-        ))
-    return both
+class Measured(Protocol):
+    """What is searched: at each point the values of all seeds are known, and the regret."""
+
+    def values(self, hyperparameters: Mapping[str, Value]) -> NDArray[np.float64]: ...
+
+    def regret(self, hyperparameters: Mapping[str, Value]) -> float: ...
+
+
+def picks(
+    task: Measured, searcher: Searcher, space: SearchSpace, seed: tuple[int, ...]
+) -> tuple[float, float]:
+    """Return the regrets of the picks of one search: observed, recommended.
+
+    Each evaluation sees the value of one seed, drawn at random.
+    """
+    generator = np.random.default_rng(seed)
+
+    def evaluate(hyperparameters: Mapping[str, Value]) -> float:
+        values = task.values(hyperparameters)
+        return float(values[generator.integers(len(values))])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of experimental samplers
+        space, results = searcher(space, evaluate, int(generator.integers(2**31)))
+    best = rank(results, "maximize")[0]
+    pick = recommend(space, results, (), "maximize")
+    assert pick is not None
+    return (
+        task.regret(best.trial.hyperparameters),
+        task.regret(pick.trial.trial.hyperparameters),
+    )
 
 
 @dataclass(frozen=True)
@@ -264,13 +291,23 @@ def rows_of(start: str, found: Mapping[str, NDArray[np.float64]]) -> list[Row]:
         observed, recommended = both[..., 0], both[..., 1]
         difference = low = high = math.nan
         if ours is not None:
-            paired = (observed - ours[..., 1]).mean(axis=1)
-            drawn = np.random.default_rng(0).integers(len(paired), size=(2000, len(paired)))
-            low, high = np.quantile(paired[drawn].mean(axis=1), [0.025, 0.975]).tolist()
-            difference = float(paired.mean())
+            difference, low, high = paired(observed, ours[..., 1])
         rows.append(Row(start, searcher, float(observed.mean()), float(recommended.mean()),
                         difference, low, high, ratio(recommended, observed)[0]))
     return rows
+
+
+def paired(
+    regrets: NDArray[np.float64], others: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Return by how much mean regrets (repetition, task) are above others, and its 95 % interval.
+
+    The interval resamples repetitions.
+    """
+    more = (regrets - others).mean(axis=1)
+    drawn = np.random.default_rng(0).integers(len(more), size=(2000, len(more)))
+    low, high = np.quantile(more[drawn].mean(axis=1), [0.025, 0.975])
+    return float(more.mean()), float(low), float(high)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -287,10 +324,7 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     parser = arguments(__doc__, repetitions=20)
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
-    options = parser.parse_args()
-    if not (options.data / "grid.json").exists():
-        print(f"skipped: no data in {options.data}")
-        return
+    options = parsed(parser)
     began = time.monotonic()
     tasks = read_tasks(options.data)
     missing = [
@@ -299,7 +333,7 @@ def main() -> None:
     ]
     searchers = [n for n in options.searchers if not any(m.startswith(f"{n}:") for m in missing)]
     rows: list[Row] = []
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(options.processes) as pool:
         for start in STARTS:
             found = {}
             for searcher in searchers:
