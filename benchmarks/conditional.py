@@ -2,10 +2,10 @@
 
 Two networks of a data set, a shallow and a deep one, each with a learning rate of its own that is
 searched only where the network is that one, and an L2 penalty that both share (HPOBench,
-Eggensperger et al. 2021; as in `benchmarks.narrowing`, every pair measured with five seeds). Their
-best learning rates lie a decade or two apart, and the best values are close. A search has 60
-trials: one round of 60, or three rounds of 20 with the ranges moved in between. Its score is the
-regret of its pick, the trial with the best observed value:
+Eggensperger et al. 2021; as in `benchmarks.narrowing`, every pair measured with five seeds).
+Their best learning rates lie half a decade to a decade apart, and the best values are close. A
+search has 60 trials: one round of 60, or three rounds of 20 with the ranges moved in between. Its
+score is the regret of its pick, the trial with the best observed value:
 (best mean - true mean at the pick) / (best mean - median). Beside it stands the recommended one.
 
 "tpe, flat" has no conditions: it draws both learning rates for every trial, and one is of no
