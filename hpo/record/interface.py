@@ -45,6 +45,10 @@ class Record(Protocol):
         """Record that a round ended, with its best so far of the searched metric."""
         ...
 
+    def reopen_round(self, run_id: str) -> None:
+        """Record that a round which ended goes on."""
+        ...
+
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""
         ...

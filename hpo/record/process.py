@@ -137,6 +137,10 @@ class StudyElsewhere:
         """Record that a round ended, with its best so far of the searched metric."""
         self._ask("end_round", run_id, metric, points, tags)
 
+    def reopen_round(self, run_id: str) -> None:
+        """Record that a round which ended goes on."""
+        self._ask("reopen_round", run_id)
+
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""
         self._ask("accept_code", run_id, accepted, remark)

@@ -201,6 +201,10 @@ class StudyRecord:
 
         self._written(write)
 
+    def reopen_round(self, run_id: str) -> None:
+        """Record that a round which ended goes on."""
+        self._written(lambda: self._client.update_run(run_id, status="RUNNING"))
+
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""
         from mlflow.entities import RunTag

@@ -111,6 +111,11 @@ class Recorded:
     repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     name: str = ""  # of the study
 
+    def numbers(self, round_number: int) -> set[int]:
+        """Return the numbers of the trials that a round has, those deleted since among them."""
+        results = (*self.results, *self.deleted)
+        return {r.trial.number for r in results if r.trial.round == round_number}
+
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
         """Return the attempts at trials and repeats that led to what is on record."""
         results = (*self.results, *self.deleted, *self.repeats)

@@ -133,11 +133,21 @@ def new_code(study: Study, round_: Round) -> AcceptedCode | None:
     return AcceptedCode(now.digest, now.syntax, since=round_.number)
 
 
-def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
+def grows(study: Study, last: Round, trials: int) -> bool:
+    """Say whether the last round, which ended with so many trials, is to have more of them.
+
+    Earlier rounds never are: what followed came of the trials that they had. The points of a grid
+    follow from how many there are.
+    """
+    began = last.settings
+    return began.sampler != "grid" and study.round.trials > max(trials, began.trials)
+
+
+def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> list[str]:
     """Return what becomes of edits of a study file that has these rounds, a line for each.
 
     A round goes on with what it began with, but for the number of its trials. `goal` is how many
-    rounds there shall be.
+    rounds there shall be, `trials` how many the last one has.
     """
     last, began = rounds[-1], rounds[-1].settings
     number = last.number + 1
@@ -155,11 +165,14 @@ def edits(study: Study, rounds: Sequence[Round], goal: int) -> list[str]:
         now, before = getattr(study.round, key), getattr(began, key)
         if now == before:
             continue
-        grows = key == "trials" and not last.ended and began.sampler != "grid"
-        lines.append(
-            f"[round] trials = {now}: round {last.number} goes on to {now}; it began with {before}"
-            if grows else said(f"[round] {key}", now, before)
-        )
+        if key == "trials" and last.ended and goal < number and before < now <= trials:
+            continue  # it has them
+        goes_on = not last.ended and began.sampler != "grid"
+        if key == "trials" and (goes_on or (goal < number and grows(study, last, trials))):
+            lines.append(f"[round] trials = {now}: round {last.number} goes on to {now}; it began "
+                         f"with {before}")
+            continue
+        lines.append(said(f"[round] {key}", now, before))
     if study.round.pruner != began.pruner:
         pruners = study.round.pruner, began.pruner
         lines.append(said("[round] pruner", *map(pruning.describe, pruners)))

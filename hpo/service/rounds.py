@@ -21,6 +21,7 @@ from hpo.service.attempts import Attempts, Listener
 from hpo.service.comparability import (
     edits,
     file_digests,
+    grows,
     incomparable,
     new_code,
     refuse_changes,
@@ -110,8 +111,12 @@ class Service:
         to_run = open_rounds(recorded, goal.rounds)
         if recorded is not None and recorded.rounds:
             last = recorded.rounds[-1]
-            for line in edits(study, recorded.rounds, goal.rounds):
+            trials = len(recorded.numbers(last.number))
+            for line in edits(study, recorded.rounds, goal.rounds, trials):
                 listener.note(line)
+            again = not to_run and last.number <= goal.rounds and grows(study, last, trials)
+            if again:
+                to_run = range(last.number, last.number + 1)
             if not to_run:
                 changed = incomparable(study, last, self._data)
                 if changed:
@@ -125,7 +130,10 @@ class Service:
             if budget_reached(study, recorded.results):
                 return False
             self._take_over(recorded)
-            self._accept_code(last, recorded, last.ended)
+            self._accept_code(last, recorded, last.ended and not again)
+            if again:
+                self._patiently(lambda repeated: self._record.reopen_round(last.run_id))
+                recorded = self._read()
         if not to_run:
             return False
         if study.budget.hours is not None:

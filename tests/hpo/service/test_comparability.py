@@ -47,7 +47,7 @@ def begun(study: Study, ended: bool) -> Round:
          "[round] parallel = 2: for the next round", "[round] parallel = 2 from round 2 on"),
         ({"round": {"trials": 20}},
          "[round] trials = 20: round 1 goes on to 20; it began with 12",
-         "[round] trials = 20: for the next round, --rounds 2",
+         "[round] trials = 20: round 1 goes on to 20; it began with 12",
          "[round] trials = 20 from round 2 on; round 1 had 12"),
         ({"search_space": {"learning_rate": {"low": 0.01, "high": 1.0, "log": True},
                            "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True}}},
@@ -247,3 +247,44 @@ def test_another_environment_is_noted(make_study: Make) -> None:
         f"numpy is {now['numpy']}, and was 1.0 in round 1: results may differ in the last digits",
         "torch is not there, and was 2.0 in round 1: results may differ in the last digits",
     ]
+
+
+def test_more_trials_are_those_of_a_round_that_had_them_from_the_start(
+    make_study: Make,
+) -> None:
+    expected = undisturbed(make_study, round={"trials": 17, "sampler": "tpe", "parallel": 3})
+    for trials in (12, 17):
+        file = make_study(round={"trials": trials, "sampler": "tpe", "parallel": 3})
+        hpo("run", file, "--inline")
+    assert table() == expected
+
+
+def test_only_the_last_round_grows(
+    make_study: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"sampler": "tpe", "parallel": 3}
+    hpo("run", make_study("whole", rounds=2, round={"trials": 12, **settings}), "--inline")
+    file = make_study("grown", rounds=2, round={"trials": 12, **settings})
+    hpo("run", file, "--inline")
+    make_study("grown", rounds=2, round={"trials": 17, **settings})
+    capsys.readouterr()
+    hpo("run", file, "--inline")
+    shown = capsys.readouterr().out
+    assert "[round] trials = 17: round 2 goes on to 17; it began with 12" in shown
+    rows = table("grown")
+    assert [row["round"] for row in rows] == ["1"] * 12 + ["2"] * 17
+    assert [r for r in rows if int(r["number"]) <= 12] == table("whole")
+    hpo("run", file, "--inline")
+    assert "trials = 17" not in capsys.readouterr().out
+    assert table("grown") == rows
+    hpo("run", make_study("grown", rounds=2, round={"trials": 5, **settings}), "--inline")
+    assert "[round] trials = 5: for the next round, --rounds 3" in capsys.readouterr().out
+    assert table("grown") == rows  # fewer take none away
+
+
+def test_a_grid_has_the_points_that_it_began_with(make_study: Make) -> None:
+    file = make_study(round={"trials": 4, "sampler": "grid"})
+    hpo("run", file, "--inline")
+    make_study(round={"trials": 9, "sampler": "grid"})
+    hpo("run", file, "--inline")
+    assert len(table()) == 4
