@@ -1,6 +1,7 @@
 """A constraint is a comparison that the hyperparameters of every trial have to meet."""
 
 import ast
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+_TRUTHS = {"true": True, "false": False}  # as a study file writes them
 _SIGNS: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: operator.neg, ast.UAdd: operator.pos,
 }
@@ -46,6 +48,17 @@ class Constraint:
     names: frozenset[str]
     _tree: ast.Compare = field(repr=False, compare=False)
 
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """The names that are compared with a text, with that text."""
+        terms = [self._tree.left, *self._tree.comparators]
+        pairs = [*itertools.pairwise(terms), *itertools.pairwise(reversed(terms))]
+        return [
+            (name.id, text.value) for name, text in pairs
+            if isinstance(name, ast.Name) and isinstance(text, ast.Constant)
+            and isinstance(text.value, str)
+        ]
+
     def holds(self, hyperparameters: Mapping[str, Value]) -> bool:
         """Say whether it is met; where one of its hyperparameters is absent, it is.
 
@@ -57,7 +70,7 @@ class Constraint:
             terms = [self._tree.left, *self._tree.comparators]
             values = [_value(term, hyperparameters) for term in terms]
             return all(
-                _COMPARISONS[type(compare)](left, right)
+                _compared(compare, left, right)
                 for compare, left, right in zip(
                     self._tree.ops, values[:-1], values[1:], strict=True
                 )
@@ -66,6 +79,14 @@ class Constraint:
             return False
         except (TypeError, ArithmeticError) as error:
             raise ValueError(f"{self.text}: {error}") from error
+
+
+def _compared(compare: ast.cmpop, left: Any, right: Any) -> bool:
+    if isinstance(compare, ast.Eq | ast.NotEq):
+        return _COMPARISONS[type(compare)](left, right)
+    if isinstance(left, str | tuple) or isinstance(right, str | tuple):
+        raise TypeError("texts and lists are compared by == and != alone")
+    return _COMPARISONS[type(compare)](left, right)
 
 
 def parse(text: str) -> Constraint:
@@ -97,7 +118,7 @@ def _no(text: str) -> str:
 def _names(node: ast.expr, text: str) -> frozenset[str]:
     """Return the names in a term; ValueError where it holds anything but arithmetic."""
     if isinstance(node, ast.Name):
-        return frozenset({node.id})
+        return frozenset() if node.id in _TRUTHS else frozenset({node.id})
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float | str):
         return frozenset()
     if isinstance(node, ast.UnaryOp) and type(node.op) in _SIGNS:
@@ -110,7 +131,7 @@ def _names(node: ast.expr, text: str) -> frozenset[str]:
 def _value(node: ast.expr, hyperparameters: Mapping[str, Value]) -> Any:
     """Return the value of a term; ArithmeticError where it is too large to be computed."""
     if isinstance(node, ast.Name):
-        return hyperparameters[node.id]
+        return _TRUTHS[node.id] if node.id in _TRUTHS else hyperparameters[node.id]
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.UnaryOp):

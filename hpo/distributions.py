@@ -391,6 +391,9 @@ def describe_conditions(when: Conditions) -> str:
     parts = []
     for name, values in when:
         texts = [one_line(str(value)) for value in values]
+        numbers = [value for value in values if type(value) is int]
+        if len(numbers) > 3 and numbers == [*range(numbers[0], numbers[0] + len(values))]:
+            texts = [f"{numbers[0]} to {numbers[-1]}"]
         last = f" or {texts[-1]}" if len(texts) > 1 else texts[-1]
         parts.append(f"{name} is {', '.join(texts[:-1])}{last}")
     return f"where {' and '.join(parts)}" if parts else ""

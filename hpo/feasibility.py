@@ -142,9 +142,13 @@ class Feasibility:
         accepted either, what is fixed is as likely to blame.
         """
         word = re.match(r"\w*", refusal)
+        about = word[0] if word else ""
+        all_are = self._refusal_of_all(self.drawn(TRIES)) is not None
         key = f"search_space.{name}"
-        if word and word[0] in {**self._fixed, **self._space}:
-            key = f"{'search_space' if word[0] in self._space else 'fixed'}.{word[0]}"
-        elif self._refusal_of_all(self.drawn(TRIES)) is not None:
+        if about in self._space:
+            key = f"search_space.{about}"
+        elif all_are and about in self._fixed:
+            key = f"fixed.{about}"
+        elif all_are:
             key = "fixed" if self._fixed else "search_space"
         return key, clipped(refusal, 300), "change it"

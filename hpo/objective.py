@@ -133,9 +133,12 @@ class Objective:
     def taken(self, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
         """Return hyperparameters as the objective takes them: parts as one tuple.
 
-        What only counts the parts of another one is left out.
+        What only counts the parts of another one is left out. A program, where it runs, does not
+        say what it takes, and gets all.
         """
         values = packed(hyperparameters)
+        if not self.parameters:
+            return values
         return {name: value for name, value in values.items() if name in self.parameters}
 
     def required(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from hpo import frameworks, wording
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.distributions import Value
-from hpo.errors import InputError
+from hpo.errors import Infeasible, InputError
 from hpo.evaluation import keep
 from hpo.objective import Data, Given
 from hpo.own_evaluation import tried_to_keep
@@ -21,9 +21,10 @@ from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.study import Study, refused
-from hpo.text import one_line
+from hpo.text import one_line, shortened
 from hpo.trial import Trial, is_finite, trial_seed
 
+REASON_CHARACTERS = 300
 EPOCHS = 2  # that are enough to see
 
 
@@ -46,6 +47,10 @@ def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> N
             model, line = _trained(study, trial, data, folders[1])
             say(line)
             say(_kept(study, model, split, folders[2]))
+    except Infeasible as found:
+        reason = one_line(shortened(str(found), REASON_CHARACTERS))
+        say(f"trial: infeasible: {reason}; nothing more was tried, which a point in [[start]] that "
+            "can be trained with would change")
     except InputError as error:
         raise InputError(one_line(f"{study.path}: {error}")) from error
 
@@ -76,11 +81,21 @@ def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) ->
                 f"metric: {study.objective.name} yields no {study.metric!r}, but {known}; "
                 "name one that it yields"
             )
+    for name in study.constraint_metrics:
+        if not any(name in metrics for metrics in epochs):
+            raise InputError(
+                f"constraint_metrics.{name}: {study.objective.name} yields no {name!r}, but "
+                f"{', '.join(epochs[-1])}; name one that it yields"
+            )
     seen = ", ".join(f"{name} {wording.number(value)}" for name, value in epochs[-1].items())
     line = f"trial: {wording.count(len(epochs), 'epoch')}, the last with {seen}"
     if not all(map(is_finite, epochs)):
         line += "; it diverges, which ends a trial: a smaller range, or a first point in [[start]]"
-    return line
+    passed = [
+        f"{name} has to be {limit}" for name, limit in study.constraint_metrics.items()
+        if name in epochs[-1] and not limit.allows(epochs[-1][name])
+    ]
+    return f"{line}; {' and '.join(passed)}, or it is infeasible" if passed else line
 
 
 def _trained(
@@ -124,6 +139,8 @@ def _run(
             except StopIteration as stop:
                 return stop.value, epochs
             quiet(training.close)
+    except Infeasible:
+        raise
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise InputError(
             f"{study.objective.name} failed: {type(error).__name__}: {error}; correct it"

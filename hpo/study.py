@@ -23,7 +23,13 @@ from hpo import constraints as constraints_of
 from hpo import forms
 from hpo.constraints import Constraint
 from hpo.data.settings import DataSettings
-from hpo.distributions import Distribution, Value, describe_conditions
+from hpo.distributions import (
+    CategoricalDistribution,
+    Distribution,
+    OrderedDistribution,
+    Value,
+    describe_conditions,
+)
 from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
@@ -37,12 +43,13 @@ from hpo.study_errors import (
     key_text,
     nearest,
     one_line,
+    one_of,
     short_text,
     study_name_fault,
 )
 from hpo.study_overrides import override
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, more_types, read_space, typed_value
+from hpo.study_values import STRICT, fill, in_parts, more_types, read_space, typed_value
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective
@@ -182,8 +189,14 @@ class Study(BaseModel):
             except ValueError as error:
                 raise WrongKeyError(str(index), str(error)) from None
             for name in sorted(constraint.names - known.keys()):
+                if parts_of(name, info.data.get("search_space") or {}):
+                    raise WrongKeyError(str(index), f"{name} is repeated, and has no one value; "
+                                        "write the constraint without it")
                 raise WrongKeyError(str(index), f"{name} is neither searched nor in [fixed]"
                                     f"{nearest(name, known)}")
+            for name, text in constraint.texts:
+                if isinstance(d := known[name], CategoricalDistribution | OrderedDistribution):
+                    one_of(text, [c for c in d.choices if isinstance(c, str)], f"choice of {name}")
             constraints.append(constraint)
         return tuple(constraints)
 
@@ -197,7 +210,7 @@ class Study(BaseModel):
             return tuple(start)
         points = []
         for index, given in enumerate(start, start=1):
-            given = _in_parts(given, space)
+            given = in_parts(index, given, space)
             for name in given:
                 if name in hints and name not in space:
                     raise WrongKeyError(
@@ -412,18 +425,6 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("resources",): list(Resources.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
 }
-
-
-def _in_parts(point: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
-    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
-    found: dict[str, Any] = {}
-    for name, value in point.items():
-        parts = parts_of(name, space)
-        if parts and isinstance(value, list) and len(value) <= len(parts):
-            found |= dict(zip(parts, value, strict=False))
-        else:
-            found[name] = value
-    return found
 
 
 def _hints(info: ValidationInfo) -> dict[str, Any] | None:

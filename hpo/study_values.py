@@ -33,7 +33,7 @@ from hpo.distributions import (
     is_value,
     to_text,
 )
-from hpo.search_space import part_name
+from hpo.search_space import part_name, parts_of
 from hpo.study_errors import WrongKeyError, first_error, key_text, nearest, short_text
 from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
@@ -184,18 +184,35 @@ def read_space(
     }
     # What counts parts need not be a hyperparameter of the objective, which sees how many it gets.
     hints = {**{n: int for n in repeats.values() if isinstance(n, str)}, **hints}
+    for name, count in repeats.items():
+        if count in repeats:
+            raise WrongKeyError(f"{name}.repeat", f"{short_text(count)} is repeated itself; name "
+                                "a whole number, which counts the parts")
     space = {name: read_distribution(name, table, hints) for name, table in tables.items()}
     for count in repeats.values():
         if isinstance(counted := space.get(count), IntegerDistribution) and not counted.limits:
             # There are as many parts as it may ever count.
             space[count] = replace(counted, limits=(min(counted.low, 1), counted.high))
-    found: dict[str, Distribution] = {}
+    conditional: dict[str, Distribution] = {}
     for name, d in space.items():
-        when = _read_conditions(name, tables[name].get("when", {}), space, hints)
-        if name in repeats:
-            found |= _parts(name, replace(d, when=when), repeats[name], space, fixed)
-        else:
-            found[name] = replace(d, when=when)
+        given = tables[name].get("when", {})
+        for other in given:
+            if other in repeats and other != name:
+                raise WrongKeyError(f"{name}.when.{other}", "is repeated, and has no one value; "
+                                    f"name what counts its parts, {repeats[other]}")
+        if _hold_of_fixed(name, given, fixed, hints):  # else it is as if it was not there
+            searched = {other: values for other, values in given.items() if other not in fixed}
+            when = _read_conditions(name, searched, space, hints)
+            conditional[name] = replace(d, when=when)
+    found: dict[str, Distribution] = {}
+    for name, d in conditional.items():
+        if name not in repeats:
+            found[name] = d
+        elif repeats[name] in conditional or repeats[name] not in space:
+            found |= _parts(name, d, repeats[name], conditional, fixed)
+    if not found:
+        raise WrongKeyError("", "nothing is searched: no condition is met by what is fixed; "
+                            "change one of the two")
     for name, d in found.items():
         chain = _cycle(name, found)
         if chain:
@@ -205,6 +222,17 @@ def read_space(
             raise WrongKeyError(f"{name}.when", "where it is not searched it has no value, and "
                                 "the objective has no default for it; give it one there")
     return found
+
+
+def _hold_of_fixed(
+    name: str, given: Mapping[str, Any], fixed: Mapping[str, Value], hints: Mapping[str, Any]
+) -> bool:
+    """Say whether the conditions of a hyperparameter on what is fixed are met."""
+    for other in given.keys() & fixed.keys():
+        values = as_tuples(given[other]) if isinstance(given[other], list) else (given[other],)
+        if fixed[other] not in [typed_value(other, v, hints, f"{name}.when.") for v in values]:
+            return False
+    return True
 
 
 def _parts(
@@ -228,12 +256,14 @@ def _parts(
                             f"fixed{nearest(str(count), known)}")
     assert isinstance(most, int)
     assert isinstance(least, int)
-    if most > MOST_PARTS or least < 0:
-        raise WrongKeyError(key, f"{count} goes from {least} to {most}, and there are 0 to "
-                            f"{MOST_PARTS} parts; choose other edges, or limits")
+    if most < 1 or most > MOST_PARTS or least < 0:
+        span = f"goes from {least} to {most}" if most != least else f"is {most}"
+        raise WrongKeyError(key, f"{count} {span}, and there can be 1 to {MOST_PARTS} parts; "
+                            "choose other edges, or limits")
+    above = counted.when if counted is not None else ()
     return {
         part_name(name, number): replace(
-            whole, part_of=name, when=whole.when if number <= least else
+            whole, part_of=name, when=whole.when if number <= least and not above else
             (*whole.when, (str(count), tuple(range(number, most + 1)))),
         )
         for number in range(1, most + 1)
@@ -246,6 +276,28 @@ def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> d
         name: _element(hints[d.part_of]) if d.part_of else int
         for name, d in space.items() if name not in hints
     }
+
+
+def in_parts(
+    index: int, point: Mapping[str, Any], space: Mapping[str, Distribution]
+) -> dict[str, Any]:
+    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        parts = parts_of(name, space)
+        if not parts:
+            found[name] = value
+            continue
+        if not isinstance(value, list) or len(value) > len(parts):
+            raise WrongKeyError(f"{index}.{name}", f"write a list of at most {len(parts)} values, "
+                                f"not {short_text(value)}")
+        counts = {other for part in parts for other, _ in space[part].when}
+        for count in counts & point.keys():
+            if isinstance(space[count], IntegerDistribution) and point[count] != len(value):
+                raise WrongKeyError(f"{index}.{name}", f"it has {len(value)} values, and {count} "
+                                    f"is {short_text(point[count])}; make them the same")
+        found |= dict(zip(parts, value, strict=False))
+    return found
 
 
 def _element(hint: Any) -> Any:
@@ -329,6 +381,9 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
             whole = all(type(table.get(key, 0)) is int for key in ("low", "high", "step"))
             element = Any if "choices" in table else int if whole else float
         hints = {**hints, name: element}
+    elif "choices" not in table and "low" in table and _element(hints[name]) not in (None, Any):
+        raise WrongKeyError(name, "takes several values: write choices, each a list, or with "
+                            'repeat = "NAME" one range for as many as NAME counts')
     number = _number_type(hints[name])
     model: type[BaseModel] = _Choices if "choices" in table or number is None else Range
     try:

@@ -283,7 +283,8 @@ def check(
         say(f"  {name}: {text}")
     if reasons:
         reason = next(iter(reasons))
-        say(f"  {feasible:.1%} of the space can be trained with; most of the rest cannot, because "
+        about = f"about {feasible:.0%}" if feasible >= 0.01 else "less than 1%"
+        say(f"  {about} of the space can be trained with; most of the rest cannot, because "
             f"{one_line(reason)}")
     if with_data:
         data = summary["data"]

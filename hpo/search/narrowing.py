@@ -69,10 +69,11 @@ def narrow(
 ) -> tuple[Move, ...]:
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
-    `results` are the trials of all rounds; a diverged trial is a bad one, a failed one says
-    nothing. `confirmed` leads from the ids of trials that were repeated to the mean of their
-    values and how many there are; the mean replaces the value, and counts for more. `first` are
-    the ranges of the study file: of its choices those that were left out may come back.
+    `results` are the trials of all rounds; a diverged trial is a bad one, a failed one or an
+    infeasible one says nothing of quality. `confirmed` leads from the ids of trials that were
+    repeated to the mean of their values and how many there are; the mean replaces the value, and
+    counts for more. `first` are the ranges of the study file: of its choices those that were left
+    out may come back.
     """
     trials = ranked_points(search_space, results, direction, confirmed or {})
     if len(trials) < MINIMUM_TRIALS:
@@ -258,19 +259,15 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: Evidence) ->
     else:
         said += f"; the best {best_trials} of {count} trials have {have}"
     left_out = [
-        trial.state
+        trial.state is State.DIVERGED
         for trial, value in zip(trials, values, strict=True)
         if before.low <= value <= before.high and not after.low <= value <= after.high
     ]
-    broken = [state for state in left_out if state in (State.DIVERGED, State.INFEASIBLE)]
-    if broken:
-        some = f"{len(broken)} of the {len(left_out)}"
-        if len(broken) == len(left_out):
+    if any(left_out):
+        some = f"{sum(left_out)} of the {len(left_out)}"
+        if all(left_out):
             some = "the one" if len(left_out) == 1 else f"all {len(left_out)}"
-        were = "was" if some == "the one" else "were"
-        became = ["diverged"] * (State.DIVERGED in broken)
-        became += [f"{were} infeasible"] * (State.INFEASIBLE in broken)
-        said += f"; {some} left out {' or '.join(became)}"
+        said += f"; {some} left out diverged"
     return said
 
 

@@ -56,8 +56,8 @@ def ranked_points(
 
     A pruned trial stands among the others where it stood among them at its last epoch: how long
     it went on says more of the pruner than of the trial. Without the curves of complete trials
-    pruned ones come after them, those that went on longer before the others. Diverged and
-    infeasible ones are last, failed ones left out. `confirmed` leads from the ids of trials that
+    pruned ones come after them, those that went on longer before the others. Diverged ones are
+    last, failed and infeasible ones left out. `confirmed` leads from the ids of trials that
     were repeated to the mean of their values and how many there are; the mean replaces the value.
     """
     sign = -1.0 if direction == "maximize" else 1.0
@@ -65,7 +65,7 @@ def ranked_points(
     standing = _standing_of_pruned(results, sign)
     for result in results:
         hyperparameters = result.trial.hyperparameters
-        if result.state is State.FAILED or not all(
+        if result.state in (State.FAILED, State.INFEASIBLE) or not all(
             _usable(d, hyperparameters.get(name)) or is_absent(name, d, hyperparameters)
             for name, d in search_space.items()
         ):
@@ -81,9 +81,7 @@ def ranked_points(
                 rank = standing[result.trial.id]
             elif result.state is State.PRUNED:
                 rank = (1.0, -float(result.epochs), sign * value)
-        state = result.state
-        if rank == (2.0,) and state is not State.INFEASIBLE:
-            state = State.DIVERGED
+        state = State.DIVERGED if rank == (2.0,) else result.state
         trials.append(Ranked(result.trial.id, rank, hyperparameters, count, state))
     trials.sort(
         key=lambda t: (

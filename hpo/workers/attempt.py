@@ -24,7 +24,7 @@ from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
 from hpo.resources import Demand, refuse_absent, this_machine
-from hpo.text import clean
+from hpo.text import clean, shortened
 from hpo.trial import (
     MESSAGE_CHARACTERS,
     CutOffs,
@@ -45,6 +45,7 @@ from hpo.workers.live import Tell, Watched, watching
 
 FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
 MESSAGE_LINES = 15
+REASON_CHARACTERS = 500  # of why a trial is infeasible
 _OURS = (__file__, forms.__file__, program.__file__, program_process.__file__)
 
 
@@ -285,7 +286,8 @@ def attempt_trial(
         except _OtherCodeError as other:
             changed = CodeChanged(trial, other.files, place)
         except Infeasible as found:
-            state, message = State.INFEASIBLE, str(found) or "no reason given"
+            reason = shortened(str(found), REASON_CHARACTERS)
+            state, message = State.INFEASIBLE, reason or "no reason given"
         except (KeyboardInterrupt, GeneratorExit):  # of whoever runs the trial
             raise
         except BaseException as error:  # whatever else an objective raises is this trial's result
@@ -316,7 +318,7 @@ def passed_limit(limits: Mapping[str, Limit], metrics: EpochMetrics) -> str:
     for name, limit in limits.items():
         if name not in metrics:
             known = ", ".join(metrics)
-            raise KeyError(f"the objective yields no {name!r}, which has a limit, but {known}")
+            raise KeyError(f"the objective yields {known}, and no {name!r}, which has a limit")
         if not limit.allows(metrics[name]):
             return f"{name} is {wording.whole(metrics[name])}, which has to be {limit}"
     return ""

@@ -129,9 +129,7 @@ def _study_or_one_line(folder: Path, text: str | bytes) -> None:
     for unit in (0.0, 0.3, 1.0):
         for distribution in study.search_space.values():
             assert distribution.contains(distribution.from_unit(unit))
-    study.objective.check(
-        {**study.fixed, **{name: d.from_unit(0.0) for name, d in study.search_space.items()}}
-    )
+    assert not study.feasibility().is_empty()
 
 
 def _places(value: Any) -> Any:

@@ -160,3 +160,26 @@ def test_a_range_takes_the_type_of_its_hyperparameter(
 )
 def test_pruners_by_name_or_table(text: str, pruner: object, tmp_path: Path) -> None:
     assert parse(tmp_path, GOOD + f"[round]\npruner = {text}").round.pruner == pruner
+
+
+def test_parts_are_there_where_what_counts_them_is(tmp_path: Path) -> None:
+    study = parse(tmp_path, searched(
+        "kind = { choices = ['plain', 'odd'] }\n"
+        "units = { low = 1, high = 3, when = { kind = 'odd' } }\n"
+        "sizes = { low = 4, high = 9, repeat = 'units', when = { deep = true } }\n"
+        "deep = { choices = [true, false] }"
+    ))
+    assert [n for n in study.search_space if n.startswith("sizes")] == [
+        "sizes.1", "sizes.2", "sizes.3"
+    ]
+    assert study.search_space["sizes.1"].when == (("deep", (True,)), ("units", (1, 2, 3)))
+    assert study.search_space["sizes.3"].when == (("deep", (True,)), ("units", (3,)))
+
+
+def test_conditions_on_what_is_fixed_are_decided(tmp_path: Path) -> None:
+    text = searched("rate = { low = 0, high = 1, when = { kind = ['odd', 'fancy'] } }\n"
+                    "units = { low = 1, high = 3, when = { kind = 'plain' } }")
+    odd = parse(tmp_path, text + "\n[fixed]\nkind = 'odd'")
+    assert odd.search_space == {"rate": FloatDistribution(0.0, 1.0)}
+    plain = parse(tmp_path, text + "\n[fixed]\nkind = 'plain'")
+    assert list(plain.search_space) == ["units"]

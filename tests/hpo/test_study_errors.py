@@ -272,6 +272,38 @@ BAD: dict[str, tuple[str, str, str]] = {
     "repeated too often": (searched("sizes = { low = 1, high = 5, repeat = 'units' }\n"
                                     "units = { low = 1, high = 65 }"),
                            "search_space.sizes.repeat: ", "choose other edges"),
+    "repeat of itself": (searched("sizes = { low = 1, high = 5, repeat = 'sizes' }"),
+                         "search_space.sizes.repeat: ", "is repeated itself"),
+    "range of a tuple": (searched("sizes = { low = 1, high = 5 }"), "search_space.sizes: ",
+                         "repeat = "),
+    "condition on parts": (searched("sizes = { low = 1, high = 5, repeat = 'units' }\n"
+                                    "units = { low = 1, high = 3 }\n"
+                                    "rate = { low = 0, high = 1, when = { sizes = [1] } }"),
+                           "search_space.rate.when.sizes: ", "what counts its parts, units"),
+    "constraint on parts": ("constraints = ['sizes < 3']\n"
+                            + searched("sizes = { low = 1, high = 5, repeat = 'units' }\n"
+                                       "units = { low = 1, high = 3 }"),
+                            "constraints.1: ", "is repeated"),
+    "constraint of order on a text": ("constraints = ['kind < 3']\n"
+                                      + searched("kind = { choices = ['odd', 'plain'] }"),
+                                      "constraints: ", "by == and != alone"),
+    "constraint on no choice": ("constraints = ['kind != \"old\"']\n"
+                                + searched("kind = { choices = ['odd', 'plain'] }"),
+                                "constraints: ", "did you mean 'odd'?"),
+    "no part": (searched("sizes = { low = 1, high = 5, repeat = 'units' }")
+                + "\n[fixed]\nunits = 0", "search_space.sizes.repeat: ", "units is 0"),
+    "only what is never searched": (
+        searched("rate = { low = 0, high = 1, when = { kind = 'odd' } }")
+        + "\n[fixed]\nkind = 'plain'", "search_space: ", "nothing is searched:",
+    ),
+    "start with one value for parts": (
+        searched("sizes = { low = 1, high = 5, repeat = 'units' }\nunits = { low = 1, high = 3 }")
+        + "\n[[start]]\nsizes = 4", "start.1.sizes: ", "write a list of at most 3",
+    ),
+    "start with too many parts": (
+        searched("sizes = { low = 1, high = 5, repeat = 'units' }\nunits = { low = 1, high = 3 }")
+        + "\n[[start]]\nsizes = [1, 2, 3]\nunits = 2", "start.1.sizes: ", "and units is 2",
+    ),
     "part alone": (searched("'sizes.1' = { low = 1, high = 5 }"), "search_space.sizes.1: ",
                    "give them one range"),
     # Constraints

@@ -188,6 +188,18 @@ def test_what_others_depend_on_is_judged_together_with_them() -> None:
     assert moves["optimizer"].p_value < 0.001
 
 
+def test_infeasible_trials_say_nothing_of_where_the_best_lies() -> None:
+    results = trials_of_optimizers(60, seed=4)
+    moves = narrow(OPTIMIZERS, results, "minimize")
+    generator = np.random.default_rng(0)
+    infeasible = [
+        result(n, point(OPTIMIZERS, {name: generator.random() for name in OPTIMIZERS}),
+               State.INFEASIBLE)
+        for n in range(61, 81)
+    ]
+    assert narrow(OPTIMIZERS, [*results, *infeasible], "minimize") == moves
+
+
 def test_what_few_trials_have_keeps_its_range() -> None:
     rare: SearchSpace = {
         "kind": CategoricalDistribution(("a", "b", "c", "d")),

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from hpo.distributions import Value
 from hpo.errors import InputError
+from hpo.program import Program
 from hpo.resources import Demand
 from hpo.trial import CutOffs, Limit, Progress, State, Trial, TrialResult
 from hpo.workers import attempt, live
@@ -234,7 +236,22 @@ def test_without_the_metric_that_has_a_limit_a_trial_fails(attempted: Attempted)
     )
     assert isinstance(result, TrialResult)
     assert result.state is State.FAILED
-    assert "yields no 'size', which has a limit, but loss" in result.message
+    assert "yields loss, and no 'size', which has a limit" in result.message
+
+
+def test_a_program_gets_its_hyperparameters(tmp_path: Path) -> None:
+    """Also where a worker, which has not read the study file, starts it."""
+    (tmp_path / "told.py").write_text(
+        "import json, os, sys\n"
+        "print(json.dumps({'loss': float(sys.argv[1]), 'widths': len(json.loads(sys.argv[2]))}))\n"
+        "assert os.environ['HPO_PARAM_RATE'] == '0.25' and 'warm' not in sys.argv[3:]\n"
+    )
+    command = ("python", "told.py", "{rate}", "{width}", "--warm", "{warm}")
+    job = Job("told", "loss", "minimize", "last", {}, (str(tmp_path),), program=Program(command))
+    values: dict[str, Value] = {"rate": 0.25, "width.1": 8, "width.2": 16, "layers": 2}
+    *_, result = attempt_trial(job, None, Trial(1, 1, values, 7), 1)
+    assert isinstance(result, TrialResult)
+    assert (result.value, result.metrics[-1]["widths"]) == (0.25, 2), result.message
 
 
 def test_a_folder_is_gone_once_its_trial_has_ended(attempted: Attempted) -> None:
