@@ -44,7 +44,8 @@ def test_two_rounds_from_file_to_table(
     assert (shown["study"], shown["metric"], shown["direction"]) == ("toy", "accuracy", "maximize")
     first, second = shown["rounds"]
     assert set(first) == {
-        "round", "ranges", "trials", "complete", "pruned", "diverged", "failed", "best"
+        "round", "ranges", "trials", "complete", "pruned", "diverged", "infeasible", "failed",
+        "best",
     }
     assert first["ranges"]["learning_rate"] == {"low": 1e-4, "high": 1e1}
     low, high = (second["ranges"]["learning_rate"][k] for k in ("low", "high"))

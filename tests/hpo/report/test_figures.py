@@ -59,8 +59,8 @@ def test_ranges_show_every_trial_in_order_inside_the_band_of_its_round() -> None
     )
     assert axes.get_ylim() == (80.5, 0.5)  # downward
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["round 1", "round 2"]
-    assert legend(figure)[:3] == ["pruned", "diverged", "failed"]
-    assert legend(figure)[3].startswith("best: 0.")
+    assert legend(figure)[:4] == ["pruned", "diverged", "infeasible", "failed"]
+    assert legend(figure)[4].startswith("best: 0.")
 
 
 def test_choices_are_columns_and_dropped_ones_leave_the_band() -> None:
@@ -133,7 +133,7 @@ def test_no_label_of_the_map_hides_a_mark_or_another_label(
     for box in boxes:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert box.y1 <= figure.bbox.y1
-        for label in ("_trial", "pruned", "diverged", "failed", "best"):
+        for label in ("_trial", "pruned", "diverged", "infeasible", "failed", "best"):
             for x, y in axes.transData.transform(points(axes, label)):
                 assert not box.contains(x, y)
     for one, other in itertools.combinations(boxes, 2):
