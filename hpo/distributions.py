@@ -306,6 +306,8 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
         if name not in ("integer", "ordered", "places", "when")
     }
     values["when"] = _conditions(table.get("when", {}))
+    if not isinstance(values.get("part_of", ""), str):
+        raise TypeError("what it is a part of has no name")
     if "choices" in values:
         every = values["choices"]
         if not isinstance(every, tuple) or not all(map(is_value, every)):

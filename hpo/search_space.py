@@ -99,16 +99,19 @@ def whole_name(name: str) -> str:
 
 
 def packed(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return hyperparameters as an objective takes them: parts, such as width.1, as one tuple."""
+    """Return hyperparameters as an objective takes them: parts, such as width.1, as one tuple.
+
+    The parts may come in any order: a record has width.10 before width.2.
+    """
     found: dict[str, Value] = {}
     for name, value in hyperparameters.items():
         whole = whole_name(name)
         if whole == name:
             found[name] = value
-            continue
-        before = found.get(whole, ())
-        assert isinstance(before, tuple)
-        found[whole] = (*before, value)
+        elif whole not in found:
+            parts = [part for part in hyperparameters if whole_name(part) == whole != part]
+            parts.sort(key=lambda part: int(part.rpartition(".")[2]))
+            found[whole] = tuple(hyperparameters[part] for part in parts)
     return found
 
 

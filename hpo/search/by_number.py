@@ -104,7 +104,6 @@ class GridSampler(_ByNumber):
     def _order(self) -> list[dict[str, Value]]:
         space, trials = self.plan.search_space, self.plan.trials
         distributions = list(space.values())
-        plain = self.plan.accepts is None and not any(d.when for d in distributions)
         sizes = [
             len(d.choices) if isinstance(d, CategoricalDistribution) else 1 for d in distributions
         ]
@@ -112,7 +111,7 @@ class GridSampler(_ByNumber):
             growing = [i for i, d in enumerate(distributions) if sizes[i] < _count(d)]
             cells = math.prod(sizes)
             if cells >= trials or not growing:
-                found = self._cells(sizes, trials if plain else MOST_CELLS)
+                found = self._first(sizes)
                 if len(found) >= trials or not growing or cells >= MOST_CELLS:
                     break
             sizes[min(growing, key=lambda i: sizes[i])] += 1
@@ -122,6 +121,18 @@ class GridSampler(_ByNumber):
                 "or relax the constraints"
             )
         return found[:trials]
+
+    def _first(self, sizes: list[int]) -> list[dict[str, Value]]:
+        """Return the first points of a grid, as many as there are trials where it has so many.
+
+        Mostly nothing is refused, and no more have to be looked at.
+        """
+        most = self.plan.trials
+        while True:
+            found = self._cells(sizes, most)
+            if len(found) >= self.plan.trials or most >= min(math.prod(sizes), MOST_CELLS):
+                return found
+            most = min(most * 8, MOST_CELLS)
 
     def _cells(self, sizes: list[int], most: int) -> list[dict[str, Value]]:
         """Return up to `most` points of a grid, in the order they are taken."""

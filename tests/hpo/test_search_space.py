@@ -72,6 +72,11 @@ def test_parts_reach_the_objective_as_one_tuple() -> None:
         assert packed(active(space, values)) == {"rate": 0.5, "width": taken, "layers": layers}
 
 
+def test_parts_are_in_order_however_the_record_sorts_them() -> None:
+    parts = {f"width.{n}": n for n in range(1, 13)}
+    assert packed(dict(sorted(parts.items()))) == {"width": tuple(range(1, 13))}
+
+
 def test_parents_come_first() -> None:
     assert parents_first(SPACE) == ["optimizer", "nesterov", "warmup", "layers", "momentum"]
     assert contains(SPACE, point(SPACE, dict.fromkeys(SPACE, 0.1)))

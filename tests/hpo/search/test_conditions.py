@@ -1,7 +1,9 @@
 """Samplers and narrowing keep their promises where hyperparameters depend on each other."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from hpo.search_space import SearchSpace, contains, parts_of, point
 from hpo.trial import State, TrialResult, rank, trial_seed
 from tests.fuzzing import examples
 from tests.hpo.search.conditional_spaces import conditional_spaces, without_a_corner
-from tests.hpo.search.sampling import plan, result, search
+from tests.hpo.search.sampling import MIXED, plan, result, search
 from tests.hpo.search.test_narrowing_properties import check_move
 
 TRIALS, PARALLEL = 14, 3
@@ -245,8 +247,22 @@ def test_what_is_rare_is_found(name: str) -> None:
 
 def test_points_that_nothing_is_refused_of_are_those_of_a_plan_that_does_not_ask() -> None:
     for name in SAMPLERS:
-        def trained(n: int, values: dict[str, Value]) -> TrialResult:
-            return judge(OPTIMIZERS, n, values)
+        for space in (OPTIMIZERS, MIXED):
+            trained = partial(judge, space)
+            asked = search(name, plan(space, 20, accepts=lambda values: True), trained)
+            assert asked == search(name, plan(space, 20), trained)
 
-        asked = search(name, plan(OPTIMIZERS, 20, accepts=lambda values: True), trained)
-        assert asked == search(name, plan(OPTIMIZERS, 20), trained)
+
+def test_of_a_large_grid_no_more_points_are_looked_at_than_are_taken() -> None:
+    looked = 0
+
+    def accepts(values: Mapping[str, Value]) -> bool:
+        nonlocal looked
+        looked += 1
+        return True
+
+    ten = CategoricalDistribution(tuple(range(10)))
+    space = {f"choice_{index}": ten for index in range(15)}
+    proposals = search("grid", plan(space, 30, accepts=accepts), partial(judge, space))
+    assert len({repr(p) for p in proposals}) == 30
+    assert looked < 100
