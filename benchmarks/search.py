@@ -31,7 +31,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one search a process
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.narrowing import arguments, parsed, ratio
+from benchmarks.measured import arguments, parsed
+from benchmarks.narrowing import ratio
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,

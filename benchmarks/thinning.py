@@ -18,16 +18,17 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.narrowing import DATA, Array, Task, read_tasks, search, starts
-from hpo.search import samplers
+from benchmarks.measured import DATA, Array, Task, read_tasks, starts
+from benchmarks.narrowing import search
+from hpo.search import tpe
 
 
 def one(
     tasks: Sequence[Task], trials: int, shown: int, job: tuple[int, int]
 ) -> tuple[float, float]:
     """Return the regret of one search, and its seconds."""
-    samplers.MOST_SHOWN = shown
-    samplers.BEST_SHOWN = min(samplers.BEST_SHOWN, shown // 4)
+    tpe.MOST_SHOWN = shown
+    tpe.BEST_SHOWN = min(tpe.BEST_SHOWN, shown // 4)
     repetition, number = job
     began = time.process_time()
     points, values = search(
