@@ -31,6 +31,7 @@ class State(StrEnum):
 
     COMPLETE = "complete"
     PRUNED = "pruned"  # stopped early by its cut-offs
+    STOPPED = "stopped"  # the same, by a person
     DIVERGED = "diverged"  # a metric became non-finite: a result, which ranks last
     INFEASIBLE = "infeasible"  # it cannot be trained with: a result, which ranks last, too
     FAILED = "failed"  # no result: an exception, a lost worker
@@ -86,7 +87,8 @@ class Trial:
     """One set of hyperparameters: a value that says all there is to know to run it again.
 
     `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
-    with `resplit` also on training and validation rows drawn anew for this repeat.
+    with `resplit` also on training and validation rows drawn anew for this repeat. Where it is
+    `added`, a person chose the hyperparameters while the study went on.
     """
 
     round: int
@@ -96,6 +98,7 @@ class Trial:
     cut_offs: CutOffs | None = None
     repeat: int = 0
     resplit: bool = False
+    added: bool = False
 
     @property
     def id(self) -> TrialId:
@@ -165,6 +168,17 @@ class TrialResult:
         """Return how many epochs were trained."""
         return len(self.metrics)
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Say whether it was ended early, by its cut-offs or by a person, after some epochs."""
+        return self.state in (State.PRUNED, State.STOPPED) and self.value is not None
+
+    @property
+    def says_nothing(self) -> bool:
+        """Say whether it tells nothing of its hyperparameters: it failed, or did not get to run."""
+        unseen = self.state is State.STOPPED and self.value is None
+        return self.state is State.FAILED or unseen
+
     def curve(self, metric: str) -> list[float]:
         """Return `metric` by epoch."""
         if isinstance(self.metrics, Curve) and self.metrics.metric == metric:
@@ -210,7 +224,8 @@ def check(result: TrialResult) -> None:
         if not _is_a(moment, int | float) or not 0 <= moment < 1e11:
             raise ValueError(f"{moment!r} is no time")
     values = trial.hyperparameters.values()
-    if not isinstance(trial.resplit, bool) or not all(map(is_value, values)):
+    flags = (trial.resplit, trial.added)
+    if not all(isinstance(flag, bool) for flag in flags) or not all(map(is_value, values)):
         raise TypeError("its trial is none")
     for epoch in result.metrics:
         if not all(_is_a(value, int | float) for value in epoch.values()):

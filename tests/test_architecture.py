@@ -32,7 +32,7 @@ ORDER = {
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
-        record.trials record.evaluations record.study record.tracking record.models
+        record.trials record.requests record.evaluations record.study record.tracking record.models
         record.process record.outbox record.delivery
         service.comparability service.proposals service.attempts service.round_loop
         service.illustrating service.rounds
@@ -41,8 +41,9 @@ ORDER = {
         report.proposing report.figures
         report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
-        cli.console cli.grid cli.tables cli.progress cli.ranges cli.session cli.options
-        cli.training cli.looking cli.housekeeping cli.best cli.serving cli.sending cli.commands
+        cli.console cli.grid cli.tables cli.progress cli.ranges cli.points cli.session cli.options
+        cli.training cli.looking cli.housekeeping cli.best cli.serving cli.sending cli.steering
+        cli.commands
         __main__
         """,
     "trainer": """
@@ -109,6 +110,7 @@ THIRD_PARTY = {
     "cli.best": {"click"},
     "cli.serving": {"click"},
     "cli.sending": {"click"},
+    "cli.steering": {"click"},
     "cli.commands": {"click"},
 }
 SCRIPTS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "studies").rglob("*.py")])

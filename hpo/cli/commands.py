@@ -14,6 +14,7 @@ from hpo.cli import (  # noqa: F401  # they add themselves
     looking,
     sending,
     serving,
+    steering,
     training,
 )
 from hpo.cli.options import complain, hpo

@@ -23,7 +23,7 @@ from hpo.trial import State, Trial, TrialId, TrialResult, rank
 PLAIN_SECONDS = 2.0  # between lines of progress where no terminal shows a bar
 BAR_WIDTH = 24
 SHOWN = (  # of a status
-    "running", "waiting", "pruned", "diverged", "infeasible", "failed", "best", "left",
+    "running", "waiting", "pruned", "stopped", "diverged", "infeasible", "failed", "best", "left",
 )
 
 
@@ -108,7 +108,9 @@ class Display:
         self._started = time.monotonic()
 
     def trial_started(self, trial: Trial) -> None:
-        """Count a trial as running."""
+        """Count a trial as running; one that was added is one more than there were to be."""
+        if trial.added and trial.id not in self._running:
+            self._trials += 1
         self._running.add(trial.id)
         self._update()
 

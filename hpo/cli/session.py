@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hpo.service.rounds import Service
     from hpo.study import Study
     from hpo.trial import Progress
-    from hpo.workers.attempt import Workers
+    from hpo.workers.attempt import Stops, Workers
 
 
 PAGE = "report.html"  # among the files of a round's run
@@ -111,7 +111,10 @@ def open_session(
             display.waiting("starting workers")
             held = load_data(study, repeat) if repeat else split
             data = held.data if held is not None else None
-            started = _start_workers(study, data, placement, lambda told: delivery.show(told))
+            started = _start_workers(
+                study, data, placement, lambda told: delivery.show(told),
+                lambda trial: delivery.stop_asked(trial),
+            )
             display.workers_started(started.slots)
             return started
 
@@ -334,18 +337,26 @@ def _open_record(
 
 
 def _start_workers(
-    study: "Study", data: "Data | None", placement: Placement, show: "Callable[[Progress], None]"
+    study: "Study",
+    data: "Data | None",
+    placement: Placement,
+    show: "Callable[[Progress], None]",
+    stops: "Stops",
 ) -> "Workers":
     from hpo.resources import NotHere
 
     try:
-        return _workers(study, data, placement, show)
+        return _workers(study, data, placement, show, stops)
     except NotHere as error:
         raise InputError(f"{study.path}: {error}") from error
 
 
 def _workers(
-    study: "Study", data: "Data | None", placement: Placement, show: "Callable[[Progress], None]"
+    study: "Study",
+    data: "Data | None",
+    placement: Placement,
+    show: "Callable[[Progress], None]",
+    stops: "Stops",
 ) -> "Workers":
     from hpo.service.rounds import job_of
 
@@ -357,11 +368,12 @@ def _workers(
                 f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
                 "drop one of the two"
             )
-        return InlineWorkers(job_of(study), data, show)
+        return InlineWorkers(job_of(study), data, show, stops)
     from hpo.workers.ray import RayWorkers
 
     started = RayWorkers(
-        job_of(study), data, address=placement.ray_address, workers=placement.workers
+        job_of(study), data, address=placement.ray_address, workers=placement.workers,
+        stops=stops,
     )
     stop_on_termination()  # once more: Ray sets a handler of its own
     return started

@@ -178,6 +178,8 @@ def rounds_table(
     for name in ("trials", *State):
         cells = [str(round_[name]) for round_ in rounds]
         never = name in {*State} - {State.COMPLETE} and set(cells) == {"0"}
+        if never and not whole and name in (State.STOPPED, State.INFEASIBLE):
+            continue  # most studies have none
         spare = len(spares) + 1 if never else 0
         columns.append(Column(name, cells, spare=spare, empty=never))
     best = [round_["best"]["value"] if round_["best"] else None for round_ in rounds]

@@ -62,6 +62,14 @@ class Claim:
             ) from error
         self._held = first.info.run_id, number + 1
 
+    def is_taken(self, experiment_id: str) -> bool:
+        """Say whether a process has the claim that is not known to be gone."""
+        for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
+            number, owner = max(claims(run).items(), default=(0, None))
+            if owner is not None and run.data.tags.get("released") != str(number):
+                return not owner.is_gone()
+        return False
+
     def keep(self) -> bool:
         """Move the heartbeat; return False where the claim was deleted with its round.
 

@@ -11,12 +11,14 @@ from typing import TypeAlias
 from hpo.errors import HPOError, RecordRefused, RecordReplaced, RecordUnavailable, RoundAbsent
 from hpo.record.interface import Record
 from hpo.record.outbox import Outbox
+from hpo.record.values import Asked, Round
 from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, Trial, TrialId, TrialResult
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one repeats
 CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
+ASK_SECONDS = 2.0  # between looks at what people ask of the study
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
@@ -46,11 +48,13 @@ class Delivery(threading.Thread):
         self._outbox, self._record, self._notify = outbox, record, notify
         self._metric = metric
         self._queue: queue.Queue[tuple[TrialResult, bool] | _Shown | None] = queue.Queue()
-        self._beat = time.monotonic()
+        self._beat = self._looked = time.monotonic()
         self._stopping = threading.Event()
         self._away = False
         self._error: HPOError | None = None
-        self.settings = ""  # the fingerprint of those of the round that runs
+        self.settings = ""  # the fingerprint of those of the round that runs,
+        self.round, self.round_run = 0, ""  # its number, and its run
+        self.asked = Asked()
         self.held: dict[TrialId, TrialResult] = {}  # of rounds that the record does not have
         for result in outbox.waiting():
             self._queue.put((result, True))
@@ -96,6 +100,27 @@ class Delivery(threading.Thread):
         """Put best values of a round in the queue; its end says them all once more."""
         if not self._away:
             self._queue.put(_Best(run_id, points))
+
+    def begin(self, round_: Round) -> None:
+        """Take note of the round that runs from now on."""
+        self.asked = Asked()
+        self.settings = round_.fingerprint
+        self.round, self.round_run = round_.number, round_.run_id
+
+    def look(self) -> Asked:
+        """Return what people ask of the study now; what was known before while it is away."""
+        self._looked = time.monotonic()
+        if self.round_run:
+            with contextlib.suppress(HPOError):
+                self.asked = self._record.asked(self.round_run)
+        return self.asked
+
+    def stop_asked(self, trial: TrialId) -> str | None:
+        """Return why a person asked for a trial to end, or None."""
+        reason = self.asked.stops.get(trial.number)
+        if reason is None or trial.repeat or trial.round != self.round:
+            return None
+        return f"stopped by hand: {reason}" if reason else "stopped by hand"
 
     def abandon(self, lost: Lost) -> None:
         """Let what was shown of a lost attempt be deleted."""
@@ -167,7 +192,7 @@ class Delivery(threading.Thread):
 
     def _next(self) -> None:
         try:
-            item = self._queue.get(timeout=HEARTBEAT_SECONDS)
+            item = self._queue.get(timeout=ASK_SECONDS)
         except queue.Empty:
             return
         try:
@@ -179,6 +204,8 @@ class Delivery(threading.Thread):
             self._queue.task_done()
 
     def _keep(self) -> None:
+        if time.monotonic() - self._looked >= ASK_SECONDS:
+            self.look()
         if time.monotonic() - self._beat < HEARTBEAT_SECONDS:
             return
         self._beat = time.monotonic()

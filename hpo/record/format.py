@@ -23,7 +23,7 @@ from hpo.distributions import (
 from hpo.errors import InputError
 from hpo.moves import Decision, decision_from
 from hpo.record.owner import Owner
-from hpo.record.values import AcceptedCode, Look, Round
+from hpo.record.values import AcceptedCode, Added, Look, Round
 from hpo.search_space import SearchSpace, is_absent, whole_name, wholes
 from hpo.settings import Settings, fingerprint, settings_from
 from hpo.text import one_line, shortened
@@ -45,7 +45,10 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 NOTE_CHARACTERS = 7900
 LOOK = "test set look "
+ADDED = "added"  # the tag of a trial whose point a person chose
+PLACED = "placed."  # with its number, the tag of a round that says so before the trial is sent out
 RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables
+STOPPED = "stopped"  # the tag of a round that ended early, and why
 # What a reader raises where a tag was edited: it becomes one line that names run and tag.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
@@ -170,7 +173,7 @@ def read_trial(run: "Run") -> Trial:
     seed = read_tag(run, "seed", lambda text: _whole(text, 0, MOST_SEEDS))
     return Trial(
         trial.round, trial.number, hyperparameters(run), seed, repeat=trial.repeat,
-        resplit=trial.resplit,
+        resplit=trial.resplit, added=run.data.tags.get(ADDED) == "true",
     )
 
 
@@ -272,9 +275,38 @@ def read_round(run: "Run") -> Round:
         fingerprint=read_tag(run, "settings", _fingerprint),
         ended=run.info.status == "FINISHED",
         decisions=read_tag(run, "proposal", _decisions, "[]"),
-        stopped=run.data.tags.get("stopped", ""),
+        stopped=run.data.tags.get(STOPPED, ""),
+        placed=_placed(run),
         accepted=read_tag(run, "accepted_code", _accepted, "null"),
     )
+
+
+def _placed(run: "Run") -> dict[int, Added]:
+    """Return the points of a round that a person chose, by the numbers that they were given."""
+    return {
+        _reading(run, f"tag {name!r}", name.removeprefix(PLACED), _whole):
+            read_tag(run, name, read_added)
+        for name in run.data.tags if name.startswith(PLACED)
+    }
+
+
+def added_text(added: Added) -> str:
+    """Return a point that a person chose as `read_added` reads it."""
+    return json.dumps({"id": added.id, "point": added.hyperparameters})
+
+
+def read_added(text: str) -> Added:
+    """Read back a point that a person chose; raise one of several errors where it is none."""
+    table = _of_type(json.loads(text), dict)
+    point = {name: as_tuples(value) for name, value in _of_type(table["point"], dict).items()}
+    if not all(map(is_value, point.values())):
+        _no("it has what is no value of a hyperparameter")
+    return Added(_of_type(table["id"], str), point)
+
+
+def count_tag(state: State) -> str:
+    """Return the tag of a round that says how many of its trials ended in a state."""
+    return "stopped_by_hand" if state is State.STOPPED else state.value
 
 
 def accepted_tags(accepted: AcceptedCode | None) -> dict[str, str]:
@@ -347,12 +379,13 @@ def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
     if result.state is State.COMPLETE and result.value is not None:
         epochs = f"epoch {result.epoch} of {len(result.metrics)}"
         end = f"`{metric}` **{result.value:.4g}**, in {epochs}"
-    elif result.state is State.PRUNED and result.value is not None:
+    elif result.is_cut_short and result.value is not None:
         end = f"stopped after epoch {len(result.metrics)}, with `{metric}` {result.value:.4g}"
     else:
         end = result.state.value
     repeat = f", repeat {trial.repeat}" if trial.repeat else ""
-    note = f"Trial {trial.number} of {of_round}{repeat}: {end}."
+    added = ", a point added by hand" if trial.added else ""
+    note = f"Trial {trial.number} of {of_round}{repeat}{added}: {end}."
     if result.message:
         note += f"\n\n```\n{result.message}\n```"
     return shortened(note, NOTE_CHARACTERS)

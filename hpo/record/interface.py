@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
+from hpo.distributions import Value
+from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
 from hpo.trial import Progress, Trial, TrialResult
 
@@ -51,6 +52,18 @@ class Record(Protocol):
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""
+        ...
+
+    def add(self, points: Sequence[Mapping[str, Value]]) -> None:
+        """Ask for points to be tried next, in this order."""
+        ...
+
+    def asked(self, round_run: str) -> Asked:
+        """Return what people ask of the study now, while a round runs."""
+        ...
+
+    def place(self, round_run: str, number: int, added: Added) -> None:
+        """Record that a trial of a round is a point that was added, before it is sent out."""
         ...
 
     def claim(self, note: Callable[[str], None]) -> None:

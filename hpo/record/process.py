@@ -13,9 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.distributions import Value
 from hpo.errors import HPOError
 from hpo.record.owner import Owner
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown
+from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
 from hpo.trial import Progress, Trial, TrialResult
 
@@ -144,6 +145,19 @@ class StudyElsewhere:
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
         """Record that a round goes on with other code, and say so in its description."""
         self._ask("accept_code", run_id, accepted, remark)
+
+    def add(self, points: Sequence[Mapping[str, Value]]) -> None:
+        """Ask for points to be tried next, in this order."""
+        self._ask("add", points)
+
+    def asked(self, round_run: str) -> Asked:
+        """Return what people ask of the study now, while a round runs."""
+        answer: Asked = self._ask("asked", round_run)
+        return answer
+
+    def place(self, round_run: str, number: int, added: Added) -> None:
+        """Record that a trial of a round is a point that was added, before it is sent out."""
+        self._ask("place", round_run, number, added)
 
     def claim(self, note: Callable[[str], None]) -> None:
         """Become the one process that runs the study; raise InputError where another one lives."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.record.format import count_tag
 from hpo.record.values import Shown
 from hpo.trial import VALUE, State
 
@@ -47,7 +48,7 @@ def view_tags(shown: Shown) -> dict[str, str]:
 def _view_tags(shown: Shown) -> dict[str, str]:
     params = [f"params.`{name}`" for name in shown.hyperparameters]
     best = f"metrics.`{best_of(shown.metric)}`"
-    states = [f"tags.`{state}`" for state in State]
+    states = [f"tags.`{count_tag(state)}`" for state in State]
     trials = _state(
         searchFilter=_ALL_TRIALS,
         orderByKey=f"metrics.`{VALUE}`",

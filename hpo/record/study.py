@@ -28,6 +28,7 @@ from hpo.record.format import (
     round_note,
 )
 from hpo.record.owner import Owner
+from hpo.record.requests import Requests
 from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
@@ -53,6 +54,7 @@ class StudyRecord:
         self._parents = Parents(connection, name)
         self._claim = Claim(connection, owner)
         self._trials = Trials(connection, self._parents)
+        self._requests = Requests(connection, self._parents)
         self.evaluations = Evaluations(connection, self._parents, self._claim)
         # The rest of what a `Record` can do is done by its parts.
         self.deliver, self.show, self.abandon = (
@@ -65,6 +67,9 @@ class StudyRecord:
             connection.has_file, connection.fetch, connection.add_files
         )
         self.verify, self.confirm = connection.verify, connection.confirm
+        self.add, self.stop, self.asked, self.place = (
+            self._requests.add, self._requests.stop, self._requests.asked, self._requests.place
+        )
 
     def experiment(self) -> str | None:
         """Return the id of the study's experiment; None where there is none.
@@ -219,6 +224,10 @@ class StudyRecord:
 
         self._written(write)
 
+    def is_run(self) -> bool:
+        """Say whether a process may run the study now: one elsewhere is not known to be gone."""
+        return self._claim.is_taken(self._parents.experiment_id)
+
     def claim(self, note: Callable[[str], None]) -> None:
         """Become the one process that runs the study; see `Claim.take`."""
         self._claim.take(self._parents.experiment_id, self._parents.rounds, note)
@@ -298,6 +307,7 @@ class StudyRecord:
             repeats=repeats,
             repeat_attempts=repeat_attempts,
             name=self.name,
+            added=self._requests.added(),
         )
 
     def start_confirmation(self) -> None:

@@ -8,7 +8,7 @@ from hpo.distributions import to_text
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
 from hpo.record.experiments import of_study
-from hpo.record.format import RANKED_BY, missing, read_id, result_tags
+from hpo.record.format import ADDED, RANKED_BY, missing, read_id, result_tags
 from hpo.record.saved_view import run_page
 from hpo.search_space import SearchSpace
 from hpo.text import VALUE_CHARACTERS
@@ -20,6 +20,7 @@ _STATUS = {
     State.DIVERGED: "FINISHED",  # a result, if a bad one
     State.INFEASIBLE: "FINISHED",
     State.PRUNED: "KILLED",
+    State.STOPPED: "KILLED",
     State.FAILED: "FAILED",
 }
 
@@ -191,6 +192,8 @@ class Trials:
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
             }
+        elif trial.added:
+            own |= {ADDED: "true"}
         run = self._client.create_run(
             self._parents.experiment_id,
             start_time=int(started * 1000),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hpo.data.loading import Description
+from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.moves import Decision
 from hpo.search_space import SearchSpace
@@ -26,12 +27,36 @@ class AcceptedCode:
 
 
 @dataclass(frozen=True)
+class Added:
+    """A point that a person added to a study that goes on; ids are in order of time.
+
+    Hyperparameters that are left out are drawn at random once it has a number.
+    """
+
+    id: str
+    hyperparameters: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What people ask of a study while it runs.
+
+    `added` are all points that were, oldest first. `stops` has the trials of the round that runs
+    which are to end, by number, each with what is said of it.
+    """
+
+    added: Sequence[Added] = ()
+    stops: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Round:
     """A round as the record has it.
 
     `settings` are those it began with, `fingerprint` tells them from those of other rounds.
     `decisions` say how its ranges came from those before. `accepted` is the code that it goes on
-    with, or began with, where a person accepted that.
+    with, or began with, where a person accepted that. `placed` are the points that people added,
+    by the numbers of their trials.
     """
 
     number: int
@@ -43,6 +68,7 @@ class Round:
     decisions: Sequence[Decision] = ()
     stopped: str = ""  # why it ended before its last trial
     accepted: AcceptedCode | None = None
+    placed: Mapping[int, Added] = field(default_factory=dict)
 
     @property
     def code(self) -> tuple[str, str]:
@@ -110,6 +136,17 @@ class Recorded:
     repeats: Sequence[TrialResult] = ()
     repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     name: str = ""  # of the study
+    added: Sequence[Added] = ()  # points that people added, oldest first
+
+    @property
+    def waiting(self) -> list[Added]:
+        """The added points that have no number yet."""
+        placed = {added.id for round_ in self.rounds for added in round_.placed.values()}
+        return [added for added in self.added if added.id not in placed]
+
+    def proposed(self, round_: Round) -> int:
+        """Return how many trials a round has without those whose points people added."""
+        return len(self.numbers(round_.number) - round_.placed.keys())
 
     def numbers(self, round_number: int) -> set[int]:
         """Return the numbers of the trials that a round has, those deleted since among them."""

@@ -42,6 +42,7 @@ Histories: TypeAlias = Mapping[TrialId, Sequence[float]]
 _ENDS: Mapping[State, Mapping[str, Any]] = {
     State.COMPLETE: {"color": VALIDATION, "alpha": 0.55},
     State.PRUNED: {"color": GRAY, "alpha": 0.7},
+    State.STOPPED: {"color": GRAY, "alpha": 0.7},
     State.FAILED: {"color": INK, "alpha": 0.7},
     State.INFEASIBLE: {"color": GRAY, "alpha": 0.7},
     State.DIVERGED: {"color": DIVERGED, "alpha": 0.7},

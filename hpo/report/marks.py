@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # Matplotlib takes half a second to import
 
 _MARKS: Mapping[State, Mapping[str, Any]] = {
     State.PRUNED: {"marker": "o", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
+    State.STOPPED: {"marker": "s", "facecolors": "none", "edgecolors": GRAY, "linewidths": 0.7},
     State.DIVERGED: {"marker": "x", "color": DIVERGED, "linewidths": 1.0},
     State.INFEASIBLE: {"marker": "x", "color": GRAY, "linewidths": 1.0},
     State.FAILED: {"marker": "+", "color": INK, "linewidths": 0.9},

@@ -59,8 +59,10 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
         landscape = Landscape.of(
             recorded.rounds[-1].search_space, results, recorded.repeats, direction
         )
-    if landscape is None or through is None or not landscape.has(through):
+    if landscape is None or through is None:
         landscape, through = None, None
+    elif not landscape.has(through):  # a point by hand may have a 0 where the scale has none
+        through = landscape.best
     coloring = Coloring.of(recorded)
     line = points_of(results, direction)
     data = {

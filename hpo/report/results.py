@@ -24,8 +24,9 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     """Return one row a trial, in order of round and number; repeats follow their trial.
 
     Columns: round, number (where there are repeats: repeat, 0 for the trial itself, and resplit,
-    whether it had rows drawn anew), state, value, epoch (that of the value), epochs (trained), the
-    hyperparameters, the metrics of the last epoch, seed, message; then what may differ between
+    whether it had rows drawn anew; where people added points: added), state, value, epoch (that of
+    the value), epochs (trained), the hyperparameters, the metrics of the last epoch, seed,
+    message; then what may differ between
     two runs of the same study: attempt, started (a time in UTC), seconds, place.
     """
     import pandas as pd
@@ -35,6 +36,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
         name for r in results if r.metrics for name in sorted(r.metrics[-1])
     )
     repeated = any(r.trial.repeat for r in results)
+    added = any(r.trial.added for r in results)
     rows = []
     for result in sorted(results, key=lambda r: r.trial.id):
         trial = result.trial
@@ -44,6 +46,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
                 "round": trial.round,
                 "number": trial.number,
                 **({"repeat": trial.repeat, "resplit": trial.resplit} if repeated else {}),
+                **({"added": trial.added} if added else {}),
                 "state": result.state.value,
                 "value": result.value,
                 "epoch": result.epoch,
@@ -162,7 +165,8 @@ def _state(recorded: Recorded) -> str:
     last = recorded.rounds[-1]
     if not last.ended:
         ended = sum(r.trial.round == last.number for r in recorded.results)
-        return f"round {last.number} open, {ended} of {last.settings.trials}"
+        trials = last.settings.trials + len(last.placed)
+        return f"round {last.number} open, {ended} of {trials}"
     return "evaluated" if recorded.looks else "confirmed" if recorded.repeats else "ended"
 
 

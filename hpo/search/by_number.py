@@ -29,6 +29,15 @@ class _ByNumber:
 
     def __init__(self, plan: RoundPlan) -> None:
         self.plan = plan
+        self._skipped: list[int] = []
+
+    def skip(self, number: int) -> None:
+        """Take note that a person chose the point of `number`: those after it come one later."""
+        self._skipped.append(number)
+
+    def own_number(self, number: int) -> int:
+        """Return which of the sampler's own points trial `number` has, from 1."""
+        return number - sum(skipped < number for skipped in self._skipped)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
         pass
@@ -65,7 +74,8 @@ class QMCSampler(_ByNumber):
         self._taken: list[int] = []  # indices of the points of the first trials
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
-        """Return point `number` of the sequence of this study's seed and round."""
+        """Return the next point of the sequence of this study's seed and round."""
+        number = self.own_number(number)
         if self.plan.accepts is None:
             return self._at(number - 1)
         while len(self._taken) < number:
@@ -97,8 +107,8 @@ class GridSampler(_ByNumber):
     """
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
-        """Return point `number` of the permuted grid; beyond the last it begins again."""
-        return dict(self._order[(number - 1) % len(self._order)])
+        """Return the next point of the permuted grid; beyond the last it begins again."""
+        return dict(self._order[(self.own_number(number) - 1) % len(self._order)])
 
     @cached_property
     def _order(self) -> list[dict[str, Value]]:

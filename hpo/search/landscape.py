@@ -83,6 +83,11 @@ class Landscape:
         """Say whether a trial is one of those that the surface is fitted to."""
         return trial in self._places
 
+    @property
+    def best(self) -> TrialId:
+        """The best of the trials that the surface is fitted to."""
+        return self._observations.trials[0].id
+
     def position(self, trial: TrialId) -> Array:
         """Return where a trial lies on the unit intervals; a choice by its index."""
         return np.asarray(self._observations.positions[self._places[trial]])

@@ -85,6 +85,10 @@ class Sampler(Protocol):
         """Take note that trial `number` was given these hyperparameters."""
         ...
 
+    def skip(self, number: int) -> None:
+        """Take note that a person chose the point of `number`, before it is replayed."""
+        ...
+
     def tell(self, result: TrialResult) -> None:
         """Take note of a result."""
         ...

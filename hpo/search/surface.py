@@ -65,7 +65,7 @@ def ranked_points(
     standing = _standing_of_pruned(results, sign)
     for result in results:
         hyperparameters = result.trial.hyperparameters
-        if result.state in (State.FAILED, State.INFEASIBLE) or not all(
+        if result.says_nothing or result.state is State.INFEASIBLE or not all(
             _usable(d, hyperparameters.get(name)) or is_absent(name, d, hyperparameters)
             for name, d in search_space.items()
         ):
@@ -77,9 +77,9 @@ def ranked_points(
         if value is not None and math.isfinite(value):
             if result.state is State.COMPLETE:
                 rank = (0.0, sign * value)
-            elif result.state is State.PRUNED and result.trial.id in standing:
+            elif result.is_cut_short and result.trial.id in standing:
                 rank = standing[result.trial.id]
-            elif result.state is State.PRUNED:
+            elif result.is_cut_short:
                 rank = (1.0, -float(result.epochs), sign * value)
         state = State.DIVERGED if rank == (2.0,) else result.state
         trials.append(Ranked(result.trial.id, rank, hyperparameters, count, state))
@@ -113,7 +113,7 @@ def _standing_of_pruned(
     order.sort(key=lambda placed: placed[0])
     by_epochs: dict[int, list[TrialResult]] = {}
     for r in results:
-        if r.state is State.PRUNED and any(map(len, _curves(r))):
+        if r.is_cut_short and any(map(len, _curves(r))):
             by_epochs.setdefault(len(r.metrics), []).append(r)
     standing: dict[TrialId, tuple[float, ...]] = {}
     for epochs in sorted(by_epochs, reverse=True):

@@ -60,7 +60,7 @@ class TPESampler:
         self._pending: dict[int, optuna.Trial] = {}
         self._shown = [
             r for r in plan.earlier
-            if r.state is not State.FAILED and contains(self._space, r.trial.hyperparameters)
+            if not r.says_nothing and contains(self._space, r.trial.hyperparameters)
         ]
         noise = noise_share(self._space, plan.earlier, self._direction)
         self._good = GOOD[0] if math.isnan(noise) else min(max(noise, GOOD[0]), GOOD[1])
@@ -111,19 +111,25 @@ class TPESampler:
         return min(math.ceil(self._good * trials), MOST_GOOD)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
-        """Add the trial as one that runs."""
-        self._add_running(number, self._optuna_point(hyperparameters))
+        """Add the trial as one that runs, unless its point lies outside the ranges."""
+        if contains(self._space, hyperparameters):
+            self._add_running(number, self._optuna_point(hyperparameters))
+
+    def skip(self, number: int) -> None:
+        """Take note of nothing: what it proposes does not follow from numbers."""
 
     def tell(self, result: TrialResult) -> None:
         """Tell Optuna; a diverged trial as pruned without values, which ranks last and repels."""
         from optuna.trial import TrialState
 
-        trial = self._pending.pop(result.trial.number)
-        if result.state is not State.FAILED:
+        trial = self._pending.pop(result.trial.number, None)
+        if trial is None:  # a point outside the ranges, of which it knows nothing
+            return
+        if not result.says_nothing:
             self._shown.append(result)
         if result.state is State.COMPLETE:
             self._study.tell(trial, result.value)
-        elif result.state is State.FAILED:
+        elif result.says_nothing:
             self._study.tell(trial, state=TrialState.FAIL)
         else:
             for epoch, value in _reached(result).items():
@@ -225,8 +231,8 @@ def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[Trial
 
 
 def _reached(result: TrialResult) -> dict[int, float]:
-    """Return the value a pruned trial stopped at, by epoch; nothing for a diverged one."""
-    if result.state is not State.PRUNED or result.value is None:
+    """Return the value at which a trial was cut short, by epoch; nothing for a diverged one."""
+    if not result.is_cut_short or result.value is None:
         return {}
     return {result.epochs: result.value}
 

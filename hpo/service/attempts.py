@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
-from hpo.record.values import Attempt, Round
+from hpo.record.values import Asked, Attempt, Round
 from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
 from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
@@ -62,7 +62,7 @@ class Attempts:
     ) -> None:
         self._latest = {trial: attempt.number for trial, attempt in begun.items()}
         self._file, self._yielded = file, yielded
-        self._delivery, self._workers, self._listener = delivery, workers, listener
+        self._delivery, self._workers, self.listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
         self.running = 0
 
@@ -84,10 +84,10 @@ class Attempts:
             return None
         if isinstance(event, Progress):
             self._delivery.show(event)
-            self._listener.trial_progressed(event)
+            self.listener.trial_progressed(event)
             return None
         if isinstance(event, Stalled):
-            self._listener.note(f"{self._file}: {event.reason}")
+            self.listener.note(f"{self._file}: {event.reason}")
             return None
         if isinstance(event, CodeChanged):
             raise HPOError(
@@ -98,7 +98,7 @@ class Attempts:
         if isinstance(event, Lost):
             self._delivery.abandon(event)
             if event.attempt < ATTEMPTS:
-                self._listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
+                self.listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
                 self._send(event.trial)
                 return None
             event = TrialResult(
@@ -115,6 +115,15 @@ class Attempts:
         self._delivery.add(event)
         return self._ended(event)
 
+    @property
+    def asked(self) -> Asked:
+        """What people ask of the study, as far as that is known."""
+        return self._delivery.asked
+
+    def look(self) -> Asked:
+        """Return what people ask of the study now."""
+        return self._delivery.look()
+
     def show_best(self, run_id: str, points: Sequence[Point]) -> None:
         """Let those who watch the record see the best values of a round."""
         if points:
@@ -123,11 +132,11 @@ class Attempts:
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED
         self.running -= 1
-        self._listener.trial_ended(result)
+        self.listener.trial_ended(result)
         return result
 
     def _send(self, trial: Trial) -> None:
         attempt = self._latest.get(trial.id, 0) + 1
         self._latest[trial.id] = attempt
         self._workers.submit(trial, attempt)
-        self._listener.trial_started(trial)
+        self.listener.trial_started(trial)

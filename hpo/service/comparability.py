@@ -3,16 +3,16 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hpo.data import own_files
 from hpo.data.loading import Description
-from hpo.distributions import describe
+from hpo.distributions import Value, describe
 from hpo.errors import InputError
 from hpo.objective import Objective
-from hpo.record.values import AcceptedCode, Round
+from hpo.record.values import AcceptedCode, Recorded, Round
 from hpo.search import pruning
 from hpo.settings import Settings
 from hpo.study import Study
@@ -185,12 +185,16 @@ def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> 
         if not last.ended or goal < number:
             ranges = describe(distribution), describe(last.search_space[name])
             lines.append(said(f"[search_space] {name}", *ranges))
-    if rounds[0].settings.start not in (None, tuple(study.start)):
-        lines.append(
-            "[[start]]: its points are the first trials of round 1, which began before this "
-            "edit, so it is not taken; give the study another name to try them"
-        )
     return lines
+
+
+def new_points(study: Study, recorded: Recorded) -> list[Mapping[str, Value]]:
+    """Return the points that [[start]] has since the first round began, none of them on record."""
+    before = recorded.rounds[0].settings.start
+    if before is None:
+        return []
+    known = [*map(dict, before), *(dict(added.hyperparameters) for added in recorded.added)]
+    return [point for point in study.start if dict(point) not in known]
 
 
 def _environment(objective: Objective) -> dict[str, str]:

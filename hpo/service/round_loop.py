@@ -2,18 +2,18 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hpo import wording
 from hpo.distributions import Value
 from hpo.errors import HPOError
-from hpo.record.values import Recorded, Round
+from hpo.record.values import Added, Recorded, Round
 from hpo.search.best_so_far import BestSoFar
 from hpo.search.by_number import RandomSampler
 from hpo.search.order import ResultsInOrder
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
-from hpo.service.attempts import Attempts, Listener
+from hpo.service.attempts import Attempts
 from hpo.study import Study
 from hpo.trial import (
     CutOffs,
@@ -42,20 +42,24 @@ class RoundLoop:
         ends: float,
         recorded: Recorded,
         attempts: Attempts,
-        listener: Listener,
+        place: Callable[[int, Added], None],
     ) -> None:
         settings = round_.settings
         self._study, self._round, self._trials = study, round_, trials
-        self._listener = listener
+        self._listener = attempts.listener
         self._parallel = settings.parallel
+        self._feasibility = study.feasibility_of(round_.search_space, settings.constraints)
         earlier = [r for r in recorded.results if r.trial.round < round_.number]
         plan = RoundPlan(
             round_.search_space, study.direction, study.seed, round_.number, trials, earlier,
-            study.feasibility_of(round_.search_space, settings.constraints).accepts,
+            self._feasibility.accepts,
             settings.rounded,
         )
         self._sampler = SAMPLERS[settings.sampler](plan)
         self._random = RandomSampler(plan)
+        self._placed = dict(round_.placed)
+        self._place = place
+        self._seen = {a.id for r in (*recorded.rounds, round_) for a in r.placed.values()}
         self._start: Sequence[Mapping[str, Value]] = ()
         if round_.number == 1:
             self._start = study.start if settings.start is None else settings.start
@@ -74,7 +78,11 @@ class RoundLoop:
         self._deleted = {r.trial.number for r in recorded.deleted if r.trial.round == round_.number}
         self._attempts = attempts
         self._proposed = 0
+        self._own = 0  # of those proposed, the ones whose points no person added
         self._told = 0
+        # What people add gets no number before this: of those with results, each trial is pending
+        # for the next ones, so they may have come of what the numbers between were given.
+        self._free = max((r.trial.number for r in self._results.all()), default=0) + 1
         self._best, self._shown = BestSoFar(study.direction), 0
 
     def run(self) -> list[TrialResult]:
@@ -84,14 +92,12 @@ class RoundLoop:
         self._show_best()
         self._stop_if_hopeless()  # which going on with the round would not change
         while True:
-            while self._proposed < self._trials and self._may_propose():
-                self.stopped = self.stopped or self._budget_reached()
-                if self.stopped:
-                    self._trials = self._proposed
-                    break
-                self._send(self._proposed + 1)
+            while not self.stopped and self._may_propose() and self._has_next():
+                self.stopped = self._budget_reached()
+                if not self.stopped:
+                    self._send(self._proposed + 1)
             if not self._attempts.running:
-                return [r for r in self._results.all() if r.trial.number <= self._trials]
+                return [r for r in self._results.all() if r.trial.number <= self._proposed]
             ended = self._attempts.next_result()
             if ended is not None:
                 self._results.add(compact(ended, self._study.metric))
@@ -110,9 +116,44 @@ class RoundLoop:
             return False
         return not self._waits or self._results.are_ready_for(self._proposed + 1)
 
+    def _has_next(self) -> bool:
+        """Say whether the round has another trial."""
+        if self._own < self._trials or self._proposed + 1 in self._placed:
+            return True
+        return self._next_added() is not None
+
+    def _next_added(self) -> Added | None:
+        """Return the first point that was added and has no number, where the next can be its."""
+        if self._proposed + 1 < self._free:
+            return None
+        fresh = not self._proposed or (self._own >= self._trials and not self._attempts.running)
+        for added in (self._attempts.look() if fresh else self._attempts.asked).added:
+            if added.id in self._seen:
+                continue
+            reason = self._feasibility.reason_against_start(added.hyperparameters)
+            if reason is None:
+                return added
+            self._seen.add(added.id)
+            self._listener.note(f"a point that was added by hand is left out: {reason}")
+        return None
+
+    def _added(self, number: int) -> Added | None:
+        """Return the point that was added and has this number, or is given it here."""
+        if number not in self._placed and (added := self._next_added()) is not None:
+            self._place(number, added)
+            self._placed[number] = added
+            self._seen.add(added.id)
+            self._listener.note(f"trial {number} is a point that was added by hand")
+        return self._placed.get(number)
+
     def _send(self, number: int) -> None:
         """Propose trial `number`, and hand it to the workers unless its result is known."""
+        added = self._added(number)
         self._proposed = number
+        if added is None:
+            self._own += 1
+        else:
+            self._sampler.skip(number)
         if self._waits:
             for result in self._results.known_to(number, after=self._told):
                 self._told += 1
@@ -122,13 +163,19 @@ class RoundLoop:
         if known is not None:
             self._sampler.replay(number, known.trial.hyperparameters)
             return
-        if number <= len(self._start):
-            hyperparameters = self._random.complete(self._start[number - 1], seed)
+        given = added.hyperparameters if added is not None else None
+        if given is None and self._own <= len(self._start):
+            given = self._start[self._own - 1]
+        if given is not None:
+            hyperparameters = self._random.complete(given, seed)
             self._sampler.replay(number, hyperparameters)
         else:
             hyperparameters = self._sampler.propose(number, seed)
         self._attempts.submit(
-            Trial(self._round.number, number, hyperparameters, seed, self._cut_offs())
+            Trial(
+                self._round.number, number, hyperparameters, seed, self._cut_offs(),
+                added=added is not None,
+            )
         )
 
     def _budget_reached(self) -> str:

@@ -12,9 +12,9 @@ from hpo.distributions import Distribution, as_lists
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.moves import Move
 from hpo.record.delivery import Delivery
-from hpo.record.format import range_params
+from hpo.record.format import STOPPED, count_tag, range_params
 from hpo.record.interface import Record
-from hpo.record.values import AcceptedCode, Recorded, Round, RoundStart, Shown, last_round
+from hpo.record.values import AcceptedCode, Added, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search.best_so_far import points_of
 from hpo.service.attempts import Attempts, Listener
@@ -24,6 +24,7 @@ from hpo.service.comparability import (
     grows,
     incomparable,
     new_code,
+    new_points,
     refuse_changes,
     settings_of,
 )
@@ -108,13 +109,16 @@ class Service:
         """
         study, listener = self._study, self._listener
         recorded = self._without_false_start(recorded)
-        to_run = open_rounds(recorded, goal.rounds)
+        to_run, trials = open_rounds(recorded, goal.rounds), study.round.trials
         if recorded is not None and recorded.rounds:
             last = recorded.rounds[-1]
-            trials = len(recorded.numbers(last.number))
-            for line in edits(study, recorded.rounds, goal.rounds, trials):
+            proposed = recorded.proposed(last)
+            for line in edits(study, recorded.rounds, goal.rounds, proposed):
                 listener.note(line)
-            again = not to_run and last.number <= goal.rounds and grows(study, last, trials)
+            more = new_points(study, recorded)
+            again = not to_run and last.number <= goal.rounds
+            if again and not grows(study, last, proposed):
+                again, trials = bool(more or recorded.waiting), proposed
             if again:
                 to_run = range(last.number, last.number + 1)
             if not to_run:
@@ -127,12 +131,18 @@ class Service:
             refuse_changes(
                 study, last, self._data, listener.note, accept_code=goal.accept_code
             )
-            if budget_reached(study, recorded.results):
+            ended = budget_reached(study, recorded.results)
+            if ended:
+                if again and trials == proposed:
+                    listener.note(f"{ended}: points that were added by hand wait; raise it")
                 return False
             self._take_over(recorded)
             self._accept_code(last, recorded, last.ended and not again)
+            if more:
+                self._patiently(lambda repeated: self._record.add(more))
             if again:
                 self._patiently(lambda repeated: self._record.reopen_round(last.run_id))
+            if more or again:
                 recorded = self._read()
         if not to_run:
             return False
@@ -144,7 +154,9 @@ class Service:
             _warn(study, workers, listener)
             known = recorded if recorded is not None else self._create()
             for number in to_run:
-                stopped = self._run_round(number, goal, known, drawing.moves(), workers)
+                stopped = self._run_round(
+                    number, goal, known, drawing.moves(), workers, trials
+                )
                 known = self._read()
                 drawing.begin(known)
                 if stopped:
@@ -289,11 +301,13 @@ class Service:
         recorded: Recorded,
         moves: Sequence[Move] | None,
         workers: Workers,
+        trials: int,
     ) -> str:
         """Start the round or go on with it, until it has its trials and is recorded as ended.
 
-        `moves` are those that lead to its ranges, None where they are not known yet. Returns why
-        the study ends before its rounds are full, or "".
+        It has so many `trials`, and those that people add. `moves` are those that lead to its
+        ranges, None where they are not known yet. Returns why the study ends before its rounds are
+        full, or "".
         """
         study, delivery = self._study, self._delivery
         current = next((r for r in recorded.rounds if r.number == number), None)
@@ -304,21 +318,27 @@ class Service:
                 f"--range: round {number} has begun with its ranges; finish it first, "
                 "then change those of the next"
             )
-        delivery.settings = current.fingerprint
-        trials = study.round.trials
+        delivery.begin(current)
         if current.settings.sampler == "grid":
             trials = current.settings.trials  # the points follow from how many they are
-        self._listener.round_started(current, trials)
+        added = sum(r.trial.round == number and r.trial.added for r in recorded.results)
+        self._listener.round_started(current, trials + added)
         attempts = Attempts(
             study.path, recorded.attempts, any(r.metrics for r in recorded.results), delivery,
             workers, self._listener,
         )
-        loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, self._listener)
+
+        def place(trial: int, point: Added) -> None:
+            self._patiently(lambda again: self._record.place(current.run_id, trial, point))
+
+        loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, place)
         results = loop.run()
         self._wait_for_delivery()
-        tags = {state.value: str(sum(r.state is state for r in results)) for state in State}
+        tags = {
+            count_tag(state): str(sum(r.state is state for r in results)) for state in State
+        }
         if loop.stopped:
-            tags["stopped"] = loop.stopped
+            tags[STOPPED] = loop.stopped
         points = points_of(results, study.direction)
         self._patiently(
             lambda again: self._record.end_round(current.run_id, study.metric, points, tags)

@@ -111,6 +111,8 @@ class NoMetric:
     yielded: tuple[str, ...]
 
 
+# Says why a person asked for a trial to end, or returns None.
+Stops: TypeAlias = Callable[[TrialId], str | None]
 Event: TypeAlias = Progress | Lost | Stalled | CodeChanged | NoMetric | TrialResult
 
 
@@ -136,16 +138,21 @@ class InlineWorkers:
     """Runs trials in this process, one after another.
 
     A trial that hangs in C code cannot be stopped from within its own process: of the timeout
-    that means it takes effect at the next line of Python.
+    that means it takes effect at the next line of Python. What a person stops ends at its next
+    epoch.
     """
 
     slots = 1
 
     def __init__(
-        self, job: Job, data: Data | None, show: Callable[[Progress], None] | None = None
+        self,
+        job: Job,
+        data: Data | None,
+        show: Callable[[Progress], None] | None = None,
+        stops: Stops | None = None,
     ) -> None:
         refuse_absent(replace(job.demand, cpus=1), this_machine(), "this machine")
-        self._job, self._data = job, data
+        self._job, self._data, self._stops = job, data, stops
         self._waiting: deque[tuple[Trial, int]] = deque()
         self._events: Iterator[Event] = iter(())
         self._teller = _Teller(show) if show is not None else None
@@ -166,7 +173,7 @@ class InlineWorkers:
             if self._teller is not None:
                 self._teller.running = trial.id
             self._events = self._alarmed(
-                attempt_trial(self._job, self._data, trial, attempt, self._teller)
+                attempt_trial(self._job, self._data, trial, attempt, self._teller, self._stops)
             )
 
     def close(self) -> None:
@@ -217,7 +224,12 @@ class _Teller:
 
 
 def attempt_trial(
-    job: Job, data: Data | None, trial: Trial, attempt: int, tell: Tell | None = None
+    job: Job,
+    data: Data | None,
+    trial: Trial,
+    attempt: int,
+    tell: Tell | None = None,
+    stops: Stops | None = None,
 ) -> Iterator[Progress | CodeChanged | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
@@ -228,6 +240,10 @@ def attempt_trial(
     started, clock, place = time.time(), time.perf_counter(), _place()
     metrics: list[EpochMetrics] = []
     told = clock
+    asked = stops(trial.id) if stops is not None else None
+    if asked is not None:  # before it began
+        yield stopped(job, trial, attempt, None, asked)
+        return
     output, shown = Output(), 0
     watched = Watched(
         output, lambda text: Progress(trial, attempt, started, place, tuple(metrics), text), tell
@@ -267,6 +283,10 @@ def attempt_trial(
                 if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
                     state = State.PRUNED
                     break
+                asked = stops(trial.id) if stops is not None else None
+                if asked is not None:
+                    state, message = State.STOPPED, asked
+                    break
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
@@ -299,13 +319,29 @@ def attempt_trial(
         yield changed
         return
     value = epoch = None
-    if state in (State.COMPLETE, State.PRUNED):
+    if state in (State.COMPLETE, State.PRUNED, State.STOPPED):
         value, epoch = _value(job, metrics)
     result = TrialResult(
         trial, state, value, epoch, tuple(metrics), attempt, started,
         time.perf_counter() - clock, place, message, output.text(),
     )
     yield NoMetric(result, job.metric, tuple(metrics[-1])) if unnamed else result
+
+
+def stopped(
+    job: Job, trial: Trial, attempt: int, told: Progress | None, reason: str
+) -> TrialResult:
+    """Return the result of a trial that a person stopped, from what it `told` last, if anything."""
+    metrics = tuple(told.metrics) if told is not None else ()
+    value, epoch = _value(job, metrics) if metrics else (None, None)
+    if told is None:
+        return TrialResult(
+            trial, State.STOPPED, attempt=attempt, started=time.time(), message=reason
+        )
+    return TrialResult(
+        trial, State.STOPPED, value, epoch, metrics, attempt, told.started,
+        max(time.time() - told.started, 0.0), told.place, reason, told.output,
+    )
 
 
 def _value(job: Job, metrics: Sequence[EpochMetrics]) -> tuple[float, int]:

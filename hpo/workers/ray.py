@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo.errors import HPOError, InputError
@@ -18,13 +18,22 @@ from hpo.process_state import HASH_SEED
 from hpo.resources import NotHere, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
-from hpo.workers.attempt import Event, Job, Stalled, attempt_trial, timed_out
+from hpo.workers.attempt import (
+    Event,
+    Job,
+    Stalled,
+    Stops,
+    attempt_trial,
+    stopped,
+    timed_out,
+)
 from hpo.workers.live import LOOK_SECONDS, TELL_SECONDS
 from hpo.workers.ray_folder import RayFolder
 from hpo.workers.ray_live import Boxes, Letter, Sender
 
 CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
 REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes
+POLITE_SECONDS = 0.5  # that a trial has to end by itself
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
 _TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
@@ -62,13 +71,18 @@ except Exception as error:
 
 @dataclass
 class _Sent:
-    """An attempt that was sent out at a moment, with its box, and the epochs that it told."""
+    """An attempt that was sent out at a moment, with its box, and what it told last."""
 
     trial: Trial
     attempt: int
     box: str
     moment: float
-    epochs: int = 0
+    told: Progress | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it told."""
+        return len(self.told.metrics) if self.told is not None else 0
 
 
 def _attempt(
@@ -92,6 +106,7 @@ class RayWorkers:
         *,
         address: str | None = None,
         workers: int | None = None,
+        stops: Stops | None = None,
     ) -> None:
         ray_settings.apply(ray_settings.FOR_WORKERS)
         os.environ.setdefault("OMP_NUM_THREADS", str(job.threads))
@@ -130,6 +145,7 @@ class RayWorkers:
             raise NotHere(
                 f"resources: Ray refuses {job.demand} ({_one_line(error)}); ask for another amount"
             ) from error
+        self._common, self._stops = job, stops
         self._job = ray.put(job)
         self._data = ray.put(data)
         self._boxes, self._next_look = Boxes(), 0.0
@@ -153,6 +169,11 @@ class RayWorkers:
         overdue = next((e for e, end in self._deadlines.items() if end < time.monotonic()), None)
         if overdue is not None:
             return self._time_out(overdue)
+        if self._stops is not None:
+            for events, sent in self._running.items():
+                reason = self._stops(sent.trial.id)
+                if reason is not None:
+                    return self._stop(events, reason)
         told = self._told()
         if told is not None:
             return told
@@ -177,7 +198,9 @@ class RayWorkers:
         if not isinstance(event, Progress):
             self._forget(events)
             return event
-        sent.epochs = len(event.metrics)
+        sent.told = event if event.output or sent.told is None else replace(
+            event, output=sent.told.output
+        )
         if self._timeout is not None and not event.metrics:
             self._deadlines[events] = time.monotonic() + self._timeout
         return event
@@ -197,7 +220,8 @@ class RayWorkers:
             sent = next((s for s in self._running.values() if s.box == box), None)
             if sent is not None and len(letter.metrics) >= sent.epochs:
                 self._next_look = moment  # for the rest of them
-                return letter.progress(sent.trial, sent.attempt)
+                sent.told = letter.progress(sent.trial, sent.attempt)
+                return sent.told
         return None
 
     def _check_cluster(self, now: bool = False) -> Stalled | None:
@@ -255,6 +279,15 @@ class RayWorkers:
             seconds=self._timeout, message=timed_out(self._timeout),
         )
 
+    def _stop(self, events: Any, reason: str) -> TrialResult:
+        """End a trial that a person stopped; of its epochs those are kept that it told."""
+        sent = self._running[events]
+        self._ray.cancel(events)
+        self._ray.wait([events], timeout=POLITE_SECONDS)
+        self._ray.cancel(events, force=True)
+        self._forget(events)
+        return stopped(self._common, sent.trial, sent.attempt, sent.told, reason)
+
     def _forget(self, events: Any) -> None:
         sent = self._running.pop(events)
         if time.monotonic() - sent.moment > TELL_SECONDS:
@@ -268,7 +301,9 @@ class RayWorkers:
             for events in self._running:
                 self._ray.cancel(events)
             if self._running:
-                self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0.5)
+                self._ray.wait(
+                    list(self._running), num_returns=len(self._running), timeout=POLITE_SECONDS
+                )
             for events in self._running:
                 self._ray.cancel(events, force=True)
         except (exceptions.RayError, ValueError, RuntimeError) as error:

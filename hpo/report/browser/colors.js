@@ -45,5 +45,5 @@ function pale(hex) {
 
 function colorOf(trial) {
   if (trial.state === "complete") return shade(goodness(trial.value));
-  return color({ pruned: "gray", diverged: "diverged", infeasible: "gray", failed: "ink" }[trial.state]);
+  return color({ pruned: "gray", stopped: "gray", diverged: "diverged", infeasible: "gray", failed: "ink" }[trial.state]);
 }

@@ -119,10 +119,13 @@ function beginLimits() {
 }
 
 function beginSlices() {
-  const through = study.summary.recommended;
+  const { round, number } = study.surface?.through ?? {};
+  const recommended = study.summary.recommended;
+  const ringed = recommended?.round === round && recommended?.number === number;
+  const which = ringed ? "recommended trial" : "best trial that every scale has a place for";
   document.getElementById("slices-note").append(
     study.surface
-      ? `Through the recommended trial, r${through.round} t${through.number} (in a ring): ` +
+      ? `Through the ${which}, r${round} t${number}${ringed ? " (in a ring)" : ""}: ` +
         "the others stay as they are there."
       : "There are too few trials with different results for a surface.",
     make("br"));
@@ -160,8 +163,8 @@ beginLimits();
 drawImportance();
 beginSlices();
 if (study.surface) document.getElementById("plane-note").textContent =
-  "The expected metric, the better the stronger in color; the other hyperparameters as in the " +
-  "recommended trial (in a ring). Dashed: the last ranges; blue: the next.";
+  "The expected metric, the better the stronger in color; the other hyperparameters as above. " +
+  "Dashed: the last ranges; blue: the next.";
 plane.begin();
 
 const curvesNote = document.getElementById("curves-note");

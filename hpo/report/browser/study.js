@@ -7,7 +7,7 @@ const trials = study.trials.number.map((number, index) => {
   trial.name = `r${trial.round} t${trial.number}`;
   return trial;
 });
-const states = ["complete", "pruned", "diverged", "infeasible", "failed"];
+const states = ["complete", "pruned", "stopped", "diverged", "infeasible", "failed"];
 
 // What lies between two ends, as a share of the way. Beyond them it stays at the end.
 class Axis {

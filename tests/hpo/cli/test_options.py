@@ -89,8 +89,8 @@ def test_a_pipe_that_is_closed_is_no_error(
 
 def test_commands_are_all_there_and_say_their_version(command: Command) -> None:
     assert set(commands.hpo.commands) == {
-        "best", "cancel", "check", "confirm", "copy", "delete", "evaluate", "export", "list",
-        "logs", "narrow", "predict", "rename", "report", "run", "show", "submit", "ui",
+        "add", "best", "cancel", "check", "confirm", "copy", "delete", "evaluate", "export", "list",
+        "logs", "narrow", "predict", "rename", "report", "run", "show", "stop", "submit", "ui",
     }
     told = command("--version")
     assert (told.code, told.out) == (0, "hpo, version 0.1.0\n")

@@ -123,7 +123,7 @@ def test_the_outbox_is_compared_with_the_record() -> None:
 def test_a_process_of_its_own_cannot_be_had_inline(home: Path) -> None:
     study = read(write_study(home, round={"fresh_process": True}))
     with pytest.raises(InputError) as caught:
-        session._start_workers(study, None, Placement(inline=True), print)
+        session._start_workers(study, None, Placement(inline=True), print, lambda _: None)
     assert str(caught.value) == (
         f"{study.path}: round.fresh_process: --inline trains all trials in this process; drop one "
         "of the two"

@@ -155,7 +155,7 @@ def test_floats_of_a_column_have_the_same_digits_and_round_choices_stay_short() 
 @pytest.mark.parametrize("whole", [False, True])
 def test_no_number_of_the_rounds_is_cut(count: int, width: int, whole: bool) -> None:
     rounds = [
-        {"round": n, "trials": 1000 + n, "complete": 990, "pruned": 0, "diverged": 7,
+        {"round": n, "trials": 1000 + n, "complete": 990, "pruned": 0, "stopped": 0, "diverged": 7,
          "infeasible": 0, "failed": 0,
          "best": {"value": 1.2345e-7 / n} if n < 3 else None}
         for n in (1, 2, 3)
@@ -325,7 +325,7 @@ def test_a_confirmation_shows_the_means_and_what_changed() -> None:
 
 def test_states_that_never_came_up_are_left_out_first() -> None:
     rounds = [
-        {"round": 1, "trials": 7, "complete": 7, "pruned": 0, "diverged": 0,
+        {"round": 1, "trials": 7, "complete": 7, "pruned": 0, "stopped": 0, "diverged": 0,
          "infeasible": 0, "failed": 0,
          "best": None}
     ]

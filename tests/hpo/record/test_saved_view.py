@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hpo.record.format import count_tag
 from hpo.record.saved_view import best_of, charts_page, page, run_page, view_tags
 from hpo.record.values import Shown
 from hpo.trial import Direction, State
@@ -116,7 +117,7 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
         "attributes.`Run Name`": 130, "metrics.`value`": 215, "params.`momentum`": 215,
         "params.`rate`": 215, "tags.`round`": 80, "tags.`state`": 100,
     }
-    states = dict.fromkeys((f"tags.`{state}`" for state in State), 100)
+    states = dict.fromkeys((f"tags.`{count_tag(state)}`" for state in State), 100)
     of_rounds = {
         "attributes.`Run Name`": 130, "metrics.`best_loss`": 215, "params.`rate.low`": 110,
         "params.`momentum.choices`": 168, **states,
@@ -135,6 +136,7 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
         "searchFilter": "tags.kind = 'round'", "orderByKey": "attributes.start_time",
         "selectedColumns": ["metrics.`best_loss`", "params.`rate.low`",
                             "params.`momentum.choices`", "tags.`complete`", "tags.`pruned`",
+                            "tags.`stopped_by_hand`",
                             "tags.`diverged`", "tags.`infeasible`", "tags.`failed`"],
         "columnOrder": list(of_rounds), "columnWidths": of_rounds,
     }

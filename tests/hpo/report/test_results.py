@@ -74,7 +74,8 @@ def test_a_summary_counts_each_round() -> None:
     first = {
         "round": 1,
         "ranges": {"rate": {"low": 0.1, "high": 1.0}, "sizes": {"choices": ((1, 2), (3,))}},
-        "trials": 2, "complete": 1, "pruned": 0, "diverged": 0, "infeasible": 0, "failed": 1,
+        "trials": 2, "complete": 1, "pruned": 0, "stopped": 0, "diverged": 0, "infeasible": 0,
+        "failed": 1,
         "best": {"round": 1, "number": 1, "value": 0.25,
                  "hyperparameters": {"rate": 0.5, "sizes": (1, 2)}},
     }

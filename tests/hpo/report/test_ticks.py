@@ -91,7 +91,7 @@ def test_a_scale_of_few_values_holds_them_all() -> None:
     same = Scale.of(np.array([2.0, 2.0]), "minimize")
     assert (same.best, same.worst) == (2.0, pytest.approx(2.1))
     assert Scale.of(np.array([0.0]), "maximize").worst == pytest.approx(-1e-6)
-    decades = Scale.of(10.0 ** -np.arange(6.0), "minimize")
+    decades = Scale.of(np.array([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]), "minimize")
     assert decades == Scale(1.0, 1e-5, True)
     assert decades.padded(0.1) == pytest.approx((10**-5.5, 10**0.5))
     assert Scale(1.0, 3.0, False).padded(0.25) == (0.5, 3.5)

@@ -1,6 +1,7 @@
-"""A round ends as its budget says, and where its trials are hopeless."""
+"""A round ends as its budget says, where trials are hopeless, and takes points that are added."""
 
 import math
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import HPOError
-from hpo.record.values import Recorded, Round
+from hpo.record.values import Added, Asked, Recorded, Round
 from hpo.search.best_so_far import Point
 from hpo.service.comparability import settings_of
 from hpo.service.round_loop import RoundLoop, budget_reached
@@ -67,6 +68,11 @@ class Ends:
         self.trained: list[Trial] = []
         self._waiting: list[Trial] = []
         self.shown: list[Point] = []
+        self.listener: Any = None
+        self.asked = Asked()
+
+    def look(self) -> Asked:
+        return self.asked
 
     @property
     def running(self) -> int:
@@ -93,19 +99,31 @@ class Hears:
 
     def __init__(self) -> None:
         self.ended: list[int] = []
+        self.noted: list[str] = []
 
     def trial_ended(self, result: TrialResult) -> None:
         self.ended.append(result.trial.number)
 
+    def note(self, text: str) -> None:
+        self.noted.append(text)
+
 
 def loop_of(
-    study: Study, ends: Ends, known: Recorded | None = None, until: float = math.inf
+    study: Study,
+    ends: Ends,
+    known: Recorded | None = None,
+    until: float = math.inf,
+    placed: dict[int, Added] | None = None,
 ) -> tuple[RoundLoop, Hears]:
-    round_ = Round(1, "run", study.search_space, settings_of(study, None), "", False)
-    hears = Hears()
+    """Return a loop for round 1; what it places goes into `placed`."""
+    placed = {} if placed is None else placed
+    round_ = Round(
+        1, "run", study.search_space, settings_of(study, None), "", False, placed=dict(placed)
+    )
+    ends.listener = hears = Hears()
     loop = RoundLoop(
         study, round_, study.round.trials, until, known or Recorded("1"), ends,  # type: ignore[arg-type]
-        hears,  # type: ignore[arg-type]
+        placed.__setitem__,
     )
     return loop, hears
 
@@ -201,3 +219,91 @@ def test_cut_offs_go_out_with_a_trial_where_there_is_a_pruner(tmp_path: Path) ->
     third = ends.trained[2].cut_offs
     assert third is not None
     assert third.by_epoch[0] == 0.75  # the median of 1 and 1/2
+
+
+class Adds(Ends):
+    """Stands for workers whose trials end in any order, while people add points."""
+
+    def __init__(self, seed: int, points: dict[int, Added]) -> None:
+        super().__init__({})
+        self._random, self._points, self._count = random.Random(seed), points, 0
+
+    def next_result(self) -> TrialResult:
+        self._count += 1
+        if self._count in self._points:
+            self.asked = Asked((*self.asked.added, self._points[self._count]))
+        self._random.shuffle(self._waiting)
+        return super().next_result()
+
+
+POINT = Added("1-a", {"learning_rate": 3e-2, "weight_decay": 0.0})  # outside a range
+PARTIAL = Added("2-b", {"learning_rate": 1e-3})
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid", "qmc"])
+def test_points_that_are_added_take_the_next_number_and_all_the_others_stay_their_own(
+    tmp_path: Path, sampler: str
+) -> None:
+    study = read(write_study(tmp_path, round={"sampler": sampler, "trials": 12, "parallel": 3}))
+    plain = loop_of(study, Ends({}))[0].run()
+    placed: dict[int, Added] = {}
+    ends = Adds(0, {3: POINT, 7: PARTIAL})
+    loop, hears = loop_of(study, ends, placed=placed)
+    results = loop.run()
+    assert [r.trial.number for r in results] == list(range(1, 15))
+    assert list(placed.values()) == [POINT, PARTIAL]
+    first, second = placed
+    assert 3 < first < second
+    assert hears.noted == [f"trial {n} is a point that was added by hand" for n in placed]
+    by_number = {r.trial.number: r.trial for r in results}
+    assert {n for n, trial in by_number.items() if trial.added} == set(placed)
+    assert by_number[first].hyperparameters == POINT.hyperparameters
+    assert by_number[second].hyperparameters["learning_rate"] == 1e-3
+    assert study.search_space["weight_decay"].contains(
+        by_number[second].hyperparameters["weight_decay"]
+    )
+    if sampler in ("grid", "qmc"):  # they skip no point of their own
+        own = [trial.hyperparameters for trial in by_number.values() if not trial.added]
+        assert own == [r.trial.hyperparameters for r in plain]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid", "qmc"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_round_with_added_points_is_rebuilt_from_any_part_of_its_record(
+    tmp_path: Path, sampler: str, seed: int
+) -> None:
+    study = read(write_study(tmp_path, round={"sampler": sampler, "trials": 12, "parallel": 3}))
+    placed: dict[int, Added] = {}
+    results = loop_of(study, Adds(seed, {3: POINT, 7: PARTIAL}), placed=placed)[0].run()
+    generator = random.Random(seed)
+    kept = [r for r in results if generator.random() < 0.5]
+    again, ends = dict(placed), Adds(seed + 1, {})
+    rebuilt = loop_of(study, ends, Recorded("1", results=kept), placed=again)[0].run()
+    assert [r.trial for r in rebuilt] == [r.trial for r in results]
+    assert again == placed
+
+
+def test_an_added_point_fills_no_gap_of_a_round_that_goes_on(tmp_path: Path) -> None:
+    study = read(write_study(tmp_path, round={"trials": 6, "parallel": 3}))
+    full = loop_of(study, Ends({}))[0].run()
+    ends = Ends({})
+    ends.asked = Asked((POINT,))
+    placed: dict[int, Added] = {}
+    known = Recorded("1", results=[full[0], full[3]])  # 2 and 3 were running
+    results = loop_of(study, ends, known, placed=placed)[0].run()
+    assert list(placed) == [5]
+    assert [r.trial for r in results][:4] == [r.trial for r in full][:4]
+
+
+def test_an_added_point_that_cannot_be_trained_with_is_left_out(tmp_path: Path) -> None:
+    file = write_study(
+        tmp_path, round={"trials": 2}, constraints=["learning_rate < 0.02"]
+    )
+    ends = Ends({})
+    ends.asked = Asked((POINT,))
+    loop, hears = loop_of(read(file), ends)
+    assert len(loop.run()) == 2
+    assert hears.noted == [
+        "a point that was added by hand is left out: the constraint 'learning_rate < 0.02' does "
+        "not hold"
+    ]
