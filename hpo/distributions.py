@@ -4,7 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from hpo.text import one_line
 Value: TypeAlias = float | int | str | bool | tuple[Any, ...]
 # Names of other hyperparameters, and for which of their values one is searched: all have to hold.
 # Several that stand for the parts of one, such as the widths of layers, have a range in common.
+# What `backfill` says is what trials had before the hyperparameter was searched.
 Conditions: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
 SIGNIFICANT_DIGITS = 3  # of an edge that was moved: enough for a range, short enough to read
 VALUE_DIGITS = 4  # of a value that is proposed: what is shown of it is what is trained with
@@ -35,6 +36,7 @@ class FloatDistribution:
     limits: tuple[float, float] | None = None
     when: Conditions = ()
     part_of: str = ""
+    backfill: "Value | None" = field(default=None, compare=False)
 
     def to_unit(self, value: float) -> float:
         """Return where `value` lies on the scale: 0 at `low`, 1 at `high`, beyond them outside."""
@@ -118,6 +120,7 @@ class IntegerDistribution:
     limits: tuple[int, int] | None = None
     when: Conditions = ()
     part_of: str = ""
+    backfill: "Value | None" = field(default=None, compare=False)
 
     def to_unit(self, value: float) -> float:
         """Return the middle of the share of `value` on the unit interval."""
@@ -191,6 +194,7 @@ class CategoricalDistribution:
     choices: tuple[Value, ...]
     when: Conditions = ()
     part_of: str = ""
+    backfill: "Value | None" = field(default=None, compare=False)
 
     def to_unit(self, value: Value) -> float:
         """Return the middle of the share of `value`; ValueError where it is not a choice."""
@@ -218,6 +222,7 @@ class OrderedDistribution:
     places: IntegerDistribution
     when: Conditions = ()
     part_of: str = ""
+    backfill: "Value | None" = field(default=None, compare=False)
 
     @classmethod
     def of(cls, every: tuple[Value, ...], when: Conditions = ()) -> "OrderedDistribution":
@@ -308,6 +313,8 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
     values["when"] = _conditions(table.get("when", {}))
     if not isinstance(values.get("part_of", ""), str):
         raise TypeError("what it is a part of has no name")
+    if not is_value(values.get("backfill", 0)):
+        raise TypeError("what earlier trials had is no value")
     if "choices" in values:
         every = values["choices"]
         if not isinstance(every, tuple) or not all(map(is_value, every)):
@@ -315,7 +322,8 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
         if table.get("ordered"):
             first, last = table["places"]
             ordered = replace(
-                OrderedDistribution.of(every, values["when"]), part_of=values.get("part_of", "")
+                OrderedDistribution.of(every, values["when"]),
+                part_of=values.get("part_of", ""), backfill=values.get("backfill"),
             )
             _check_range(replace(ordered.places, low=first, high=last))
             return with_range(ordered, first, last)

@@ -64,6 +64,21 @@ def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) ->
     )
 
 
+def backfilled(
+    hyperparameters: Mapping[str, Value], before: SearchSpace, after: SearchSpace
+) -> dict[str, Value]:
+    """Return hyperparameters with what a trial had of those that are searched only `after` it.
+
+    `before` is what was searched in its round. One whose conditions are not met stays absent.
+    """
+    filled = dict(hyperparameters)
+    for name in parents_first(after):
+        value = after[name].backfill
+        if value is not None and name not in before and is_met(after[name].when, filled):
+            filled.setdefault(name, value)
+    return filled
+
+
 def point(search_space: SearchSpace, units: Mapping[str, float]) -> dict[str, Value]:
     """Return the hyperparameters at `units`, one number in [0, 1] for each name.
 

@@ -55,6 +55,7 @@ class Range(BaseModel):
     step: float | None = Field(default=None, gt=0)
     repeat: str | None = None
     when: dict[str, Any] = Field(default_factory=dict)
+    backfill: Any = None
     limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
 
     @model_validator(mode="after")
@@ -95,6 +96,7 @@ class _Choices(BaseModel):
     ordered: bool = False
     repeat: str | None = None
     when: dict[str, Any] = Field(default_factory=dict)
+    backfill: Any = None
 
 
 def fill(kind: Callable[..., T], table: Mapping[str, object]) -> T:
@@ -188,7 +190,10 @@ def read_space(
         if count in repeats:
             raise WrongKeyError(f"{name}.repeat", f"{short_text(count)} is repeated itself; name "
                                 "a whole number, which counts the parts")
-    space = {name: read_distribution(name, table, hints) for name, table in tables.items()}
+    space = {
+        name: _with_backfill(name, read_distribution(name, table, hints), table, hints)
+        for name, table in tables.items()
+    }
     for count in repeats.values():
         if isinstance(counted := space.get(count), IntegerDistribution) and not counted.limits:
             # There are as many parts as it may ever count.
@@ -222,6 +227,25 @@ def read_space(
             raise WrongKeyError(f"{name}.when", "where it is not searched it has no value, and "
                                 "the objective has no default for it; give it one there")
     return found
+
+
+def _with_backfill(
+    name: str, distribution: Distribution, table: Mapping[str, Any], hints: Mapping[str, Any]
+) -> Distribution:
+    """Return the distribution with what trials had before the hyperparameter was searched."""
+    if "backfill" not in table:
+        return distribution
+    key = f"{key_text(name)}.backfill"
+    if table.get("repeat"):
+        raise WrongKeyError(key, "what is repeated has no one value; leave it out")
+    try:
+        value = typed_value(name, table["backfill"], hints)
+    except WrongKeyError as error:
+        raise WrongKeyError(key, str(error)) from None
+    if not distribution.contains(value):
+        raise WrongKeyError(key, f"{short_text(value)} lies outside its range; widen the range to "
+                            "hold what the earlier trials had")
+    return replace(distribution, backfill=value)
 
 
 def _hold_of_fixed(

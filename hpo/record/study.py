@@ -3,12 +3,12 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo.distributions import to_table
+from hpo.distributions import Value, to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
@@ -33,7 +33,7 @@ from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
-from hpo.search_space import middle
+from hpo.search_space import backfilled, middle
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult
@@ -292,10 +292,13 @@ class StudyRecord:
                 trial = _deleted_trial(run, parent)
                 if trial.number and trial.id not in results:
                     deleted[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
+        results = {
+            identity: _filled(result, rounds.values()) for identity, result in results.items()
+        }
         for round_ in rounds.values():
             self._parents.rounds[round_.number] = round_.run_id
             self._parents.spaces[round_.number] = round_.search_space
-        repeats, repeat_attempts = self._repeats(metric, results)
+        repeats, repeat_attempts = self._repeats(metric, results, rounds.values())
         return Recorded(
             experiment_id=experiment_id,
             rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
@@ -342,7 +345,10 @@ class StudyRecord:
         self._written(write)
 
     def _repeats(
-        self, metric: str, results: Mapping[TrialId, TrialResult]
+        self,
+        metric: str,
+        results: Mapping[TrialId, TrialResult],
+        rounds: Collection[Round],
     ) -> tuple[Sequence[TrialResult], Mapping[TrialId, Attempt]]:
         """Return the repeats of trials in `results`, and attempts that lead to none."""
         experiment_id = self._parents.experiment_id
@@ -359,9 +365,10 @@ class StudyRecord:
             if tags.get("mlflow.parentRunId") not in parents:
                 continue  # its confirmation was deleted, and took it along
             found = results.get(trial.original)
-            same = found is not None and found.trial.hyperparameters == trial.hyperparameters
+            values = _with_backfill(trial, rounds)
+            same = found is not None and found.trial.hyperparameters == values
             if same and run.info.status != "RUNNING" and "superseded" not in tags:
-                repeats[trial.id] = read_result(run, metric)
+                repeats[trial.id] = _filled(read_result(run, metric), rounds)
             elif attempts.get(trial.id, _NO_ATTEMPT).number < read_attempt(run):
                 attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
         return _in_order(repeats), attempts
@@ -397,6 +404,23 @@ def _best_metrics(metric: str, points: Sequence[Point]) -> "list[Metric]":
         Metric(best_of(metric), point.value, int(point.when * 1000), point.step)
         for point in points
     ]
+
+
+def _with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:
+    """Return the hyperparameters of a trial, with what it had of those searched since."""
+    before = next((r.search_space for r in rounds if r.number == trial.round), {})
+    values = trial.hyperparameters
+    for round_ in sorted(rounds, key=lambda r: r.number):
+        if round_.number > trial.round and round_.search_space.keys() != before.keys():
+            values = backfilled(values, before, round_.search_space)
+    return values
+
+
+def _filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
+    values = _with_backfill(result.trial, rounds)
+    if values is result.trial.hyperparameters:
+        return result
+    return replace(result, trial=replace(result.trial, hyperparameters=values))
 
 
 def _in_order(known: Mapping[Any, T]) -> tuple[T, ...]:

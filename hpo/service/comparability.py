@@ -82,13 +82,21 @@ def refuse_changes(
     note: Callable[[str], None],
     *,
     accept_code: bool = False,
+    next_round: bool = False,
 ) -> None:
     """Raise InputError where what is trained now could not be compared with what is recorded.
 
-    With `accept_code` it may have other code. What may change the last digits is only noted.
+    With `accept_code` it may have other code. Where all that is trained belongs to a `next_round`,
+    it may search more than before. What may change the last digits is only noted.
     """
     changed = _changes(study, round_, data)
     remedy = "change it back, or give the study another name"
+    added = sorted(study.search_space.keys() - round_.search_space.keys())
+    if changed == ["what is searched"] and added and not (
+        round_.search_space.keys() - study.search_space.keys()
+    ):
+        remedy = (f"say by `backfill` what the earlier trials had of {added[0]}, or give the study "
+                  "another name")
     if changed == [CODE]:
         remedy = ("change it back, accept it by --accept-code of run or confirm, or give the study "
                   "another name")
@@ -99,6 +107,20 @@ def refuse_changes(
             f"{study.path}: {' and '.join(changed)} changed since round {round_.number}, so its "
             f"trials cannot be compared; {remedy}"
         )
+    new = new_names(study, round_)
+    if new and not next_round:
+        raise InputError(
+            f"{study.path}: search_space.{new[0]}: it is new, and trials of round {round_.number} "
+            f"are without it; it takes a new round, by --rounds {round_.number + 1}, and until "
+            "then the file as it was"
+        )
+    for name in new:
+        had = round_.settings.fixed.get(name)
+        if had is not None and had != study.search_space[name].backfill:
+            raise InputError(
+                f"{study.path}: search_space.{name}.backfill: the earlier trials had {had!r}, by "
+                "[fixed]; write that"
+            )
     now = _environment(study.objective)
     for name, before in round_.settings.environment.items():
         if now.get(name) != before:
@@ -117,12 +139,22 @@ def _changes(study: Study, round_: Round, data: Description | None) -> list[str]
     now, before = settings_of(study, data), round_.settings
     if new_code(study, round_) is None:
         before = replace(before, code=now.code)
+    new = new_names(study, round_)
+    before = replace(before, fixed={n: v for n, v in before.fixed.items() if n not in new})
     changed = [
         text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
     ]
-    if now.search_space.keys() != before.search_space.keys():
+    if now.search_space.keys() - set(new_names(study, round_)) != before.search_space.keys():
         changed.append("what is searched")
     return changed
+
+
+def new_names(study: Study, round_: Round) -> list[str]:
+    """Return what is searched from now on, and of which it is said what a round's trials had."""
+    return [
+        name for name, d in study.search_space.items()
+        if name not in round_.search_space and d.backfill is not None
+    ]
 
 
 def new_code(study: Study, round_: Round) -> AcceptedCode | None:
@@ -179,6 +211,13 @@ def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> 
     texts = [constraint.text for constraint in study.constraints]
     if texts != list(began.constraints):
         lines.append(said("constraints", texts, list(began.constraints)))
+    for name in new_names(study, last):
+        d = study.search_space[name]
+        when = "for the next round, --rounds" if goal < number else "from round"
+        lines.append(
+            f"[search_space] {name}: {describe(d)}, {when} {number}; of trials before it is "
+            f"{d.backfill}"
+        )
     for name, distribution in study.search_space.items():
         if distribution == began.search_space.get(name, distribution):
             continue

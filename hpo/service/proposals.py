@@ -90,7 +90,7 @@ def next_ranges(
     last = recorded.rounds[-1]
     in_file = {
         name: d for name, d in study.search_space.items()
-        if d != last.settings.search_space[name]
+        if d != last.settings.search_space.get(name, d)
     }
     moves = moves_after(recorded) if moves is None else moves
     decisions = []
@@ -103,7 +103,9 @@ def next_ranges(
         if move.name in overruled:
             decision = Decision(move, overruled[move.name], "overruled by --range")
         decisions.append(decision)
-    return {decision.move.name: decision.used for decision in decisions}, tuple(decisions)
+    known = {decision.move.name: decision.used for decision in decisions}
+    new = {n: overruled.get(n, d) for n, d in study.search_space.items() if n not in known}
+    return known | new, tuple(decisions)
 
 
 def is_found(round_: Round) -> bool:

@@ -129,7 +129,8 @@ class Service:
                     )
                 return False
             refuse_changes(
-                study, last, self._data, listener.note, accept_code=goal.accept_code
+                study, last, self._data, listener.note, accept_code=goal.accept_code,
+                next_round=last.ended and not again,
             )
             ended = budget_reached(study, recorded.results)
             if ended:
@@ -277,6 +278,7 @@ class Service:
         return self._create(again=True)
 
     def _create(self, again: bool = False) -> Recorded:
+        """Make the study known, or what it searches, where that is more than before."""
         study = self._study
         space = study.search_space
         shown = Shown(tuple(space), study.metric, study.direction, tuple(range_params(space)))
@@ -354,6 +356,8 @@ class Service:
         params = {name: str(as_lists(value)) for name, value in study.fixed.items()}
         params |= {"sampler": study.round.sampler, "parallel": str(study.round.parallel)}
         last = recorded.rounds[-1] if recorded.rounds else None
+        if last is not None and search_space.keys() != last.search_space.keys():
+            self._create(again=True)  # for its views
         accepted = new_code(study, last) if last is not None else None
         start = RoundStart(
             number=number,
