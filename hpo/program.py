@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from hpo import objective_code, program_process
 from hpo.distributions import Value
+from hpo.errors import Infeasible
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.text import name_fault, one_line, shortened
 
@@ -170,13 +171,17 @@ def _told(
 ) -> Iterator[tuple[int | None, dict[str, float]]]:
     """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them.
 
-    Metrics of a test are put into `tested`, where the program is asked for them.
+    Metrics of a test are put into `tested`, where the program is asked for them. Raises Infeasible
+    where the program says that its hyperparameters cannot be trained with.
     """
     pattern = re.compile(program.metrics_pattern) if program.metrics_pattern is not None else None
     other: set[str] = set()
     told = False
     for line in lines:
         print(line)
+        reason = _infeasible(line)
+        if reason is not None:
+            raise Infeasible(reason)
         found = _json(line) if pattern is None else _matched(pattern, line)
         epoch = found.pop("epoch", None)
         of_test = {} if tested is None else {n: v for n, v in found.items() if n.startswith(TEST)}
@@ -201,16 +206,27 @@ def _told(
         raise ValueError(f"the program printed {how} with {metric!r}{known}")
 
 
-def _json(line: str) -> dict[str, float]:
-    """Return the numbers of a line that is a JSON object, by their names."""
+def _object(line: str) -> dict[str, Any]:
+    """Return what a line holds that is a JSON object, nothing of any other."""
     if not line.lstrip().startswith("{"):
         return {}
     try:
-        table = json.loads(line)
+        table: dict[str, Any] = json.loads(line)
     except (ValueError, RecursionError):
         return {}
+    return table
+
+
+def _infeasible(line: str) -> str | None:
+    """Return why a program says that its hyperparameters cannot be trained with, or None."""
+    reason = _object(line).get("infeasible")
+    return reason if isinstance(reason, str) else None
+
+
+def _json(line: str) -> dict[str, float]:
+    """Return the numbers of a line that is a JSON object, by their names."""
     return {
-        name: _as_float(value) for name, value in table.items()
+        name: _as_float(value) for name, value in _object(line).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
 

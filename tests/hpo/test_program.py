@@ -305,6 +305,28 @@ def test_an_epoch_is_told_by_its_last_line(lines: list[str], losses: list[float]
     assert [metrics["loss"] for metrics in told(lines)] == losses
 
 
+@pytest.mark.parametrize("pattern", [None, "loss (?P<loss>.*)"])
+def test_a_program_says_that_its_hyperparameters_cannot_be_trained_with(
+    folder: Path, pattern: str | None
+) -> None:
+    code = """
+    import json, os, sys, time
+    print(json.dumps({"loss": 1.0}), "loss 1.0", sep="\\n", flush=True)
+    if float(sys.argv[2]) > 0.5:
+        print('{"infeasible": "too wide: 9 GB"}', flush=True)
+        time.sleep(60)  # it is killed
+    """
+    study = STUDY if pattern is None else f"metrics_pattern = '{pattern}'\n{STUDY}"
+    hpo("run", write(folder, textwrap.dedent(code), study), "--inline")
+    rows = table()
+    assert {(float(row["rate"]) > 0.5, row["state"], row["message"]) for row in rows} == {
+        (True, "infeasible", "too wide: 9 GB"), (False, "complete", ""),
+    }
+    assert {row["epochs"] for row in rows} == {"1"}
+    number = "{\"infeasible\": 1}"  # a metric of that name
+    assert list(program._told(Program(("x",)), iter([number, "{\"loss\": 2}"]), "loss"))
+
+
 def test_metrics_of_a_test_are_apart_where_they_are_asked_for() -> None:
     tested: dict[str, float] = {}
     lines = ['{"loss": 1, "test_loss": 2}', '{"test_more": 3, "rows": 4}', '{"MAP@5": 1}']
