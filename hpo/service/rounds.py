@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from hpo import wording
 from hpo.data.loading import Description
 from hpo.distributions import Distribution, as_lists
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -116,18 +117,31 @@ class Service:
             for line in edits(study, recorded.rounds, goal.rounds, proposed):
                 listener.note(line)
             more = new_points(study, recorded)
+            if more:
+                listener.note(f"[[start]]: {wording.count(len(more), 'point')} more since round 1 "
+                              "began; they are tried next")
             again = not to_run and last.number <= goal.rounds
             if again and not grows(study, last, proposed):
                 again, trials = bool(more or recorded.waiting), proposed
             if again:
                 to_run = range(last.number, last.number + 1)
             if not to_run:
+                if goal.ranges or goal.keep_ranges:
+                    option = "--range" if goal.ranges else "--keep-ranges"
+                    listener.note(
+                        f"{option}: no round begins with it; add --rounds {last.number + 1}"
+                    )
                 changed = incomparable(study, last, self._data)
                 if changed:
                     listener.note(
                         f"{changed} changed since round {last.number}; nothing runs with it"
                     )
                 return False
+            if goal.ranges and (again or not last.ended):
+                raise InputError(
+                    f"--range: round {last.number} has begun with its ranges; finish it first, "
+                    "then change those of the next"
+                )
             refuse_changes(
                 study, last, self._data, listener.note, accept_code=goal.accept_code,
                 next_round=last.ended and not again,
@@ -315,11 +329,6 @@ class Service:
         current = next((r for r in recorded.rounds if r.number == number), None)
         if current is None:
             current = self._start_round(number, goal, recorded, moves)
-        elif goal.ranges:
-            raise InputError(
-                f"--range: round {number} has begun with its ranges; finish it first, "
-                "then change those of the next"
-            )
         delivery.begin(current)
         if current.settings.sampler == "grid":
             trials = current.settings.trials  # the points follow from how many they are

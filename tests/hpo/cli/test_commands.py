@@ -44,7 +44,8 @@ def test_two_rounds_from_file_to_table(
     assert (shown["study"], shown["metric"], shown["direction"]) == ("toy", "accuracy", "maximize")
     first, second = shown["rounds"]
     assert set(first) == {
-        "round", "ranges", "trials", "complete", "pruned", "diverged", "infeasible", "failed",
+        "round", "ranges", "trials", "complete", "pruned", "stopped", "diverged", "infeasible",
+        "failed",
         "best",
     }
     assert first["ranges"]["learning_rate"] == {"low": 1e-4, "high": 1e1}
@@ -73,6 +74,14 @@ def test_a_command_is_a_target(
     hpo("run", file, "--inline", "--rounds", 1)
     assert "toy has 1 round already: nothing to run" in capsys.readouterr().out
     assert trained(folder) == 12
+    hpo("run", file, "--inline", "--range", "learning_rate=0.1:1")
+    hpo("run", file, "--inline", "--keep-ranges")
+    said = capsys.readouterr().out
+    for option in ("--range", "--keep-ranges"):
+        assert f"{option}: no round begins with it; add --rounds 2\n" in said
+    with pytest.raises(InputError, match=r"^--range: round 1 has begun with its ranges; finish it"):
+        hpo("run", file, "--inline", "--range", "learning_rate=0.1:1", "--trials", 14)
+    assert show(capsys, "toy")["state"] == "ended"
     hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
     assert trained(folder) == 20
     assert [row["round"] for row in table()].count("3") == 4

@@ -11,12 +11,13 @@ import pytest
 
 from hpo.errors import HPOError, InputError
 from hpo.record.tracking import Tracking
-from hpo.record.values import AcceptedCode, Round
+from hpo.record.values import AcceptedCode, Added, Recorded, Round
 from hpo.service.comparability import (
     CODE,
     edits,
     incomparable,
     new_code,
+    new_points,
     refuse_changes,
     settings_of,
 )
@@ -69,18 +70,26 @@ def test_an_edit_is_taken_or_kept_for_later_and_said(
         assert edits(before, [begun(before, ended)], goal) == []
 
 
-def test_points_to_start_with_come_too_late_once_round_1_began(make_study: Make) -> None:
+def test_points_to_start_with_that_came_later_are_told_from_those_on_record(
+    make_study: Make
+) -> None:
     file = make_study()
-    before = read(file)
-    file.write_text(file.read_text() + "[[start]]\nlearning_rate = 0.1\n")
-    (line,) = edits(read(file), [begun(before, False)], 1)
-    assert line.startswith("[[start]]: ")
-    older = begun(before, False)
-    settings = replace(older.settings, start=None)
-    assert edits(read(file), [replace(older, settings=settings)], 1) == []  # it does not say
+    text, point = file.read_text(), "[[start]]\nlearning_rate = {}\n"
+    file.write_text(text + point.format(0.1))
+    round_ = begun(read(file), False)
+    file.write_text(text + point.format(0.1) + point.format(0.2) + point.format(0.3))
+    now = read(file)
+    assert edits(now, [round_], 1) == []
+    assert new_points(now, Recorded("1", [round_])) == [
+        {"learning_rate": 0.2}, {"learning_rate": 0.3}
+    ]
+    added = [Added("1", {"learning_rate": 0.3})]
+    assert new_points(now, Recorded("1", [round_], added=added)) == [{"learning_rate": 0.2}]
+    settings = replace(round_.settings, start=None)  # an early record, which does not say
+    assert new_points(now, Recorded("1", [replace(round_, settings=settings)])) == []
 
 
-@pytest.mark.parametrize("edit", ["pruner", "sampler", "parallel", "start"])
+@pytest.mark.parametrize("edit", ["pruner", "sampler", "parallel"])
 def test_a_round_goes_on_as_it_began_whatever_is_edited(
     edit: str, make_study: Make, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,12 +101,10 @@ def test_a_round_goes_on_as_it_began_whatever_is_edited(
     (folder / "go").touch()
     changed: dict[str, Any] = {
         "pruner": {"pruner": {"name": "median", "startup_trials": 1, "warmup_epochs": 0}},
-        "sampler": {"sampler": "random"}, "parallel": {"parallel": 7}, "start": {},
+        "sampler": {"sampler": "random"}, "parallel": {"parallel": 7},
     }[edit]
     file = make_study("toy", objective="toy:stopping", round={**settings, **changed},
                       fixed={"folder": str(folder)})
-    if edit == "start":
-        file.write_text(file.read_text() + 20 * "[[start]]\nlearning_rate = 0.1\n")
     capsys.readouterr()
     hpo("run", file, "--inline")
     assert "round 1" in capsys.readouterr().out.splitlines()[0]
