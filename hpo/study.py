@@ -48,8 +48,9 @@ from hpo.study_errors import (
     study_name_fault,
 )
 from hpo.study_overrides import override
+from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, in_parts, more_types, read_space, typed_value
+from hpo.study_values import STRICT, fill, read_space, typed_value
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective

@@ -33,15 +33,14 @@ from hpo.distributions import (
     is_value,
     to_text,
 )
-from hpo.search_space import part_name, parts_of
 from hpo.study_errors import WrongKeyError, first_error, key_text, nearest, short_text
+from hpo.study_parts import element_of, read_parts
 from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
 STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
 )
 T = TypeVar("T")
-MOST_PARTS = 64  # of one hyperparameter
 _LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
@@ -214,7 +213,7 @@ def read_space(
         if name not in repeats:
             found[name] = d
         elif repeats[name] in conditional or repeats[name] not in space:
-            found |= _parts(name, d, repeats[name], conditional, fixed)
+            found |= read_parts(name, d, repeats[name], conditional, fixed)
     if not found:
         raise WrongKeyError("", "nothing is searched: no condition is met by what is fixed; "
                             "change one of the two")
@@ -257,81 +256,6 @@ def _hold_of_fixed(
         if fixed[other] not in [typed_value(other, v, hints, f"{name}.when.") for v in values]:
             return False
     return True
-
-
-def _parts(
-    name: str,
-    whole: Distribution,
-    count: object,
-    space: Mapping[str, Distribution],
-    fixed: Mapping[str, Value],
-) -> dict[str, Distribution]:
-    """Return the parts of a hyperparameter, of which there are as many as another one says."""
-    key = f"{name}.repeat"
-    most = least = fixed.get(count) if isinstance(count, str) else None
-    counted = space.get(count) if isinstance(count, str) else None
-    if isinstance(counted, IntegerDistribution):
-        least, most = counted.limits or (counted.low, counted.high)
-        if counted.step != 1:
-            raise WrongKeyError(key, f"{count} has a step; take it out there")
-    elif counted is not None or isinstance(most, bool) or not isinstance(most, int):
-        known = [n for n, d in space.items() if isinstance(d, IntegerDistribution) and n != name]
-        raise WrongKeyError(key, f"{short_text(count)} is no whole number that is searched or "
-                            f"fixed{nearest(str(count), known)}")
-    assert isinstance(most, int)
-    assert isinstance(least, int)
-    if most < 1 or most > MOST_PARTS or least < 0:
-        span = f"goes from {least} to {most}" if most != least else f"is {most}"
-        raise WrongKeyError(key, f"{count} {span}, and there can be 1 to {MOST_PARTS} parts; "
-                            "choose other edges, or limits")
-    above = counted.when if counted is not None else ()
-    return {
-        part_name(name, number): replace(
-            whole, part_of=name, when=whole.when if number <= least and not above else
-            (*whole.when, (str(count), tuple(range(number, most + 1)))),
-        )
-        for number in range(1, most + 1)
-    }
-
-
-def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the types of what is searched and no hyperparameter itself: parts, and their count."""
-    return {
-        name: _element(hints[d.part_of]) if d.part_of else int
-        for name, d in space.items() if name not in hints
-    }
-
-
-def in_parts(
-    index: int, point: Mapping[str, Any], space: Mapping[str, Distribution]
-) -> dict[str, Any]:
-    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
-    found: dict[str, Any] = {}
-    for name, value in point.items():
-        parts = parts_of(name, space)
-        if not parts:
-            found[name] = value
-            continue
-        if not isinstance(value, list) or len(value) > len(parts):
-            raise WrongKeyError(f"{index}.{name}", f"write a list of at most {len(parts)} values, "
-                                f"not {short_text(value)}")
-        counts = {other for part in parts for other, _ in space[part].when}
-        for count in counts & point.keys():
-            if isinstance(space[count], IntegerDistribution) and point[count] != len(value):
-                raise WrongKeyError(f"{index}.{name}", f"it has {len(value)} values, and {count} "
-                                    f"is {short_text(point[count])}; make them the same")
-        found |= dict(zip(parts, value, strict=False))
-    return found
-
-
-def _element(hint: Any) -> Any:
-    """Return the type of the elements of a tuple of any length, or None."""
-    if get_origin(hint) is Annotated:
-        return _element(get_args(hint)[0])
-    arguments = get_args(hint)
-    if get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        return arguments[0]
-    return hint if hint is Any else None
 
 
 def _read_conditions(
@@ -397,7 +321,7 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
     if fault:
         raise WrongKeyError(name, fault)
     if table.get("repeat"):
-        element = _element(hints[name])
+        element = element_of(hints[name])
         if element is None:
             raise WrongKeyError(f"{name}.repeat", "its parts make one tuple, and it takes none; "
                                 "annotate it as tuple[int, ...] or the like in the objective")
@@ -405,7 +329,7 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
             whole = all(type(table.get(key, 0)) is int for key in ("low", "high", "step"))
             element = Any if "choices" in table else int if whole else float
         hints = {**hints, name: element}
-    elif "choices" not in table and "low" in table and _element(hints[name]) not in (None, Any):
+    elif "choices" not in table and "low" in table and element_of(hints[name]) not in (None, Any):
         raise WrongKeyError(name, "takes several values: write choices, each a list, or with "
                             'repeat = "NAME" one range for as many as NAME counts')
     number = _number_type(hints[name])

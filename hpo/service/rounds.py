@@ -15,9 +15,10 @@ from hpo.moves import Move
 from hpo.record.delivery import Delivery
 from hpo.record.format import STOPPED, count_tag, range_params
 from hpo.record.interface import Record
-from hpo.record.values import AcceptedCode, Added, Recorded, Round, RoundStart, Shown, last_round
+from hpo.record.values import Added, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search.best_so_far import points_of
+from hpo.service import remarks
 from hpo.service.attempts import Attempts, Listener
 from hpo.service.comparability import (
     edits,
@@ -34,7 +35,6 @@ from hpo.service.proposals import next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study
 from hpo.study_tables import ConfirmSettings
-from hpo.text import one_line
 from hpo.trial import State, rank
 from hpo.workers.attempt import Job, Workers
 
@@ -265,7 +265,7 @@ class Service:
             "trials before still inform the search"
         )
         if not round_follows:
-            remark = _remark(accepted, last, recorded)
+            remark = remarks.of_accepted_code(accepted, last, recorded)
             self._patiently(lambda again: self._record.accept_code(last.run_id, accepted, remark))
 
     def _without_false_start(self, recorded: Recorded | None) -> Recorded | None:
@@ -299,7 +299,7 @@ class Service:
         tags = {"objective": study.objective.name}
         self._patiently(
             lambda repeated: self._record.create(
-                _description(study), tags, shown, again=again or repeated
+                remarks.of_study(study), tags, shown, again=again or repeated
             )
         )
         return self._read()
@@ -379,8 +379,8 @@ class Service:
             accepted=accepted,
             overrides=study.overrides,
             remarks=[
-                *([_remark(accepted)] if accepted is not None else []),
-                *([_remark_on_overrides(study.overrides)] if study.overrides else []),
+                *([remarks.of_accepted_code(accepted)] if accepted is not None else []),
+                *([remarks.of_overrides(study.overrides)] if study.overrides else []),
             ],
         )
         started = self._patiently(lambda again: self._record.start_round(start, again=again))
@@ -446,33 +446,3 @@ def _warn(study: Study, workers: Workers, listener: Listener) -> None:
             f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
             "result to learn from; a smaller number learns more"
         )
-
-
-def _remark(
-    accepted: AcceptedCode, within: Round | None = None, recorded: Recorded | None = None
-) -> str:
-    """Return what the description of a round says of code that was accepted.
-
-    Without `within` it is that of the round which begins with it.
-    """
-    if within is None or recorded is None:
-        return (
-            f"The code of the objective changed after round {accepted.since} and was accepted "
-            "(`--accept-code`): the trials of this round have the new code, and the trials before "
-            "it, which inform it, have not."
-        )
-    trials = sum(r.trial.round == within.number for r in recorded.results)
-    when = "after this round" if within.ended else f"in this round, after {trials} of its trials,"
-    return f"The code of the objective changed {when} and was accepted (`--accept-code`)."
-
-
-def _remark_on_overrides(overrides: Sequence[str]) -> str:
-    given = ", ".join(f"`{one_line(text)}`" for text in overrides)
-    return f"In place of what the study file says, `--set` gave {given}."
-
-
-def _description(study: Study) -> str:
-    return (
-        f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
-        "Each top-level run is a round of trials in fixed ranges; each run under it is a trial."
-    )

@@ -1,0 +1,39 @@
+"""What a study and its rounds say of themselves on record, for whoever reads it there."""
+
+from collections.abc import Sequence
+
+from hpo.record.values import AcceptedCode, Recorded, Round
+from hpo.study import Study
+from hpo.text import one_line
+
+
+def of_accepted_code(
+    accepted: AcceptedCode, within: Round | None = None, recorded: Recorded | None = None
+) -> str:
+    """Return what the description of a round says of code that was accepted.
+
+    Without `within` it is that of the round which begins with it.
+    """
+    if within is None or recorded is None:
+        return (
+            f"The code of the objective changed after round {accepted.since} and was accepted "
+            "(`--accept-code`): the trials of this round have the new code, and the trials before "
+            "it, which inform it, have not."
+        )
+    trials = sum(r.trial.round == within.number for r in recorded.results)
+    when = "after this round" if within.ended else f"in this round, after {trials} of its trials,"
+    return f"The code of the objective changed {when} and was accepted (`--accept-code`)."
+
+
+def of_overrides(overrides: Sequence[str]) -> str:
+    """Return what the description of a round says of what replaces values of its file."""
+    given = ", ".join(f"`{one_line(text)}`" for text in overrides)
+    return f"In place of what the study file says, `--set` gave {given}."
+
+
+def of_study(study: Study) -> str:
+    """Return the description of a study."""
+    return (
+        f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
+        "Each top-level run is a round of trials in fixed ranges; each run under it is a trial."
+    )

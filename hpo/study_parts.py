@@ -1,0 +1,88 @@
+"""A hyperparameter in parts, such as the widths of layers, in a study file."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, get_args, get_origin
+
+from hpo.distributions import Distribution, IntegerDistribution, Value
+from hpo.search_space import part_name, parts_of
+from hpo.study_errors import WrongKeyError, nearest, short_text
+
+MOST_PARTS = 64  # of one hyperparameter
+
+
+def read_parts(
+    name: str,
+    whole: Distribution,
+    count: object,
+    space: Mapping[str, Distribution],
+    fixed: Mapping[str, Value],
+) -> dict[str, Distribution]:
+    """Return the parts of a hyperparameter, of which there are as many as another one says."""
+    key = f"{name}.repeat"
+    most = least = fixed.get(count) if isinstance(count, str) else None
+    counted = space.get(count) if isinstance(count, str) else None
+    if isinstance(counted, IntegerDistribution):
+        least, most = counted.limits or (counted.low, counted.high)
+        if counted.step != 1:
+            raise WrongKeyError(key, f"{count} has a step; take it out there")
+    elif counted is not None or isinstance(most, bool) or not isinstance(most, int):
+        known = [n for n, d in space.items() if isinstance(d, IntegerDistribution) and n != name]
+        raise WrongKeyError(key, f"{short_text(count)} is no whole number that is searched or "
+                            f"fixed{nearest(str(count), known)}")
+    assert isinstance(most, int)
+    assert isinstance(least, int)
+    if most < 1 or most > MOST_PARTS or least < 0:
+        span = f"goes from {least} to {most}" if most != least else f"is {most}"
+        raise WrongKeyError(key, f"{count} {span}, and there can be 1 to {MOST_PARTS} parts; "
+                            "choose other edges, or limits")
+    above = counted.when if counted is not None else ()
+    return {
+        part_name(name, number): replace(
+            whole, part_of=name, when=whole.when if number <= least and not above else
+            (*whole.when, (str(count), tuple(range(number, most + 1)))),
+        )
+        for number in range(1, most + 1)
+    }
+
+
+
+
+def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the types of what is searched and no hyperparameter itself: parts, and their count."""
+    return {
+        name: element_of(hints[d.part_of]) if d.part_of else int
+        for name, d in space.items() if name not in hints
+    }
+
+
+def in_parts(
+    index: int, point: Mapping[str, Any], space: Mapping[str, Distribution]
+) -> dict[str, Any]:
+    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        parts = parts_of(name, space)
+        if not parts:
+            found[name] = value
+            continue
+        if not isinstance(value, list) or len(value) > len(parts):
+            raise WrongKeyError(f"{index}.{name}", f"write a list of at most {len(parts)} values, "
+                                f"not {short_text(value)}")
+        counts = {other for part in parts for other, _ in space[part].when}
+        for count in counts & point.keys():
+            if isinstance(space[count], IntegerDistribution) and point[count] != len(value):
+                raise WrongKeyError(f"{index}.{name}", f"it has {len(value)} values, and {count} "
+                                    f"is {short_text(point[count])}; make them the same")
+        found |= dict(zip(parts, value, strict=False))
+    return found
+
+
+def element_of(hint: Any) -> Any:
+    """Return the type of the elements of a tuple of any length, or None."""
+    if get_origin(hint) is Annotated:
+        return element_of(get_args(hint)[0])
+    arguments = get_args(hint)
+    if get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return arguments[0]
+    return hint if hint is Any else None
