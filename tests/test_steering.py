@@ -2,11 +2,22 @@
 
 import json
 import shutil
+import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hpo.cli.points import parse_point
+from hpo.distributions import (
+    CategoricalDistribution,
+    Distribution,
+    FloatDistribution,
+    IntegerDistribution,
+    OrderedDistribution,
+)
+from hpo.errors import InputError
 from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded
 from tests.fixtures import Command, Make, client_of, hpo, table
@@ -128,6 +139,84 @@ def test_a_trial_of_this_process_stops_at_its_next_epoch(file: Path) -> None:
     assert 0 < int(row["epochs"]) < 600
 
 
+def test_a_request_to_stop_what_does_not_run_is_told_and_stops_nothing_later(file: Path) -> None:
+    file.write_text(file.read_text().replace("trials = 8", "trials = 4"))
+    hpo("run", file, "--inline", "--rounds", "1")
+    with closing(Tracking(f"sqlite:///{Path('mlflow.db').absolute()}")) as record:
+        study, (round_,) = record.study("toy"), recorded().rounds
+        study.stop(round_.run_id, 5, "before it runs")
+    hpo("add", "toy", "rate=20")
+    Path("short").touch()
+    process = start("run", file, "--inline", "--rounds", "1")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert [row["state"] for row in table()] == ["complete"] * 5
+    Path("short").unlink()
+    hpo("add", "toy", "rate=20")
+    process = start("run", file, "--inline", "--rounds", "1")
+    wait_for(lambda: len(recorded().attempts) > 0, 30)
+    with closing(Tracking(f"sqlite:///{Path('mlflow.db').absolute()}")) as record:
+        record.study("toy").stop(round_.run_id, 7, "too early")
+        time.sleep(3)
+        record.study("toy").stop(round_.run_id, 6, "now")
+    output, _ = process.communicate(timeout=60)
+    assert "trial 7 does not run, so it is not stopped" in output
+    assert [row["state"] for row in table()] == ["complete"] * 5 + ["stopped"]
+
+
+def test_a_value_far_away_leaves_a_study_that_can_be_looked_at(
+    make_study: Make, command: Command
+) -> None:
+    space = {"learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+             "weight_decay": {"low": 0.0, "high": 0.5}}
+    file = make_study(search_space=space, rounds=2, round={"trials": 12, "sampler": "tpe"})
+    hpo("run", file, "--inline", "--rounds", "1")
+    for value in ("-1e300", "1e200", "1e9"):
+        hpo("add", "toy", f"weight_decay={value}")
+    assert json.loads(command("show", "toy", "--json").out)["state"] == (
+        "ended, 3 added points wait"
+    )
+    hpo("run", file, "--inline")
+    for arguments in (("show", "toy"), ("narrow", file), ("report", "toy", "page.html"),
+                      ("show", "toy", "--figures", "figures")):
+        outcome = command(*arguments)
+        assert (outcome.code, "DLASCL" in outcome.err) == (0, False), arguments
+    assert len(table()) == 27
+
+
+def test_points_are_those_that_a_study_with_conditions_and_parts_can_have() -> None:
+    kinds = CategoricalDistribution(("sgd", "adam"))
+    whole = IntegerDistribution(1, 3)
+    width = IntegerDistribution(4, 64, part_of="width")
+    space: dict[str, Distribution] = {
+        "kind": kinds, "momentum": FloatDistribution(0.0, 1.0, when=(("kind", ("sgd",)),)),
+        "layers": whole, "width.1": width,
+        "width.2": replace(width, when=(("layers", (2, 3)),)),
+        "width.3": replace(width, when=(("layers", (3,)),)),
+        "batch": OrderedDistribution.of((16, 32, 64)),
+    }
+    assert parse_point(["width=[8,16]", "layers=2", "batch=64"], space) == {
+        "layers": 2, "width.1": 8, "width.2": 16, "batch": 64,
+    }
+    assert parse_point(["momentum=0.5", "kind=sgd"], space) == {"kind": "sgd", "momentum": 0.5}
+    for texts, said in (
+        (["layers=4"], "layers=4: there can be 1 to 3 parts of width; name a number of them"),
+        (["layers=0"], "layers=0: there can be 1 to 3 parts of width; name a number of them"),
+        (["kind=adam", "momentum=0.5"], "momentum: it is searched only where kind is sgd, and kind "
+         "is 'adam' here; change one of the two"),
+        (["momentum=0.5"], "momentum: it is searched only where kind is sgd; add kind to the "
+         "point, or take momentum out"),
+        (["width=[1,2,3,4]"], "width=[1,2,3,4]: write a list of at most 3 values, such as "
+         "width=[1,2]"),
+        (["width=8"], "width=8: write a list of at most 3 values, such as width=[1,2]"),
+        (["layers=two"], "layers=two: 'two' is no whole number; write one"),
+        (["batch=48"], "batch=48: '48' is no choice; there are 16, 32, 64"),
+    ):
+        with pytest.raises(InputError) as caught:
+            parse_point(texts, space)
+        assert str(caught.value) == said
+
+
 def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_trials(
     make_study: Make, command: Command
 ) -> None:
@@ -195,8 +284,8 @@ def test_nothing_is_stopped_where_nothing_runs(
     assert command("stop", "toy", "1/1").err == (
         "hpo: 1/1: this trial has ended already; name one that runs\n"
     )
-    assert command("stop", "toy", "1/99").err == (
-        "hpo: 1/99: round 1 has no such trial yet; name one that runs\n"
+    assert command("stop", "toy", "1/9").err == (
+        "hpo: 1/9: round 1 has no such trial yet; name one that runs\n"
     )
     outcome = command("stop", "toy", "1/4")
     assert (outcome.code, outcome.err) == (

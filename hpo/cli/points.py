@@ -37,15 +37,40 @@ def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Va
             if part in point:
                 raise InputError(f"{text}: {part} stands there twice; name it once")
             point[part] = value
-    for name in point:
+    for name, value in point.items():
+        numbers, whole = _counted_by(name, search_space)
+        if numbers and not (isinstance(value, int) and numbers[0] - 1 <= value <= numbers[-1]):
+            raise InputError(
+                f"{name}={value}: there can be {numbers[0] - 1} to {numbers[-1]} parts of {whole}; "
+                "name a number of them"
+            )
         for other, values_of in search_space[name].when:
             if other not in point or point[other] not in values_of:
                 said = describe_conditions(((other, values_of),))
+                if other in point:
+                    raise InputError(
+                        f"{name}: it is searched only {said}, and {other} is "
+                        f"{short_text(point[other])} here; change one of the two"
+                    )
                 raise InputError(
                     f"{name}: it is searched only {said}; add {other} to the point, or take "
                     f"{name} out"
                 )
     return {name: point[name] for name in search_space if name in point}
+
+
+def _counted_by(count: str, search_space: SearchSpace) -> tuple[list[int], str]:
+    """Return the numbers of the parts that are there only for some values of a count, and of what.
+
+    A part's last condition is on what counts it, which is its own number or more.
+    """
+    numbers, whole = [], ""
+    for part, d in search_space.items():
+        number = int(part.rpartition(".")[2]) if d.part_of else 0
+        if number and d.when and d.when[-1][0] == count and d.when[-1][1][0] == number:
+            numbers.append(number)
+            whole = d.part_of
+    return sorted(numbers), whole
 
 
 def _values(name: str, text: str, search_space: SearchSpace) -> dict[str, Value]:

@@ -95,10 +95,9 @@ def _running_trial(text: str, recorded: "Recorded") -> "tuple[Round, int]":
         raise InputError(f"{text}: round {int(found[1])} does not run; {runs}")
     if number in recorded.numbers(last.number):
         raise InputError(f"{text}: this trial has ended already; name one that runs")
-    # A round may have more trials than it began with, and some that run have no run yet.
+    # Some that run have no run on record yet.
     seen = [trial.number for trial in recorded.attempts if trial.round == last.number]
-    most = max(last.settings.trials, *recorded.numbers(last.number), *seen, 0)
-    most += last.settings.parallel
+    most = max([0, *recorded.numbers(last.number), *seen]) + last.settings.parallel
     if not 1 <= number <= most:
         raise InputError(f"{text}: round {last.number} has no such trial yet; name one that runs")
     return last, number

@@ -4,13 +4,14 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from hpo.errors import HPOError, RecordRefused, RecordReplaced, RecordUnavailable, RoundAbsent
 from hpo.record.interface import Record
 from hpo.record.outbox import Outbox
+from hpo.record.requests import reason_of
 from hpo.record.values import Asked, Round
 from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, Trial, TrialId, TrialResult
@@ -55,6 +56,8 @@ class Delivery(threading.Thread):
         self.settings = ""  # the fingerprint of those of the round that runs,
         self.round, self.round_run = 0, ""  # its number, and its run
         self.asked = Asked()
+        self.running: set[TrialId] = set()
+        self._stops: dict[int, tuple[str, bool]] = {}  # requests, and whether they are followed
         self.held: dict[TrialId, TrialResult] = {}  # of rounds that the record does not have
         for result in outbox.waiting():
             self._queue.put((result, True))
@@ -103,9 +106,11 @@ class Delivery(threading.Thread):
 
     def begin(self, round_: Round) -> None:
         """Take note of the round that runs from now on."""
+        self.round, self.round_run, self.settings = 0, round_.run_id, round_.fingerprint
         self.asked = Asked()
-        self.settings = round_.fingerprint
-        self.round, self.round_run = round_.number, round_.run_id
+        # Requests that were there before have nothing to do with the trials that run from now on.
+        self._stops = {number: (text, False) for number, text in self.look().stops.items()}
+        self.round = round_.number
 
     def look(self) -> Asked:
         """Return what people ask of the study now; what was known before while it is away."""
@@ -113,13 +118,26 @@ class Delivery(threading.Thread):
         if self.round_run:
             with contextlib.suppress(HPOError):
                 self.asked = self._record.asked(self.round_run)
+                self._take_stops(self.asked.stops)
         return self.asked
+
+    def _take_stops(self, stops: Mapping[int, str]) -> None:
+        """Follow requests that are new, where they are about trials that run; say of the others."""
+        if not self.round:
+            return
+        for number, text in stops.items():
+            if self._stops.get(number, ("", False))[0] != text:
+                runs = TrialId(self.round, number) in self.running
+                self._stops[number] = text, runs
+                if not runs:
+                    self._notify(f"trial {number} does not run, so it is not stopped")
 
     def stop_asked(self, trial: TrialId) -> str | None:
         """Return why a person asked for a trial to end, or None."""
-        reason = self.asked.stops.get(trial.number)
-        if reason is None or trial.repeat or trial.round != self.round:
+        text, is_followed = self._stops.get(trial.number, ("", False))
+        if not is_followed or trial.repeat or trial.round != self.round:
             return None
+        reason = reason_of(text)
         return f"stopped by hand: {reason}" if reason else "stopped by hand"
 
     def abandon(self, lost: Lost) -> None:

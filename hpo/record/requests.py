@@ -45,8 +45,8 @@ class Requests:
 
     def stop(self, round_run: str, number: int, reason: str) -> None:
         """Ask for a trial of a round to be ended."""
-        text = shortened(one_line(reason), REASON_CHARACTERS)
-        translated(lambda: self._client.set_tag(round_run, f"{_STOP}{number}", json.dumps(text)))
+        text = json.dumps([shortened(one_line(reason), REASON_CHARACTERS), time.time_ns()])
+        translated(lambda: self._client.set_tag(round_run, f"{_STOP}{number}", text))
 
     def added(self) -> tuple[Added, ...]:
         """Return all points that were added, oldest first."""
@@ -72,7 +72,7 @@ class Requests:
         for name, text in tags.items():
             number = name.removeprefix(_STOP)
             if number != name and number.isdecimal():
-                stops[int(number)] = _reason(text)
+                stops[int(number)] = text
         return Asked(self.added(), stops)
 
     def place(self, round_run: str, number: int, added: Added) -> None:
@@ -82,10 +82,10 @@ class Requests:
         )
 
 
-def _reason(text: str) -> str:
-    """Return the reason in a tag; a tag that somebody wrote by hand is one itself."""
+def reason_of(text: str) -> str:
+    """Return the reason in a request to stop; one that somebody wrote by hand is one itself."""
     try:
-        reason = json.loads(text)
-    except (ValueError, RecursionError):
+        reason = json.loads(text)[0]
+    except (ValueError, TypeError, LookupError, RecursionError):
         return one_line(text)
     return reason if isinstance(reason, str) else one_line(text)

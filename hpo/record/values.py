@@ -41,8 +41,8 @@ class Added:
 class Asked:
     """What people ask of a study while it runs.
 
-    `added` are all points that were, oldest first. `stops` has the trials of the round that runs
-    which are to end, by number, each with what is said of it.
+    `added` are all points that were, oldest first. `stops` are the requests to end trials of the
+    round that runs, by number, as they are on record.
     """
 
     added: Sequence[Added] = ()

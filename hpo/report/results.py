@@ -162,7 +162,10 @@ def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[st
 
 def _state(recorded: Recorded) -> str:
     """Return how far a study is: what of its last round is missing, or what followed it."""
-    last = recorded.rounds[-1]
+    last, waiting = recorded.rounds[-1], len(recorded.waiting)
+    if waiting and last.ended:
+        are = "an added point waits" if waiting == 1 else f"{waiting} added points wait"
+        return f"ended, {are}"
     if not last.ended:
         ended = sum(r.trial.round == last.number for r in recorded.results)
         trials = last.settings.trials + len(last.placed)

@@ -27,6 +27,7 @@ Array: TypeAlias = NDArray[np.float64]
 Confirmed: TypeAlias = Mapping[TrialId, tuple[float, int]]
 
 MINIMUM_TRIALS = 10  # fewer say too little
+FARTHEST = 1e4  # widths of a range from it; trials further away say nothing of it
 MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
 SURFACES = 500  # that are drawn
 JITTER = 1e-4  # a variance, against rounding in nearly singular matrices
@@ -150,7 +151,9 @@ def _usable(distribution: Distribution, value: Value | None) -> bool:
         return value is not None
     if isinstance(distribution, OrderedDistribution):
         return value in distribution.every
-    return isinstance(value, int | float) and (value > 0 or not distribution.log)
+    if not isinstance(value, int | float) or (distribution.log and value <= 0):
+        return False
+    return abs(distribution.to_unit(value)) <= FARTHEST
 
 
 def noise_share(

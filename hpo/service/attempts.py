@@ -69,6 +69,7 @@ class Attempts:
     def submit(self, trial: Trial) -> None:
         """Hand a trial to the workers, unless its result waits on disk."""
         self.running += 1
+        self._delivery.running.add(trial.id)
         reclaimed = self._delivery.reclaim(trial)
         if reclaimed is None:
             self._send(trial)
@@ -132,6 +133,10 @@ class Attempts:
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED
         self.running -= 1
+        asked = self._delivery.stop_asked(result.trial.id)
+        if asked is not None and result.state is not State.STOPPED:
+            self.listener.note(f"trial {result.trial.number} ended before it could be stopped")
+        self._delivery.running.discard(result.trial.id)
         self.listener.trial_ended(result)
         return result
 

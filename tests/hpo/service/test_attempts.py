@@ -9,7 +9,7 @@ import pytest
 from hpo.errors import HPOError, InputError
 from hpo.record.values import Attempt
 from hpo.service.attempts import Attempts
-from hpo.trial import Lost, Progress, State, Trial, TrialResult
+from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
 from hpo.workers.attempt import CodeChanged, NoMetric, Stalled
 
 
@@ -23,6 +23,11 @@ class Everybody:
     def __init__(self, *events: object, on_disk: tuple[TrialResult, ...] = ()) -> None:
         self.events, self.on_disk = deque(events), {r.trial.id: r for r in on_disk}
         self.told: list[tuple[Any, ...]] = []
+        self.running: set[TrialId] = set()
+        self.stops: dict[TrialId, str] = {}
+
+    def stop_asked(self, trial: TrialId) -> str | None:
+        return self.stops.get(trial)
 
     def submit(self, trial: Trial, attempt: int) -> None:
         self.told.append(("submit", trial.number, attempt))
@@ -108,3 +113,19 @@ def test_a_metric_that_nobody_yields_ends_the_study_unless_a_trial_has_yielded_i
     after = attempts_of(Everybody(TrialResult(trial(), State.PRUNED, 0.5, 1), without))
     after.next_result()
     assert after.next_result() == failed
+
+
+def test_a_trial_that_ended_before_it_could_be_stopped_is_told() -> None:
+    results = [TrialResult(trial(n), state, 0.5, 1) for n, state in
+               ((1, State.COMPLETE), (2, State.STOPPED), (3, State.COMPLETE))]
+    everybody = Everybody(*results)
+    everybody.stops = {trial(n).id: "stopped by hand" for n in (1, 2)}
+    attempts = attempts_of(everybody)
+    for result in results:
+        attempts.submit(result.trial)
+    assert everybody.running == {trial(n).id for n in (1, 2, 3)}
+    for _ in results:
+        attempts.next_result()
+    assert everybody.running == set()
+    notes = [told for told in everybody.told if told[0] == "note"]
+    assert notes == [("note", "trial 1 ended before it could be stopped")]
