@@ -41,7 +41,9 @@ class OutOfOrder:
     What runs at the same time is decided by chance alone, as no machine would, in this process.
     """
 
-    def __init__(self, job: Job, data: Data | None, show: object, *, slots: int) -> None:
+    def __init__(
+        self, job: Job, data: Data | None, show: object, stops: object, *, slots: int
+    ) -> None:
         self.slots = slots
         self._job, self._data = job, data
         self._waiting: list[tuple[Trial, int]] = []

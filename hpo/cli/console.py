@@ -86,7 +86,7 @@ def duration(seconds: float) -> str:
 def took(seconds: float) -> str:
     """Return how long something took: "0.4 s", "12 s", "1 min 10 s", "2 h 5 min"."""
     if seconds < 1:
-        return f"{seconds:.1g} s"
+        return f"{seconds if seconds >= 1e-3 else 0:.1g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"

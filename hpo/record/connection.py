@@ -131,6 +131,11 @@ class Connection:
         if self._file:
             self._file.check(self._written)
 
+    def reach(self) -> None:
+        """Raise RecordUnavailable or RecordReplaced at once where the record cannot be read now."""
+        self.verify()
+        _check_reachable(self.uri)
+
     def confirm(self) -> None:
         """Read back every result that was delivered since the last time, as `verify` does."""
         if self._file:

@@ -27,7 +27,7 @@ class Requests:
     """What people ask of one study."""
 
     def __init__(self, connection: Connection, parents: Parents) -> None:
-        self._client, self._parents = connection.client, parents
+        self._connection, self._client, self._parents = connection, connection.client, parents
 
     def add(self, points: Sequence[Mapping[str, Value]]) -> None:
         """Ask for points to be tried next, in this order; InputError where one is too long."""
@@ -66,7 +66,8 @@ class Requests:
         return tuple(found)
 
     def asked(self, round_run: str) -> Asked:
-        """Return what is asked now, while a round runs."""
+        """Return what is asked now, while a round runs; fail at once where the record is away."""
+        self._connection.reach()
         tags = translated(lambda: self._client.get_run(round_run)).data.tags
         stops = {}
         for name, text in tags.items():

@@ -16,7 +16,7 @@ def test_the_search_goes_on_while_the_server_is_away(
 ) -> None:
     expected = undisturbed(make_study, round={"trials": 16})
     file = make_study(
-        fixed={"sleep": 0.3, "steady": True, "folder": str(folder)}, round={"trials": 16}
+        fixed={"sleep": 1.0, "steady": True, "folder": str(folder)}, round={"trials": 16}
     )
     process = start("run", file, "--inline", "--tracking-uri", server.uri)
     wait_for(lambda: len(trainings(folder)) >= 3)
@@ -47,7 +47,7 @@ def test_a_server_that_answers_errors_is_waited_for(
         def log_message(self, *_: object) -> None:
             pass
 
-    file = make_study(fixed={"sleep": 0.5, "steady": True, "folder": str(folder)})
+    file = make_study(fixed={"sleep": 1.2, "steady": True, "folder": str(folder)})
     process = start("run", file, "--inline", "--tracking-uri", server.uri)
     wait_for(lambda: len(trainings(folder)) >= 3)
     server.kill()

@@ -46,7 +46,8 @@ def test_ranges_show_every_trial_in_order_inside_the_band_of_its_round() -> None
     assert [axes.get_xscale() for axes in panels(figure)] == ["log", "log"]
     axes = panels(figure)[0]
     positions = np.concatenate(
-        [points(axes, label) for label in ("_trial", "pruned", "diverged", "infeasible", "failed")]
+        [points(axes, label)
+         for label in ("_trial", "pruned", "stopped", "diverged", "infeasible", "failed")]
     )
     assert sorted(positions[:, 1]) == list(range(1, 81))
     for x, y in positions:
@@ -59,8 +60,8 @@ def test_ranges_show_every_trial_in_order_inside_the_band_of_its_round() -> None
     )
     assert axes.get_ylim() == (80.5, 0.5)  # downward
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["round 1", "round 2"]
-    assert legend(figure)[:4] == ["pruned", "diverged", "infeasible", "failed"]
-    assert legend(figure)[4].startswith("best: 0.")
+    assert legend(figure)[:5] == ["pruned", "stopped", "diverged", "infeasible", "failed"]
+    assert legend(figure)[5].startswith("best: 0.")
 
 
 def test_choices_are_columns_and_dropped_ones_leave_the_band() -> None:
@@ -184,7 +185,7 @@ def test_the_best_so_far_goes_through_the_rounds(direction: Direction) -> None:
     assert xs(border) == [30.5, 30.5]
     assert [text.get_text() for text in axes.texts] == ["round 1", "round 2"]
     assert axes.get_xlim() == (0.5, 60.5)
-    drawn = ("trial", "pruned", "diverged", "infeasible", "failed", "worse than shown")
+    drawn = ("trial", "pruned", "stopped", "diverged", "infeasible", "failed", "worse than shown")
     assert sum(len(points(axes, label)) for label in drawn) == 60
     low, high = axes.get_ylim()
     for label in drawn:  # nothing lies outside, where it would not be seen

@@ -35,7 +35,7 @@ def result(
     round_: int = 1,
 ) -> TrialResult:
     epochs = () if state is State.FAILED else ({"accuracy": value or 0.0},) * 3
-    kept = value if state in (State.COMPLETE, State.PRUNED) else None
+    kept = value if state in (State.COMPLETE, State.PRUNED, State.STOPPED) else None
     trial = Trial(round_, number, hyperparameters, seed=0)
     return TrialResult(trial, state, kept, 3 if kept is not None else None, epochs)
 
@@ -72,6 +72,8 @@ def judged(number: int, hyperparameters: dict[str, Value]) -> TrialResult:
         return result(number, hyperparameters, State.INFEASIBLE)
     if number % 11 == 0:
         return result(number, hyperparameters, State.FAILED)
+    if number % 9 == 0:  # half of them before their first epoch
+        return result(number, hyperparameters, State.STOPPED, value - 1 if number % 2 else None)
     if number % 5 == 0:
         return result(number, hyperparameters, State.PRUNED, value - 1)
     return result(number, hyperparameters, State.COMPLETE, value)
