@@ -28,7 +28,6 @@ from hpo.distributions import (
     Distribution,
     OrderedDistribution,
     Value,
-    describe_conditions,
 )
 from hpo.errors import InputError
 from hpo.feasibility import Feasibility
@@ -50,7 +49,7 @@ from hpo.study_errors import (
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
-from hpo.study_values import STRICT, fill, read_space, typed_value
+from hpo.study_values import STRICT, fill, read_space, typed_value, unmet_condition
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective
@@ -228,14 +227,9 @@ class Study(BaseModel):
                         f"{short_text(value)} lies outside its range; "
                         "move the point or widen the range",
                     )
-                for other, values in space[name].when:
-                    if other not in typed or typed[other] not in values:
-                        said = describe_conditions(((other, values),))
-                        raise WrongKeyError(
-                            f"{index}.{name}",
-                            f"it is searched only {said}; add {other} to the point, or take "
-                            f"{name} out",
-                        )
+                fault = unmet_condition(name, typed, space)
+                if fault:
+                    raise WrongKeyError(f"{index}.{name}", fault)
             points.append(typed)
         return tuple(points)
 

@@ -30,6 +30,7 @@ from hpo.distributions import (
     Value,
     as_tuples,
     describe,
+    describe_conditions,
     is_value,
     to_text,
 )
@@ -41,7 +42,7 @@ STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
 )
 T = TypeVar("T")
-_LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
+LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
 class Range(BaseModel):
@@ -289,9 +290,23 @@ def _read_conditions(
 def _is_reachable(distribution: Distribution, value: Value) -> bool:
     """Say whether a distribution has a value, or may have it once it has moved."""
     if isinstance(distribution, IntegerDistribution) and isinstance(value, int):
-        low, high = distribution.limits or (-_LARGEST_INTEGER, _LARGEST_INTEGER)
+        low, high = distribution.limits or (-LARGEST_INTEGER, LARGEST_INTEGER)
         return low <= value <= high and (value - distribution.low) % distribution.step == 0
     return distribution.contains(value)
+
+
+def unmet_condition(
+    name: str, point: Mapping[str, Value], space: Mapping[str, Distribution]
+) -> str:
+    """Return why a point cannot have a value of a hyperparameter, and the remedy, or ""."""
+    for other, values in space[name].when:
+        said = describe_conditions(((other, values),))
+        if other not in point:
+            return f"it is searched only {said}; add {other} to the point, or take {name} out"
+        if point[other] not in values:
+            return (f"it is searched only {said}, and {other} is {short_text(point[other])} here; "
+                    "change one of the two")
+    return ""
 
 
 def _cycle(name: str, space: Mapping[str, Distribution]) -> list[str]:
@@ -356,8 +371,8 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
     edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
     if any(edge != int(edge) for edge in edges):
         raise WrongKeyError(name, "takes whole numbers; write its range in whole numbers")
-    if any(abs(edge) > _LARGEST_INTEGER for edge in edges):
-        raise WrongKeyError(name, f"whole numbers above {_LARGEST_INTEGER} are not told apart; "
+    if any(abs(edge) > LARGEST_INTEGER for edge in edges):
+        raise WrongKeyError(name, f"whole numbers above {LARGEST_INTEGER} are not told apart; "
                              "choose smaller ones")
     limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
     return IntegerDistribution(int(checked.low), int(checked.high), checked.log,

@@ -160,7 +160,7 @@ def test_a_request_to_stop_what_does_not_run_is_told_and_stops_nothing_later(fil
         time.sleep(3)
         record.study("toy").stop(round_.run_id, 6, "now")
     output, _ = process.communicate(timeout=60)
-    assert "trial 7 does not run, so it is not stopped" in output
+    assert "trial 7 is not running, so it was not stopped" in output
     assert [row["state"] for row in table()] == ["complete"] * 5 + ["stopped"]
 
 
@@ -252,16 +252,16 @@ def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_t
          "learning_rate=0.01"),
         (("add", "toy", "learning_rate=fast"), "learning_rate=fast: 'fast' is no number; write "
          "one"),
-        (("add", "toy", "learning_rate=nan"), "learning_rate=nan: 'nan' cannot be counted with; "
-         "write another number"),
+        (("add", "toy", "learning_rate=nan"), "learning_rate=nan: 'nan' is not a number that can "
+         "be tried; write another one"),
         (("add", "toy", "learning_rate=1", "learning_rate=2"), "learning_rate=2: learning_rate "
          "stands there twice; name it once"),
         (("add", "toy", "learning_rate=-1"), "the point cannot be trained with: learning_rate "
          "must lie in (0, 1000), not -1.0; move it"),
         (("add", "nothing", "learning_rate=1"), "no study 'nothing' on record; there are: toy"),
         (("stop", "toy", "17"), "17: write it as ROUND/NUMBER, such as 2/17"),
-        (("stop", "toy", "2/1"), "2/1: round 2 does not run; none does"),
-        (("stop", "toy", "1/1"), "1/1: round 1 does not run; none does"),
+        (("stop", "toy", "2/1"), "2/1: round 2 is not running; no round is"),
+        (("stop", "toy", "1/1"), "1/1: round 1 is not running; no round is"),
     ],
 )
 def test_what_cannot_be_added_or_stopped_is_said(
@@ -289,5 +289,5 @@ def test_nothing_is_stopped_where_nothing_runs(
     )
     outcome = command("stop", "toy", "1/4")
     assert (outcome.code, outcome.err) == (
-        2, "hpo: no process runs toy, so trial 1/4 does not run either\n"
+        2, "hpo: toy is not running, so neither is trial 1/4\n"
     )

@@ -1,21 +1,20 @@
 """Points that stand on the command line, as NAME=VALUE for each hyperparameter."""
 
 import json
-import math
 from collections.abc import Sequence
 
 from hpo.distributions import (
+    LARGEST,
     CategoricalDistribution,
     Distribution,
     IntegerDistribution,
     OrderedDistribution,
     Value,
-    describe_conditions,
 )
 from hpo.errors import InputError
 from hpo.search_space import SearchSpace, parts_of, wholes
 from hpo.study_errors import WrongKeyError, nearest, short_text
-from hpo.study_values import read_choices
+from hpo.study_values import LARGEST_INTEGER, read_choices, unmet_condition
 
 
 def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Value]:
@@ -44,18 +43,9 @@ def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Va
                 f"{name}={value}: there can be {numbers[0] - 1} to {numbers[-1]} parts of {whole}; "
                 "name a number of them"
             )
-        for other, values_of in search_space[name].when:
-            if other not in point or point[other] not in values_of:
-                said = describe_conditions(((other, values_of),))
-                if other in point:
-                    raise InputError(
-                        f"{name}: it is searched only {said}, and {other} is "
-                        f"{short_text(point[other])} here; change one of the two"
-                    )
-                raise InputError(
-                    f"{name}: it is searched only {said}; add {other} to the point, or take "
-                    f"{name} out"
-                )
+        fault = unmet_condition(name, point, search_space)
+        if fault:
+            raise InputError(f"{name}: {fault}")
     return {name: point[name] for name in search_space if name in point}
 
 
@@ -106,8 +96,9 @@ def _value(text: str, distribution: Distribution) -> Value:
     except ValueError:
         raise WrongKeyError("", f"{short_text(text)} is no {'whole ' * whole}number; write one"
                             ) from None
-    if not math.isfinite(number) or abs(number) > 2**53 * (1 if whole else 1e292):
-        raise WrongKeyError("", f"{short_text(text)} cannot be counted with; write another number")
+    if not abs(number) <= (LARGEST_INTEGER if whole else LARGEST):  # NaN is not either
+        raise WrongKeyError("", f"{short_text(text)} is not a number that can be tried; write "
+                            "another one")
     return number
 
 

@@ -68,9 +68,10 @@ def stop(study: str, trial: str, reason: str, tracking_uri: str) -> None:
     round_, number = _running_trial(trial, recorded)
     of_study = record.study(name)
     if not of_study.is_run():
-        raise InputError(f"no process runs {name}, so trial {trial} does not run either")
+        raise InputError(f"{name} is not running, so neither is trial {trial}")
     of_study.stop(round_.run_id, number, clean(reason))
-    say(f"{name}: trial {trial} is to stop; `hpo show {shlex.quote(name)}` says once it has")
+    say(f"asked trial {trial} of {name} to stop; "
+        f"`hpo show {shlex.quote(name)}` counts it once it has")
 
 
 def _with_all_choices(last: "Round") -> "dict[str, Distribution]":
@@ -91,8 +92,8 @@ def _running_trial(text: str, recorded: "Recorded") -> "tuple[Round, int]":
     number = int(found[2])
     last = recorded.rounds[-1] if recorded.rounds else None
     if last is None or last.number != int(found[1]) or last.ended:
-        runs = f"round {last.number} does" if last is not None and not last.ended else "none does"
-        raise InputError(f"{text}: round {int(found[1])} does not run; {runs}")
+        which = f"round {last.number}" if last is not None and not last.ended else "no round"
+        raise InputError(f"{text}: round {int(found[1])} is not running; {which} is")
     if number in recorded.numbers(last.number):
         raise InputError(f"{text}: this trial has ended already; name one that runs")
     # Some that run have no run on record yet.

@@ -130,7 +130,7 @@ class Delivery(threading.Thread):
                 runs = TrialId(self.round, number) in self.running
                 self._stops[number] = text, runs
                 if not runs:
-                    self._notify(f"trial {number} does not run, so it is not stopped")
+                    self._notify(f"trial {number} is not running, so it was not stopped")
 
     def stop_asked(self, trial: TrialId) -> str | None:
         """Return why a person asked for a trial to end, or None."""

@@ -164,8 +164,8 @@ def _state(recorded: Recorded) -> str:
     """Return how far a study is: what of its last round is missing, or what followed it."""
     last, waiting = recorded.rounds[-1], len(recorded.waiting)
     if waiting and last.ended:
-        are = "an added point waits" if waiting == 1 else f"{waiting} added points wait"
-        return f"ended, {are}"
+        waits = "an added point waits" if waiting == 1 else f"{waiting} added points wait"
+        return f"ended, {waits}"
     if not last.ended:
         ended = sum(r.trial.round == last.number for r in recorded.results)
         trials = last.settings.trials + len(last.placed)

@@ -95,8 +95,8 @@ def refuse_changes(
     if changed == ["what is searched"] and added and not (
         round_.search_space.keys() - study.search_space.keys()
     ):
-        remedy = (f"say by `backfill` what the earlier trials had of {added[0]}, or give the study "
-                  "another name")
+        remedy = (f"give search_space.{added[0]} a `backfill`, the value that the earlier trials "
+                  "had, or give the study another name")
     if changed == [CODE]:
         remedy = ("change it back, accept it by --accept-code of run or confirm, or give the study "
                   "another name")
@@ -110,16 +110,16 @@ def refuse_changes(
     new = new_names(study, round_)
     if new and not next_round:
         raise InputError(
-            f"{study.path}: search_space.{new[0]}: it is new, and trials of round {round_.number} "
-            f"are without it; it takes a new round, by --rounds {round_.number + 1}, and until "
-            "then the file as it was"
+            f"{study.path}: search_space.{new[0]}: it is new, and the trials of round "
+            f"{round_.number} do not have it; begin a new round by --rounds {round_.number + 1}, "
+            "or take it out for now"
         )
     for name in new:
         had = round_.settings.fixed.get(name)
         if had is not None and had != study.search_space[name].backfill:
             raise InputError(
-                f"{study.path}: search_space.{name}.backfill: the earlier trials had {had!r}, by "
-                "[fixed]; write that"
+                f"{study.path}: search_space.{name}.backfill: the earlier trials had {had!r}, from "
+                "[fixed]; write that value"
             )
     now = _environment(study.objective)
     for name, before in round_.settings.environment.items():
@@ -144,7 +144,7 @@ def _changes(study: Study, round_: Round, data: Description | None) -> list[str]
     changed = [
         text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
     ]
-    if now.search_space.keys() - set(new_names(study, round_)) != before.search_space.keys():
+    if now.search_space.keys() - set(new) != before.search_space.keys():
         changed.append("what is searched")
     return changed
 
@@ -215,7 +215,7 @@ def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> 
         d = study.search_space[name]
         when = "for the next round, --rounds" if goal < number else "from round"
         lines.append(
-            f"[search_space] {name}: {describe(d)}, {when} {number}; of trials before it is "
+            f"[search_space] {name}: {describe(d)}, {when} {number}; earlier trials count with "
             f"{d.backfill}"
         )
     for name, distribution in study.search_space.items():

@@ -129,7 +129,8 @@ class Service:
                 if goal.ranges or goal.keep_ranges:
                     option = "--range" if goal.ranges else "--keep-ranges"
                     listener.note(
-                        f"{option}: no round begins with it; add --rounds {last.number + 1}"
+                        f"{option}: no round is left to begin with it; add --rounds "
+                        f"{last.number + 1}"
                     )
                 changed = incomparable(study, last, self._data)
                 if changed:

@@ -122,7 +122,7 @@ function beginSlices() {
   const { round, number } = study.surface?.through ?? {};
   const recommended = study.summary.recommended;
   const ringed = recommended?.round === round && recommended?.number === number;
-  const which = ringed ? "recommended trial" : "best trial that every scale has a place for";
+  const which = ringed ? "recommended trial" : "best trial with a place on every axis";
   document.getElementById("slices-note").append(
     study.surface
       ? `Through the ${which}, r${round} t${number}${ringed ? " (in a ring)" : ""}: ` +

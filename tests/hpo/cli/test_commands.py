@@ -78,7 +78,7 @@ def test_a_command_is_a_target(
     hpo("run", file, "--inline", "--keep-ranges")
     said = capsys.readouterr().out
     for option in ("--range", "--keep-ranges"):
-        assert f"{option}: no round begins with it; add --rounds 2\n" in said
+        assert f"{option}: no round is left to begin with it; add --rounds 2\n" in said
     with pytest.raises(InputError, match=r"^--range: round 1 has begun with its ranges; finish it"):
         hpo("run", file, "--inline", "--range", "learning_rate=0.1:1", "--trials", 14)
     assert show(capsys, "toy")["state"] == "ended"

@@ -30,8 +30,8 @@ def test_earlier_trials_stay_in_the_search_with_what_they_had(
     study(make_study, {"weight_decay": FILLED}, rounds=2)
     outcome = command("run", file, "--inline")
     assert outcome.code == 0
-    assert ("[search_space] weight_decay: 1e-08 to 0.0001, from round 2; of trials before it is "
-            "1e-06") in " ".join(outcome.out.split())
+    assert ("[search_space] weight_decay: 1e-08 to 0.0001, from round 2; earlier trials count "
+            "with 1e-06") in " ".join(outcome.out.split())
     rows = table("toy", "--repeats")
     assert len([row for row in rows if row["repeat"] == "1"]) == 2  # they are not lost
     assert {row["weight_decay"] for row in rows if row["round"] == "1"} == {"1e-06"}
@@ -73,11 +73,11 @@ def test_a_round_is_the_same_whether_its_study_went_on_at_once_or_from_the_recor
     [
         (DECAY, {"weight_decay": 1e-6}, "[fixed] and what is searched changed since round 1, so "
          "its trials cannot be compared; change it back, or give the study another name"),
-        (DECAY, {}, "what is searched changed since round 1, so its trials cannot be compared; say "
-         "by `backfill` what the earlier trials had of weight_decay, or give the study another "
-         "name"),
+        (DECAY, {}, "what is searched changed since round 1, so its trials cannot be compared; "
+         "give search_space.weight_decay a `backfill`, the value that the earlier trials had, or "
+         "give the study another name"),
         ({**FILLED, "backfill": 1e-7}, {"weight_decay": 1e-6}, "search_space.weight_decay.backfill:"
-         " the earlier trials had 1e-06, by [fixed]; write that"),
+         " the earlier trials had 1e-06, from [fixed]; write that value"),
         ({**FILLED, "backfill": 1.0}, {}, "search_space.weight_decay.backfill: 1.0 lies outside "
          "its range; widen the range to hold what the earlier trials had"),
         ({**FILLED, "backfill": "no"}, {}, "search_space.weight_decay.backfill: write a valid "
@@ -102,8 +102,8 @@ def test_what_is_open_goes_on_without_it(make_study: Make, command: Command) -> 
     for arguments in (("run", more), ("confirm", more)):
         outcome = command(*arguments, "--inline")
         assert (outcome.code, outcome.err) == (
-            2, f"hpo: {file}: search_space.weight_decay: it is new, and trials of round 1 are "
-            "without it; it takes a new round, by --rounds 2, and until then the file as it was\n"
+            2, f"hpo: {file}: search_space.weight_decay: it is new, and the trials of round "
+            "1 do not have it; begin a new round by --rounds 2, or take it out for now\n"
         )
     assert len(table()) == 2
     hpo("run", more, "--inline", "--rounds", 2)
