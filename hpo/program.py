@@ -18,6 +18,7 @@ from hpo.distributions import Value
 from hpo.errors import Infeasible
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.text import name_fault, one_line, shortened
+from hpo.trial import TrialId
 
 TEST = "test_"  # what the names of metrics of a test begin with
 _SHOWN = 10  # names of other metrics that an error tells
@@ -159,11 +160,18 @@ def _environment(hyperparameters: Mapping[str, str], given: Given) -> dict[str, 
         "PATH": os.pathsep.join(filter(None, (python, inherited.get("PATH")))),
         "PYTHONUNBUFFERED": "1",  # or a piped program tells its epochs in the end
         "HPO_SEED": str(given.seed),
-        "HPO_TRIAL": f"{given.trial.round}/{given.trial.number}" if given.trial else "",
+        "HPO_TRIAL": _named(given.trial),
         "HPO_FOLDER": str(given.folder or ""),
         **({"HPO_EVALUATE": "1"} if given.evaluates else {}),
         **{f"HPO_PARAM_{name.upper()}": text for name, text in hyperparameters.items()},
     }
+
+
+def _named(trial: TrialId | None) -> str:
+    """Return the round and the number of a trial, and which part of it this is, such as 2/17/3."""
+    if trial is None:
+        return ""
+    return f"{trial.round}/{trial.number}" + (f"/{trial.part}" if trial.part else "")
 
 
 def _told(

@@ -40,7 +40,8 @@ def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> N
             folders = [Path(name) / part for part in ("trial", "end", "kept")]
             for folder in folders:
                 folder.mkdir()
-            say(_short_trial(study, trial, data, folders[0]))
+            shown = split.folds.data(1) if split is not None and split.folds else data
+            say(_short_trial(study, trial, shown, folders[0]))
             if data is None and (study.program is not None or study.objective.evaluate is None):
                 say(_without_model(study))
                 return

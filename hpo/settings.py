@@ -16,7 +16,7 @@ from hpo.search_space import SearchSpace
 from hpo.text import name_fault
 from hpo.trial import MOST_TRIALS, Direction, Limit
 
-FORMAT = 3  # of what is written; `_upgraded` reads all before it
+FORMAT = 4  # of what is written; `_upgraded` reads all before it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class Settings:
     without data); `environment` holds the versions that the last bits of a result depend on.
     `start` are the points tried first, None where an early record does not say. `constraints`
     are what every point has to meet. Where they are `rounded`, proposed values have no more digits
-    than a person reads.
+    than a person reads. A trial is trained with so many `seeds`, or on so many `folds` (0: on one
+    split).
     """
 
     objective: str
@@ -49,7 +50,14 @@ class Settings:
     constraints: Sequence[str] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict)  # of other metrics, by name
     rounded: bool = True
+    seeds: int = 1
+    folds: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> int:
+        """How many trainings a trial consists of."""
+        return self.folds or self.seeds
 
     def to_table(self) -> dict[str, Any]:
         """Return the settings as plain values that JSON holds."""
@@ -105,6 +113,8 @@ def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
         table = {**table, "syntax": ""}
     if written_in < 3:
         table = {**table, "constraints": [], "limits": {}, "rounded": False}
+    if written_in < 4:
+        table = {**table, "seeds": 1, "folds": 0}
     return table
 
 
@@ -202,5 +212,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "constraints": _constraints,
     "limits": _limits,
     "rounded": _flag,
+    "seeds": _count,
+    "folds": _whole,
     "environment": _texts,
 }

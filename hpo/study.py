@@ -48,7 +48,14 @@ from hpo.study_errors import (
 )
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
-from hpo.study_tables import Budget, ConfirmSettings, Environment, Resources, RoundSettings
+from hpo.study_tables import (
+    Budget,
+    ConfirmSettings,
+    Environment,
+    Resources,
+    RoundSettings,
+    TrialSettings,
+)
 from hpo.study_values import STRICT, fill, read_space, typed_value, unmet_condition
 from hpo.trial import Direction, Limit
 
@@ -73,6 +80,7 @@ class Study(BaseModel):
     value: Literal["last", "best"] = "last"
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1)
+    trial: TrialSettings = TrialSettings()
     data: SkipValidation[DataSettings | None] = None
     data_files: tuple[str, ...] = ()  # that the objective reads by itself
     fixed: dict[str, Any] = Field(default_factory=dict)
@@ -108,12 +116,16 @@ class Study(BaseModel):
 
     @field_validator("data", mode="before")
     @classmethod
-    def _fill_data(cls, table: object) -> DataSettings:
+    def _fill_data(cls, table: object, info: ValidationInfo) -> DataSettings:
         if not isinstance(table, dict):
             raise ValueError("write it as a table [data]")
         settings = fill(DataSettings, table)
         if "source" not in table:
             raise WrongKeyError("source", 'is missing; name one, such as "digits" or a .csv file')
+        trial = info.data.get("trial")
+        if trial is not None and trial.folds and "validation" in table:
+            raise WrongKeyError("validation", f"trial.folds = {trial.folds} says which rows "
+                                "validate; take one of the two out")
         return settings
 
     @field_validator("metric")
@@ -236,6 +248,9 @@ class Study(BaseModel):
     @model_validator(mode="after")
     def _data_for_who_takes_them(self) -> "Study":
         """Refuse an objective without the data it needs, and data that no objective would see."""
+        if self.data is None and self.trial.folds:
+            raise WrongKeyError("trial.folds", "there is no table [data] whose rows could be put "
+                                "into folds; write seeds instead, or add the table")
         if self.data is None and self.objective.needs_data:
             raise WrongKeyError("data", f"{self.objective.name} takes data, and there is no table "
                                  '[data]; add one, such as source = "digits"')
@@ -415,6 +430,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
         "environment", "command", "metrics_pattern",
     ],
     ("round",): list(RoundSettings.model_fields),
+    ("trial",): list(TrialSettings.model_fields),
     ("budget",): list(Budget.model_fields),
     ("environment",): list(Environment.model_fields),
     ("resources",): list(Resources.model_fields),

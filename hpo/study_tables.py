@@ -3,7 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
-from pydantic import BaseModel, Field, SkipValidation, field_validator
+from pydantic import BaseModel, Field, SkipValidation, field_validator, model_validator
 
 from hpo.resources import MOST, Demand, parse_bytes, part_fault
 from hpo.search.pruning import PRUNERS, Pruner
@@ -11,6 +11,7 @@ from hpo.search.samplers import SAMPLERS
 from hpo.study_errors import WrongKeyError, key_text, one_of, short_text
 from hpo.study_values import STRICT, fill
 
+MOST_PARTS = 1000  # of a trial
 MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
 
 
@@ -46,6 +47,29 @@ class RoundSettings(BaseModel):
                 )
             return None
         return fill(PRUNERS[one_of(name, ["none", *PRUNERS], "pruner")], settings)
+
+
+class TrialSettings(BaseModel):
+    """The table [trial]: how many times each trial is trained, with other seeds or on other folds.
+
+    The value of a trial is the mean.
+    """
+
+    model_config = STRICT
+    seeds: int | None = Field(default=None, ge=2, le=MOST_PARTS)
+    folds: int | None = Field(default=None, ge=2, le=MOST_PARTS)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TrialSettings":
+        if self.seeds and self.folds:
+            raise WrongKeyError("folds", "there are seeds as well; take one of the two out (each "
+                                "fold has a seed of its own)")
+        return self
+
+    @property
+    def parts(self) -> int:
+        """How many trainings a trial consists of."""
+        return self.seeds or self.folds or 1
 
 
 class Budget(BaseModel):

@@ -22,6 +22,7 @@ EpochMetrics: TypeAlias = Mapping[str, float]
 
 MESSAGE_CHARACTERS = 3000  # of a message, the end of which is kept
 VALUE = "value"  # the name of what trials are ranked by, beside the metrics of their epochs
+STANDARD_ERROR = "standard_error"  # and that of a value which is the mean of parts
 MOST_TRIALS = 10**9  # and rounds, and attempts: far more than a record holds
 MOST_SEEDS = 2**64
 
@@ -38,18 +39,22 @@ class State(StrEnum):
 
 
 class TrialId(NamedTuple):
-    """What tells a trial, or a repeat of one, from all others of its study.
+    """What tells a trial, or a repeat or a part of one, from all others of its study.
 
-    `round` and `number` count from 1, `repeat` too where it is one; `resplit`: on a fresh split.
+    `round` and `number` count from 1, `repeat` and `part` too where it is one; `resplit`: on a
+    fresh split.
     """
 
     round: int
     number: int
     repeat: int = 0
     resplit: bool = False
+    part: int = 0
 
     def __str__(self) -> str:
         trial = f"trial {self.number} of round {self.round}"
+        if self.part:
+            return f"part {self.part} of {trial}"
         return f"repeat {self.repeat} of {trial}" if self.repeat else trial
 
 
@@ -87,8 +92,9 @@ class Trial:
     """One set of hyperparameters: a value that says all there is to know to run it again.
 
     `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
-    with `resplit` also on training and validation rows drawn anew for this repeat. Where it is
-    `added`, a person chose the hyperparameters while the study went on.
+    with `resplit` also on training and validation rows drawn anew for this repeat. `part` counts
+    from 1 where it is one of several trainings that the trial consists of. Where it is `added`, a
+    person chose the hyperparameters while the study went on.
     """
 
     round: int
@@ -99,15 +105,16 @@ class Trial:
     repeat: int = 0
     resplit: bool = False
     added: bool = False
+    part: int = 0
 
     @property
     def id(self) -> TrialId:
-        """What tells this trial, or repeat of one, from all others of its study."""
-        return TrialId(self.round, self.number, self.repeat, self.resplit)
+        """What tells this trial, or repeat or part of one, from all others of its study."""
+        return TrialId(self.round, self.number, self.repeat, self.resplit, self.part)
 
     @property
     def original(self) -> TrialId:
-        """Which trial this is a repeat of; its own id where it is none."""
+        """Which trial this is a repeat or a part of; its own id where it is none."""
         return TrialId(self.round, self.number)
 
 
@@ -138,8 +145,31 @@ class Curve(Sequence[EpochMetrics]):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a trial that consists of several trainings came of.
+
+    `values` are those of its parts, at the epoch of the trial's own value; there are none where
+    that is not their mean. `first` is the curve of the searched metric in the first part, which is
+    the one that cut-offs are about.
+    """
+
+    values: tuple[float, ...]
+    first: Sequence[float] = field(repr=False)
+
+    @property
+    def standard_error(self) -> float | None:
+        """The standard error of the mean of the values; None of fewer than two."""
+        count = len(self.values)
+        if count < 2:
+            return None
+        mean = math.fsum(self.values) / count
+        variance = math.fsum((value - mean) ** 2 for value in self.values) / (count - 1)
+        return math.sqrt(variance / count)
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of one attempt at a trial.
+    """What came of one attempt at a trial, or of all parts of one.
 
     `value` is the searched metric as the study reads it (None for diverged and failed trials),
     `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch. Whoever
@@ -158,6 +188,7 @@ class TrialResult:
     place: str = ""
     message: str = ""  # why it failed: the last lines of output and traceback
     output: str = field(default="", repr=False)  # all that it printed, as far as it is kept
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", clean(self.place))
@@ -167,6 +198,11 @@ class TrialResult:
     def epochs(self) -> int:
         """Return how many epochs were trained."""
         return len(self.metrics)
+
+    @property
+    def standard_error(self) -> float | None:
+        """The standard error of the value where that is the mean of parts."""
+        return None if self.parts is None else self.parts.standard_error
 
     @property
     def is_cut_short(self) -> bool:
@@ -184,6 +220,10 @@ class TrialResult:
         if isinstance(self.metrics, Curve) and self.metrics.metric == metric:
             return self.metrics.values.tolist()
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
+
+    def cut_off_curve(self, metric: str) -> Sequence[float]:
+        """Return `metric` by epoch as cut-offs are about it: in parts, that of the first."""
+        return self.curve(metric) if self.parts is None else self.parts.first
 
 
 @dataclass(frozen=True)
@@ -215,7 +255,7 @@ def check(result: TrialResult) -> None:
     trial = result.trial
     for number, low, high in (
         (trial.round, 1, MOST_TRIALS), (trial.number, 1, MOST_TRIALS),
-        (trial.repeat, 0, MOST_TRIALS), (trial.seed, 0, MOST_SEEDS),
+        (trial.repeat, 0, MOST_TRIALS), (trial.part, 0, MOST_TRIALS), (trial.seed, 0, MOST_SEEDS),
         (result.attempt, 1, MOST_TRIALS),
     ):
         if not _is_a(number, int) or not low <= number < high:
@@ -251,9 +291,18 @@ def compact(result: TrialResult, metric: str) -> TrialResult:
     return replace(result, metrics=Curve(metric, array("d", values), result.metrics[-1]))
 
 
-def trial_seed(study_seed: int, round_number: int, number: int, repeat: int = 0) -> int:
-    """Return the 32-bit seed of a trial or its repeat, a function of its identity alone."""
-    identity = (study_seed, round_number, number, *([repeat] if repeat else []))
+def trial_seed(
+    study_seed: int, round_number: int, number: int, repeat: int = 0, part: int = 0
+) -> int:
+    """Return the 32-bit seed of a trial, a repeat or a part, a function of its identity alone.
+
+    The first part of a trial has the seed of the trial.
+    """
+    identity = [study_seed, round_number, number]
+    if part > 1:
+        identity += [repeat, part]
+    elif repeat:
+        identity.append(repeat)
     return int(np.random.SeedSequence(identity).generate_state(1)[0])
 
 

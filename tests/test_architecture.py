@@ -16,12 +16,13 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text toml_text wording passwords distributions search_space trial moves resources
-        threads process_state objective_code objective output framework_models frameworks forms
+        errors text toml_text wording passwords distributions search_space trial parts moves
+        resources threads process_state objective_code objective output framework_models frameworks
+        forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
-        data.split data.scaling data.loading
+        data.split data.scaling data.folds data.loading
         search.order search.best_so_far search.surface search.round_plan search.by_number search.tpe
         search.samplers search.pruning
         search.evidence search.narrowing search.confirmation search.recommendation search.landscape
@@ -32,9 +33,10 @@ ORDER = {
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
-        record.trials record.requests record.evaluations record.study record.tracking record.models
-        record.process record.outbox record.delivery
-        service.comparability service.remarks service.proposals service.attempts service.round_loop
+        record.trials record.reading record.requests record.evaluations record.study
+        record.tracking record.models record.process record.outbox record.delivery
+        service.comparability service.remarks service.proposals service.attempts service.in_parts
+        service.round_loop
         service.illustrating service.rounds
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
@@ -81,6 +83,7 @@ THIRD_PARTY = {
     "record.purging": {"mlflow"},
     "record.copying": {"mlflow"},
     "record.trials": {"mlflow"},
+    "record.reading": {"mlflow"},
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},
     "report.results": {"pandas"},

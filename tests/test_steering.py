@@ -92,7 +92,7 @@ def test_a_point_is_added_and_stopped_while_two_workers_run_and_trials_are_raise
     more = table()
     assert more[:17] == rows
     assert [(row["round"], row["number"]) for row in more[17:]] == [("2", "10"), ("2", "11")]
-    (run,) = client_of("sqlite:///mlflow.db").search_runs(
+    (run,) = client_of(f"sqlite:///{Path('mlflow.db').absolute()}").search_runs(
         [recorded().experiment_id], "tags.added = 'true'"
     )
     assert run.info.status == "KILLED"

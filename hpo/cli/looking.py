@@ -83,18 +83,22 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
 def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
     """Show what a trial of STUDY printed.
 
-    ROUND/TRIAL is such as 2/17: trial 17 of round 2. Of much output the beginning and the end are
-    on record, and of a trial that still runs what it had printed a few seconds ago.
+    ROUND/TRIAL is such as 2/17: trial 17 of round 2; where trials have parts, 2/17/3 is the third
+    of them, and 2/17 the first. Of much output the beginning and the end are on record, and of a
+    trial that still runs what it had printed a few seconds ago.
     """
     from hpo.trial import TrialId
 
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", trial)
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
     if match is None:
         raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
-    identity = TrialId(int(match[1]), int(match[2]))
+    identity = TrialId(int(match[1]), int(match[2]), part=int(match[3] or 0))
     record = existing_record(tracking_uri)
     name = study_name(study)
     recorded = find(record, name)
+    first = identity._replace(part=1)
+    if not identity.part and (first in recorded.runs or first in recorded.attempts):
+        identity = first
     attempt = recorded.attempts.get(identity)
     run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
     if not run_id:
@@ -260,12 +264,14 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @study_argument
 @file_argument
 @click.option("--repeats", is_flag=True, help="Write what `hpo confirm` trained again as well.")
+@click.option("--parts", is_flag=True, help="Write the parts of trials as well, such as folds.")
 @tracking_uri
-def export(study: str, file: Path, repeats: bool, tracking_uri: str) -> None:
+def export(study: str, file: Path, repeats: bool, parts: bool, tracking_uri: str) -> None:
     r"""Write all trials of STUDY to FILE, one row a trial.
 
     A row has the hyperparameters, the value, and all metrics of the last epoch. With --repeats the
-    columns repeat and resplit tell the repeats of a trial, in rows below it, from the trial.
+    columns repeat and resplit tell the repeats of a trial, in rows below it, from the trial, and
+    with --parts the column part does so for its parts.
 
     FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
     formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote
@@ -275,10 +281,16 @@ def export(study: str, file: Path, repeats: bool, tracking_uri: str) -> None:
     from hpo.report.results import write
 
     _, recorded = read_recorded(study, tracking_uri)
-    write([*recorded.results, *(recorded.repeats if repeats else ())], file)
-    again = wording.count(len(recorded.repeats), "repeat")
-    more = f" and {again}" if repeats else f"; --repeats adds {again}" if recorded.repeats else ""
-    say(f"{file}: {wording.count(len(recorded.results), 'trial')}{more}")
+    more = {"repeat": (repeats, recorded.repeats), "part": (parts, recorded.parts)}
+    written = [one for wanted, some in more.values() if wanted for one in some]
+    write([*recorded.results, *written], file)
+    said = wording.count(len(recorded.results), "trial")
+    for noun, (wanted, some) in more.items():
+        if wanted:
+            said += f" and {wording.count(len(some), noun)}"
+        elif some:
+            said += f"; --{noun}s adds {wording.count(len(some), noun)}"
+    say(f"{file}: {said}")
 
 
 @hpo.command()

@@ -54,7 +54,8 @@ class Display:
         self._counts: Counter[State] = Counter()
         self._best: TrialResult | None = None
         self._running: set[TrialId] = set()
-        self._new = 0  # results that came in while this display watched
+        self._begun: set[TrialId] = set()  # trials, while this display watched
+        self._new = 0  # results that came in meanwhile
         self._started = self._shown = time.monotonic()
         hours = study.budget.hours
         self._ends = math.inf if hours is None else self._started + hours * 3600
@@ -103,15 +104,17 @@ class Display:
 
     def _begin(self, title: str, noun: str, trials: int) -> None:
         self._title, self._noun, self._trials = title, noun, trials
-        self._done, self._running, self._new = 0, set(), 0
+        self._done, self._running, self._begun, self._new = 0, set(), set(), 0
         self._counts, self._best = Counter(), None
         self._started = time.monotonic()
 
     def trial_started(self, trial: Trial) -> None:
         """Count a trial as running; one that was added is one more than there were to be."""
-        if trial.added and trial.id not in self._running:
+        whole = trial.id._replace(part=0)
+        if trial.added and whole not in self._begun:
             self._trials += 1
         self._running.add(trial.id)
+        self._begun.add(whole)
         self._update()
 
     def trial_progressed(self, progress: TrialProgress) -> None:
@@ -119,15 +122,18 @@ class Display:
         self._update()
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Count a result."""
+        """Count a result; a part of one has ended only."""
+        self._running.discard(result.trial.id)
+        if result.trial.part:
+            self._update()
+            return
         self._done += 1
         self._trials = max(self._trials, self._done)  # fewer may be asked for than there are
         self._counts[result.state] += 1
         if not result.trial.repeat:  # the best of repeats would be luck once more
             both = [r for r in (self._best, result) if r]
             self._best = next(iter(rank(both, self._direction)), None)
-        self._new += result.trial.id in self._running
-        self._running.discard(result.trial.id)
+        self._new += result.trial.id in self._begun
         self._update()
         now, last = time.monotonic(), self._done == self._trials
         plain = not self.console.is_terminal and now - self._shown > PLAIN_SECONDS

@@ -25,9 +25,9 @@ from hpo.record.file import absolute, path_of
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
     from hpo.cli.progress import Display
+    from hpo.data.folds import Held
     from hpo.data.loading import Split
     from hpo.moves import Move
-    from hpo.objective import Data
     from hpo.record.interface import Record
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess
@@ -110,7 +110,7 @@ def open_session(
             close_idle()  # of two Rays in one process the second would be refused
             display.waiting("starting workers")
             held = load_data(study, repeat) if repeat else split
-            data = held.data if held is not None else None
+            data = (held.folds or held.data) if held is not None else None
             started = _start_workers(
                 study, data, placement, lambda told: delivery.show(told),
                 lambda trial: delivery.stop_asked(trial),
@@ -219,7 +219,10 @@ def load_data(study: "Study", repeat: int = 0) -> "Split | None":
 
     folder = study.path.absolute().parent
     try:
-        split = load(study.data, seed=study.seed, folder=folder, repeat=repeat)
+        split = load(
+            study.data, seed=study.seed, folder=folder, repeat=repeat,
+            folds=study.trial.folds or 0,
+        )
     except InputError as error:
         raise InputError(f"{study.path}: {error}") from error
     yielded = (study.objective.metrics or {}).get(split.data.task)
@@ -338,7 +341,7 @@ def _open_record(
 
 def _start_workers(
     study: "Study",
-    data: "Data | None",
+    data: "Held",
     placement: Placement,
     show: "Callable[[Progress], None]",
     stops: "Stops",
@@ -353,7 +356,7 @@ def _start_workers(
 
 def _workers(
     study: "Study",
-    data: "Data | None",
+    data: "Held",
     placement: Placement,
     show: "Callable[[Progress], None]",
     stops: "Stops",

@@ -54,6 +54,11 @@ def best_trials(
     confirmed = [(known or {}).get(r.trial.id) for r in results]
     values = [c.found.value if c else r.value for r, c in zip(results, confirmed, strict=True)]
     columns = [*_numbered([r.trial for r in results]), Column(metric, wording.column(values))]
+    if any(r.parts is not None for r in results):
+        errors = [r.standard_error for r in results]
+        columns[-1:] = [
+            Column(heading, cells) for heading, cells in _pairs(values, errors, metric)
+        ]
     if known:
         columns += _means(confirmed)
     values_of = [packed(r.trial.hyperparameters) for r in results]
@@ -109,11 +114,20 @@ def confirmation_parts(
     return [grid, "", *map(escape, lines)]
 
 
+def _pairs(
+    values: Sequence[float | None], errors: Sequence[float | None], heading: str = "mean"
+) -> list[tuple[str, list[str]]]:
+    """Return the columns of means and their standard errors, with the same digits."""
+    cells = wording.column([n for pair in zip(values, errors, strict=True) for n in pair])
+    return [(heading, cells[::2]), ("std error", cells[1::2])]
+
+
 def _means(trials: Sequence[Confirmation | None]) -> list[Column]:
     """Return the means of repeats and their standard errors, empty where there is none."""
-    pairs = [(t.mean, t.standard_error) if t else (None, None) for t in trials]
-    cells = wording.column([number for pair in pairs for number in pair])
-    return [Column("mean", cells[::2]), Column("std error", cells[1::2])]
+    pairs = _pairs(
+        [t.mean if t else None for t in trials], [t.standard_error if t else None for t in trials]
+    )
+    return [Column(heading, cells) for heading, cells in pairs]
 
 
 class MovesTable:

@@ -289,6 +289,8 @@ def check(
     if with_data:
         data = summary["data"]
         rows = ", ".join(f"{rows} {part}" for part, rows in data["rows"].items())
+        if data["folds"]:
+            rows += f" in the first of {data['folds']} folds"
         if data["left_out"]:
             rows += f", {data['left_out']} left out"
         say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from hpo.data import sources
 from hpo.data.files import fault
+from hpo.data.folds import Folds
 from hpo.data.predictor import Preprocessing, category, listed, quoted
-from hpo.data.rows import Source
+from hpo.data.rows import Rows, Source
 from hpo.data.scaling import (
     Filled,
+    Statistics,
     as_few,
-    impute_missing,
-    scale_inputs,
-    shift_and_spread,
-    standardize_targets,
-    values_to_impute,
+    filled_by,
+    part_of,
+    statistics_of,
 )
 from hpo.data.settings import DataSettings
-from hpo.data.split import split_rows
+from hpo.data.split import Drawing, split_rows
 from hpo.objective import Data, Part, Task
 
 _FEW = 20  # integers of at most so many distinct values can be classes
@@ -37,7 +37,7 @@ class Description:
     none since they lack a value; `filled` says by column how others were filled, and `notes` what
     else was done that the file does not show. `shape` is that of one row's inputs, `features` the
     names of a table's columns after one-hot; `classes` gives for each label its rows in these
-    three parts.
+    three parts. With `folds` the rows of training and validation are those of the first.
     """
 
     source: str
@@ -53,25 +53,31 @@ class Description:
     classes: Mapping[str, tuple[int, int, int]]
     digest: str
     version: str = ""  # of a set from OpenML
+    folds: int = 0
 
 
 @dataclass(frozen=True)
 class Split:
     """`data` is what trials see, training and validation; `test` they never see.
 
-    `preprocessing` makes of rows as the source has them the same inputs.
+    With `folds` trials see those, and `data` has all their rows as training rows. `preprocessing`
+    makes of rows as the source has them the same inputs.
     """
 
     data: Data
     test: Part
     description: Description
     preprocessing: Preprocessing
+    folds: Folds | None = None
 
 
-def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) -> Split:
+def load(
+    settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0, folds: int = 0
+) -> Split:
     """Read, shuffle, split and scale; equal settings, seed and files give equal arrays.
 
     Each `repeat` draws other validation rows, from the same rows: the test rows stay the same.
+    With `folds` each of these rows is validated on once.
 
     Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
     in units of `target_scale` about the training part's mean. A relative source is relative to
@@ -94,53 +100,60 @@ def load(settings: DataSettings, *, seed: int, folder: Path, repeat: int = 0) ->
     if task == "classification":
         classes, values = _classes(source, labels)
     codes = values[0] if classes else None
-    rows, validation_rows, held_out = split_rows(
-        settings, seed, repeat, len(labels[0]), codes, source, classes
+    drawn, held_out = split_rows(
+        settings, Drawing(seed, repeat, folds), len(labels[0]), codes, source, classes
     )
-
-    fill: tuple[float, ...] = ()
-    filled: dict[str, Filled] = {}
-    if settings.impute in ("median", "most_frequent"):
-        stand_ins = values_to_impute(source, rows, settings.impute)
-        filled, fill = impute_missing(source, stand_ins), as_few(stand_ins)
     scale = settings.scale or ("range" if source.images else "standard")
     inputs = source.training.inputs
-    shift, spread = shift_and_spread(inputs, rows, scale, source)
-    targets, target_mean, target_scale = values, 0.0, 1.0
-    if task == "regression":
-        targets, target_mean, target_scale = standardize_targets(values, rows, source)
 
-    def part(inputs: NDArray[Any], targets: NDArray[Any], rows: NDArray[np.intp]) -> Part:
-        return Part(scale_inputs(inputs, rows, shift, spread, source), targets[rows])
+    def statistics_by(rows: NDArray[np.intp]) -> Statistics:
+        return statistics_of(source, rows, scale, settings.impute, task)
 
-    training = part(inputs, targets[0], rows)
-    validation = part(inputs, targets[0], validation_rows)
+    in_folds = Folds(
+        inputs, values[0], tuple((*pair, statistics_by(pair[0])) for pair in drawn), task, classes
+    ) if folds else None
+    rows, validation_rows = drawn[0]
+    numbers = {"training": len(rows), "validation": len(validation_rows)}
+    by_class = [values[0][rows], values[0][validation_rows]]
+    if folds:
+        rows = np.concatenate(drawn[0])
+    statistics = statistics_by(rows)
+
+    def part(targets: NDArray[Any], rows: NDArray[np.intp], of: Rows = source.training) -> Part:
+        return part_of(of.inputs, targets, rows, statistics, source.features)
+
+    training = part(values[0], rows)
+    validation = None if folds else part(values[0], validation_rows)
     if source.test is None:
-        test = part(inputs, targets[0], held_out)
+        test = part(values[0], held_out)
     else:
-        test = part(source.test.inputs, targets[1], np.arange(len(source.test.inputs)))
-    parts = {"training": training, "validation": validation, "test": test}
+        test = part(values[1], np.arange(len(source.test.inputs)), source.test)
+    filled = filled_by(source, statistics.fill) if statistics.fill is not None else {}
+    target_scale = statistics.target_scale or 1.0
+    data = Data(training, validation, task, classes, target_scale)
     description = Description(
         source=settings.source,
         task=task,
         target=source.target,
         scale=scale,
-        rows={name: len(part.targets) for name, part in parts.items()},
+        rows={**numbers, "test": len(test.targets)},
         left_out=source.left_out,
         filled=filled,
         notes=(*source.notes, *_notes(source, settings, filled)),
         shape=training.inputs.shape[1:],
         features=source.features,
-        classes=_counts(classes, training, validation, test),
-        digest=_digest(parts, classes),
+        classes=_counts(classes, *by_class, test.targets),
+        digest=_digest(data, test, in_folds),
         version=source.version,
+        folds=folds,
     )
     preprocessing = Preprocessing(
-        description.shape, source.columns, as_few(shift), as_few(spread), classes,
-        source.target, target_mean, target_scale, settings.columns.notation, fill,
+        description.shape, source.columns, as_few(statistics.shift), as_few(statistics.spread),
+        classes, source.target, statistics.target_mean, target_scale,
+        settings.columns.notation,
+        as_few(statistics.fill) if statistics.fill is not None else (),
     )
-    data = Data(training, validation, task, classes, target_scale)
-    return Split(data, test, description, preprocessing)
+    return Split(data, test, description, preprocessing, in_folds)
 
 
 def _task(source: Source, task: Task | None) -> Task:
@@ -220,19 +233,24 @@ def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled])
     return notes
 
 
-def _counts(classes: tuple[str, ...], *parts: Part) -> dict[str, tuple[int, int, int]]:
+def _counts(
+    classes: tuple[str, ...], *targets: NDArray[Any]
+) -> dict[str, tuple[int, int, int]]:
     if not classes:
         return {}
-    a, b, c = (np.bincount(part.targets, minlength=len(classes)) for part in parts)
+    a, b, c = (np.bincount(each, minlength=len(classes)) for each in targets)
     return {name: (int(a[i]), int(b[i]), int(c[i])) for i, name in enumerate(classes)}
 
 
-def _digest(parts: Mapping[str, Part], classes: tuple[str, ...]) -> str:
+def _digest(data: Data, test: Part, folds: Folds | None) -> str:
     """Return 16 hexadecimal digits of all arrays, their types and shapes, and the classes."""
-    sums = hashlib.sha256(repr(classes).encode())
-    for name, part in parts.items():
-        for array in (part.inputs, part.targets):
-            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            sums.update(f"{name} {little.dtype.str} {little.shape}".encode())
-            sums.update(little.data)
+    sums = hashlib.sha256(repr(data.classes).encode())
+    parts = {"training": data.training, "validation": data.validation, "test": test}
+    arrays = [(name, a) for name, p in parts.items() if p for a in (p.inputs, p.targets)]
+    for rows, validation_rows, _ in folds.folds if folds is not None else ():
+        arrays += [("fold", rows), ("fold", validation_rows)]
+    for name, array in arrays:
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        sums.update(f"{name} {little.dtype.str} {little.shape}".encode())
+        sums.update(little.data)
     return sums.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Inputs are filled where values are missing, and scaled by the training part alone."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hpo.data.files import fault
 from hpo.data.predictor import quoted
 from hpo.data.rows import Impute, Source
+from hpo.objective import Part, Task
 
 _CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs is needed
 
@@ -22,63 +24,122 @@ class Filled:
     value: float | str
 
 
-def shift_and_spread(
-    inputs: NDArray[Any], rows: NDArray[np.intp], scale: str, source: Source
+@dataclass(frozen=True)
+class Statistics:
+    """What rows are filled with, shifted and divided by, as the training rows say.
+
+    `fill`, where anything is filled, `shift` and `spread` have the shape of one row's inputs. The
+    targets of a regression are in units of `target_scale` about `target_mean`; classes have none.
+    """
+
+    shift: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    fill: NDArray[np.float64] | None = None
+    target_mean: float = 0.0
+    target_scale: float = 0.0
+
+
+def statistics_of(
+    source: Source, rows: NDArray[np.intp], scale: str, impute: Impute | None, task: Task
+) -> Statistics:
+    """Return the statistics of the training `rows` of a source.
+
+    Raises InputError where its values cannot be filled, or its targets not be standardized.
+    """
+    fill = None
+    if impute in ("median", "most_frequent"):
+        fill = _values_to_impute(source, rows, impute)
+    shift, spread = _shift_and_spread(source, rows, scale, fill)
+    if task == "classification":
+        return Statistics(shift, spread, fill)
+    return Statistics(shift, spread, fill, *_mean_and_deviation(source, rows))
+
+
+def part_of(
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    rows: NDArray[np.intp],
+    statistics: Statistics,
+    features: tuple[str, ...] = (),
+) -> Part:
+    """Return the chosen rows as an objective sees them; `features` name columns, for errors.
+
+    Raises InputError where float32 has no room for a scaled value.
+    """
+    chosen = targets[rows]
+    if statistics.target_scale:
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = (chosen - statistics.target_mean) / statistics.target_scale
+            chosen = scaled.astype(np.float32)
+    return Part(_scaled(inputs, rows, statistics, features), chosen)
+
+
+def _shift_and_spread(
+    source: Source, rows: NDArray[np.intp], scale: str, fill: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return what to subtract and to divide by, of the training rows; one-hot stays 0 and 1."""
+    inputs = source.training.inputs
     shape = inputs.shape[1:]
     shift, spread = np.zeros(shape), np.ones(shape)
     numbers = np.ones(shape, bool) if source.indicators is None else ~source.indicators
     if scale == "none" or not numbers.any():
         return shift, spread
-    chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        for start in range(0, len(rows), _CHUNK):
+            yield _filled(inputs[rows[start : start + _CHUNK]], fill)
+
     if scale == "range":
-        low = min(float(inputs[chunk][:, numbers].min()) for chunk in chunks)
-        high = max(float(inputs[chunk][:, numbers].max()) for chunk in chunks)
+        low = min(float(chunk[:, numbers].min()) for chunk in chunks())
+        high = max(float(chunk[:, numbers].max()) for chunk in chunks())
         shift[numbers] = low
         spread[numbers] = (high - low) or 1.0
         return shift, spread
     mean, square = np.zeros(shape), np.zeros(shape)
-    for chunk in chunks:
-        mean += inputs[chunk].sum(axis=0, dtype=np.float64) / len(rows)
-    for chunk in chunks:
-        square += ((inputs[chunk] - mean) ** 2).sum(axis=0) / len(rows)
+    for chunk in chunks():
+        mean += chunk.sum(axis=0, dtype=np.float64) / len(rows)
+    for chunk in chunks():
+        square += ((chunk - mean) ** 2).sum(axis=0) / len(rows)
     # A constant column: its mean may be off by rounding, its own value is not.
-    constant = np.ones(shape, bool)
-    for chunk in chunks:
-        constant &= (inputs[chunk] == inputs[rows[0]]).all(axis=0)
-    mean = np.where(constant, inputs[rows[0]], mean)
+    constant, first = np.ones(shape, bool), _filled(inputs[rows[:1]], fill)[0]
+    for chunk in chunks():
+        constant &= (chunk == first).all(axis=0)
+    mean = np.where(constant, first, mean)
     deviation = np.where(constant | (square == 0), 1.0, np.sqrt(square))
     return np.where(numbers, mean, 0.0), np.where(numbers, deviation, 1.0)
 
 
-def scale_inputs(
+def _scaled(
     inputs: NDArray[Any],
     rows: NDArray[np.intp],
-    shift: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    source: Source,
+    statistics: Statistics,
+    features: tuple[str, ...],
 ) -> NDArray[np.float32]:
-    """Return the chosen rows, shifted and divided; raise InputError where float32 has no room."""
+    """Return the chosen rows, filled, shifted and divided."""
     scaled = np.empty((len(rows), *inputs.shape[1:]), np.float32)
     for start in range(0, len(rows), _CHUNK):
-        chunk = inputs[rows[start : start + _CHUNK]].astype(np.float64)
+        chunk = _filled(inputs[rows[start : start + _CHUNK]], statistics.fill).astype(np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            scaled[start : start + _CHUNK] = (chunk - shift) / spread
+            scaled[start : start + _CHUNK] = (chunk - statistics.shift) / statistics.spread
     if not np.isfinite(scaled).all():
         name = ""
-        if source.features:
+        if features:
             column = int(np.flatnonzero(~np.isfinite(scaled).all(axis=0))[0])
-            name = f" in column {quoted(source.features[column])}"
+            name = f" in column {quoted(features[column])}"
         raise fault("scale", f"scaled inputs{name} do not fit float32; remove outliers or rescale")
     return scaled
 
 
-def standardize_targets(
-    values: list[NDArray[Any]], rows: NDArray[np.intp], source: Source
-) -> tuple[list[NDArray[Any]], float, float]:
-    """Return the targets in standard deviations about the training part's mean, and these two."""
-    training = values[0][rows].astype(np.float64)
+def _filled(chunk: NDArray[Any], fill: NDArray[np.float64] | None) -> NDArray[Any]:
+    """Return rows with nothing missing, of the same type."""
+    if fill is None or chunk.dtype.kind != "f":
+        return chunk
+    return np.where(np.isnan(chunk), fill.astype(chunk.dtype), chunk)
+
+
+def _mean_and_deviation(source: Source, rows: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of the training rows' targets."""
+    training = source.training.labels[rows].astype(np.float64)
     mean = math.fsum(training) / len(training)
     deviation = math.sqrt(math.fsum((training - mean) ** 2) / len(training))
     if (training == training[0]).all() or deviation == 0:
@@ -86,17 +147,20 @@ def standardize_targets(
             source.key,
             f"{source.labels} is constant in the training part; choose another target, or add rows",
         )
-    with np.errstate(over="ignore", under="ignore"):
-        scaled = [((each - mean) / deviation).astype(np.float32) for each in values]
-    if not all(np.isfinite(each).all() for each in scaled):
-        raise fault(
-            source.key, f"{source.labels} does not fit float32 once standardized; rescale it"
-        )
-    return list(scaled), mean, deviation
+    for part in filter(None, (source.training, source.test)):
+        with np.errstate(over="ignore", under="ignore"):
+            fits = np.isfinite(((part.labels - mean) / deviation).astype(np.float32)).all()
+        if not fits:
+            raise fault(
+                source.key, f"{source.labels} does not fit float32 once standardized; rescale it"
+            )
+    return mean, deviation
 
 
-def values_to_impute(source: Source, rows: NDArray[np.intp], impute: Impute) -> NDArray[np.float64]:
-    """Return what stands in for a missing value of each input, by the training rows; fill them.
+def _values_to_impute(
+    source: Source, rows: NDArray[np.intp], impute: Impute
+) -> NDArray[np.float64]:
+    """Return what stands in for a missing value of each input, by the training rows.
 
     Of a column that is one-hot that is its most frequent category, of numbers their median or the
     most frequent, and the smallest of several.
@@ -122,7 +186,7 @@ def values_to_impute(source: Source, rows: NDArray[np.intp], impute: Impute) -> 
             fill[first] = kinds[counts.argmax()]
     if inputs.dtype.kind == "f":  # the same value here as where rows are predicted
         fill = fill.astype(inputs.dtype).astype(np.float64)
-    return fill
+    return fill.reshape(inputs.shape[1:])
 
 
 def _spans(source: Source, number: int) -> list[tuple[str, int, int]]:
@@ -137,24 +201,23 @@ def _spans(source: Source, number: int) -> list[tuple[str, int, int]]:
     return spans
 
 
-def impute_missing(source: Source, fill: NDArray[np.float64]) -> dict[str, Filled]:
-    """Fill all that is missing, in place; return how much of each column that was."""
+def filled_by(source: Source, fill: NDArray[np.float64]) -> dict[str, Filled]:
+    """Return how much of each column is missing, in all parts, and what it is filled with."""
     parts = [source.training.inputs] + ([source.test.inputs] if source.test else [])
-    missing = np.zeros(len(fill), np.int64)
+    flat = fill.ravel()
+    missing = np.zeros(len(flat), np.int64)
     for inputs in parts:
         if inputs.dtype.kind != "f":
             continue
         for start in range(0, len(inputs), _CHUNK):
             chunk = inputs[start : start + _CHUNK]
-            empty = np.isnan(chunk)
-            missing += empty.reshape(len(chunk), -1).sum(axis=0)
-            np.copyto(chunk, fill.reshape(inputs.shape[1:]), where=empty, casting="same_kind")
+            missing += np.isnan(chunk).reshape(len(chunk), -1).sum(axis=0)
     filled = {}
-    for index, (name, first, width) in enumerate(_spans(source, len(fill))):
+    for index, (name, first, width) in enumerate(_spans(source, len(flat))):
         if count := int(missing[first]):
             categories = source.columns[index].categories if source.columns else None
-            value = float(fill[first])
-            chosen = int(fill[first : first + width].argmax())
+            value = float(flat[first])
+            chosen = int(flat[first : first + width].argmax())
             filled[name] = Filled(count, categories[chosen] if categories else value)
     return filled
 

@@ -1,6 +1,8 @@
 """Rows are drawn for training, validation and test, each class in proportion."""
 
 import math
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,26 +11,42 @@ from hpo.data.files import fault
 from hpo.data.predictor import quoted
 from hpo.data.rows import Source
 from hpo.data.settings import DataSettings
+from hpo.errors import InputError
+
+Rows: TypeAlias = NDArray[np.intp]  # their numbers, as the source has them
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What rows are drawn by: the seed, and which repeat, from 1, draws anew for itself.
+
+    With `folds` every row that does not test is validated on in one of them.
+    """
+
+    seed: int
+    repeat: int = 0
+    folds: int = 0
 
 
 def split_rows(
     settings: DataSettings,
-    seed: int,
-    repeat: int,
+    drawing: Drawing,
     number: int,
     codes: NDArray[np.int64] | None,
     source: Source,
     classes: tuple[str, ...],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Return which rows train, validate and test; the last are none where the source has its own.
+) -> tuple[list[tuple[Rows, Rows]], Rows]:
+    """Return which rows train and validate, of each fold, and which test.
 
-    Test rows are held out first, so that they depend on no other setting.
+    Without folds there is one such pair. No rows test where the source has its own test set. Test
+    rows are held out first, so that they depend on no other setting.
     """
+    seed, repeat = drawing.seed, drawing.repeat
     children = np.random.SeedSequence(seed).spawn(3)
     if repeat:
         children[2] = np.random.SeedSequence(seed, spawn_key=(2, repeat))
     rngs = [np.random.default_rng(child) for child in children]
-    rows: NDArray[np.intp] = np.arange(number)
+    rows: Rows = np.arange(number)
     held_out = rows[:0]
     if source.test is None:
         count = math.ceil(round(settings.test * len(rows), 6))
@@ -39,9 +57,40 @@ def split_rows(
                 "rows", f"{settings.rows}, but there are {len(rows)} training rows; lower it"
             )
         _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, (2, 0))
+    if drawing.folds:
+        return _folds(rows, codes, drawing.folds, rngs[2], classes), held_out
     count = math.ceil(round(settings.validation * len(rows), 6))
     rows, validation = _draw("validation", rows, codes, count, rngs[2], classes, (1, 1))
-    return rows, validation, held_out
+    return [(rows, validation)], held_out
+
+
+def _folds(
+    rows: Rows,
+    codes: NDArray[np.int64] | None,
+    folds: int,
+    rng: np.random.Generator,
+    classes: tuple[str, ...],
+) -> list[tuple[Rows, Rows]]:
+    """Shuffle `rows`, and return for each fold the rest and the rows that it validates.
+
+    Folds differ by one row at most, and so do their rows of each class.
+    """
+    if len(rows) < folds:
+        raise InputError(f"[trial] folds: {folds} of {len(rows)} rows; lower it, or add rows")
+    shuffled = rng.permutation(rows)
+    fold = np.arange(len(rows)) % folds
+    if codes is not None:
+        found = codes[shuffled]
+        sizes = np.bincount(found, minlength=len(classes))
+        smallest = int(sizes.argmin())
+        if sizes[smallest] < folds:
+            raise InputError(
+                f"[trial] folds: class {quoted(classes[smallest])} has {sizes[smallest]} rows for "
+                f"{folds} folds; lower it, remove the class, or add rows of it"
+            )
+        by_class = np.argsort(found, kind="stable")
+        fold[by_class] = fold.copy()  # the rows of each class go round
+    return [(shuffled[fold != i], shuffled[fold == i]) for i in range(folds)]
 
 
 def _draw(

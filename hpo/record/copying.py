@@ -141,10 +141,12 @@ class Copying:
                 above.add(run.info.run_id)
                 yield run
         yield from runs(experiment_id, "tags.kind = 'evaluation'")
-        for kind, deleted in (("trial", False), ("repeat", False), ("trial", True)):
+        kinds = ("trial", False), ("part", False), ("repeat", False), ("trial", True)
+        for kind, deleted in kinds:
             for run in runs(experiment_id, f"tags.kind = '{kind}'", deleted=deleted):
                 tags = run.data.tags
                 if tags.get("mlflow.parentRunId") in above and "superseded" not in tags:
+                    above.add(run.info.run_id)
                     yield run
 
     def _copy_run(self, run: "Run", models: "list[LoggedModel]") -> None:

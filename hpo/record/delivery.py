@@ -65,9 +65,11 @@ class Delivery(threading.Thread):
     def add(self, result: TrialResult) -> None:
         """Put a result on disk and in the queue; wait while a working record is far behind.
 
-        Raises whatever ended the delivery.
+        What parts came to is not kept on disk: it follows from them. Raises whatever ended the
+        delivery.
         """
-        self._outbox.add(result, self.settings)
+        if result.parts is None:
+            self._outbox.add(result, self.settings)
         self._queue.put((result, False))
         while self._queue.qsize() > BACKLOG and not self._away and self.is_alive():
             self._stopping.wait(0.01)
@@ -249,6 +251,9 @@ class Delivery(threading.Thread):
                 return
             except RecordRefused as error:
                 self._look()
+                if result.parts is not None:
+                    self._notify(f"the record refuses what parts came to ({error})")
+                    return
                 if self._outbox.was_delivered(result):  # it is on record, and deleted there
                     self._outbox.drop(result)
                     return
@@ -256,7 +261,8 @@ class Delivery(threading.Thread):
                 self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
                 return
             else:
-                self._outbox.drop(result)
+                if result.parts is None:
+                    self._outbox.drop(result)
                 if self._away:
                     self._away = False
                     self._notify("the record is back")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hpo import wording
 from hpo.distributions import (
     Choices,
     Distribution,
@@ -173,18 +174,20 @@ def read_trial(run: "Run") -> Trial:
     seed = read_tag(run, "seed", lambda text: _whole(text, 0, MOST_SEEDS))
     return Trial(
         trial.round, trial.number, hyperparameters(run), seed, repeat=trial.repeat,
-        resplit=trial.resplit, added=run.data.tags.get(ADDED) == "true",
+        resplit=trial.resplit, added=run.data.tags.get(ADDED) == "true", part=trial.part,
     )
 
 
 def read_id(run: "Run") -> TrialId:
     """Read back which trial a run is of, or which repeat of one."""
-    repeat, resplit = 0, False
+    repeat, resplit, part = 0, False, 0
+    if run.data.tags.get("kind") == "part":
+        part = read_tag(run, "part", _whole)
     if run.data.tags.get("kind") == "repeat":
         repeat = read_tag(run, "repeat", _whole)
         resplit = read_tag(run, "resplit", ("false", "true").index) == 1
     return TrialId(
-        read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit
+        read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit, part
     )
 
 
@@ -383,7 +386,11 @@ def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
         end = f"stopped after epoch {len(result.metrics)}, with `{metric}` {result.value:.4g}"
     else:
         end = result.state.value
+    if result.parts is not None and (error := result.standard_error) is not None:
+        end += (f", the mean of {len(result.parts.values)} parts (standard error "
+                f"{wording.number(error)})")
     repeat = f", repeat {trial.repeat}" if trial.repeat else ""
+    repeat += f", part {trial.part}" if trial.part else ""
     added = ", a point added by hand" if trial.added else ""
     note = f"Trial {trial.number} of {of_round}{repeat}{added}: {end}."
     if result.message:

@@ -249,14 +249,18 @@ def _entry(key: Key) -> list[Any]:
 
 
 def _key_of(entry: Sequence[Any]) -> Key:
-    round_, number, repeat, resplit, attempt = entry
-    return TrialId(round_, number, repeat, resplit), attempt
+    *identity, attempt = entry
+    if len(identity) not in (4, 5):  # the latter since trials have parts
+        raise ValueError(entry)
+    return TrialId(*identity), attempt
 
 
 def _result(table: Mapping[str, Any]) -> TrialResult:
     trial = dict(table["trial"], cut_offs=None)
     trial["hyperparameters"] = {n: as_tuples(v) for n, v in trial["hyperparameters"].items()}
-    result = TrialResult(**{**table, "trial": Trial(**trial), "state": State(table["state"])})
+    result = TrialResult(
+        **{**table, "trial": Trial(**trial), "state": State(table["state"]), "parts": None}
+    )
     check(result)
     return result
 

@@ -11,15 +11,18 @@ from typing import Any
 
 from hpo.record.format import count_tag
 from hpo.record.values import Shown
-from hpo.trial import VALUE, State
+from hpo.trial import STANDARD_ERROR, VALUE, State
 
 _SHARED = "mlflow.sharedViewState."  # what the tag of a saved view begins with
-_TRIALS, _ROUNDS, _CHARTS = "trials", "rounds", "charts"  # their keys
+_TRIALS, _ROUNDS, _CHARTS, _PARTS = "trials", "rounds", "charts", "parts"  # their keys
 _TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of training
 _ALL_TRIALS = "tags.kind = 'trial'"
 # All that has a chart: the trials, and the rounds, which have the best value so far.
 _CHARTED = " and ".join(
-    f"tags.kind != '{kind}'" for kind in ("repeat", "confirmation", "evaluation")
+    f"tags.kind != '{kind}'" for kind in ("repeat", "part", "confirmation", "evaluation")
+)
+_IN_PARTS = " and ".join(
+    f"tags.kind != '{kind}'" for kind in ("round", "repeat", "confirmation", "evaluation")
 )
 _SECTION = "hpo"
 _DRAWN = 500  # trials
@@ -48,14 +51,15 @@ def view_tags(shown: Shown) -> dict[str, str]:
 def _view_tags(shown: Shown) -> dict[str, str]:
     params = [f"params.`{name}`" for name in shown.hyperparameters]
     best = f"metrics.`{best_of(shown.metric)}`"
+    values = [f"metrics.`{name}`" for name in (VALUE, *([STANDARD_ERROR] * shown.in_parts))]
     states = [f"tags.`{count_tag(state)}`" for state in State]
     trials = _state(
         searchFilter=_ALL_TRIALS,
         orderByKey=f"metrics.`{VALUE}`",
         orderByAsc=shown.direction == "minimize",
-        selectedColumns=["tags.`round`", f"metrics.`{VALUE}`", *params, "tags.`state`"],
+        selectedColumns=["tags.`round`", *values, *params, "tags.`state`"],
         **_widths({
-            "attributes.`Run Name`": 130, f"metrics.`{VALUE}`": _DIGITS,
+            "attributes.`Run Name`": 130, **dict.fromkeys(values, _DIGITS),
             **{f"params.`{n}`": _wide(n) for n in shown.hyperparameters},
             "tags.`round`": 80, "tags.`state`": 100,
         }),
@@ -80,8 +84,13 @@ def _view_tags(shown: Shown) -> dict[str, str]:
         "compareRunSections": [_section()],
         "runsHiddenMode": "SHOW_ALL",
     }
+    parts = {
+        **trials, "searchFilter": _IN_PARTS, "orderByKey": "attributes.start_time",
+        "orderByAsc": True,
+    }
     views = {
         _TRIALS: ("Trials, best first", trials),
+        **({_PARTS: ("Trials and their parts", parts)} if shown.in_parts else {}),
         _ROUNDS: ("Rounds", rounds),
         _CHARTS: ("Charts", charts),
     }

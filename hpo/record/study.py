@@ -1,14 +1,13 @@
 """The record of one study in MLflow: its experiment, its rounds, and all that is read back."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hpo.distributions import Value, to_table
+from hpo.distributions import to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
@@ -28,20 +27,19 @@ from hpo.record.format import (
     round_note,
 )
 from hpo.record.owner import Owner
+from hpo.record.reading import NO_ATTEMPT, TrialsInParts, deleted_trial, filled, with_backfill
 from hpo.record.requests import Requests
 from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
 from hpo.record.values import AcceptedCode, Attempt, Look, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import Point
-from hpo.search_space import backfilled, middle
 from hpo.settings import fingerprint
 from hpo.text import VALUE_CHARACTERS, shortened
-from hpo.trial import State, Trial, TrialId, TrialResult
+from hpo.trial import State, TrialId, TrialResult
 
 if TYPE_CHECKING:  # MLflow takes a second to import
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Metric
 
-_NO_ATTEMPT = Attempt(0, "")
 T = TypeVar("T")
 
 
@@ -273,27 +271,39 @@ class StudyRecord:
         results: dict[TrialId, TrialResult] = {}
         runs: dict[TrialId, str] = {}
         attempts: dict[TrialId, Attempt] = {}
+        in_parts = TrialsInParts(rounds, metric)
         for run in self._connection.runs(experiment_id, "tags.kind = 'trial'"):
             tags = run.data.tags
-            if tags.get("mlflow.parentRunId") not in rounds:
+            round_ = rounds.get(tags.get("mlflow.parentRunId", ""))
+            if round_ is None:
                 continue  # its round was deleted, and took it along
             identity = read_id(run)
-            if run.info.status != "RUNNING" and "superseded" not in tags:
+            if round_.settings.parts > 1:
+                in_parts.add_trial(run, identity, round_)
+            elif run.info.status != "RUNNING" and "superseded" not in tags:
                 results[identity] = read_result(run, metric)
-                check_trial(run, results[identity].trial, rounds[tags["mlflow.parentRunId"]])
+                check_trial(run, results[identity].trial, round_)
                 runs[identity] = run.info.run_id
-            elif attempts.get(identity, _NO_ATTEMPT).number < read_attempt(run):
+            elif attempts.get(identity, NO_ATTEMPT).number < read_attempt(run):
                 attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
-        deleted = {}
+        if in_parts.runs:
+            for run in self._connection.runs(experiment_id, "tags.kind = 'part'"):
+                in_parts.add_part(run)
+            derived = in_parts.results()
+            results |= derived
+            runs |= {**{i: in_parts.runs[i] for i in derived}, **in_parts.part_runs}
+            attempts |= in_parts.attempts
+        self._parents.trials = in_parts.runs
+        deleted = in_parts.deleted()
         for run in self._connection.runs(experiment_id, "tags.kind = 'trial'", deleted=True):
             tags = run.data.tags
             parent = rounds.get(tags.get("mlflow.parentRunId", ""))
             if parent is not None and "superseded" not in tags:
-                trial = _deleted_trial(run, parent)
+                trial = deleted_trial(run, parent)
                 if trial.number and trial.id not in results:
                     deleted[trial.id] = TrialResult(trial, State.FAILED, message="deleted")
         results = {
-            identity: _filled(result, rounds.values()) for identity, result in results.items()
+            identity: filled(result, rounds.values()) for identity, result in results.items()
         }
         for round_ in rounds.values():
             self._parents.rounds[round_.number] = round_.run_id
@@ -311,6 +321,8 @@ class StudyRecord:
             repeat_attempts=repeat_attempts,
             name=self.name,
             added=self._requests.added(),
+            parts=_in_order(in_parts.ended),
+            unwritten=tuple(in_parts.unwritten),
         )
 
     def start_confirmation(self) -> None:
@@ -365,11 +377,11 @@ class StudyRecord:
             if tags.get("mlflow.parentRunId") not in parents:
                 continue  # its confirmation was deleted, and took it along
             found = results.get(trial.original)
-            values = _with_backfill(trial, rounds)
+            values = with_backfill(trial, rounds)
             same = found is not None and found.trial.hyperparameters == values
             if same and run.info.status != "RUNNING" and "superseded" not in tags:
-                repeats[trial.id] = _filled(read_result(run, metric), rounds)
-            elif attempts.get(trial.id, _NO_ATTEMPT).number < read_attempt(run):
+                repeats[trial.id] = filled(read_result(run, metric), rounds)
+            elif attempts.get(trial.id, NO_ATTEMPT).number < read_attempt(run):
                 attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
         return _in_order(repeats), attempts
 
@@ -406,37 +418,5 @@ def _best_metrics(metric: str, points: Sequence[Point]) -> "list[Metric]":
     ]
 
 
-def _with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:
-    """Return the hyperparameters of a trial, with what it had of those searched since."""
-    before = next((r.search_space for r in rounds if r.number == trial.round), {})
-    values = trial.hyperparameters
-    for round_ in sorted(rounds, key=lambda r: r.number):
-        if round_.number > trial.round and round_.search_space.keys() != before.keys():
-            values = backfilled(values, before, round_.search_space)
-    return values
-
-
-def _filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
-    values = _with_backfill(result.trial, rounds)
-    if values is result.trial.hyperparameters:
-        return result
-    return replace(result, trial=replace(result.trial, hyperparameters=values))
-
-
 def _in_order(known: Mapping[Any, T]) -> tuple[T, ...]:
     return tuple(known[key] for key in sorted(known))
-
-
-def _deleted_trial(run: "Run", round_: Round) -> Trial:
-    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
-
-    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
-    """
-    with contextlib.suppress(InputError):
-        trial = read_trial(run)
-        check_trial(run, trial, round_)
-        return trial
-    number = 0
-    with contextlib.suppress(InputError):
-        number = read_id(run).number
-    return Trial(round_.number, number, middle(round_.search_space), 0)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hpo.distributions import to_text
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
@@ -12,7 +13,7 @@ from hpo.record.format import ADDED, RANKED_BY, missing, read_id, result_tags
 from hpo.record.saved_view import run_page
 from hpo.search_space import SearchSpace
 from hpo.text import VALUE_CHARACTERS
-from hpo.trial import VALUE, Progress, State, Trial, TrialId, TrialResult
+from hpo.trial import STANDARD_ERROR, VALUE, Progress, State, Trial, TrialId, TrialResult
 
 REFUSED_TRIES = 3  # that fail before, and then while, another write is tried and goes through
 _STATUS = {
@@ -32,6 +33,7 @@ class Parents:
         self.study = study
         self.rounds: dict[int, str] = {}
         self.spaces: dict[int, SearchSpace] = {}
+        self.trials: dict[TrialId, str] = {}  # those that have parts
         self.confirmation = ""
         self._connection = connection
         self._experiment_id = ""
@@ -89,7 +91,9 @@ class Trials:
 
         def write() -> None:
             nonlocal run_id
-            if run_id is None and again:
+            if result.parts is not None:
+                run_id = self._of_parts(trial)
+            elif run_id is None and again:
                 run_id = self._find(trial, result.attempt)
             if run_id is None:
                 run_id = self._create_trial(trial, result.attempt, result.started, tags)
@@ -186,13 +190,16 @@ class Trials:
         self, trial: Trial, attempt: int, started: float, tags: Mapping[str, str]
     ) -> str:
         name, own = f"r{trial.round} t{trial.number}", {"kind": "trial"}
-        if trial.repeat:
+        if trial.part:
+            name += f", part {trial.part}"
+            own = {"kind": "part", "part": str(trial.part)}
+        elif trial.repeat:
             name += f", repeat {trial.repeat}"
             name += ", fresh split" if trial.resplit else ""
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
             }
-        elif trial.added:
+        if trial.added and not trial.repeat:
             own |= {ADDED: "true"}
         run = self._client.create_run(
             self._parents.experiment_id,
@@ -212,7 +219,7 @@ class Trials:
         return run_id
 
     def _parent(self, trial: Trial) -> str:
-        """Return the run that a trial or its repeat belongs under.
+        """Return the run that a trial, its repeat or its part belongs under.
 
         Raises RecordRefused where that was deleted, RoundAbsent where it never was.
         """
@@ -221,7 +228,26 @@ class Trials:
             raise self._absent(f"round {trial.round}", query)
         if trial.repeat and not self._parents.confirmation:
             raise self._absent("confirmation", "tags.kind = 'confirmation'")
+        if trial.part:
+            return self._of_parts(replace(trial, part=0))
         return self._parents.confirmation if trial.repeat else self._parents.rounds[trial.round]
+
+    def _of_parts(self, trial: Trial) -> str:
+        """Return the run of a trial that has parts, which is made with the first of them.
+
+        Raises RecordRefused where it was deleted.
+        """
+        from mlflow.entities import Param
+
+        def write() -> str:
+            run_id = self._find(trial, 1) or self._create_trial(trial, 1, time.time(), {})
+            params = [Param(n, to_text(v)) for n, v in trial.hyperparameters.items()]
+            self._client.log_batch(run_id, params=params)
+            return run_id
+
+        if trial.id not in self._parents.trials:
+            self._parents.trials[trial.id] = translated(write)
+        return self._parents.trials[trial.id]
 
     def _absent(self, what: str, query: str) -> HPOError:
         """Return what it means that the record has no such run of a study."""
@@ -252,6 +278,10 @@ class Trials:
         if ranked and result.value is not None:
             moment = int((result.started + result.seconds) * 1000)
             metrics.append(Metric(VALUE, result.value, moment, 0))
+        error = result.standard_error
+        if error is not None and not any(STANDARD_ERROR in epoch for epoch in result.metrics):
+            moment = int((result.started + result.seconds) * 1000)
+            metrics.append(Metric(STANDARD_ERROR, error, moment, result.epoch or 0))
         params = [Param(n, to_text(v)) for n, v in result.trial.hyperparameters.items()]
         self._client.log_batch(
             run_id, metrics, [] if told else params, [RunTag(k, v) for k, v in tags.items()]
@@ -261,9 +291,10 @@ class Trials:
         """Return the run of an attempt, where an earlier delivery began one."""
         from mlflow.entities import ViewType
 
+        kind = "part" if trial.part else "repeat" if trial.repeat else "trial"
         found = self._client.search_runs(
             [self._parents.experiment_id],
-            f"tags.kind = '{'repeat' if trial.repeat else 'trial'}' and "
+            f"tags.kind = '{kind}' and "
             f"tags.round = '{trial.round}' and tags.number = '{trial.number}' and "
             f"tags.attempt = '{attempt}'",
             ViewType.ALL,

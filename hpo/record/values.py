@@ -122,6 +122,8 @@ class Recorded:
     `results` are in order of round and number, with every epoch of the searched metric and the
     last epoch of all. `deleted` are those whose runs were deleted, as failed. `runs` leads to
     the run of a result, `attempts` to the last attempt at a trial that began without an end.
+    `parts` are what results came of, and those of trials that have more to come; `unwritten` are
+    the results whose runs do not say yet what their parts came to.
     `repeats` are those of trials in `results`, in order of their ids; they are no results, and
     `repeat_attempts` those that began without an end, or whose trial is gone.
     """
@@ -137,6 +139,8 @@ class Recorded:
     repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     name: str = ""  # of the study
     added: Sequence[Added] = ()  # points that people added, oldest first
+    parts: Sequence[TrialResult] = ()
+    unwritten: Sequence[TrialResult] = ()
 
     @property
     def waiting(self) -> list[Added]:
@@ -154,8 +158,8 @@ class Recorded:
         return {r.trial.number for r in results if r.trial.round == round_number}
 
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
-        """Return the attempts at trials and repeats that led to what is on record."""
-        results = (*self.results, *self.deleted, *self.repeats)
+        """Return the attempts at trials, repeats and parts that led to what is on record."""
+        results = (*self.results, *self.deleted, *self.repeats, *self.parts)
         return {(result.trial.id, result.attempt) for result in results}
 
 
@@ -170,13 +174,15 @@ def last_round(study: str, recorded: Recorded) -> Round:
 class Shown:
     """What the views of a study show: its hyperparameters, and its metric, which way it goes.
 
-    `ranges` are the params in which each round has its ranges.
+    `ranges` are the params in which each round has its ranges. `in_parts` says that a trial
+    consists of several trainings.
     """
 
     hyperparameters: Sequence[str]
     metric: str
     direction: Direction
     ranges: Sequence[str] = ()
+    in_parts: bool = False
 
 
 @dataclass(frozen=True)

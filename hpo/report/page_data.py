@@ -79,6 +79,7 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
         },
         "rounds": _rounds(recorded),
         "trials": _trials(recorded, results),
+        "timeline": _timeline(recorded, results),
         "hyperparameters": _hyperparameters(recorded, results, moves, landscape, through),
         "best_so_far": {
             "place": [point.step for point in line], "value": [point.value for point in line],
@@ -97,7 +98,7 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
 def _spent(recorded: Recorded, results: Sequence[TrialResult]) -> dict[str, Any]:
     """Return the trials by state, the best value, and time and epochs, repeats among them."""
     summary = summarize(recorded.name, recorded)
-    everything = [*results, *recorded.repeats]
+    everything = [*_trainings(recorded, results), *recorded.repeats]
     began = [r.started for r in everything if r.started]
     ended = [r.started + r.seconds for r in everything if r.started]
     best = next(iter(rank(results, summary["direction"])), None)
@@ -191,21 +192,44 @@ def _trials(recorded: Recorded, results: Sequence[TrialResult]) -> dict[str, lis
     """Return a column for each fact of the trials, in the order of rounds and numbers."""
     means = confirmation.means(results, recorded.repeats)
     began = min((r.started for r in results if r.started), default=0.0)
-    places = sorted({r.place for r in results})
     return {
         "round": [r.trial.round for r in results],
         "number": [r.trial.number for r in results],
         "state": [r.state.value for r in results],
         "value": [r.value for r in results],
         "mean": [means.get(r.trial.id, (None, 0))[0] for r in results],
+        "error": [r.standard_error for r in results],
         "epoch": [r.epoch for r in results],
         "epochs": [r.epochs for r in results],
         "started": [round(r.started - began, 3) if r.started else None for r in results],
         "seconds": [round(r.seconds, 3) for r in results],
         "place": [one_line(r.place) for r in results],
-        "lane": lanes(results, places),
         "message": [_last_line(r.message) for r in results],
     }
+
+
+def _timeline(recorded: Recorded, results: Sequence[TrialResult]) -> dict[str, list[Any]]:
+    """Return a column for each fact of the trainings that have a time: of trials, or their parts.
+
+    `trial` is the place of one among all, from 0.
+    """
+    index = {r.trial.id: i for i, r in enumerate(results)}
+    bars = sorted(_trainings(recorded, results), key=lambda r: r.trial.id)
+    bars = [r for r in bars if r.started and r.trial.original in index]
+    began = min((r.started for r in bars), default=0.0)
+    return {
+        "trial": [index[r.trial.original] for r in bars],
+        "part": [r.trial.part for r in bars],
+        "started": [round(r.started - began, 3) for r in bars],
+        "seconds": [round(r.seconds, 3) for r in bars],
+        "place": [one_line(r.place) for r in bars],
+        "lane": lanes(bars, sorted({r.place for r in bars})),
+    }
+
+
+def _trainings(recorded: Recorded, results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the trials that were trained as one, and the parts of the others."""
+    return [*(r for r in results if r.parts is None), *recorded.parts]
 
 
 def _last_line(message: str) -> str:

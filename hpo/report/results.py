@@ -21,13 +21,14 @@ CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
 
 
 def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
-    """Return one row a trial, in order of round and number; repeats follow their trial.
+    """Return one row a trial, in order of round and number; its repeats and parts follow it.
 
     Columns: round, number (where there are repeats: repeat, 0 for the trial itself, and resplit,
-    whether it had rows drawn anew; where people added points: added), state, value, epoch (that of
-    the value), epochs (trained), the hyperparameters, the metrics of the last epoch, seed,
-    message; then what may differ between
-    two runs of the same study: attempt, started (a time in UTC), seconds, place.
+    whether it had rows drawn anew; where there are parts: part, 0 for the trial itself; where
+    people added points: added), state, value, (where it is the mean of parts: standard_error),
+    epoch (that of the value), epochs (trained), the hyperparameters, the metrics of the last
+    epoch, seed, message; then what may differ between two runs of the same study: attempt, started
+    (a time in UTC), seconds, place.
     """
     import pandas as pd
 
@@ -36,7 +37,9 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
         name for r in results if r.metrics for name in sorted(r.metrics[-1])
     )
     repeated = any(r.trial.repeat for r in results)
+    parts = any(r.trial.part for r in results)
     added = any(r.trial.added for r in results)
+    means = any(r.parts is not None for r in results)
     rows = []
     for result in sorted(results, key=lambda r: r.trial.id):
         trial = result.trial
@@ -46,9 +49,12 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
                 "round": trial.round,
                 "number": trial.number,
                 **({"repeat": trial.repeat, "resplit": trial.resplit} if repeated else {}),
+                **({"part": trial.part} if parts else {}),
                 **({"added": trial.added} if added else {}),
                 "state": result.state.value,
                 "value": result.value,
+                **({"standard_error": result.standard_error}
+                   if means and "standard_error" not in metrics else {}),
                 "epoch": result.epoch,
                 "epochs": result.epochs,
                 **{name: _cell(trial.hyperparameters.get(name)) for name in hyperparameters},

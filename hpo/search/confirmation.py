@@ -127,13 +127,17 @@ def unconfirmed_best(
 
 
 def means(results: Sequence[TrialResult], repeats: Sequence[TrialResult]) -> Confirmed:
-    """Return means and counts for narrowing; a trial of which a repeat diverged has NaN."""
-    known = {}
+    """Return means and counts for narrowing; a trial of which a repeat diverged has NaN.
+
+    A trial whose value is the mean of parts counts as one, and each repeat as one of its parts.
+    """
+    known: dict[TrialId, tuple[float, float]] = {}
     for identity, trial in confirmed(results, repeats).items():
+        parts = len(trial.found.parts.values) if trial.found.parts is not None else 1
         if trial.count(State.DIVERGED) or trial.count(State.INFEASIBLE):
-            known[identity] = (math.nan, len(trial.repeats))
+            known[identity] = (math.nan, len(trial.repeats) / parts)
         elif trial.values:
-            known[identity] = (trial.mean, len(trial.values))
+            known[identity] = (trial.mean, len(trial.values) / parts)
     return known
 
 

@@ -46,7 +46,7 @@ class PercentilePruner:
         complete = [r for r in results if r.state is State.COMPLETE]
         if len(complete) < max(self.startup_trials, 1):
             return None
-        curves = _aligned([r.curve(metric) for r in complete])
+        curves = _aligned([r.cut_off_curve(metric) for r in complete])
         compared = curves[:, self.warmup_epochs :: self.interval]
         by_epoch = np.full(curves.shape[1], np.nan)
         if compared.size:
@@ -100,7 +100,7 @@ class SuccessiveHalvingPruner:
         self, results: Sequence[TrialResult], metric: str, direction: Direction
     ) -> CutOffs | None:
         """Return the value to reach at each rung."""
-        curves = [r.curve(metric) for r in results if r.state is not State.FAILED]
+        curves = [r.cut_off_curve(metric) for r in results if r.state is not State.FAILED]
         by_epoch = [math.nan] * max(map(len, curves), default=0)
         rung = self.min_resource
         while rung <= len(by_epoch):

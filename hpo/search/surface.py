@@ -24,9 +24,10 @@ from hpo.search_space import SearchSpace, is_absent
 from hpo.trial import Curve, Direction, State, TrialId, TrialResult
 
 Array: TypeAlias = NDArray[np.float64]
-Confirmed: TypeAlias = Mapping[TrialId, tuple[float, int]]
+Confirmed: TypeAlias = Mapping[TrialId, tuple[float, float]]
 
 MINIMUM_TRIALS = 10  # fewer say too little
+OF_ALL = 4  # degrees of freedom that the noise of all trials has in that of each
 FARTHEST = 1e4  # widths of a range from it; trials further away say nothing of it
 MAXIMUM_TRIALS = 300  # fitting takes the cube of the trials: of more, evenly many of each rank
 SURFACES = 500  # that are drawn
@@ -43,7 +44,7 @@ class Ranked:
     id: TrialId
     rank: tuple[float, ...]
     hyperparameters: Mapping[str, Value]  # a conditional one that was not searched is absent
-    count: int  # values that were averaged
+    count: float  # how many trials of average noise its value is worth
     state: State
 
 
@@ -60,10 +61,11 @@ def ranked_points(
     pruned ones come after them, those that went on longer before the others. Diverged ones are
     last, failed and infeasible ones left out. `confirmed` leads from the ids of trials that
     were repeated to the mean of their values and how many there are; the mean replaces the value.
+    Where values are means, those with small standard errors count for more.
     """
     sign = -1.0 if direction == "maximize" else 1.0
     trials: list[Ranked] = []
-    standing = _standing_of_pruned(results, sign)
+    standing, worth = _standing_of_pruned(results, sign), _worth(results)
     for result in results:
         hyperparameters = result.trial.hyperparameters
         if result.says_nothing or result.state is State.INFEASIBLE or not all(
@@ -71,7 +73,7 @@ def ranked_points(
             for name, d in search_space.items()
         ):
             continue
-        value, count = result.value, 1
+        value, count = result.value, worth.get(result.trial.id, 1.0)
         if result.trial.id in confirmed:
             value, count = confirmed[result.trial.id]
         rank: tuple[float, ...] = (2.0,)
@@ -94,6 +96,26 @@ def ranked_points(
         )
     )
     return trials
+
+
+def _worth(results: Sequence[TrialResult]) -> dict[TrialId, float]:
+    """Return how many trials of average noise the means of parts are worth.
+
+    Few parts say little of how noisy their trial is: its variance is drawn towards that of all
+    (Smyth 2004, "Linear models and empirical Bayes methods", in Stat. Appl. Genet. Mol. Biol. 3).
+    """
+    squares = {
+        r.trial.id: (error**2, len(r.parts.values) - 1) for r in results
+        if r.parts is not None and (error := r.standard_error) is not None
+    }
+    freedom = sum(degrees for _, degrees in squares.values())
+    average = sum(square * degrees for square, degrees in squares.values()) / max(freedom, 1)
+    if not average:
+        return {}
+    return {
+        identity: average * (OF_ALL + degrees) / (OF_ALL * average + degrees * square)
+        for identity, (square, degrees) in squares.items()
+    }
 
 
 def _standing_of_pruned(
@@ -132,7 +154,9 @@ def _standing_of_pruned(
 
 
 def _curves(result: TrialResult) -> list[Array]:
-    """Return the one curve of the searched metric, or none where not every epoch has it."""
+    """Return the one curve that cut-offs are about, or none where not every epoch has a value."""
+    if result.parts is not None:
+        return [np.asarray(result.parts.first, np.float64)]
     metrics = result.metrics
     return [np.asarray(metrics.values, np.float64)] if isinstance(metrics, Curve) else []
 

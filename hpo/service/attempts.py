@@ -99,7 +99,10 @@ class Attempts:
         if isinstance(event, Lost):
             self._delivery.abandon(event)
             if event.attempt < ATTEMPTS:
-                self.listener.note(f"trial {event.trial.number}: {event.reason}; it runs again")
+                part = f", part {event.trial.part}" if event.trial.part else ""
+                self.listener.note(
+                    f"trial {event.trial.number}{part}: {event.reason}; it runs again"
+                )
                 self._send(event.trial)
                 return None
             event = TrialResult(
@@ -115,6 +118,17 @@ class Attempts:
             event = event.result
         self._delivery.add(event)
         return self._ended(event)
+
+    def begin(self, trial: Trial) -> None:
+        """Take note that a trial is run, in parts that are submitted one by one."""
+        self._delivery.running.add(trial.id)
+
+    def conclude(self, result: TrialResult) -> None:
+        """Let the record know what the parts of a trial came to."""
+        self._delivery.add(result)
+        self.say_if_not_stopped(result)
+        self._delivery.running.discard(result.trial.id)
+        self.listener.trial_ended(result)
 
     @property
     def asked(self) -> Asked:
@@ -133,12 +147,17 @@ class Attempts:
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED
         self.running -= 1
-        asked = self._delivery.stop_asked(result.trial.id)
-        if asked is not None and result.state is not State.STOPPED:
-            self.listener.note(f"trial {result.trial.number} ended before it could be stopped")
+        if not result.trial.part:
+            self.say_if_not_stopped(result)
         self._delivery.running.discard(result.trial.id)
         self.listener.trial_ended(result)
         return result
+
+    def say_if_not_stopped(self, result: TrialResult) -> None:
+        """Say so where a person asked for the end of a trial that ended by itself."""
+        asked = self._delivery.stop_asked(result.trial.id)
+        if asked is not None and result.state is not State.STOPPED:
+            self.listener.note(f"trial {result.trial.number} ended before it could be stopped")
 
     def _send(self, trial: Trial) -> None:
         attempt = self._latest.get(trial.id, 0) + 1

@@ -39,6 +39,8 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         start=tuple(map(dict, study.start)),
         limits=study.constraint_metrics,
         constraints=tuple(constraint.text for constraint in study.constraints),
+        seeds=study.trial.seeds or 1,
+        folds=study.trial.folds or 0,
         environment=_environment(study.objective),
     )
 
@@ -72,6 +74,8 @@ _COMPARABLE = {
     "value": "value",
     "limits": "[constraint_metrics]",
     "seed": "seed",
+    "seeds": "trial.seeds",
+    "folds": "trial.folds",
 }
 
 

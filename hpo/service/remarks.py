@@ -37,3 +37,24 @@ def of_study(study: Study) -> str:
         f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
         "Each top-level run is a round of trials in fixed ranges; each run under it is a trial."
     )
+
+
+def of_parallel(study: Study, slots: int) -> list[str]:
+    """Return what of a chosen `parallel` leaves workers idle, or makes proposals worse."""
+    if "parallel" not in study.round.model_fields_set:
+        return []  # nobody chose it
+    parallel, trials = study.round.parallel, study.round.trials
+    lines = []
+    if parallel * study.trial.parts < slots:
+        idle = slots - parallel * study.trial.parts
+        lines.append(
+            f"[round] parallel = {parallel} leaves {idle} of {slots} workers idle; "
+            "twice the workers is a good number"
+        )
+    if study.round.sampler == "tpe" and parallel > max(trials / 4, 1):
+        few = f"the first {parallel} of {trials}" if parallel < trials else f"all {trials}"
+        lines.append(
+            f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
+            "result to learn from; a smaller number learns more"
+        )
+    return lines

@@ -14,11 +14,13 @@ from hpo.search.order import ResultsInOrder
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.service.attempts import Attempts
+from hpo.service.in_parts import TrialsInParts
 from hpo.study import Study
 from hpo.trial import (
     CutOffs,
     State,
     Trial,
+    TrialId,
     TrialResult,
     compact,
     trial_seed,
@@ -41,7 +43,7 @@ class RoundLoop:
         trials: int,
         ends: float,
         recorded: Recorded,
-        attempts: Attempts,
+        attempts: Attempts | TrialsInParts,
         place: Callable[[int, Added], None],
     ) -> None:
         settings = round_.settings
@@ -163,10 +165,16 @@ class RoundLoop:
         if known is not None:
             self._sampler.replay(number, known.trial.hyperparameters)
             return
+        begun = None
+        if isinstance(self._attempts, TrialsInParts):
+            begun = self._attempts.begun_with(TrialId(self._round.number, number))
         given = added.hyperparameters if added is not None else None
         if given is None and self._own <= len(self._start):
             given = self._start[self._own - 1]
-        if given is not None:
+        if begun is not None:
+            hyperparameters = dict(begun)
+            self._sampler.replay(number, hyperparameters)
+        elif given is not None:
             hyperparameters = self._random.complete(given, seed)
             self._sampler.replay(number, hyperparameters)
         else:

@@ -15,6 +15,7 @@ from hpo.moves import Move
 from hpo.record.delivery import Delivery
 from hpo.record.format import STOPPED, count_tag, range_params
 from hpo.record.interface import Record
+from hpo.record.reading import partition_of
 from hpo.record.values import Added, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search.best_so_far import points_of
@@ -31,11 +32,12 @@ from hpo.service.comparability import (
     settings_of,
 )
 from hpo.service.illustrating import Drawing, Illustrate
+from hpo.service.in_parts import TrialsInParts
 from hpo.service.proposals import next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study
 from hpo.study_tables import ConfirmSettings
-from hpo.trial import State, rank
+from hpo.trial import State, TrialResult, rank
 from hpo.workers.attempt import Job, Workers
 
 POLL_SECONDS = 0.5
@@ -167,7 +169,8 @@ class Service:
         workers = self._start_workers(0)
         drawing = Drawing(self._illustrate, listener)
         try:
-            _warn(study, workers, listener)
+            for line in remarks.of_parallel(study, workers.slots):
+                listener.note(line)
             known = recorded if recorded is not None else self._create()
             for number in to_run:
                 stopped = self._run_round(
@@ -252,6 +255,8 @@ class Service:
         self._record.claim(self._listener.note)
         for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
             self._record.discard(attempt.run_id)
+        for result in recorded.unwritten:
+            self._delivery.add(result)
 
     def _accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
         """Say that the code is new, and record it with the last round unless another one follows.
@@ -296,7 +301,10 @@ class Service:
         """Make the study known, or what it searches, where that is more than before."""
         study = self._study
         space = study.search_space
-        shown = Shown(tuple(space), study.metric, study.direction, tuple(range_params(space)))
+        shown = Shown(
+            tuple(space), study.metric, study.direction, tuple(range_params(space)),
+            study.trial.parts > 1,
+        )
         tags = {"objective": study.objective.name}
         self._patiently(
             lambda repeated: self._record.create(
@@ -339,11 +347,14 @@ class Service:
             study.path, recorded.attempts, any(r.metrics for r in recorded.results), delivery,
             workers, self._listener,
         )
+        partition = partition_of(current)
+        in_parts = TrialsInParts(attempts, partition, _open_parts(recorded))
 
         def place(trial: int, point: Added) -> None:
             self._patiently(lambda again: self._record.place(current.run_id, trial, point))
 
-        loop = RoundLoop(study, current, trials, goal.ends, recorded, attempts, place)
+        runs = in_parts if partition.count > 1 else attempts
+        loop = RoundLoop(study, current, trials, goal.ends, recorded, runs, place)
         results = loop.run()
         self._wait_for_delivery()
         tags = {
@@ -421,6 +432,12 @@ class Service:
                 time.sleep(POLL_SECONDS)
 
 
+def _open_parts(recorded: Recorded) -> list[TrialResult]:
+    """Return the parts on record of trials that have more to come."""
+    known = {result.trial.id for result in (*recorded.results, *recorded.deleted)}
+    return [part for part in recorded.parts if part.trial.original not in known]
+
+
 def ranking(
     study: Study, settings: ConfirmSettings, recorded: Recorded
 ) -> list[confirmation.Confirmation]:
@@ -429,21 +446,3 @@ def ranking(
     best = rank(recorded.results, study.direction)[: settings.top]
     trials = [known[r.trial.id] for r in best if r.trial.id in known]
     return confirmation.in_order(trials, study.direction)
-
-
-def _warn(study: Study, workers: Workers, listener: Listener) -> None:
-    """Say what of the settings costs time or makes proposals worse."""
-    if "parallel" not in study.round.model_fields_set:
-        return  # nobody chose it
-    parallel, slots, trials = study.round.parallel, workers.slots, study.round.trials
-    if parallel < slots:
-        listener.note(
-            f"[round] parallel = {parallel} leaves {slots - parallel} of {slots} workers idle; "
-            "twice the workers is a good number"
-        )
-    if study.round.sampler == "tpe" and parallel > max(trials / 4, 1):
-        few = f"the first {parallel} of {trials}" if parallel < trials else f"all {trials}"
-        listener.note(
-            f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
-            "result to learn from; a smaller number learns more"
-        )

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
+from hpo.data.folds import Held, data_of
 from hpo.distributions import Value
 from hpo.errors import Infeasible
-from hpo.objective import Data, Epochs, Given, Objective
+from hpo.objective import Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.output import Output
 from hpo.process_state import TrialProcess
@@ -147,7 +148,7 @@ class InlineWorkers:
     def __init__(
         self,
         job: Job,
-        data: Data | None,
+        data: Held,
         show: Callable[[Progress], None] | None = None,
         stops: Stops | None = None,
     ) -> None:
@@ -225,7 +226,7 @@ class _Teller:
 
 def attempt_trial(
     job: Job,
-    data: Data | None,
+    data: Held,
     trial: Trial,
     attempt: int,
     tell: Tell | None = None,
@@ -265,7 +266,7 @@ def attempt_trial(
                 folder = None
                 if "folder" in objective.asks:
                     folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
-                given = Given(job.metric, trial.seed, data, folder, trial.id)
+                given = Given(job.metric, trial.seed, data_of(data, trial), folder, trial.id)
                 epochs = _epochs(job, objective, given, trial)
             while True:
                 with _captured(output):

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpo.data.folds import Held, size
 from hpo.errors import HPOError, InputError
-from hpo.objective import Data
 from hpo.process_state import HASH_SEED
 from hpo.resources import NotHere, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
@@ -86,7 +86,7 @@ class _Sent:
 
 
 def _attempt(
-    job: Job, data: Data | None, trial: Trial, attempt: int, box: str
+    job: Job, data: Held, trial: Trial, attempt: int, box: str
 ) -> Iterator[Event]:
     """Run one trial in a worker of Ray's."""
     yield from attempt_trial(job, data, trial, attempt, Sender(box))
@@ -102,7 +102,7 @@ class RayWorkers:
     def __init__(
         self,
         job: Job,
-        data: Data | None,
+        data: Held,
         *,
         address: str | None = None,
         workers: int | None = None,
@@ -121,7 +121,7 @@ class RayWorkers:
                 here = {**this_machine(), "CPU": float(cpus)}
                 who = f"this machine with --workers {workers}" if workers else "this machine"
                 refuse_absent(job.demand, here, who)
-                _start_local(cpus, _size(data), self._folder)
+                _start_local(cpus, size(data), self._folder)
         except BaseException:
             self._remove_folder()
             raise
@@ -399,11 +399,6 @@ def _fewer_processes() -> Iterator[None]:
     finally:
         for name, method in left_out.items():
             setattr(Node, name, method)
-
-
-def _size(data: Data | None) -> int:
-    parts = [data.training, data.validation] if data is not None else []
-    return sum(p.inputs.nbytes + p.targets.nbytes for p in parts if p is not None)
 
 
 def _one_line(error: BaseException) -> str:

@@ -133,8 +133,8 @@ def test_values_cannot_be_changed() -> None:
 
 def test_a_trial_is_named_by_its_place() -> None:
     repeat = Trial(2, 7, {}, 0, CutOffs("best", ()), repeat=3, resplit=True)
-    assert repeat.id == (2, 7, 3, True)
-    assert repeat.original == (2, 7, 0, False)
+    assert repeat.id == (2, 7, 3, True, 0)
+    assert repeat.original == (2, 7, 0, False, 0)
     assert str(repeat.id) == "repeat 3 of trial 7 of round 2"
     assert str(repeat.original) == "trial 7 of round 2"
     assert trial_seed(0, 1, 1, 1) == trial_seed(0, 1, 1, repeat=1) != trial_seed(0, 1, 1)

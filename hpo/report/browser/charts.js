@@ -273,7 +273,11 @@ function drawCurves(element) {
 }
 
 function drawTimeline() {
-  const known = trials.filter((trial) => trial.started !== null);
+  const known = study.timeline.trial.map((index, at) => ({
+    ...trials[index],
+    ...Object.fromEntries(["part", "started", "seconds", "place", "lane"]
+      .map((name) => [name, study.timeline[name][at]])),
+  }));
   const end = Math.max(...known.map((trial) => trial.started + trial.seconds), 1e-3);
   const [unit, name] = end < 300 ? [1, "seconds"] : end < 7200 ? [60, "minutes"] : [3600, "hours"];
   const lanes = Math.max(...known.map((trial) => trial.lane)) + 1;
@@ -291,7 +295,8 @@ function drawTimeline() {
   const source = new Bokeh.ColumnDataSource({ data: {
     y: known.map((trial) => trial.lane), left: known.map((trial) => trial.started / unit),
     right: known.map((trial) => (trial.started + trial.seconds) / unit),
-    color: known.map(colorOf), name: known.map((trial) => trial.name),
+    color: known.map((trial) => colorOf(trials[trial.index])),
+    name: known.map((trial) => (trial.part ? `${trial.name}, part ${trial.part}` : trial.name)),
     state: known.map((trial) => trial.state), place: known.map((trial) => trial.place),
     took: known.map((trial) => duration(trial.seconds)), index: known.map((trial) => trial.index),
   } });

@@ -106,6 +106,10 @@ const table = {
     { name: "trial", of: (trial) => trial.round * 1e6 + trial.number, text: (trial) => trial.name },
     { name: "state", of: (trial) => trial.state, text: (trial) => trial.state },
     { name: study.metric, of: (trial) => trial.value, text: (trial) => fourDigits(trial.value ?? NaN) },
+    ...(study.trials.error.every((error) => error === null) ? [] : [{
+      name: "standard error", of: (trial) => trial.error,
+      text: (trial) => fourDigits(trial.error ?? NaN),
+    }]),
     ...(study.trials.mean.every((mean) => mean === null) ? [] : [{
       name: "mean of repeats", of: (trial) => trial.mean,
       text: (trial) => fourDigits(trial.mean ?? NaN),

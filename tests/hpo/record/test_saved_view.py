@@ -143,7 +143,8 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
     cards, (section,) = charts["compareRunCharts"], charts["compareRunSections"]
     # The rounds come first: they have the best so far.
     assert charts["searchFilter"] == (
-        "tags.kind != 'repeat' and tags.kind != 'confirmation' and tags.kind != 'evaluation'"
+        "tags.kind != 'repeat' and tags.kind != 'part' and "
+        "tags.kind != 'confirmation' and tags.kind != 'evaluation'"
     )
     assert charts["orderByKey"] == "metrics.`best_loss`"
     names = ("compareRunCharts", "compareRunSections", "runsHiddenMode", "searchFilter",

@@ -17,7 +17,7 @@ from hpo.search.surface import (
     ranked_points,
 )
 from hpo.search_space import SearchSpace, point
-from hpo.trial import Curve, Direction, State, Trial, TrialId, TrialResult
+from hpo.trial import Curve, Direction, Parts, State, Trial, TrialId, TrialResult
 
 SPACE: SearchSpace = {
     "rate": FloatDistribution(1e-6, 1e-2, log=True),
@@ -117,3 +117,23 @@ def test_the_same_trials_are_fitted_once() -> None:
     first, again = Observations(space, trials).surface, Observations(space, trials).surface
     assert again is first
     assert Observations(space, trials[1:]).surface is not first
+
+
+def test_means_of_parts_count_by_their_standard_errors() -> None:
+    space = {"x": FloatDistribution(0.0, 1.0)}
+
+    def results(spreads: list[float]) -> list[TrialResult]:
+        return [
+            TrialResult(
+                Trial(1, n, {"x": n / 20}, n), State.COMPLETE, float(n), 1, [{"loss": float(n)}],
+                parts=Parts((n - spread, float(n), n + spread), (float(n),)),
+            )
+            for n, spread in enumerate(spreads, start=1)
+        ]
+
+    even = ranked_points(space, results([0.5] * 12), "minimize", {})
+    assert [trial.count for trial in even] == pytest.approx([1.0] * 12)
+    uneven = ranked_points(space, results([*[0.5] * 11, 5.0]), "minimize", {})
+    assert uneven[-1].count < 0.4 < 1 < uneven[0].count < 3  # three parts say little of their own
+    none = ranked_points(space, results([0.0] * 12), "minimize", {})
+    assert [trial.count for trial in none] == [1.0] * 12

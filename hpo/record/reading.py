@@ -1,0 +1,118 @@
+"""Trials as they are read back: from parts, from deleted runs, with names searched since."""
+
+import contextlib
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hpo.distributions import Value
+from hpo.errors import InputError
+from hpo.parts import Partition
+from hpo.record.format import check_trial, read_attempt, read_id, read_result, read_trial
+from hpo.record.values import Attempt, Round
+from hpo.search_space import backfilled, middle
+from hpo.trial import State, Trial, TrialId, TrialResult
+
+if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow.entities import Run
+
+
+NO_ATTEMPT = Attempt(0, "")
+
+
+class TrialsInParts:
+    """Takes the runs of trials that consist of parts, and those of the parts.
+
+    What trials came to follows from the parts. Their own runs say it for people who look at them.
+    """
+
+    def __init__(self, rounds: Mapping[str, Round], metric: str) -> None:
+        self._rounds, self._metric = rounds, metric
+        self.runs: dict[TrialId, str] = {}  # of the trials
+        self.ended: dict[TrialId, TrialResult] = {}  # parts
+        self.part_runs: dict[TrialId, str] = {}
+        self.attempts: dict[TrialId, Attempt] = {}  # the last one at each part that has no end
+        self.unwritten: list[TrialResult] = []
+        self._trials: dict[str, tuple[Round, Run]] = {}
+        self._results: dict[TrialId, TrialResult] = {}
+
+    def add_trial(self, run: "Run", identity: TrialId, round_: Round) -> None:
+        """Take the run of a trial."""
+        if "superseded" not in run.data.tags:
+            self.runs[identity] = run.info.run_id
+            self._trials[run.info.run_id] = round_, run
+
+    def add_part(self, run: "Run") -> None:
+        """Take the run of a part; one whose trial was deleted went with it."""
+        tags = run.data.tags
+        round_, _ = self._trials.get(tags.get("mlflow.parentRunId", ""), (None, None))
+        if round_ is None:
+            return
+        identity = read_id(run)
+        if run.info.status != "RUNNING" and "superseded" not in tags:
+            self.ended[identity] = read_result(run, self._metric)
+            self.part_runs[identity] = run.info.run_id
+            check_trial(run, self.ended[identity].trial, round_)
+        elif self.attempts.get(identity, NO_ATTEMPT).number < read_attempt(run):
+            self.attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
+
+    def results(self) -> dict[TrialId, TrialResult]:
+        """Return what trials came to whose parts are all there."""
+        parts: dict[TrialId, dict[int, TrialResult]] = {}
+        for identity, result in self.ended.items():
+            parts.setdefault(result.trial.original, {})[identity.part] = result
+        for round_, run in self._trials.values():
+            identity = read_id(run)
+            whole = partition_of(round_).result(parts.get(identity, {}))
+            if whole is not None:
+                self._results[identity] = whole
+                if run.info.status == "RUNNING":
+                    self.unwritten.append(whole)
+        return self._results
+
+    def deleted(self) -> dict[TrialId, TrialResult]:
+        """Return the trials that had ended, and that lack a part which was deleted since."""
+        return {
+            identity: TrialResult(read_trial(run), State.FAILED, message="deleted")
+            for identity, run in ((read_id(run), run) for _, run in self._trials.values())
+            if identity not in self._results and run.info.status != "RUNNING"
+        }
+
+
+def partition_of(round_: Round) -> Partition:
+    """Return how the trials of a round fall into parts."""
+    began = round_.settings
+    return Partition(began.parts, began.seed, began.metric, began.direction, began.value)
+
+
+def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:
+    """Return the hyperparameters of a trial, with what it had of those searched since."""
+    before = next((r.search_space for r in rounds if r.number == trial.round), {})
+    values = trial.hyperparameters
+    for round_ in sorted(rounds, key=lambda r: r.number):
+        if round_.number > trial.round and round_.search_space.keys() != before.keys():
+            values = backfilled(values, before, round_.search_space)
+    return values
+
+
+def filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
+    """Return a result with what its trial had of the hyperparameters searched since."""
+    values = with_backfill(result.trial, rounds)
+    if values is result.trial.hyperparameters:
+        return result
+    return replace(result, trial=replace(result.trial, hyperparameters=values))
+
+
+def deleted_trial(run: "Run", round_: Round) -> Trial:
+    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
+
+    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
+    """
+    with contextlib.suppress(InputError):
+        trial = read_trial(run)
+        check_trial(run, trial, round_)
+        return trial
+    number = 0
+    with contextlib.suppress(InputError):
+        number = read_id(run).number
+    return Trial(round_.number, number, middle(round_.search_space), 0)
