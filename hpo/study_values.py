@@ -238,13 +238,16 @@ def _with_backfill(
     key = f"{key_text(name)}.backfill"
     if table.get("repeat"):
         raise WrongKeyError(key, "what is repeated has no one value; leave it out")
+    given = table["backfill"]
+    is_meant = isinstance(given, dict) and given.keys() == {"outside"}
     try:
-        value = typed_value(name, table["backfill"], hints)
+        value = typed_value(name, given["outside"] if is_meant else given, hints)
     except WrongKeyError as error:
         raise WrongKeyError(key, str(error)) from None
-    if not distribution.contains(value):
+    if not is_meant and not distribution.contains(value):
         raise WrongKeyError(key, f"{short_text(value)} lies outside its range; widen the range to "
-                            "hold what the earlier trials had")
+                            "hold what the earlier trials had, or, to search without them, write "
+                            f"{{ outside = {short_text(value)} }}")
     return replace(distribution, backfill=value)
 
 

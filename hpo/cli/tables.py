@@ -60,7 +60,7 @@ def best_trials(
             Column(heading, cells) for heading, cells in _pairs(values, errors, metric)
         ]
     if known:
-        columns += _means(confirmed)
+        columns += _means(confirmed, "repeats: " if len(columns) > 3 else "")
     values_of = [packed(r.trial.hyperparameters) for r in results]
     names = dict.fromkeys(name for given in values_of for name in given)
     spares = _spares(names, order)
@@ -122,12 +122,12 @@ def _pairs(
     return [(heading, cells[::2]), ("std error", cells[1::2])]
 
 
-def _means(trials: Sequence[Confirmation | None]) -> list[Column]:
+def _means(trials: Sequence[Confirmation | None], of: str = "") -> list[Column]:
     """Return the means of repeats and their standard errors, empty where there is none."""
     pairs = _pairs(
         [t.mean if t else None for t in trials], [t.standard_error if t else None for t in trials]
     )
-    return [Column(heading, cells) for heading, cells in pairs]
+    return [Column(of + heading, cells) for heading, cells in pairs]
 
 
 class MovesTable:

@@ -218,10 +218,10 @@ def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> 
     for name in new_names(study, last):
         d = study.search_space[name]
         when = "for the next round, --rounds" if goal < number else "from round"
-        lines.append(
-            f"[search_space] {name}: {describe(d)}, {when} {number}; earlier trials count with "
-            f"{d.backfill}"
-        )
+        earlier = f"earlier trials count with {d.backfill}"
+        if d.backfill is not None and not d.contains(d.backfill):
+            earlier = f"earlier trials had {d.backfill}, outside it, and are left out of proposals"
+        lines.append(f"[search_space] {name}: {describe(d)}, {when} {number}; {earlier}")
     for name, distribution in study.search_space.items():
         if distribution == began.search_space.get(name, distribution):
             continue

@@ -33,10 +33,17 @@ def of_overrides(overrides: Sequence[str]) -> str:
 
 def of_study(study: Study) -> str:
     """Return the description of a study."""
-    return (
+    text = (
         f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
         "Each top-level run is a round of trials in fixed ranges; each run under it is a trial."
     )
+    if study.trial.parts > 1:
+        kind = "folds" if study.trial.folds else "seeds"
+        text += (
+            f" The value of a trial is the mean of {study.trial.parts} {kind}, which are the runs "
+            "under it."
+        )
+    return text
 
 
 def of_parallel(study: Study, slots: int) -> list[str]:

@@ -95,6 +95,23 @@ def test_what_is_wrong_is_said(
     assert outcome.err.startswith(f"hpo: {file}: {said}")
 
 
+def test_a_value_outside_the_range_is_taken_where_it_is_meant(
+    make_study: Make, command: Command
+) -> None:
+    file = study(make_study, {}, fixed={"weight_decay": 0.0})
+    hpo("run", file, "--inline")
+    study(make_study, {"weight_decay": {**DECAY, "backfill": {"outside": 0.0}}}, rounds=2)
+    outcome = command("run", file, "--inline")
+    assert outcome.code == 0
+    assert ("weight_decay: 1e-08 to 0.0001, from round 2; earlier trials had 0.0, outside it, and "
+            "are left out of proposals") in " ".join(outcome.out.split())
+    rows = table()
+    assert {row["weight_decay"] for row in rows if row["round"] == "1"} == {"0.0"}
+    # A log scale has no place for 0: the moves are those of the twelve trials of round 2.
+    moves = json.loads(command("narrow", file, "--json").out)["moves"]
+    assert all("12 trials" in move["reason"] for move in moves)
+
+
 def test_what_is_open_goes_on_without_it(make_study: Make, command: Command) -> None:
     file = study(make_study, {}, round={"trials": 2})
     hpo("run", file, "--inline")
