@@ -32,3 +32,7 @@ class RecordReplaced(HPOError):
 
 class RoundAbsent(HPOError):
     """The record never had the round of a result: it was begun anew, or is an older copy."""
+
+
+class NotResumed(Exception):
+    """A program that was to go on from a copy of its folder began with another epoch."""

@@ -179,6 +179,7 @@ def _with_dataclass(
     return partial(
         Objective, parameters=fields, asks=frozenset(asks),
         needs_data=asked is not None and asked.default is asked.empty,
+        needs_folder=_needs_folder(signature),
         start=partial(_epochs, call), check=lambda values: kind(**values),
     )
 
@@ -214,6 +215,7 @@ def _with_parameters(
     return partial(
         Objective, parameters=parameters, asks=frozenset(asks),
         needs_data=asked is not None and asked.default is asked.empty,
+        needs_folder=_needs_folder(signature),
         start=partial(_epochs, call), check=lambda values: None,
     )
 
@@ -254,11 +256,18 @@ def _is_value_type(hint: Any) -> bool:
 
 
 def _named(asks: Collection[str], given: Given) -> dict[str, Any]:
-    """Return what is given by name; data that there is none of is left to the default."""
+    """Return what is given by name; data or a folder that there is not is left to the default."""
     named = {name: getattr(given, name) for name in asks}
-    if given.data is None:
-        named.pop("data", None)
+    for name in ("data", "folder"):
+        if getattr(given, name) is None:
+            named.pop(name, None)
     return named
+
+
+def _needs_folder(signature: inspect.Signature) -> bool:
+    """Say whether a function asks for a folder, and has no default for it."""
+    folder = signature.parameters.get("folder")
+    return folder is not None and folder.default is folder.empty
 
 
 def _epochs(

@@ -72,8 +72,9 @@ class Model(Protocol):
 class Given:
     """What a training is given besides its hyperparameters, where it asks for it.
 
-    `folder` is an empty one of its own, which is gone after the trial. `metric` is what a
-    plain number that the objective yields is called. `evaluates` asks a program to judge, too.
+    `folder` is one of its own, which is gone after the trial: an empty one, or one with what it
+    held after `done` epochs, where the trial goes on from there. `metric` is what a plain number
+    that the objective yields is called. `evaluates` asks a program to judge, too.
     """
 
     metric: str
@@ -82,6 +83,8 @@ class Given:
     folder: Path | None = None
     trial: TrialId | None = None
     evaluates: bool = False
+    done: int = 0
+    is_kept: bool = False  # the folder, now and then
 
 
 Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # the model in the end, or None
@@ -100,7 +103,8 @@ class Objective:
     """An objective of any form, as all else knows it.
 
     `parameters` are its hyperparameters by name. `asks` names what it is given besides: "data",
-    "seed", "folder"; `needs_data` says that it cannot do without data. `metrics` names what it
+    "seed", "folder"; `needs_data` says that it cannot do without data, and `needs_folder` that it
+    has use for a folder even where none is kept. `metrics` names what it
     yields for each task, and is None where it does not declare that. `files` are its code by
     their path, and `packages` the versions of what these import.
 
@@ -125,6 +129,7 @@ class Objective:
     evaluate: Callable[[Any], Any] | None = field(default=None, repr=False)
     example: Callable[[], Any] | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
+    needs_folder: bool = False
 
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""

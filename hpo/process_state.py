@@ -1,12 +1,13 @@
 """A trial finds its process as the first one did, and leaves nothing in it for the next."""
 
+import base64
 import contextlib
 import importlib.abc
 import importlib.util
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -44,6 +45,7 @@ class TrialProcess:
         self._program = objective.partition(":")[0]
         self._seed, self._folder, self._threads = seed, folder, demand.cpus
         self._without_gpu = not demand.gpus
+        self._resumed: Mapping[str, Any] = {}
         self._outside: _State | None = None
         self._inside: _State | None = None
 
@@ -61,6 +63,36 @@ class TrialProcess:
         TrialProcess._current = None
         self._inside = _State.now()
         self._outside.restore()
+
+    def resume(self, generators: Mapping[str, Any]) -> None:
+        """Give the generators, inside, the states that `generators` returned.
+
+        Raises one of several errors where these are none.
+        """
+        version, numbers, gauss = generators["random"]
+        random.setstate((version, tuple(numbers), gauss))
+        kind, keys, *rest = generators["numpy"]
+        np.random.set_state((kind, np.array(keys, np.uint32), *rest))  # noqa: NPY002
+        self._resumed = generators
+        if "torch" in sys.modules:
+            self._resume_torch(sys.modules["torch"])
+
+    def generators(self) -> dict[str, Any]:
+        """Return the states of the generators as the trial left them, as plain values."""
+        state = self._inside or _State.now()
+        kind, keys, *rest = state.numpy
+        states: dict[str, Any] = {
+            "random": [state.random[0], list(state.random[1]), state.random[2]],
+            "numpy": [kind, keys.tolist(), *rest],
+        }
+        if state.torch is not None:
+            states["torch"] = base64.b64encode(state.torch.numpy().tobytes()).decode()
+        return states
+
+    def _resume_torch(self, torch: ModuleType) -> None:
+        if "torch" in self._resumed:
+            content = bytearray(base64.b64decode(self._resumed["torch"]))
+            torch.set_rng_state(torch.frombuffer(content, dtype=torch.uint8))
 
     @contextlib.contextmanager
     def suspended(self) -> Iterator[None]:
@@ -90,6 +122,7 @@ class TrialProcess:
     def _prepare(self, torch: ModuleType) -> None:
         torch.manual_seed(self._seed)
         torch.set_num_threads(self._threads)
+        self._resume_torch(torch)
 
 
 @dataclass(frozen=True)

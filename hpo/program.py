@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from hpo import objective_code, program_process
 from hpo.distributions import Value
-from hpo.errors import Infeasible
+from hpo.errors import Infeasible, NotResumed
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.text import name_fault, one_line, shortened
 from hpo.trial import TrialId
@@ -88,6 +88,7 @@ class Program:
             parameters=parameters,
             asks=frozenset({"seed", "folder"}),
             needs_data=False,
+            needs_folder=True,
             metrics=dict.fromkeys(get_args(Task), self.metrics) if self.metrics else None,
             code=objective_code.digest(files()),
             files=files,
@@ -128,7 +129,8 @@ class Program:
         lines = program_process.run(arguments, environment, os.getcwd())
         tested: dict[str, float] | None = {} if given.evaluates else None
         try:
-            yield from _epochs(_told(self, lines, given.metric, tested))
+            told = _told(self, lines, given, tested)
+            yield from _epochs_after(given.done, told) if given.is_kept else _epochs(told)
         finally:
             lines.close()  # type: ignore[attr-defined]  # it is a generator
         return tested or None
@@ -175,7 +177,7 @@ def _named(trial: TrialId | None) -> str:
 
 
 def _told(
-    program: Program, lines: Iterator[str], metric: str, tested: dict[str, float] | None = None
+    program: Program, lines: Iterator[str], given: Given, tested: dict[str, float] | None = None
 ) -> Iterator[tuple[int | None, dict[str, float]]]:
     """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them.
 
@@ -183,8 +185,8 @@ def _told(
     where the program says that its hyperparameters cannot be trained with.
     """
     pattern = re.compile(program.metrics_pattern) if program.metrics_pattern is not None else None
-    other: set[str] = set()
-    told = False
+    metric, other = given.metric, set[str]()
+    told = given.done > 0  # or there may be no epoch left to tell
     for line in lines:
         print(line)
         reason = _infeasible(line)
@@ -290,6 +292,33 @@ def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dic
         held, last, named = metrics, number, True
     if held is not None:
         yield held
+
+
+def _epochs_after(
+    done: int, told: Iterator[tuple[int | None, dict[str, float]]]
+) -> Iterator[dict[str, float]]:
+    """Yield the metrics of each epoch as soon as it is told, after those that are `done`.
+
+    What the program has written belongs to the epoch that it told last, so that each line is one.
+    Raises NotResumed where a program that was to go on does not, and ValueError where an epoch has
+    no name, is missing or goes back.
+    """
+    last = done
+    for epoch, metrics in told:
+        if epoch is None:
+            raise ValueError(
+                "the program tells an epoch without its number; with [checkpoints] each line needs "
+                "one, from 1"
+            )
+        if epoch != last + 1:
+            if done and last == done:
+                raise NotResumed
+            raise ValueError(
+                f"the program goes from epoch {last} to {epoch}; with [checkpoints] tell each "
+                "epoch once, from 1"
+            )
+        yield metrics
+        last = epoch
 
 
 def parameters_of(

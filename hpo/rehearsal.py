@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo import frameworks, wording
+from hpo.checkpoints import Checkpoints
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.distributions import Value
@@ -20,9 +21,11 @@ from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
 from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
+from hpo.service.rounds import job_of
 from hpo.study import Study, refused
 from hpo.text import one_line, shortened
-from hpo.trial import Trial, is_finite, trial_seed
+from hpo.trial import State, Trial, TrialId, TrialResult, is_finite, trial_seed
+from hpo.workers.attempt import attempt_trial
 
 REASON_CHARACTERS = 300
 EPOCHS = 2  # that are enough to see
@@ -42,6 +45,8 @@ def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> N
                 folder.mkdir()
             shown = split.folds.data(1) if split is not None and split.folds else data
             say(_short_trial(study, trial, shown, folders[0]))
+            if study.checkpoints is not None:
+                say(_resumed(study, trial, shown, Path(name) / "checkpoints"))
             if data is None and (study.program is not None or study.objective.evaluate is None):
                 say(_without_model(study))
                 return
@@ -97,6 +102,42 @@ def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) ->
         if name in epochs[-1] and not limit.allows(epochs[-1][name])
     ]
     return f"{line}; {' and '.join(passed)}, or it is infeasible" if passed else line
+
+
+def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> str:
+    """Stop a trial after two epochs, and go on with it from the first; return what was seen."""
+    job = job_of(study, Checkpoints(str(directory), "", 0.0))
+
+    def stopped(epochs: int) -> TrialResult:
+        looks = iter(range(epochs + 1))  # before the first epoch, and after each
+
+        def stops(_: TrialId) -> str | None:
+            return "seen enough" if next(looks, epochs) >= epochs else None
+
+        *_, result = attempt_trial(job, data, trial, 1, stops=stops)
+        assert isinstance(result, TrialResult)
+        if result.state is State.FAILED:
+            raise InputError(f"checkpoints: {one_line(result.message)}")
+        return result
+
+    whole = stopped(EPOCHS)
+    if whole.epochs < EPOCHS:
+        return "checkpoints: a trial has one epoch, after which there is nothing to go on with"
+    if job.checkpoints is None or not job.checkpoints.epochs(trial.id):
+        raise InputError(
+            f"checkpoints: {study.objective.name} leaves its folder empty after an epoch; let it "
+            "save there, before it yields, what it needs to go on"
+        )
+    resumed = stopped(EPOCHS - 1)
+    for name, value in whole.metrics[-1].items():
+        found = resumed.metrics[-1].get(name)
+        if resumed.epochs != whole.epochs or found != value:
+            raise InputError(
+                f"checkpoints: stopped after epoch 1, {study.objective.name} goes on with another "
+                f"epoch 2 ({name} {found} instead of {value}); let it save all that it needs in "
+                "its folder, before it yields, and look there first when it begins"
+            )
+    return "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"
 
 
 def _trained(

@@ -78,7 +78,9 @@ def retrain(
         )
         epochs = result.epochs
     count, model = 0, None
-    own = Path(tempfile.mkdtemp(dir=folder)) if folder is not None else None
+    own = None
+    if folder is not None and study.objective.needs_folder:
+        own = Path(tempfile.mkdtemp(dir=folder))
     given = Given(study.metric, trial.seed, data, own, trial.id, evaluates=data is None)
     try:
         with trial_process(study, trial.seed):

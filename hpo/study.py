@@ -50,6 +50,7 @@ from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import (
     Budget,
+    CheckpointSettings,
     ConfirmSettings,
     Environment,
     Resources,
@@ -90,6 +91,7 @@ class Study(BaseModel):
     start: tuple[dict[str, Any], ...] = ()
     budget: Budget = Budget()
     resources: Resources = Resources()
+    checkpoints: CheckpointSettings | None = None
     confirm: ConfirmSettings | None = None
 
     @field_validator("name")
@@ -248,6 +250,9 @@ class Study(BaseModel):
     @model_validator(mode="after")
     def _data_for_who_takes_them(self) -> "Study":
         """Refuse an objective without the data it needs, and data that no objective would see."""
+        if self.checkpoints is not None and "folder" not in self.objective.asks:
+            raise WrongKeyError("checkpoints", f"{self.objective.name} takes no folder whose "
+                                "content could be kept; give the function a parameter `folder`")
         if self.data is None and self.trial.folds:
             raise WrongKeyError("trial.folds", "there is no table [data] whose rows could be put "
                                 "into folds; write seeds instead, or add the table")
@@ -434,6 +439,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("budget",): list(Budget.model_fields),
     ("environment",): list(Environment.model_fields),
     ("resources",): list(Resources.model_fields),
+    ("checkpoints",): list(CheckpointSettings.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
 }
 

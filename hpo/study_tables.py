@@ -1,5 +1,6 @@
 """The tables of a study file that say how trials run: rounds, budget, packages, resources."""
 
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -168,6 +169,24 @@ class Environment(BaseModel):
             if not package.specifier.contains(found, prereleases=True):
                 raise ValueError(f"{text}, but {found} is installed here: pip install {text}")
         return tuple(packages)
+
+
+class CheckpointSettings(BaseModel):
+    """The table [checkpoints]: that the folders of running trials are kept, and where.
+
+    `every` so many seconds, at the end of an epoch; in `storage`, a folder that all workers share.
+    """
+
+    model_config = STRICT
+    every: float = Field(default=60.0, ge=0)
+    storage: str = ""
+
+    @field_validator("storage")
+    @classmethod
+    def _a_folder(cls, storage: str) -> str:
+        if re.match(r"[a-z][a-z0-9]+://", storage):
+            raise ValueError("is an address; name a folder that all workers share, such as a mount")
+        return storage
 
 
 class ConfirmSettings(BaseModel):

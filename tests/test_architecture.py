@@ -17,8 +17,8 @@ from tests.processes import ROOT
 ORDER = {
     "hpo": """
         errors text toml_text wording passwords distributions search_space trial parts moves
-        resources threads process_state objective_code objective output framework_models frameworks
-        forms
+        checkpoints resources threads process_state objective_code objective output framework_models
+        frameworks forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
@@ -29,7 +29,8 @@ ORDER = {
         search.ped_anova
         study_errors constraints settings study_parts study_values study_overrides study_tables
         feasibility study
-        workers.live workers.attempt workers.ray_settings workers.ray_folder workers.ray_live
+        workers.live workers.trial_folder workers.attempt workers.inline
+        workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.values record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
@@ -53,7 +54,7 @@ ORDER = {
         regularizers optimizers
         layers.layer layers.windows layers.dense layers.activations layers.convolution
         layers.pooling layers.flatten layers.batch_normalization layers.dropout layers.noise layers
-        networks training model objectives
+        networks training checkpoint model objectives
         """,
 }
 FIRST, *LEAVES = ORDER["trainer"].split()[:6]

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import (
     Any,
     Literal,
@@ -27,6 +28,7 @@ from typing import (
 import numpy as np
 
 from trainer.arrays import Array
+from trainer.checkpoint import Checkpoint
 from trainer.layers.activations import ACTIVATIONS, Activation
 from trainer.layers.batch_normalization import BatchNormalization
 from trainer.layers.convolution import Convolution
@@ -220,17 +222,19 @@ def _names(task: Task, parts: Iterable[str]) -> tuple[str, ...]:
 
 @_objective
 def perceptron(
-    hyperparameters: PerceptronHyperparameters, data: Data, *, seed: int
+    hyperparameters: PerceptronHyperparameters, data: Data, *, seed: int,
+    folder: Path | None = None,
 ) -> Generator[Mapping[str, float], None, Model]:
     """Train a multilayer perceptron. Inputs of any shape are flattened."""
     layers = perceptron_layers(hyperparameters, _outputs(data))
     features = math.prod(data.training.inputs.shape[1:])
-    return (yield from _train(layers, (features,), hyperparameters, data, seed))
+    return (yield from _train(layers, (features,), hyperparameters, data, (seed, folder)))
 
 
 @_objective
 def convolutional(
-    hyperparameters: ConvolutionalHyperparameters, data: Data, *, seed: int
+    hyperparameters: ConvolutionalHyperparameters, data: Data, *, seed: int,
+    folder: Path | None = None,
 ) -> Generator[Mapping[str, float], None, Model]:
     """Train a convolutional network on (rows, height, width) or (rows, height, width, channels).
 
@@ -240,7 +244,7 @@ def convolutional(
     if len(shape) not in (2, 3):
         raise ValueError(f"a convolutional network takes images, not inputs of shape {shape}")
     layers = convolutional_layers(hyperparameters, _outputs(data))
-    return (yield from _train(layers, (*shape, 1)[:3], hyperparameters, data, seed))
+    return (yield from _train(layers, (*shape, 1)[:3], hyperparameters, data, (seed, folder)))
 
 
 def perceptron_layers(hyperparameters: PerceptronHyperparameters, outputs: int) -> list[Layer]:
@@ -334,9 +338,14 @@ def _train(
     input_shape: Shape,
     hyperparameters: TrainingHyperparameters,
     data: Data,
-    seed: int,
+    given: tuple[int, Path | None],
 ) -> Generator[Mapping[str, float], None, Model]:
-    """Train, and yield metrics by epoch: what both objectives have in common."""
+    """Train, and yield metrics by epoch: what both objectives have in common.
+
+    They are `given` a seed, and may be a folder, from which the training goes on where it holds
+    one, and in which it is kept after each epoch.
+    """
+    seed, folder = given
     task = TASKS[data.task]
     initializing, shuffling, disturbing, diagnosing = (
         np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)
@@ -365,9 +374,17 @@ def _train(
             Diagnostics(network, LOSSES[task.loss], inputs, targets, diagnosing).measure
         )
     schedule = SCHEDULES[hyperparameters.schedule]
-    lowest, lowest_epoch = math.inf, 0
+    begun, lowest, lowest_epoch = 0.0, math.inf, 0.0
+    checkpoint = None
+    if folder is not None:
+        checkpoint = Checkpoint(folder, training.state, (shuffling, disturbing, diagnosing))
+        begun, lowest, lowest_epoch = checkpoint.load() or (begun, lowest, lowest_epoch)
 
-    for epoch in range(1, hyperparameters.epochs + 1):
+    for epoch in range(int(begun) + 1, hyperparameters.epochs + 1):
+        if hyperparameters.early_stopping and lowest_epoch and (
+            epoch - 1 - lowest_epoch >= hyperparameters.early_stopping
+        ):
+            break
         progress = (epoch - 1) / max(hyperparameters.epochs - 1, 1)
         share = schedule(progress, hyperparameters.schedule_end)
         with np.errstate(all="ignore"):
@@ -376,14 +393,13 @@ def _train(
                 metrics = {name: value for measure in measures for name, value in measure().items()}
             else:
                 metrics = dict.fromkeys(_names(task, parts), math.nan)
+        if metrics.get("validation_loss", math.inf) < lowest:
+            lowest, lowest_epoch = metrics["validation_loss"], epoch
+        if checkpoint is not None:
+            checkpoint.save(epoch, lowest, lowest_epoch)
         yield metrics
         if not all(map(math.isfinite, metrics.values())):
             break
-        if "validation_loss" in metrics and hyperparameters.early_stopping:
-            if metrics["validation_loss"] < lowest:
-                lowest, lowest_epoch = metrics["validation_loss"], epoch
-            elif epoch - lowest_epoch >= hyperparameters.early_stopping:
-                break
     return Model(network, task.loss)
 
 

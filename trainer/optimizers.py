@@ -12,14 +12,16 @@ import numpy as np
 from numpy import add, divide, multiply, sqrt, subtract
 
 from trainer.arrays import Array, scalar
-from trainer.transformations import Step, Transformation
+from trainer.transformations import Memory, Step, Transformation, remembered
 
 
 @dataclass(frozen=True)
 class SGD(Transformation):
     """Stochastic gradient descent (Robbins and Monro, 1951): w ← w - r g."""
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update."""
         rate = scalar(0.0, parameters.dtype)
 
@@ -37,10 +39,12 @@ class Momentum(Transformation):
 
     momentum: float = 0.9
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update, with a velocity v of 0 to begin with."""
         momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
-        velocity = np.zeros_like(parameters)
+        velocity = _like(parameters, memory)
 
         def update(learning_rate: float) -> None:
             rate.fill(learning_rate)
@@ -61,10 +65,12 @@ class Nesterov(Transformation):
 
     momentum: float = 0.9
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update, with a velocity v of 0 to begin with."""
         momentum, rate = scalar(self.momentum, parameters.dtype), scalar(0.0, parameters.dtype)
-        velocity, ahead = np.zeros_like(parameters), np.empty_like(parameters)
+        velocity, ahead = _like(parameters, memory), np.empty_like(parameters)
 
         def update(learning_rate: float) -> None:
             rate.fill(learning_rate)
@@ -84,9 +90,11 @@ class AdaGrad(Transformation):
 
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update, with a sum of squares s of 0 to begin with."""
-        squares, root = np.zeros_like(parameters), np.empty_like(parameters)
+        squares, root = _like(parameters, memory), np.empty_like(parameters)
         step = _scaled_step(parameters, gradient, squares, root)
 
         def update(learning_rate: float) -> None:
@@ -104,10 +112,12 @@ class RMSProp(Transformation):
     rho: float = 0.99
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update, with a mean of squares s of 0 to begin with."""
         rho, share = scalar(self.rho, parameters.dtype), scalar(1.0 - self.rho, parameters.dtype)
-        squares, root = np.zeros_like(parameters), np.empty_like(parameters)
+        squares, root = _like(parameters, memory), np.empty_like(parameters)
         step = _scaled_step(parameters, gradient, squares, root)
 
         def update(learning_rate: float) -> None:
@@ -132,17 +142,19 @@ class Adam(Transformation):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update, with means m and s of 0 to begin with."""
         beta1, beta2, epsilon = self.beta1, self.beta2, self.epsilon
         kept1, kept2 = scalar(beta1, parameters.dtype), scalar(beta2, parameters.dtype)
         # Kept as m / (1 - beta1) and s / (1 - beta2): the same, with two operations less.
-        means, squares = np.zeros_like(parameters), np.zeros_like(parameters)
-        step, t = _scaled_step(parameters, means, squares, np.empty_like(parameters)), 0
+        means, squares = _like(parameters, memory), _like(parameters, memory)
+        step = _scaled_step(parameters, means, squares, np.empty_like(parameters))
+        steps = remembered((1,), np.int64, memory)
 
         def update(learning_rate: float) -> None:
-            nonlocal t
-            t += 1
+            steps[0] = t = int(steps[0]) + 1
             m_factor = (1.0 - beta1) / (1.0 - beta1**t)
             s_factor = math.sqrt((1.0 - beta2) / (1.0 - beta2**t))
             multiply(means, kept1, means)
@@ -165,9 +177,12 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the update."""
-        adam, kept = super().bind(parameters, gradient, weights), scalar(0.0, parameters.dtype)
+        adam = super().bind(parameters, gradient, weights, memory)
+        kept = scalar(0.0, parameters.dtype)
 
         def update(learning_rate: float) -> None:
             kept.fill(1.0 - learning_rate * self.weight_decay)
@@ -186,6 +201,11 @@ OPTIMIZERS: Mapping[str, type[Transformation]] = {
     "adam": Adam,
     "adamw": AdamW,
 }
+
+
+def _like(parameters: Array, memory: Memory | None) -> Array:
+    """Return zeros, one for each parameter, that a step remembers."""
+    return remembered(parameters.shape, parameters.dtype, memory)
 
 
 def _scaled_step(

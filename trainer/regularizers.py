@@ -8,7 +8,7 @@ import numpy as np
 from numpy import add, multiply, sign
 
 from trainer.arrays import Array, scalar
-from trainer.transformations import Step, Transformation
+from trainer.transformations import Memory, Step, Transformation
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Regularizer(Transformation):
     def slope(weights: Array, out: Array) -> Array:
         """Return the slope of the penalty at the weights (n,); it may be written to `out`."""
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the step, which changes the gradient."""
         slope, of_weights = self.slope, gradient[: weights.size]
         strength, penalty = scalar(self.strength, weights.dtype), np.empty_like(weights)

@@ -10,7 +10,7 @@ import numpy as np
 from trainer.arrays import Array
 from trainer.losses import Loss
 from trainer.networks import Network
-from trainer.transformations import Step, Transformation
+from trainer.transformations import Memory, Step, Transformation
 
 Train: TypeAlias = Callable[[Array, Sequence[Step], float], bool]
 
@@ -86,8 +86,12 @@ class Training:
         if whole < rows:
             self._parts.append((bind(rows - whole, 1), slice(whole, rows)))
         self._rows, self._shuffling = rows, shuffling
+        # All that an epoch leaves to the next, beside the states of the generators.
+        self.state: Memory = [network.values]
         self._steps = tuple(
-            transformation.bind(network.parameters, network.gradient, network.weights)
+            transformation.bind(
+                network.parameters, network.gradient, network.weights, self.state
+            )
             for transformation in transformations
         )
 

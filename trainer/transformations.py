@@ -11,11 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 from numpy import multiply
+from numpy.typing import DTypeLike
 
 from trainer.arrays import Array, scalar
 
 Step: TypeAlias = Callable[[float], None]
+Memory: TypeAlias = list[Array]  # arrays that are changed in place
+
+
+def remembered(shape: tuple[int, ...], dtype: DTypeLike, memory: Memory | None) -> Array:
+    """Return an array of zeros that a step remembers."""
+    array = np.zeros(shape, dtype)
+    if memory is not None:
+        memory.append(array)
+    return array
 
 
 @dataclass(frozen=True)
@@ -23,11 +34,14 @@ class Transformation(ABC):
     """A rule for the next gradient, or for the next parameters."""
 
     @abstractmethod
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return a function that takes the learning rate, and works in place.
 
         Parameters and gradient are (n,). `weights` is a view of the first parameters, those that
-        are regularized. Whoever moves the parameters may overwrite the gradient.
+        are regularized. Whoever moves the parameters may overwrite the gradient. What the function
+        remembers from step to step is put into `memory`.
         """
 
 
@@ -40,7 +54,9 @@ class Clip(Transformation):
 
     longest: float
 
-    def bind(self, parameters: Array, gradient: Array, weights: Array) -> Step:
+    def bind(
+        self, parameters: Array, gradient: Array, weights: Array, memory: Memory | None = None
+    ) -> Step:
         """Return the step, which changes the gradient."""
         longest, factor = self.longest, scalar(1.0, gradient.dtype)
 

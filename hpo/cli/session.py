@@ -24,6 +24,7 @@ from hpo.record.file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
+    from hpo.checkpoints import Checkpoints
     from hpo.cli.progress import Display
     from hpo.data.folds import Held
     from hpo.data.loading import Split
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from hpo.service.rounds import Service
     from hpo.study import Study
     from hpo.trial import Progress
-    from hpo.workers.attempt import Stops, Workers
+    from hpo.workers.attempt import Job, Stops, Workers
 
 
 PAGE = "report.html"  # among the files of a round's run
@@ -98,6 +99,7 @@ def open_session(
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
             display.note(note)
+        checkpoints = _checkpoints(study, split, path, placement, display.note)
         ready: list[Workers] = []
 
         def close_idle() -> None:
@@ -113,7 +115,7 @@ def open_session(
             data = (held.folds or held.data) if held is not None else None
             started = _start_workers(
                 study, data, placement, lambda told: delivery.show(told),
-                lambda trial: delivery.stop_asked(trial),
+                lambda trial: delivery.stop_asked(trial), checkpoints,
             )
             display.workers_started(started.slots)
             return started
@@ -124,6 +126,8 @@ def open_session(
             at_the_end.callback(close_idle)
         try:
             recorded = opening.result()
+            if checkpoints is not None and recorded is not None:
+                checkpoints.forget_ended({trial for trial, _ in recorded.ended_attempts()})
             others = take_up(outbox, recorded)
             if others:
                 display.note(f"{others} results on disk belong to an earlier round of the same "
@@ -345,41 +349,67 @@ def _start_workers(
     placement: Placement,
     show: "Callable[[Progress], None]",
     stops: "Stops",
+    checkpoints: "Checkpoints | None" = None,
 ) -> "Workers":
     from hpo.resources import NotHere
+    from hpo.service.rounds import job_of
 
     try:
-        return _workers(study, data, placement, show, stops)
+        return _workers(study, job_of(study, checkpoints), data, placement, show, stops)
     except NotHere as error:
         raise InputError(f"{study.path}: {error}") from error
 
 
 def _workers(
     study: "Study",
+    job: "Job",
     data: "Held",
     placement: Placement,
     show: "Callable[[Progress], None]",
     stops: "Stops",
 ) -> "Workers":
-    from hpo.service.rounds import job_of
-
     if placement.inline:
-        from hpo.workers.attempt import InlineWorkers
+        from hpo.workers.inline import InlineWorkers
 
         if study.round.fresh_process:
             raise InputError(
                 f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
                 "drop one of the two"
             )
-        return InlineWorkers(job_of(study), data, show, stops)
+        return InlineWorkers(job, data, show, stops)
     from hpo.workers.ray import RayWorkers
 
     started = RayWorkers(
-        job_of(study), data, address=placement.ray_address, workers=placement.workers,
-        stops=stops,
+        job, data, address=placement.ray_address, workers=placement.workers, stops=stops
     )
     stop_on_termination()  # once more: Ray sets a handler of its own
     return started
+
+
+def _checkpoints(
+    study: "Study",
+    split: "Split | None",
+    outbox: Path,
+    placement: Placement,
+    note: Callable[[str], None],
+) -> "Checkpoints | None":
+    """Return where copies of running trials are kept; None where the study asks for none."""
+    if study.checkpoints is None:
+        return None
+    from hpo.checkpoints import Checkpoints
+    from hpo.service.comparability import data_digest
+
+    storage = study.checkpoints.storage
+    if not storage and placement.ray_address is not None:
+        note("[checkpoints] storage: workers of a cluster may be on other machines; name a folder "
+             "that all share, or a trial that loses its worker begins anew")
+        return None
+    parent = study.path.absolute().parent / storage if storage else outbox.parent / "checkpoints"
+    data = data_digest(study, split.description if split is not None else None)
+    context = f"{study.objective.name} {study.objective.code.syntax} {data}"
+    return Checkpoints(
+        str(parent.absolute() / outbox.stem), context, study.checkpoints.every
+    )
 
 
 def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:

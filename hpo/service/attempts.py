@@ -64,6 +64,8 @@ class Attempts:
         self._file, self._yielded = file, yielded
         self._delivery, self._workers, self.listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
+        self._kept: dict[TrialId, int] = {}  # epochs that need not be trained again
+        self._of_use: dict[TrialId, int] = {}  # the last attempt that kept some
         self.running = 0
 
     def submit(self, trial: Trial) -> None:
@@ -98,7 +100,7 @@ class Attempts:
             )
         if isinstance(event, Lost):
             self._delivery.abandon(event)
-            if event.attempt < ATTEMPTS:
+            if self._may_try_again(event):
                 part = f", part {event.trial.part}" if event.trial.part else ""
                 self.listener.note(
                     f"trial {event.trial.number}{part}: {event.reason}; it runs again"
@@ -107,7 +109,8 @@ class Attempts:
                 return None
             event = TrialResult(
                 event.trial, State.FAILED, attempt=event.attempt,
-                message=f"{event.reason} (attempt {event.attempt} of {ATTEMPTS})",
+                message=f"{event.reason} (attempt {event.attempt} of "
+                f"{ATTEMPTS + self._of_use.get(event.trial.id, 0)})",
             )
         if isinstance(event, NoMetric):
             if not self._yielded:
@@ -118,6 +121,18 @@ class Attempts:
             event = event.result
         self._delivery.add(event)
         return self._ended(event)
+
+    def _may_try_again(self, lost: Lost) -> bool:
+        """Say whether fewer attempts at a trial were lost than may be.
+
+        One that others can go on from was not in vain, and does not count.
+        """
+        identity, checkpoints = lost.trial.id, self._workers.checkpoints
+        if checkpoints is not None:
+            kept = checkpoints.epochs(identity)
+            if kept > self._kept.get(identity, 0):
+                self._kept[identity], self._of_use[identity] = kept, lost.attempt
+        return lost.attempt - self._of_use.get(identity, 0) < ATTEMPTS
 
     def begin(self, trial: Trial) -> None:
         """Take note that a trial is run, in parts that are submitted one by one."""
@@ -147,6 +162,8 @@ class Attempts:
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED
         self.running -= 1
+        if self._workers.checkpoints is not None:
+            self._workers.checkpoints.forget(result.trial.id)
         if not result.trial.part:
             self.say_if_not_stopped(result)
         self._delivery.running.discard(result.trial.id)

@@ -25,7 +25,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
         objective=study.objective.name,
         code=study.objective.code.digest,
         syntax=study.objective.code.syntax,
-        data=_data_digest(study, data),
+        data=data_digest(study, data),
         fixed=dict(sorted(study.fixed.items())),
         metric=study.metric,
         direction=study.direction,
@@ -56,7 +56,8 @@ def file_digests(study: Study) -> dict[str, str]:
         raise InputError(f"{study.path}: {error}") from error
 
 
-def _data_digest(study: Study, data: Description | None) -> str:
+def data_digest(study: Study, data: Description | None) -> str:
+    """Return the digest of all data of a study: split by hpo, and read by the objective."""
     digest = data.digest if data is not None else ""
     files = file_digests(study)
     return own_files.total({**files, "": digest}) if files else digest

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hpo import wording
+from hpo.checkpoints import Checkpoints
 from hpo.data.loading import Description
 from hpo.distributions import Distribution, as_lists
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -59,8 +60,8 @@ class Goal:
     ends: float = math.inf  # when its hours are over, on the monotonic clock
 
 
-def job_of(study: Study) -> Job:
-    """Return what workers have to know of a study."""
+def job_of(study: Study, checkpoints: Checkpoints | None = None) -> Job:
+    """Return what workers have to know of a study, and where they keep copies of its trials."""
     return Job(
         objective=study.objective.name,
         metric=study.metric,
@@ -74,6 +75,7 @@ def job_of(study: Study) -> Job:
         fresh_process=study.round.fresh_process,
         code=study.objective.code,
         program=study.program,
+        checkpoints=checkpoints,
     )
 
 
@@ -357,6 +359,8 @@ class Service:
         loop = RoundLoop(study, current, trials, goal.ends, recorded, runs, place)
         results = loop.run()
         self._wait_for_delivery()
+        if workers.checkpoints is not None:
+            workers.checkpoints.forget_all()
         tags = {
             count_tag(state): str(sum(r.state is state for r in results)) for state in State
         }

@@ -1,30 +1,27 @@
-"""Workers run trials and tell what happens, event by event; these run them in this process."""
+"""Workers run trials and tell what happens, event by event: one attempt at a trial, anywhere."""
 
 import contextlib
 import os
-import signal
 import socket
 import sys
-import tempfile
-import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
+from hpo.checkpoints import Checkpoints
 from hpo.data.folds import Held, data_of
 from hpo.distributions import Value
-from hpo.errors import Infeasible
+from hpo.errors import Infeasible, NotResumed
 from hpo.objective import Epochs, Given, Objective
 from hpo.objective_code import Code
 from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import Program
-from hpo.resources import Demand, refuse_absent, this_machine
+from hpo.resources import Demand
 from hpo.text import clean, shortened
 from hpo.trial import (
     MESSAGE_CHARACTERS,
@@ -43,6 +40,7 @@ from hpo.trial import (
     worse,
 )
 from hpo.workers.live import Tell, Watched, watching
+from hpo.workers.trial_folder import TrialFolder
 
 FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
 MESSAGE_LINES = 15
@@ -72,6 +70,7 @@ class Job:
     program: Program | None = None
     demand: Demand = field(default_factory=Demand)
     limits: Mapping[str, Limit] = field(default_factory=dict)  # of other metrics, by name
+    checkpoints: Checkpoints | None = None
 
     @property
     def threads(self) -> int:
@@ -121,6 +120,7 @@ class Workers(Protocol):
     """Runs trials somewhere; every submitted attempt ends in one TrialResult or Lost."""
 
     slots: int  # trials that run at the same time
+    checkpoints: Checkpoints | None  # what they keep of those
 
     def submit(self, trial: Trial, attempt: int) -> None:
         """Take a trial; it may wait for a free slot."""
@@ -133,95 +133,6 @@ class Workers(Protocol):
     def close(self) -> None:
         """Stop whatever runs, by force if need be."""
         ...
-
-
-class InlineWorkers:
-    """Runs trials in this process, one after another.
-
-    A trial that hangs in C code cannot be stopped from within its own process: of the timeout
-    that means it takes effect at the next line of Python. What a person stops ends at its next
-    epoch.
-    """
-
-    slots = 1
-
-    def __init__(
-        self,
-        job: Job,
-        data: Held,
-        show: Callable[[Progress], None] | None = None,
-        stops: Stops | None = None,
-    ) -> None:
-        refuse_absent(replace(job.demand, cpus=1), this_machine(), "this machine")
-        self._job, self._data, self._stops = job, data, stops
-        self._waiting: deque[tuple[Trial, int]] = deque()
-        self._events: Iterator[Event] = iter(())
-        self._teller = _Teller(show) if show is not None else None
-
-    def submit(self, trial: Trial, attempt: int) -> None:
-        """Put the trial at the end of the queue."""
-        self._waiting.append((trial, attempt))
-
-    def next_event(self, timeout: float) -> Event | None:
-        """Run until something is to tell; None where nothing is left to run."""
-        while True:
-            event = next(self._events, None)
-            if self._teller is not None and not isinstance(event, Progress):
-                self._teller.end()
-            if event is not None or not self._waiting:
-                return event
-            trial, attempt = self._waiting.popleft()
-            if self._teller is not None:
-                self._teller.running = trial.id
-            self._events = self._alarmed(
-                attempt_trial(self._job, self._data, trial, attempt, self._teller, self._stops)
-            )
-
-    def close(self) -> None:
-        """Forget the queue."""
-        self._waiting.clear()
-        self._events = iter(())
-
-    def _alarmed(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Raise TimeoutError inside a trial that takes longer than it may."""
-        seconds = self._job.trial_timeout
-        if seconds is None or threading.current_thread() is not threading.main_thread():
-            yield from events
-            return
-
-        def ring(*_: object) -> None:
-            raise TimeoutError(timed_out(seconds))
-
-        before = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield from events
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-
-
-class _Teller:
-    """Shows what the trial of this process tells while it runs, and nothing once it has ended."""
-
-    def __init__(self, show: Callable[[Progress], None]) -> None:
-        self._show, self._lock = show, threading.Lock()
-        self.running: TrialId | None = None
-
-    def __call__(self, progress: Progress) -> bool:
-        """Show what the other thread tells."""
-        with self._lock:
-            if progress.trial.id == self.running:
-                self._show(progress)
-        return True
-
-    def forget(self) -> None:
-        """Do nothing: what came too late was not shown."""
-
-    def end(self) -> None:
-        """Show nothing from here on."""
-        with self._lock:
-            self.running = None
 
 
 def attempt_trial(
@@ -263,14 +174,22 @@ def attempt_trial(
         try:
             with _captured(output):
                 objective = _objective(job)
-                folder = None
-                if "folder" in objective.asks:
-                    folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
-                given = Given(job.metric, trial.seed, data_of(data, trial), folder, trial.id)
-                epochs = _epochs(job, objective, given, trial)
+                folder = _folder(job, objective, trial)
+                if folder is not None:
+                    leaving.enter_context(folder)
+                    folder.resume(process)
+                    metrics += folder.epochs
+                epochs = _epochs(job, objective, _given(job, data, trial, folder), trial)
             while True:
                 with _captured(output):
-                    yielded = next(epochs, None)
+                    try:
+                        yielded = next(epochs, None)
+                    except NotResumed:
+                        assert folder is not None
+                        folder.begin_anew()
+                        metrics.clear()
+                        epochs = _epochs(job, objective, _given(job, data, trial, folder), trial)
+                        continue
                     if yielded is None:
                         break
                     metrics.append(yielded)
@@ -288,6 +207,12 @@ def attempt_trial(
                 if asked is not None:
                     state, message = State.STOPPED, asked
                     break
+                if folder is not None and folder.is_due:
+                    with process.suspended():
+                        fault = folder.keep(metrics, process)
+                    if fault:
+                        with _captured(output):
+                            print(fault)
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
@@ -396,6 +321,21 @@ def _objective(job: Job) -> Objective:
     if job.program is None:
         return forms.find(job.objective)
     return job.program.objective({}, Path(job.folder or "."))
+
+
+def _folder(job: Job, objective: Objective, trial: Trial) -> TrialFolder | None:
+    """Return the folder of a trial, where its objective asks for one that there is."""
+    if "folder" not in objective.asks or not (objective.needs_folder or job.checkpoints):
+        return None
+    return TrialFolder(job.checkpoints, trial, job.fixed)
+
+
+def _given(job: Job, data: Held, trial: Trial, folder: TrialFolder | None) -> Given:
+    path, done = (None, 0) if folder is None else (folder.path, len(folder.epochs))
+    return Given(
+        job.metric, trial.seed, data_of(data, trial), path, trial.id, done=done,
+        is_kept=job.checkpoints is not None,
+    )
 
 
 def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epochs:

@@ -145,7 +145,7 @@ class RayWorkers:
             raise NotHere(
                 f"resources: Ray refuses {job.demand} ({_one_line(error)}); ask for another amount"
             ) from error
-        self._common, self._stops = job, stops
+        self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
         self._job = ray.put(job)
         self._data = ray.put(data)
         self._boxes, self._next_look = Boxes(), 0.0

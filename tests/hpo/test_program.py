@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo import program, program_process
+from hpo.errors import NotResumed
 from hpo.objective import Given, Parameter
 from hpo.program import Program, _epochs
 from hpo.program_process import run
@@ -257,7 +258,7 @@ def test_a_study_file_with_a_command(
 def told(lines: list[str], pattern: str | None = None, **asked: Any) -> list[dict[str, float]]:
     """Return the epochs that lines tell."""
     run = program.Program(("x",), pattern)
-    return list(program._epochs(program._told(run, iter(lines), "loss", **asked)))
+    return list(program._epochs(program._told(run, iter(lines), Given("loss", 0), **asked)))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_a_program_says_that_its_hyperparameters_cannot_be_trained_with(
     }
     assert {row["epochs"] for row in rows} == {"1"}
     number = "{\"infeasible\": 1}"  # a metric of that name
-    assert list(program._told(Program(("x",)), iter([number, "{\"loss\": 2}"]), "loss"))
+    assert list(program._told(Program(("x",)), iter([number, "{\"loss\": 2}"]), Given("loss", 0)))
 
 
 def test_metrics_of_a_test_are_apart_where_they_are_asked_for() -> None:
@@ -400,3 +401,21 @@ def test_a_program_names_what_it_uses_and_tells() -> None:
     ]
     values = program._Values({"n": 7, "rate": 0.5, "deep": True, "name": "x"})
     assert "{n:03d} {rate:.2f} {deep} {name}".format_map(values) == "007 0.50 true x"
+
+
+def test_with_checkpoints_each_line_is_an_epoch_after_those_done() -> None:
+    def told(*numbers: int | None, done: int = 0) -> list[float]:
+        epochs = ((number, {"loss": float(number or 0)}) for number in numbers)
+        return [metrics["loss"] for metrics in program._epochs_after(done, epochs)]
+
+    assert told(1, 2, 3) == [1, 2, 3]
+    assert told(5, 6, done=4) == [5, 6]
+    assert told(done=4) == []
+    for numbers, done in (((4, 5), 4), ((6,), 4), ((1,), 4)):
+        with pytest.raises(NotResumed):
+            told(*numbers, done=done)
+    for wrong in ((0, 1), (1, 1), (1, 3), (2,), (5, 5)):
+        with pytest.raises(ValueError, match="tell each epoch once, from 1"):
+            told(*wrong, done=4 if wrong[0] == 5 else 0)
+    with pytest.raises(ValueError, match="each line needs one, from 1"):
+        told(None)

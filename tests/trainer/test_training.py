@@ -37,7 +37,7 @@ class Noting(Transformation):
 
     calls: list
 
-    def bind(self, parameters, gradient, weights):
+    def bind(self, parameters, gradient, weights, memory=None):
         return self.calls.append
 
 
@@ -97,7 +97,7 @@ def test_each_batch_goes_through_the_transformations_in_their_order():
     class Named(Noting):
         """Notes its name."""
 
-        def bind(self, parameters, gradient, weights):
+        def bind(self, parameters, gradient, weights, memory=None):
             return lambda learning_rate: self.calls.append((type(self).__name__, learning_rate))
 
     calls = []

@@ -2,6 +2,7 @@
 
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ def trial(number: int = 1) -> Trial:
 
 class Everybody:
     """Stands for workers, delivery and listener: keeps what it is told, gives events."""
+
+    checkpoints = None
 
     def __init__(self, *events: object, on_disk: tuple[TrialResult, ...] = ()) -> None:
         self.events, self.on_disk = deque(events), {r.trial.id: r for r in on_disk}
@@ -86,6 +89,19 @@ def test_a_lost_attempt_is_made_three_times() -> None:
         ("submit", 1, 3), ("abandon", lost[2]),
     ]
     assert everybody.told[-2:] == [("add", failed), ("trial_ended", failed)]
+
+
+def test_an_attempt_that_others_go_on_from_does_not_count() -> None:
+    all_ = Everybody(*(Lost(trial(), attempt, "killed") for attempt in range(1, 8)))
+    kept = deque([2, 5, 5, 6, 6, 6, 6])  # epochs, when each is lost
+    all_.checkpoints = SimpleNamespace(epochs=lambda _: kept.popleft(), forget=lambda _: None)
+    attempts = attempts_of(all_)
+    attempts.submit(trial())
+    ended = [attempts.next_result() for _ in range(7)]
+    assert ended[:6] == [None] * 6
+    assert ended[6] is not None
+    assert (ended[6].state, ended[6].attempt) == (State.FAILED, 7)
+    assert ended[6].message == "killed (attempt 7 of 7)"  # the fourth was the last of use
 
 
 def test_other_code_at_a_worker_ends_the_study() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from hpo.workers import ray as ray_workers
 from hpo.workers.attempt import (
-    InlineWorkers,
     Workers,
 )
+from hpo.workers.inline import InlineWorkers
 from hpo.workers.ray import RayWorkers
 from tests.fixtures import TOY, leave_ray
 from tests.hpo.workers.jobs import DATA, Make, job_of

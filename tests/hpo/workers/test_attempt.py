@@ -19,13 +19,13 @@ from hpo.trial import CutOffs, Limit, Progress, State, Trial, TrialResult
 from hpo.workers import attempt, live
 from hpo.workers.attempt import (
     Event,
-    InlineWorkers,
     Job,
     NoMetric,
     attempt_trial,
     falls_behind,
     timed_out,
 )
+from hpo.workers.inline import InlineWorkers
 from tests.hpo.workers.jobs import DATA
 
 YIELDS = '''

@@ -19,9 +19,9 @@ from hpo.resources import Demand
 from hpo.trial import CutOffs, Progress, State, TrialResult
 from hpo.workers.attempt import (
     CodeChanged,
-    InlineWorkers,
     Job,
 )
+from hpo.workers.inline import InlineWorkers
 from hpo.workers.ray import RayWorkers
 from tests.hpo.workers.jobs import DATA, Make, drain, results, trial
 

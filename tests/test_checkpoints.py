@@ -1,0 +1,219 @@
+"""Trials whose folder is kept lose a worker, or the service, and few epochs with it."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures import Command, Make, hpo, table
+from tests.processes import start, wait_for
+from tests.test_steering import recorded
+
+# It draws from all that hpo seeds; what it trains is marked, and it dies where a file says so.
+TRAIN = """
+import json, os, random, signal, time
+import numpy as np
+
+def train(rate: float, *, seed, folder, epochs: int = 20, sleep: float = 0.0):
+    done, total = 0, 0.0
+    if (folder / "state").exists():
+        done, total = json.loads((folder / "state").read_text())
+    for epoch in range(done + 1, epochs + 1):
+        with open("trained", "a") as marks:
+            marks.write(f"{seed} {epoch}\\n")
+        time.sleep(sleep)
+        total += random.random() + float(np.random.rand()) + rate
+        for death in sorted(os.listdir("deaths")):
+            if death.startswith(f"{epoch}-"):
+                try:
+                    os.unlink(f"deaths/{death}")
+                except FileNotFoundError:
+                    continue
+                os.kill(os.getpid(), signal.SIGKILL)
+        (folder / "part").write_text(json.dumps([epoch, total]))
+        os.replace(folder / "part", folder / "state")
+        yield {"loss": total}
+"""
+PROGRAM = """
+import json, os, random, sys
+state = os.path.join(os.environ["HPO_FOLDER"], "state")
+done, total = 0, 0.0
+if os.path.exists(state):
+    done, total = json.load(open(state))
+if os.path.exists("confused") and done:
+    done -= 1
+for epoch in range(done + 1, 11):
+    with open("trained", "a") as marks:
+        marks.write(f"{os.environ['HPO_SEED']} {epoch}\\n")
+    total += epoch * float(sys.argv[1])
+    json.dump([epoch, total], open(state + ".part", "w"))
+    os.replace(state + ".part", state)
+    print(json.dumps({"epoch": epoch, "loss": total}), flush=True)
+    if os.path.exists(f"deaths/{epoch}"):
+        os.unlink(f"deaths/{epoch}")
+        import signal, time
+        time.sleep(1)  # until what was told is kept
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:  # the worker is in the folder of the study, and no other worker is
+                with open(f"/proc/{process}/cmdline") as line:
+                    found = line.read().startswith("ray::")
+                if found and os.readlink(f"/proc/{process}/cwd") == os.getcwd():
+                    os.kill(int(process), signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def study(make_study: Make, folder: Path) -> Make:
+    sys.modules.pop("kept", None)  # that of another test
+    (folder / "kept.py").write_text(TRAIN)
+    (folder / "deaths").mkdir()
+
+    def make(**changes: Any) -> Path:
+        settings: dict[str, Any] = {
+            "objective": "kept:train", "metric": "loss", "direction": "minimize",
+            "checkpoints": {"every": 0, "storage": "storage"},
+            "search_space": {"rate": {"low": 0.0, "high": 1.0}},
+            "round": {"trials": 4, "sampler": "tpe", "parallel": 2}, **changes,
+        }
+        return make_study(**settings)
+
+    return make
+
+
+def trained() -> Counter[str]:
+    """Return how often each epoch of each seed was trained, and forget it."""
+    marks = Path("trained")
+    counts = Counter(marks.read_text().splitlines())
+    marks.unlink()
+    return counts
+
+
+def undisturbed(file: Path) -> list[dict[str, str]]:
+    hpo("run", file, "--inline", "--set", "name=undisturbed")
+    rows = table("undisturbed")
+    assert set(trained().values()) == {1}
+    return rows
+
+
+def test_a_killed_worker_costs_the_epochs_since_the_last_copy(
+    study: Make, folder: Path, ray_address: str
+) -> None:
+    file = study()
+    before = undisturbed(file)
+    for death in ("1-a", "5-a", "5-b", "6-a", "11-a", "12-a", "13-a", "19-a", "20-a", "20-b"):
+        (folder / "deaths" / death).touch()
+    hpo("run", file, "--ray-address", ray_address)
+    assert table() == before
+    counts = trained()
+    assert len(counts) == 4 * 20
+    # Each death costs the epoch that it was in: what was yielded before is kept.
+    assert sum(counts.values()) == 4 * 20 + 10
+    assert os.listdir(folder / "deaths") == []
+    assert not any(path.is_file() for path in (folder / "storage").rglob("*"))
+
+
+def test_a_killed_service_costs_no_more(study: Make, folder: Path) -> None:
+    file = study(fixed={"sleep": 0.1}, rounds=1)
+    before = undisturbed(study(rounds=1))
+    process = start("run", study(fixed={"sleep": 0.1}), "--inline")
+    wait_for(lambda: len(recorded().results) == 1 and kept_epochs() > 4, 60)
+    process.kill()
+    process.communicate()
+    assert trained().total() > 24
+    hpo("run", file, "--inline")
+    rows = [{name: cell for name, cell in row.items() if name != "sleep"} for row in table()]
+    assert rows == before
+    assert trained().total() < 60 - 4
+    assert not any(path.is_file() for path in (folder / "storage").rglob("*"))
+
+
+def kept_epochs() -> int:
+    return max((int(p.stem) for p in Path("storage").rglob("*.json")), default=0)
+
+
+def test_other_code_or_values_begin_anew(study: Make, folder: Path) -> None:
+    process = start("run", study(fixed={"sleep": 0.1}), "--inline")
+    wait_for(lambda: kept_epochs() > 4, 60)
+    process.kill()
+    process.communicate()
+    trained()
+    (folder / "kept.py").write_text(TRAIN.replace("+ rate", "- rate"))
+    hpo("run", study(fixed={"sleep": 0.0}), "--inline")  # no trial has succeeded yet
+    assert set(trained().values()) == {1}
+    assert all(float(row["loss"]) < 40 for row in table())
+
+
+def test_a_program_goes_on_from_its_folder(
+    study: Make, folder: Path, near_ray: str, command: Command
+) -> None:
+    (folder / "train.py").write_text(PROGRAM)
+    program = {"objective": None, "command": ["python", "train.py", "{rate}"],
+               "round": {"trials": 2, "parallel": 1, "sampler": "random"}}
+    file = study(**program)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("objective")))
+    before = undisturbed(file)
+    for death in ("3", "4", "10"):
+        (folder / "deaths" / death).touch()
+    hpo("run", file, "--ray-address", near_ray)
+    assert table() == before
+    assert trained().total() == 20
+    # One that begins with another epoch than it should is started anew.
+    (folder / "confused").touch()
+    (folder / "deaths" / "7").touch()
+    hpo("run", file, "--ray-address", near_ray, "--set", "name=confused")
+    assert table("confused") == before
+    counts = trained()
+    assert set(counts.values()) == {1, 2, 3}  # 1 to 6 again, and 7, which came first both times
+    (folder / "train.py").write_text(PROGRAM.replace('"epoch": epoch, ', ""))
+    hpo("run", file, "--inline", "--set", "name=nameless", "--set", "round.max_failures=2")
+    assert "each line needs one, from 1" in table("nameless")[0]["message"]
+
+
+def test_what_cannot_be_kept_is_said(
+    study: Make, make_study: Make, folder: Path, command: Command
+) -> None:
+    without = make_study(checkpoints={"every": 1})
+    outcome = command("check", without)
+    assert (outcome.code, outcome.err) == (
+        2, f"hpo: {without}: checkpoints: toy:quadratic takes no folder whose content could be "
+        "kept; give the function a parameter `folder`\n"
+    )
+    remote = study(checkpoints={"storage": "s3://bucket/here"})
+    assert "checkpoints.storage: is an address; name a folder" in command("check", remote).err
+    # No room: the trials go on, and say so.
+    (folder / "storage").write_text("a file")
+    hpo("run", study(), "--inline")
+    assert len(table()) == 4
+    assert "no checkpoint was kept" in command("logs", "toy", "1/1").out
+
+
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (("", ""), "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"),
+        (("[epoch, total]", "[epoch, 0.0]"), "goes on with another epoch 2 (loss "),
+        (('if (folder / "state").exists()', "if False"), "goes on with another epoch 2 (loss "),
+        (('os.replace(folder / "part", folder / "state")', "(folder / 'part').unlink()"),
+         "kept:train leaves its folder empty after an epoch; let it save there"),
+        (("(1, epochs + 1)".replace("1, ", "done + 1, "), "(1, 2)"),
+         "checkpoints: a trial has one epoch, after which there is nothing to go on with"),
+    ],
+)
+def test_a_check_tries_to_go_on(
+    study: Make, folder: Path, command: Command, changed: tuple[str, str], said: str
+) -> None:
+    assert changed[0] in TRAIN
+    (folder / "kept.py").write_text(TRAIN.replace(*changed))
+    outcome = command("check", study(), "--try")
+    assert said in " ".join((outcome.out + outcome.err).split())
+    assert outcome.code == (0 if said.startswith("checkpoints: ") else 2)
+    assert not (folder / "storage").exists()
