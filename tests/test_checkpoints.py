@@ -59,7 +59,7 @@ for epoch in range(done + 1, 11):
         for process in filter(str.isdigit, os.listdir("/proc")):
             try:  # the worker is in the folder of the study, and no other worker is
                 with open(f"/proc/{process}/cmdline") as line:
-                    found = line.read().startswith("ray::")
+                    found = line.read().startswith("ray::_attempt")
                 if found and os.readlink(f"/proc/{process}/cwd") == os.getcwd():
                     os.kill(int(process), signal.SIGKILL)
             except OSError:

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hpo.errors import HPOError, InputError
 from hpo.workers import ray_settings
 from tests.crashes.conftest import Tally
 from tests.fixtures import Make, hpo, table, trainings, undisturbed
-from tests.processes import start, wait_for
+from tests.processes import descendants, start, wait_for
 
 
 def test_ray_workers_and_service_killed(
@@ -41,6 +43,70 @@ def test_ray_workers_and_service_killed(
     tally(f"{workers} Ray workers killed, and the service", workers + 1, expected, table())
     assert trained < 14
     assert max(trainings(folder).values()) <= 2
+
+
+# It marks each epoch that it trains, and takes its time for it.
+KEPT = """
+import time
+from trainer.objectives import PerceptronHyperparameters, perceptron
+
+def train(learning_rate: float, *, data, seed, folder, sleep: float = 0.0):
+    chosen = PerceptronHyperparameters(learning_rate=learning_rate, epochs=40, optimizer="adam")
+    epochs = folder / "epochs"
+    for metrics in perceptron(chosen, data, seed=seed, folder=folder):
+        time.sleep(sleep)
+        epoch = int(epochs.read_text()) + 1 if epochs.exists() else 1
+        epochs.write_text(str(epoch))
+        if sleep:
+            with open("trained", "a") as marks:
+                marks.write(f"{seed}-{epoch}\\n")
+        yield metrics
+"""
+
+
+def test_workers_and_service_killed_again_and_again_while_folders_are_kept(
+    make_study: Make, folder: Path, tally: Tally
+) -> None:
+    (folder / "kept.py").write_text(KEPT)
+    settings = {
+        "objective": "kept:train", "metric": "validation_loss", "direction": "minimize",
+        "data": {"source": "digits", "rows": 200},
+        "search_space": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}},
+        "round": {"trials": 8, "sampler": "tpe", "parallel": 2},
+    }
+    expected = undisturbed(make_study, **settings)
+    file = make_study(**settings, fixed={"sleep": 0.1}, checkpoints={"every": 0.3})
+    kills = 0
+    for killed_after in (7.0, None):  # the service, and then to the end
+        process, begun = start("run", file, "--workers", 2), time.monotonic()
+        while process.poll() is None:
+            time.sleep(1.5)
+            training = [p for p in descendants(process.pid) if _is_training(p, folder)]
+            if training:
+                os.kill(random.choice(training), signal.SIGKILL)
+                kills += 1
+            if killed_after is not None and time.monotonic() - begun > killed_after:
+                process.kill()
+        output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert kills > 5
+    rows = [{name: cell for name, cell in row.items() if name != "sleep"} for row in table()]
+    tally(f"a Ray worker killed every two seconds, {kills} in all, and the service, with "
+          "`[checkpoints]` (*trained twice*: epochs, of 320)", kills + 1, expected, rows)
+    trained = trainings(folder)
+    assert len(trained) == 8 * 40
+    assert sum(trained.values()) <= 8 * 40 + (kills + 2) * 7  # 0.6 s of epochs each
+    assert not any(path.is_file() for path in Path(".hpo/checkpoints").rglob("*"))
+
+
+def _is_training(process: int, folder: Path) -> bool:
+    """Say whether a process is a worker that has a trial: then it is in the study's folder."""
+    try:
+        line = Path(f"/proc/{process}/cmdline").read_bytes()
+        place = os.readlink(f"/proc/{process}/cwd")
+        return line.startswith(b"ray::_attempt") and place == str(folder)
+    except OSError:
+        return False
 
 
 # A Ray head of its own, in a process of its own: what it takes is told by its arguments.
