@@ -60,7 +60,8 @@ def run_study(
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess, StudyElsewhere
-    from hpo.service.rounds import Goal, Service, job_of
+    from hpo.service.job import job_of
+    from hpo.service.rounds import Goal, Service
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 

@@ -76,7 +76,8 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess
-    from hpo.service.rounds import Goal, Service, job_of
+    from hpo.service.job import job_of
+    from hpo.service.rounds import Goal, Service
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 

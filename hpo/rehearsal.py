@@ -21,7 +21,7 @@ from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
 from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
-from hpo.service.rounds import job_of
+from hpo.service.job import job_of
 from hpo.study import Study, refused
 from hpo.text import one_line, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult, is_finite, trial_seed

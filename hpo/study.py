@@ -32,7 +32,7 @@ from hpo.distributions import (
 from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
-from hpo.program import Program, parameters_of
+from hpo.program import Program
 from hpo.search_space import SearchSpace, parts_of, wholes
 from hpo.study_errors import (
     WrongKeyError,
@@ -46,6 +46,7 @@ from hpo.study_errors import (
     short_text,
     study_name_fault,
 )
+from hpo.study_objective import with_data_files, with_program
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import (
@@ -56,6 +57,7 @@ from hpo.study_tables import (
     Resources,
     RoundSettings,
     TrialSettings,
+    WarmStart,
 )
 from hpo.study_values import STRICT, fill, read_space, typed_value, unmet_condition
 from hpo.trial import Direction, Limit
@@ -89,6 +91,7 @@ class Study(BaseModel):
     constraints: SkipValidation[tuple[Constraint, ...]] = ()
     round: RoundSettings = RoundSettings()
     start: tuple[dict[str, Any], ...] = ()
+    warm_start: WarmStart | None = None
     budget: Budget = Budget()
     resources: Resources = Resources()
     checkpoints: CheckpointSettings | None = None
@@ -372,7 +375,7 @@ def _read(path: Path, overrides: Sequence[str]) -> Study:
     forms.refuse_hiding(Path(folder))
     if folder not in sys.path:
         sys.path.insert(0, folder)  # a user's own objective lies beside the study file
-    table = _with_data_files(_with_program(table, Path(folder)))
+    table = with_data_files(with_program(table, Path(folder)))
     try:
         return Study.model_validate(
             {**table, "path": path, "text": text, "overrides": tuple(overrides)}
@@ -380,53 +383,6 @@ def _read(path: Path, overrides: Sequence[str]) -> Study:
     except ValidationError as error:
         key, message = first_error(error, _KNOWN_KEYS)
         raise InputError(f"{key}: {message}") from None
-
-
-def _with_data_files(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of a study file with the files of [data] apart from what hpo reads."""
-    data = table.get("data")
-    if not isinstance(data, dict) or "files" not in data:
-        return table
-    files = data["files"]
-    if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
-        raise InputError('data.files: write a list of names, such as ["train.csv", "images/"]')
-    rest = {key: value for key, value in data.items() if key != "files"}
-    others = {key: value for key, value in table.items() if key != "data"}
-    return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
-
-
-def _with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the table of a study file with the objective that its command is, if it has one."""
-    keys = ("command", "metrics_pattern")
-    given = {key: table[key] for key in keys if key in table}
-    if not given:
-        return table
-    if "objective" in table:
-        key = next(iter(given))
-        raise InputError(f"{key}: there is an objective as well; take one of the two out")
-    if "command" not in table:
-        raise InputError("metrics_pattern: it is of use to a command alone; add one")
-    try:
-        program = fill(Program, given)
-        tables = [table.get(key) for key in ("fixed", "search_space")]
-        points = table.get("start")
-        fixed, space = (each if isinstance(each, dict) else {} for each in tables)
-        points = [p for p in points if isinstance(p, dict)] if isinstance(points, list) else []
-        parameters = parameters_of(fixed, space, points)
-        for name in sorted(program.used() - parameters.keys()):
-            raise WrongKeyError(
-                "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "
-                "[search_space] or [fixed], or write {{ for a brace"
-            )
-        objective = program.objective(parameters, folder)
-    except WrongKeyError as error:
-        raise InputError(f"{error.key}: {error}") from None
-    except OSError as error:
-        raise InputError(
-            f"command: {error.filename}: {error.strerror or error}; make it readable"
-        ) from None
-    rest = {key: value for key, value in table.items() if key not in keys}
-    return {**rest, "objective": objective, "program": program}
 
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
@@ -439,6 +395,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("budget",): list(Budget.model_fields),
     ("environment",): list(Environment.model_fields),
     ("resources",): list(Resources.model_fields),
+    ("warm_start",): ["from"],
     ("checkpoints",): list(CheckpointSettings.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
 }

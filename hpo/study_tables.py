@@ -4,7 +4,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
-from pydantic import BaseModel, Field, SkipValidation, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, field_validator, model_validator
 
 from hpo.resources import MOST, Demand, parse_bytes, part_fault
 from hpo.search.pruning import PRUNERS, Pruner
@@ -187,6 +187,22 @@ class CheckpointSettings(BaseModel):
         if re.match(r"[a-z][a-z0-9]+://", storage):
             raise ValueError("is an address; name a folder that all workers share, such as a mount")
         return storage
+
+
+class WarmStart(BaseModel):
+    """The table [warm_start]: whose trials inform the search, studies and exported tables."""
+
+    model_config = ConfigDict(**{**STRICT, "populate_by_name": False})
+    sources: tuple[str, ...] = Field(alias="from", min_length=1)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _names(cls, names: object) -> tuple[str, ...]:
+        if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+            raise ValueError('write a list of studies and files, such as ["digits", "old.csv"]')
+        if len(set(names)) < len(names):
+            raise ValueError("names one source twice; take one out")
+        return tuple(names)
 
 
 class ConfirmSettings(BaseModel):

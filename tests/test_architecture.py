@@ -27,18 +27,18 @@ ORDER = {
         search.samplers search.pruning
         search.evidence search.narrowing search.confirmation search.recommendation search.landscape
         search.ped_anova
-        study_errors constraints settings study_parts study_values study_overrides study_tables
-        feasibility study
+        study_errors constraints settings study_parts study_values study_objective
+        study_overrides study_tables feasibility study
         workers.live workers.trial_folder workers.attempt workers.inline
         workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
-        record.file record.owner record.values record.interface record.format record.saved_view
+        record.file record.owner record.sources record.values record.interface record.format
+        record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
         record.trials record.reading record.requests record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
-        service.comparability service.remarks service.proposals service.attempts service.in_parts
-        service.round_loop
-        service.illustrating service.rounds
+        service.comparability service.remarks service.warm_start service.proposals service.job
+        service.attempts service.in_parts service.round_loop service.illustrating service.rounds
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
         report.proposing report.figures

@@ -224,9 +224,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 
     name, recorded = read_recorded(study, tracking_uri)
     last = last_round(name, recorded)
-    moves = proposals.propose(
-        last, recorded.results, recorded.repeats, proposals.feasibility_of(last)
-    )
+    moves = proposals.moves_after(recorded)
     drawn = {}
     if figures is not None:
         drawn = {"figure": str(draw_proposal(recorded, moves, figures))}

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hpo.checkpoints import Checkpoints
     from hpo.cli.progress import Display
     from hpo.data.folds import Held
-    from hpo.data.loading import Split
+    from hpo.data.loading import Description, Split
     from hpo.moves import Move
     from hpo.record.interface import Record
     from hpo.record.outbox import Outbox
@@ -64,6 +64,7 @@ class Session:
     recorded: "Recorded | None"
     service: "Service"
     display: "Display"
+    data: "Description | None" = None
 
 
 @contextlib.contextmanager
@@ -151,7 +152,9 @@ def open_session(
                 study, record, delivery, split.description if split is not None else None,
                 start_workers, display, lambda *known: illustrate(record, *known),
             )
-            yield Session(whole, record, recorded, service, display)
+            yield Session(
+                whole, record, recorded, service, display, split.description if split else None
+            )
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
             display.note(f"stopped; what is finished is kept. Go on with: {_command_line()}")
@@ -245,7 +248,7 @@ def draw(record: "Record", recorded: "Recorded", folder: Path) -> list[Path]:
 
     last = recorded.rounds[-1]
     known = [r for r in recorded.results if r.trial.round <= last.number]
-    moves = proposals.propose(last, known, recorded.repeats, proposals.feasibility_of(last))
+    moves = proposals.moves_after(replace(recorded, results=known))
     return figures.write(recorded, moves, record.history, folder)
 
 
@@ -352,7 +355,7 @@ def _start_workers(
     checkpoints: "Checkpoints | None" = None,
 ) -> "Workers":
     from hpo.resources import NotHere
-    from hpo.service.rounds import job_of
+    from hpo.service.job import job_of
 
     try:
         return _workers(study, job_of(study, checkpoints), data, placement, show, stops)

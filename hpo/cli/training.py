@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hpo.cli.console import Console
+    from hpo.cli.session import Session
     from hpo.data.loading import Description
+    from hpo.record.sources import Source
     from hpo.record.values import Recorded, Round
     from hpo.study import Study
 
@@ -78,6 +80,7 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
         options.rounds or study.rounds, ranges, options.keep_ranges, options.accept_code
     )
     with open_session(study, tracking_uri, placement, sys.stdout) as session:
+        goal = replace(goal, sources=_sources(session, study))
         ran = session.service.run(goal, session.recorded)
         if study.confirm is not None:
             recorded = session.record.read()
@@ -90,6 +93,31 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
         recorded = session.record.read()
     assert recorded is not None
     _finish(session.display.console, study, recorded, ran, goal.rounds)
+
+
+def _sources(session: "Session", study: "Study") -> "Sequence[Source]":
+    """Return the trials that a new study begins with; say which they are, or that it is too late.
+
+    What they come to is on record from then on, whatever becomes of the study file.
+    """
+    from hpo.service import warm_start
+    from hpo.service.remarks import told_of_source
+
+    recorded, note = session.recorded, session.display.note
+    if recorded is not None and recorded.rounds and not recorded.is_half_begun:
+        named = study.warm_start.sources if study.warm_start is not None else ()
+        if named != tuple(source.name for source in recorded.sources):
+            note("[warm_start] was read as round 1 began; what it names now is of no account")
+        return ()
+    sources = warm_start.gather(
+        study, lambda name: session.whole.study(name).read(), session.data
+    )
+    for source in sources:
+        note(f"the search begins with {told_of_source(source)}")
+    if sources and study.round.sampler != "tpe":
+        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from it; "
+             "`hpo narrow` does")
+    return sources
 
 
 @hpo.command()
@@ -265,6 +293,7 @@ def check(
     }
     feasible, reasons = study.feasibility().share()
     summary["feasible_share"] = feasible
+    tables = _tables(study)
     split = load_data(study) if with_data or tries else None
     if with_data:
         if split is None:
@@ -297,8 +326,20 @@ def check(
                    f"inputs {'x'.join(map(str, data['shape']))}")
         for note in data["notes"]:
             say(f"    {note}")
+    for line in tables:
+        say(f"  warm start: {line}")
     if tries:
         rehearse(study, split, lambda line: say(f"  {line}"))
+
+
+def _tables(study: "Study") -> list[str]:
+    """Return what [warm_start] takes from files; of studies that shows when the study begins."""
+    if study.warm_start is None:
+        return []
+    from hpo.service import warm_start
+    from hpo.service.remarks import told_of_source
+
+    return [told_of_source(source) for source in warm_start.of_tables(study)]
 
 
 def _finish(

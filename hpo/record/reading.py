@@ -1,13 +1,17 @@
 """Trials as they are read back: from parts, from deleted runs, with names searched since."""
 
 import contextlib
+import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.parts import Partition
+from hpo.record import sources
+from hpo.record.connection import Connection
 from hpo.record.format import check_trial, read_attempt, read_id, read_result, read_trial
 from hpo.record.values import Attempt, Round
 from hpo.search_space import backfilled, middle
@@ -18,6 +22,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 
 
 NO_ATTEMPT = Attempt(0, "")
+WARM_START = "warm_start"  # the tag of the first round with the digest of its sources
 
 
 class TrialsInParts:
@@ -116,3 +121,30 @@ def deleted_trial(run: "Run", round_: Round) -> Trial:
     with contextlib.suppress(InputError):
         number = read_id(run).number
     return Trial(round_.number, number, middle(round_.search_space), 0)
+
+
+def read_sources(
+    connection: Connection, run: "Run | None", metric: str, *, has_trials: bool
+) -> dict[str, Any]:
+    """Return what Recorded has of trials of other studies, which were copied to the first round.
+
+    Raises InputError where they are not as they were copied.
+    """
+    if run is None:
+        return {}
+    run_id = run.info.run_id
+    if not connection.has_file(run_id, sources.FILE):
+        if not has_trials:
+            return {"is_half_begun": True}  # by a process that died before it was copied
+        raise InputError(
+            f"{sources.FILE} of round 1 ({run_id}) is gone, the trials it was begun with; put "
+            "the file back, or give the study another name"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        text = connection.fetch(run_id, sources.FILE, Path(folder)).read_text("utf-8")
+    if sources.digest(text) != run.data.tags[WARM_START]:
+        raise InputError(
+            f"{sources.FILE} of round 1 ({run_id}) is not the one that the study began with; "
+            "put that back, or give the study another name"
+        )
+    return {"sources": sources.from_text(text, metric)}

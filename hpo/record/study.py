@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.distributions import to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
+from hpo.record import sources
 from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
 from hpo.record.evaluations import Evaluations, looks_that_ended
@@ -27,7 +28,15 @@ from hpo.record.format import (
     round_note,
 )
 from hpo.record.owner import Owner
-from hpo.record.reading import NO_ATTEMPT, TrialsInParts, deleted_trial, filled, with_backfill
+from hpo.record.reading import (
+    NO_ATTEMPT,
+    WARM_START,
+    TrialsInParts,
+    deleted_trial,
+    filled,
+    read_sources,
+    with_backfill,
+)
 from hpo.record.requests import Requests
 from hpo.record.saved_view import best_of, view_tags
 from hpo.record.trials import Parents, Trials
@@ -38,7 +47,7 @@ from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.trial import State, TrialId, TrialResult
 
 if TYPE_CHECKING:  # MLflow takes a second to import
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 T = TypeVar("T")
 
@@ -147,6 +156,10 @@ class StudyRecord:
             **accepted_tags(start.accepted),
             **chunks("overrides", "\n".join(start.overrides)),
         }
+        files = dict(start.files)
+        if start.sources:
+            files[sources.FILE] = sources.to_text(start.sources, start.settings.metric)
+            tags[WARM_START] = sources.digest(files[sources.FILE])
 
         def write() -> str:
             query = f"tags.kind = 'round' and tags.round = '{start.number}'"
@@ -168,7 +181,7 @@ class StudyRecord:
                 )
                 context = [InputTag("mlflow.data.context", "training and validation")]
                 self._client.log_inputs(run_id, [DatasetInput(entity, context)])
-            for path, text in start.files.items():
+            for path, text in files.items():
                 self._client.log_text(run_id, text, path)
             return run_id
 
@@ -263,9 +276,11 @@ class StudyRecord:
     def _read(self, experiment_id: str) -> Recorded:
         rounds: dict[str, Round] = {}
         looks: dict[int, Look] = {}
+        warm: Run | None = None
         for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
             rounds[run.info.run_id] = read_round(run)
             looks |= looks_taken(run)
+            warm = run if WARM_START in run.data.tags else warm
         looks |= looks_that_ended(self._connection, experiment_id)
         metric = next((r.settings.metric for r in rounds.values()), "")
         results: dict[TrialId, TrialResult] = {}
@@ -323,6 +338,9 @@ class StudyRecord:
             added=self._requests.added(),
             parts=_in_order(in_parts.ended),
             unwritten=tuple(in_parts.unwritten),
+            **read_sources(
+                self._connection, warm, metric, has_trials=bool(results or attempts or deleted)
+            ),
         )
 
     def start_confirmation(self) -> None:

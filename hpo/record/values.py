@@ -8,6 +8,7 @@ from hpo.data.loading import Description
 from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.moves import Decision
+from hpo.record.sources import Source
 from hpo.search_space import SearchSpace
 from hpo.settings import Settings
 from hpo.trial import Direction, TrialId, TrialResult
@@ -84,7 +85,8 @@ class RoundStart:
     `decisions` say how its ranges came about, `params` are what the UI shows beside them, `data`
     describes what it runs on, `files` are kept with it, as text by name. `accepted` is its code
     where a person accepted that, `overrides` are what replaced values of its study file, and
-    `remarks` are for whoever reads its description.
+    `remarks` are for whoever reads its description. `sources` are trials of other studies that are
+    copied to the first round.
     """
 
     number: int
@@ -97,6 +99,7 @@ class RoundStart:
     accepted: AcceptedCode | None = None
     overrides: Sequence[str] = ()
     remarks: Sequence[str] = ()
+    sources: Sequence[Source] = ()
 
 
 class Attempt(NamedTuple):
@@ -123,7 +126,8 @@ class Recorded:
     last epoch of all. `deleted` are those whose runs were deleted, as failed. `runs` leads to
     the run of a result, `attempts` to the last attempt at a trial that began without an end.
     `parts` are what results came of, and those of trials that have more to come; `unwritten` are
-    the results whose runs do not say yet what their parts came to.
+    the results whose runs do not say yet what their parts came to. `sources` are trials of other
+    studies that inform the search.
     `repeats` are those of trials in `results`, in order of their ids; they are no results, and
     `repeat_attempts` those that began without an end, or whose trial is gone.
     """
@@ -141,6 +145,19 @@ class Recorded:
     added: Sequence[Added] = ()  # points that people added, oldest first
     parts: Sequence[TrialResult] = ()
     unwritten: Sequence[TrialResult] = ()
+    sources: Sequence[Source] = ()
+    is_half_begun: bool = False  # the first round, which lacks what is copied to it
+
+    @property
+    def on_one_scale(self) -> list[TrialResult]:
+        """The trials of sources and of the study whose values can be compared."""
+        comparable = [r for s in self.sources if s.is_comparable for r in s.results]
+        return [*comparable, *self.results]
+
+    @property
+    def on_other_scales(self) -> list[Sequence[TrialResult]]:
+        """The trials of each source of which only the order says something."""
+        return [s.results for s in self.sources if not s.is_comparable]
 
     @property
     def waiting(self) -> list[Added]:

@@ -62,16 +62,20 @@ class Evidence(Observations):
     def best(self, name: str) -> list[int]:
         """Which of the values stay inside: those of the best trials, and of equals of the last."""
         values = self.values(name)
+        own = [trial for trial, _ in values if trial.state is State.COMPLETE and not trial.group]
+        everybody = [trial for trial, _ in values if trial.state is State.COMPLETE]
+        # What was best on other data holds no edge, once there is something better to go by.
         complete = list(dict.fromkeys(
-            trial.id for trial, _ in values if trial.state is State.COMPLETE
+            trial.id for trial in (own if len(own) >= KEPT_BEST else everybody)
         ))
         if not complete:
             return [i for i, (trial, _) in enumerate(values) if trial is values[0][0]]
         kept = complete[:KEPT_BEST][-1]
         last = next(trial.rank for trial, _ in values if trial.id == kept)
+        counted = set(complete)
         return [
             i for i, (trial, _) in enumerate(values)
-            if trial.state is State.COMPLETE and trial.rank <= last
+            if trial.state is State.COMPLETE and trial.rank <= last and trial.id in counted
         ]
 
     @cached_property
@@ -126,7 +130,8 @@ class Evidence(Observations):
             if not self.is_there[:, column].all() and not self._depends(name, without)
         ]
         whether = self.is_there[:, conditional]
-        matrix = np.column_stack([np.ones(len(self.scores)), whether, *columns])
+        others = self.groups[:, None] == np.unique(self.groups)[1:]
+        matrix = np.column_stack([np.ones(len(self.scores)), others, whether, *columns])
         solution, _, rank, _ = np.linalg.lstsq(matrix, self.scores, rcond=1e-9)
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 

@@ -66,6 +66,7 @@ def narrow(
     direction: Direction,
     confirmed: Confirmed | None = None,
     first: SearchSpace | None = None,
+    others: Sequence[Sequence[TrialResult]] = (),
 ) -> tuple[Move, ...]:
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
@@ -73,9 +74,9 @@ def narrow(
     infeasible one says nothing of quality. `confirmed` leads from the ids of trials that were
     repeated to the mean of their values and how many there are; the mean replaces the value, and
     counts for more. `first` are the ranges of the study file: of its choices those that were left
-    out may come back.
+    out may come back. Each of `others` holds trials of another study, on a scale of their own.
     """
-    trials = ranked_points(search_space, results, direction, confirmed or {})
+    trials = ranked_points(search_space, results, direction, confirmed or {}, others)
     if len(trials) < MINIMUM_TRIALS:
         few = f"only {len(trials)} trials have" if len(trials) > 1 else "only 1 trial has"
         said = f"{few if trials else 'no trial has'} a result; at least {MINIMUM_TRIALS} are needed"

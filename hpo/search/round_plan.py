@@ -18,7 +18,8 @@ MOST_DRAWS = 1000  # points that are tried until one can be trained with
 class RoundPlan:
     """What a sampler knows of its round before the first trial.
 
-    `earlier` are the results of earlier rounds, in order of round and number. `accepts` says
+    `earlier` are the results of earlier rounds, in order of round and number; of `others`, each the
+    trials of another study, only the order counts. `accepts` says
     whether a point can be trained with; one that it refuses is never proposed. Where values are
     `rounded` they have no more digits than a person reads.
     """
@@ -31,6 +32,7 @@ class RoundPlan:
     earlier: Sequence[TrialResult] = ()
     accepts: Callable[[Mapping[str, Value]], bool] | None = None
     rounded: bool = True
+    others: Sequence[Sequence[TrialResult]] = ()
 
     def point(
         self, units: Mapping[str, float], given: Mapping[str, Value] | None = None

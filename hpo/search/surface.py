@@ -6,8 +6,9 @@ from it; TPE asks it how much of the order is noise.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TypeAlias
 
@@ -46,6 +47,7 @@ class Ranked:
     hyperparameters: Mapping[str, Value]  # a conditional one that was not searched is absent
     count: float  # how many trials of average noise its value is worth
     state: State
+    group: int = 0  # 0: the study itself; trials of different groups are on different scales
 
 
 def ranked_points(
@@ -53,6 +55,7 @@ def ranked_points(
     results: Sequence[TrialResult],
     direction: Direction,
     confirmed: Confirmed,
+    others: Sequence[Sequence[TrialResult]] = (),
 ) -> list[Ranked]:
     """Return the trials that have something to say, best first, whatever order they come in.
 
@@ -61,8 +64,23 @@ def ranked_points(
     pruned ones come after them, those that went on longer before the others. Diverged ones are
     last, failed and infeasible ones left out. `confirmed` leads from the ids of trials that
     were repeated to the mean of their values and how many there are; the mean replaces the value.
-    Where values are means, those with small standard errors count for more.
+    Where values are means, those with small standard errors count for more. Each of `others` holds
+    trials on a scale of their own: they, and then the study's own trials too, are ranked by their
+    share of the order among themselves.
     """
+    if others:
+        groups = [
+            ranked_points(search_space, some, direction, confirmed if not group else {})
+            for group, some in enumerate((results, *others))
+        ]
+        return sorted(
+            (
+                replace(trial, rank=(share,), group=group)
+                for group, some in enumerate(groups)
+                for trial, share in zip(some, _shares(some), strict=True)
+            ),
+            key=lambda trial: (trial.rank, trial.group),
+        )
     sign = -1.0 if direction == "maximize" else 1.0
     trials: list[Ranked] = []
     standing, worth = _standing_of_pruned(results, sign), _worth(results)
@@ -116,6 +134,17 @@ def _worth(results: Sequence[TrialResult]) -> dict[TrialId, float]:
         identity: average * (OF_ALL + degrees) / (OF_ALL * average + degrees * square)
         for identity, (square, degrees) in squares.items()
     }
+
+
+def _shares(trials: Sequence[Ranked]) -> list[float]:
+    """Return the share of trials that are better than each, half of its equals among them."""
+    counts = Counter(trial.rank for trial in trials)
+    better: dict[tuple[float, ...], float] = {}
+    passed = 0
+    for rank in sorted(counts):
+        better[rank] = (passed + counts[rank] / 2) / len(trials)
+        passed += counts[rank]
+    return [better[trial.rank] for trial in trials]
 
 
 def _standing_of_pruned(
@@ -213,6 +242,7 @@ class Observations:
         self.is_there = np.array(
             [[name in trial.hyperparameters for name in self.names] for trial in trials]
         )
+        self.groups = np.array([trial.group for trial in trials], dtype=np.float64)
         self.scores = _scores(trials)
 
     def _positions(self, name: str) -> Array:
@@ -270,7 +300,7 @@ class Observations:
     def surface(self) -> "Surface":
         """The fitted surface; of very many trials evenly many of each rank are used."""
         counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
-        columns = np.column_stack([self.positions, self.scores, counts])
+        columns = np.column_stack([self.positions, self.scores, counts, self.groups])
         return _surface(columns[evenly(len(self.trials))].tobytes(), tuple(self.is_choice.tolist()))
 
 
@@ -280,8 +310,8 @@ def _surface(columns: bytes, is_choice: tuple[bool, ...]) -> "Surface":
 
     The next ranges, the recommended trial and a report ask one after the other.
     """
-    table = np.frombuffer(columns).reshape(-1, len(is_choice) + 2)
-    return Surface(table[:, :-2], table[:, -2], table[:, -1], np.array(is_choice))
+    table = np.frombuffer(columns).reshape(-1, len(is_choice) + 3)
+    return Surface(table[:, :-3], table[:, -3], table[:, -2], np.array(is_choice), table[:, -1])
 
 
 def on_the_metric(heights: Array, known: Mapping[float, float]) -> Array:
@@ -316,9 +346,15 @@ class Surface:
     of the scores, noise about a fifth of its square, each within a factor of e or so.
     """
 
-    def __init__(self, positions: Array, scores: Array, counts: Array, is_choice: Array) -> None:
+    def __init__(
+        self, positions: Array, scores: Array, counts: Array, is_choice: Array, groups: Array
+    ) -> None:
         self.positions, self.scores, self.counts = positions, scores, counts
         self._is_choice = is_choice
+        # How far the trials of another group are from those of this study, by and large, is known
+        # as little as the mean: theirs may be drawn anywhere, and ours where the best ones are.
+        same = (groups[:, None] == groups) & (groups > 0)
+        self._offsets = np.where(same, MEAN_VARIANCE, 0.0) if same.any() else 0.0
         self._centers = np.log([*[0.7] * positions.shape[1], 1.0, 0.2])
         self._settings = self._fitted()
         covariance = self.covariance(positions, positions) + self._noise()
@@ -372,7 +408,7 @@ class Surface:
         return np.asarray(np.exp(self._settings[-2] - exponent / 2) + MEAN_VARIANCE)
 
     def _noise(self) -> Array:
-        return np.diag(self.noise / self.counts + JITTER)
+        return np.asarray(np.diag(self.noise / self.counts + JITTER) + self._offsets)
 
     def _fitted(self) -> Array:
         """Return the logarithms of the lengths, the height and the noise (variances)."""
@@ -396,7 +432,7 @@ class Surface:
         inverse_lengths = np.exp(-2 * settings[:-2])
         smooth = np.exp(settings[-2] - np.tensordot(inverse_lengths, distances, axes=1) / 2)
         noise = np.exp(settings[-1]) / self.counts
-        covariance = smooth + np.diag(noise + JITTER) + MEAN_VARIANCE
+        covariance = smooth + np.diag(noise + JITTER) + MEAN_VARIANCE + self._offsets
         inverse = np.linalg.inv(covariance)
         weights = inverse @ self.scores
         away = settings - self._centers

@@ -2,9 +2,13 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hpo.distributions import (
     CategoricalDistribution,
@@ -27,6 +31,8 @@ PROPOSALS = 50  # that are refused, until a point is drawn at random
 MOST_SHOWN = 1000  # results that TPE weighs: its time for a proposal grows with them
 MOST_GOOD = 25  # of them, modeled as good ones: Optuna's own most
 BEST_SHOWN = 100  # are never left out
+FADE = 2  # trials of other studies, on other scales, that each trial of its own takes away
+HEDGE = 2  # every so many trials one is proposed without those
 GOOD = (0.1, 0.5)  # least (Optuna's own) and largest share of the trials modeled as good ones
 
 
@@ -62,6 +68,13 @@ class TPESampler:
             r for r in plan.earlier
             if not r.says_nothing and contains(self._space, r.trial.hyperparameters)
         ]
+        self._others = [
+            [
+                r for r in other
+                if r.state in (State.COMPLETE, State.DIVERGED)
+                and contains(self._space, r.trial.hyperparameters)
+            ] for other in plan.others
+        ]
         noise = noise_share(self._space, plan.earlier, self._direction)
         self._good = GOOD[0] if math.isnan(noise) else min(max(noise, GOOD[0]), GOOD[1])
         self._build()
@@ -70,16 +83,17 @@ class TPESampler:
         """Return a proposal that depends on `seed`, the results told and the trials pending."""
         from optuna.trial import TrialState
 
+        study = self._merged() if number % HEDGE else self._study
         for draw in range(PROPOSALS):
-            self._study.sampler = self._sampler(another_seed(seed, draw))
-            trial = self._ask()
+            study.sampler = self._sampler(another_seed(seed, draw))
+            trial = self._ask(study)
             proposal = {n: _ours(self._space[n], value) for n, value in trial.params.items()}
             proposal = {name: proposal[name] for name in self._space if name in proposal}
             feasible = self._plan.is_feasible(proposal)
-            if feasible and not self._is_conditional:
+            if feasible and not self._is_conditional and study is self._study:
                 self._pending[number] = trial
                 return proposal
-            self._study.tell(trial, state=TrialState.FAIL)  # which TPE does not look at
+            study.tell(trial, state=TrialState.FAIL)  # which TPE does not look at
             if feasible:
                 # Optuna has put into it what it drew for conditions that are not met, and would
                 # take it for tried: of a trial from the record it knows nothing of the kind.
@@ -95,11 +109,31 @@ class TPESampler:
             multivariate=True,
         )
 
-    def _ask(self) -> "optuna.Trial":
+    def _merged(self) -> "optuna.Study":
+        """Return a study that has trials of others, too, on other scales, or the own one.
+
+        Of each study the best ones are good, whatever their values. The more trials there are of
+        its own, the fewer count of others: what was best there need not be best here.
+        """
+        own = sum(result.trial.round > 0 for result in self._shown)
+        others = [_evenly(other, len(other) - FADE * own) for other in self._others]
+        if not any(others):
+            return self._study
+        import optuna
+
+        study = optuna.create_study(direction=self._direction)
+        for some in (self._shown, *others):
+            shares = by_share(some, self._direction)
+            study.add_trials([self._finished(result) for result in shares])
+        for _, trial in sorted(self._pending.items()):
+            self._run(study, trial.params)
+        return study
+
+    def _ask(self, study: "optuna.Study") -> "optuna.Trial":
         """Return a new trial, with a value of each hyperparameter whose conditions are met."""
         if not self._is_conditional:
-            return self._study.ask(self._distributions)
-        trial = self._study.ask()
+            return study.ask(self._distributions)
+        trial = study.ask()
         values: dict[str, Value] = {}
         for name in self._order:
             if is_met(self._space[name].when, values):
@@ -150,11 +184,15 @@ class TPESampler:
             self._add_running(number, trial.params)
 
     def _add_running(self, number: int, params: dict[str, Any]) -> None:
+        self._pending[number] = self._run(self._study, params)
+
+    def _run(self, study: "optuna.Study", params: dict[str, Any]) -> "optuna.Trial":
+        """Return a trial of a study that runs with these values."""
         from optuna.samplers import RandomSampler as OptunaRandom
 
-        self._study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
-        self._study.enqueue_trial(params)
-        self._pending[number] = self._ask()
+        study.sampler = OptunaRandom(seed=0)  # draws nothing: every value is given
+        study.enqueue_trial(params)
+        return self._ask(study)
 
     def _finished(self, result: TrialResult) -> "optuna.trial.FrozenTrial":
         from optuna.trial import TrialState, create_trial
@@ -218,6 +256,36 @@ def _suggested(
     return trial.suggest_float(
         name, distribution.low, distribution.high, log=distribution.log
     )
+
+
+def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
+    """Return so many of the results, as evenly as may be from the order of their values."""
+    if count <= 0 or not results:
+        return []
+    order = sorted(results, key=lambda r: (r.value is None, r.value or 0.0, r.trial.id))
+    places = {round(place) for place in np.linspace(0, len(order) - 1, min(count, len(order)))}
+    return [order[place] for place in sorted(places)]
+
+
+def by_share(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
+    """Return results with their share of the order in place of their values.
+
+    So studies can be merged whose values are on different scales: of each, the best ones are good.
+    The best value is near 0, the worst near 1, or the other way round where it is maximized; equal
+    values have equal shares.
+    """
+    values = sorted({r.value for r in results if r.state is State.COMPLETE and r.value is not None})
+    counts = Counter(r.value for r in results if r.state is State.COMPLETE)
+    shares: dict[float, float] = {}
+    below, total = 0, max(counts.total(), 1)
+    for value in values:
+        shares[value] = (below + counts[value] / 2) / total
+        below += counts[value]
+    return [
+        replace(r, value=shares[r.value])
+        if r.state is State.COMPLETE and r.value is not None else r
+        for r in results
+    ]
 
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:

@@ -140,6 +140,24 @@ def incomparable(study: Study, round_: Round, data: Description | None) -> str:
     return " and ".join(_changes(study, round_, data))
 
 
+def is_comparable(study: Study, round_: Round, data: Description | None) -> bool:
+    """Say whether trials of a round of another study have values on one scale with this one's.
+
+    They have the same objective, code and data, and what this study does not search they had fixed
+    at the same value. The seed may be another one.
+    """
+    now, before = settings_of(study, data), round_.settings
+    if new_code(study, round_) is None:
+        before = replace(before, code=now.code)
+    same = _COMPARABLE.keys() - {"seed", "fixed"}
+    return (
+        all(getattr(now, name) == getattr(before, name) for name in same)
+        and now.fixed.items() <= before.fixed.items()
+        and before.search_space.keys() <= now.search_space.keys()
+        and before.fixed.keys() <= now.fixed.keys() | now.search_space.keys()
+    )
+
+
 def _changes(study: Study, round_: Round, data: Description | None) -> list[str]:
     now, before = settings_of(study, data), round_.settings
     if new_code(study, round_) is None:

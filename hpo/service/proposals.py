@@ -25,8 +25,11 @@ def propose(
     results: Sequence[TrialResult],
     repeats: Sequence[TrialResult],
     feasibility: Feasibility,
+    others: Sequence[Sequence[TrialResult]] = (),
 ) -> tuple[Move, ...]:
     """Return the moves of the ranges after `round_`, a pure function of results and repeats.
+
+    Each of `others` holds trials of another study, on a scale of their own.
 
     An edge stays that was to move where no point can be trained with, and no range moves where
     that would leave none.
@@ -35,7 +38,8 @@ def propose(
     with one_thread():
         settings = round_.settings
         moves = narrow(
-            round_.search_space, results, settings.direction, confirmed, settings.search_space
+            round_.search_space, results, settings.direction, confirmed, settings.search_space,
+            others,
         )
     moves = tuple(_accepted(move, feasibility.allows) for move in moves)
     if all(move.new == move.old for move in moves):
@@ -52,7 +56,10 @@ def propose(
 def moves_after(recorded: Recorded) -> tuple[Move, ...]:
     """Return the moves after the last round on record."""
     last = recorded.rounds[-1]
-    return propose(last, recorded.results, recorded.repeats, feasibility_of(last))
+    return propose(
+        last, recorded.on_one_scale, recorded.repeats, feasibility_of(last),
+        recorded.on_other_scales,
+    )
 
 
 def influential(recorded: Recorded) -> list[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from hpo import wording
+from hpo.record.sources import Source
 from hpo.record.values import AcceptedCode, Recorded, Round
 from hpo.study import Study
 from hpo.text import one_line
@@ -44,6 +46,22 @@ def of_study(study: Study) -> str:
             "under it."
         )
     return text
+
+
+def of_source(source: Source) -> str:
+    """Return what the description of the first round says of trials that it was begun with."""
+    return f"The search began with {told_of_source(source)}."
+
+
+def told_of_source(source: Source) -> str:
+    """Return in a line what was taken from a source, and what was not."""
+    line = f"{wording.count(len(source.results), 'trial')} of {source.name!r}"
+    if not source.is_comparable:
+        line += ", of which only the order counts"
+    if source.left_out:
+        some = " and ".join(f"{count} {reason}" for reason, count in source.left_out)
+        line += f" (left out: {some})"
+    return line
 
 
 def of_parallel(study: Study, slots: int) -> list[str]:

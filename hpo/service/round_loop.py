@@ -52,10 +52,10 @@ class RoundLoop:
         self._parallel = settings.parallel
         self._feasibility = study.feasibility_of(round_.search_space, settings.constraints)
         earlier = [r for r in recorded.results if r.trial.round < round_.number]
+        known = [r for r in recorded.on_one_scale if r.trial.round < round_.number]
         plan = RoundPlan(
-            round_.search_space, study.direction, study.seed, round_.number, trials, earlier,
-            self._feasibility.accepts,
-            settings.rounded,
+            round_.search_space, study.direction, study.seed, round_.number, trials, known,
+            self._feasibility.accepts, settings.rounded, recorded.on_other_scales,
         )
         self._sampler = SAMPLERS[settings.sampler](plan)
         self._random = RandomSampler(plan)

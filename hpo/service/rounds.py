@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hpo import wording
-from hpo.checkpoints import Checkpoints
 from hpo.data.loading import Description
 from hpo.distributions import Distribution, as_lists
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -17,6 +16,7 @@ from hpo.record.delivery import Delivery
 from hpo.record.format import STOPPED, count_tag, range_params
 from hpo.record.interface import Record
 from hpo.record.reading import partition_of
+from hpo.record.sources import Source, from_text, to_text
 from hpo.record.values import Added, Recorded, Round, RoundStart, Shown, last_round
 from hpo.search import confirmation
 from hpo.search.best_so_far import points_of
@@ -39,7 +39,7 @@ from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study
 from hpo.study_tables import ConfirmSettings
 from hpo.trial import State, TrialResult, rank
-from hpo.workers.attempt import Job, Workers
+from hpo.workers.attempt import Workers
 
 POLL_SECONDS = 0.5
 T = TypeVar("T")
@@ -50,33 +50,16 @@ PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 class Goal:
     """What shall be true in the end: so many rounds, the next one with these ranges.
 
-    With `accept_code` the objective may have other code than the last round.
+    With `accept_code` the objective may have other code than the last round. A first round begins
+    with the trials of `sources`.
     """
 
     rounds: int
     ranges: Mapping[str, Distribution] = field(default_factory=dict)
     keep_ranges: bool = False
     accept_code: bool = False
+    sources: Sequence[Source] = ()
     ends: float = math.inf  # when its hours are over, on the monotonic clock
-
-
-def job_of(study: Study, checkpoints: Checkpoints | None = None) -> Job:
-    """Return what workers have to know of a study, and where they keep copies of its trials."""
-    return Job(
-        objective=study.objective.name,
-        metric=study.metric,
-        direction=study.direction,
-        value=study.value,
-        fixed=study.fixed,
-        limits=study.constraint_metrics,
-        search_path=(str(study.path.absolute().parent),),
-        demand=study.resources.demand(),
-        trial_timeout=study.round.trial_timeout,
-        fresh_process=study.round.fresh_process,
-        code=study.objective.code,
-        program=study.program,
-        checkpoints=checkpoints,
-    )
 
 
 def open_rounds(recorded: Recorded | None, rounds: int) -> range:
@@ -106,6 +89,7 @@ class Service:
     ) -> None:
         self._study, self._record, self._delivery, self._data = study, record, delivery, data
         self._start_workers, self._listener, self._illustrate = start_workers, listener, illustrate
+        self._sources: Sequence[Source] = ()
 
     def run(self, goal: Goal, recorded: Recorded | None) -> bool:
         """Reach the goal; return False where it was reached already.
@@ -114,6 +98,8 @@ class Service:
         """
         study, listener = self._study, self._listener
         recorded = self._without_false_start(recorded)
+        text = to_text(goal.sources or (recorded.sources if recorded else ()), study.metric)
+        self._sources = from_text(text, study.metric)
         to_run, trials = open_rounds(recorded, goal.rounds), study.round.trials
         if recorded is not None and recorded.rounds:
             last = recorded.rounds[-1]
@@ -287,12 +273,13 @@ class Service:
         if any(result.state is not State.FAILED for result in recorded.results):
             return recorded
         changed = incomparable(self._study, rounds[-1], self._data)
-        if not changed:
+        if not changed and not recorded.is_half_begun:
             return recorded
-        self._listener.note(
-            f"{changed} changed since round {rounds[-1].number}, in which no trial has succeeded: "
-            "the study begins anew"
-        )
+        if changed:
+            self._listener.note(
+                f"{changed} changed since round {rounds[-1].number}, in which no trial has "
+                "succeeded: the study begins anew"
+            )
         self._take_over(recorded)
         self._record.release()  # the claim would go with its round
         for round_ in rounds:
@@ -337,6 +324,7 @@ class Service:
         full, or "".
         """
         study, delivery = self._study, self._delivery
+        recorded = replace(recorded, sources=self._sources)
         current = next((r for r in recorded.rounds if r.number == number), None)
         if current is None:
             current = self._start_round(number, goal, recorded, moves)
@@ -394,7 +382,9 @@ class Service:
             files=self._round_files(),
             accepted=accepted,
             overrides=study.overrides,
+            sources=self._sources if number == 1 else (),
             remarks=[
+                *(remarks.of_source(source) for source in self._sources if number == 1),
                 *([remarks.of_accepted_code(accepted)] if accepted is not None else []),
                 *([remarks.of_overrides(study.overrides)] if study.overrides else []),
             ],

@@ -17,7 +17,7 @@ from hpo.cli.session import outbox_path
 from hpo.errors import HPOError, InputError
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
-from hpo.service.rounds import job_of
+from hpo.service.job import job_of
 from hpo.study import read
 from hpo.workers.attempt import attempt_trial
 from tests.fixtures import Command, Make, client_of, hpo, show, table

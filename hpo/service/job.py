@@ -1,0 +1,24 @@
+"""What workers have to know of a study, as one value that travels to them."""
+
+from hpo.checkpoints import Checkpoints
+from hpo.study import Study
+from hpo.workers.attempt import Job
+
+
+def job_of(study: Study, checkpoints: Checkpoints | None = None) -> Job:
+    """Return what workers have to know of a study, and where they keep copies of its trials."""
+    return Job(
+        objective=study.objective.name,
+        metric=study.metric,
+        direction=study.direction,
+        value=study.value,
+        fixed=study.fixed,
+        limits=study.constraint_metrics,
+        search_path=(str(study.path.absolute().parent),),
+        demand=study.resources.demand(),
+        trial_timeout=study.round.trial_timeout,
+        fresh_process=study.round.fresh_process,
+        code=study.objective.code,
+        program=study.program,
+        checkpoints=checkpoints,
+    )

@@ -1,0 +1,56 @@
+"""Keys of a study file that say what is trained: a command, and files that it reads by itself."""
+
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.program import Program, parameters_of
+from hpo.study_errors import WrongKeyError, nearest
+from hpo.study_values import fill
+
+
+def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of a study file with the files of [data] apart from what hpo reads."""
+    data = table.get("data")
+    if not isinstance(data, dict) or "files" not in data:
+        return table
+    files = data["files"]
+    if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
+        raise InputError('data.files: write a list of names, such as ["train.csv", "images/"]')
+    rest = {key: value for key, value in data.items() if key != "files"}
+    others = {key: value for key, value in table.items() if key != "data"}
+    return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
+
+
+def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the table of a study file with the objective that its command is, if it has one."""
+    keys = ("command", "metrics_pattern")
+    given = {key: table[key] for key in keys if key in table}
+    if not given:
+        return table
+    if "objective" in table:
+        key = next(iter(given))
+        raise InputError(f"{key}: there is an objective as well; take one of the two out")
+    if "command" not in table:
+        raise InputError("metrics_pattern: it is of use to a command alone; add one")
+    try:
+        program = fill(Program, given)
+        tables = [table.get(key) for key in ("fixed", "search_space")]
+        points = table.get("start")
+        fixed, space = (each if isinstance(each, dict) else {} for each in tables)
+        points = [p for p in points if isinstance(p, dict)] if isinstance(points, list) else []
+        parameters = parameters_of(fixed, space, points)
+        for name in sorted(program.used() - parameters.keys()):
+            raise WrongKeyError(
+                "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "
+                "[search_space] or [fixed], or write {{ for a brace"
+            )
+        objective = program.objective(parameters, folder)
+    except WrongKeyError as error:
+        raise InputError(f"{error.key}: {error}") from None
+    except OSError as error:
+        raise InputError(
+            f"command: {error.filename}: {error.strerror or error}; make it readable"
+        ) from None
+    rest = {key: value for key, value in table.items() if key not in keys}
+    return {**rest, "objective": objective, "program": program}
