@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from hpo.search.samplers import SAMPLERS
-from hpo.workers import attempt
 from tests.fixtures import Make, hpo, table, trainings
 from tests.processes import start
 from tests.test_reproducible import OutOfOrder
@@ -49,7 +48,7 @@ def test_any_order_in_which_trials_end_gives_the_same_table(
     expected = table("expected")
     check(expected, 16)
     for slots in (2, 4):
-        monkeypatch.setattr(attempt, "InlineWorkers", partial(OutOfOrder, slots=slots))
+        monkeypatch.setattr("hpo.workers.inline.InlineWorkers", partial(OutOfOrder, slots=slots))
         hpo("run", make_study(f"with{slots}", **study), "--inline")
         assert table(f"with{slots}") == expected
 

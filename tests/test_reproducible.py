@@ -11,7 +11,6 @@ import pytest
 
 from hpo.objective import Data
 from hpo.trial import Lost, Trial
-from hpo.workers import attempt
 from hpo.workers.attempt import Event, Job, attempt_trial
 from tests.fixtures import hpo, table, undisturbed
 
@@ -32,6 +31,10 @@ CASES = {
         "pruner": {"name": "percentile", "startup_trials": 3, "warmup_epochs": 0},
     },
     "halving": {"sampler": "tpe", "pruner": {"name": "successive_halving", "min_resource": 1}},
+    "parts": {
+        "sampler": "tpe",
+        "pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0},
+    },
 }
 
 
@@ -44,7 +47,7 @@ class OutOfOrder:
     def __init__(
         self, job: Job, data: Data | None, show: object, stops: object, *, slots: int
     ) -> None:
-        self.slots = slots
+        self.slots, self.checkpoints = slots, None
         self._job, self._data = job, data
         self._waiting: list[tuple[Trial, int]] = []
         self._chance = random.Random(slots)
@@ -68,7 +71,8 @@ class OutOfOrder:
 
 def changes_of(case: str) -> dict[str, Any]:
     settings = {"trials": 14, "parallel": 6, **CASES[case]}
-    return {"objective": "toy:cliff", "rounds": 2, "round": settings}
+    parts = {"trial": {"seeds": 3}} if case == "parts" else {}
+    return {"objective": "toy:cliff", "rounds": 2, "round": settings, **parts}
 
 
 def run(case: str, make_study: Make, name: str, *options: str, **changes: Any) -> Table:
@@ -95,7 +99,7 @@ def test_any_order_in_which_trials_end_gives_the_same_table(
 ) -> None:
     expected = inline(case, make_study)
     for slots in numbers:
-        monkeypatch.setattr(attempt, "InlineWorkers", partial(OutOfOrder, slots=slots))
+        monkeypatch.setattr("hpo.workers.inline.InlineWorkers", partial(OutOfOrder, slots=slots))
         capsys.readouterr()
         assert run(case, make_study, f"with{slots}", "--inline") == expected
         assert "its worker died; it runs again" in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_a_failed_trial_has_its_output_too_and_a_silent_one_none(
     assert command("logs", "toy", "1/1").out == ""
 
 
-@pytest.mark.parametrize("name", ["1", "a/b", "1/2/3", "-1/2", "1/x", "1/2x"])
+@pytest.mark.parametrize("name", ["1", "a/b", "1/2/3/4", "-1/2", "1/x", "1/2x"])
 def test_what_names_no_trial_is_one_line(folder: Path, command: Command, name: str) -> None:
     hpo("run", write(folder, "for_names", "    return rate\n"), "--inline")
     shown = command("logs", "toy", "--", name)
