@@ -19,9 +19,9 @@ import pytest
 from hpo.cli import commands as cli
 from hpo.cli import session, training
 from hpo.distributions import FloatDistribution
+from hpo.exported import CIRCUMSTANCES
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
-from hpo.report.results import CIRCUMSTANCES
 from hpo.settings import Settings
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import ray as ray_workers

@@ -16,9 +16,9 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text toml_text wording passwords distributions search_space trial parts moves
-        checkpoints resources threads process_state objective_code objective output framework_models
-        frameworks forms
+        errors text toml_text wording passwords exported distributions search_space trial
+        parts moves checkpoints resources threads process_state objective_code objective output
+        framework_models frameworks forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources

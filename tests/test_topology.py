@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from hpo.report.results import CIRCUMSTANCES
+from hpo.exported import CIRCUMSTANCES
 from tests import postgres
 from tests.fixtures import Make, hpo, table
 from tests.ports import free_ports, listens

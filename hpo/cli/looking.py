@@ -267,7 +267,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 def export(study: str, file: Path, repeats: bool, parts: bool, tracking_uri: str) -> None:
     r"""Write all trials of STUDY to FILE, one row a trial.
 
-    A row has the hyperparameters, the value, and all metrics of the last epoch. With --repeats the
+    A row has the hyperparameters, the value, and all metrics of the last epoch. One with the name
+    of another column has params.NAME or metrics.NAME. With --repeats the
     columns repeat and resplit tell the repeats of a trial, in rows below it, from the trial, and
     with --parts the column part does so for its parts.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.distributions import Value, to_table
 from hpo.errors import InputError
+from hpo.exported import CIRCUMSTANCES, metric_column, param_column
 from hpo.record.values import Recorded
 from hpo.search import confirmation
 from hpo.text import spreadsheet_cell
@@ -15,9 +16,6 @@ from hpo.trial import State, TrialResult, rank
 
 if TYPE_CHECKING:  # pandas takes a third of a second to import
     import pandas as pd
-
-# What may differ between two runs of the same study: stands at the end, to be cut off with ease.
-CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
 
 
 def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
@@ -28,7 +26,8 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     people added points: added), state, value, (where it is the mean of parts: standard_error),
     epoch (that of the value), epochs (trained), the hyperparameters, the metrics of the last
     epoch, seed, message; then what may differ between two runs of the same study: attempt, started
-    (a time in UTC), seconds, place.
+    (a time in UTC), seconds, place. A hyperparameter or metric of such a name has the column
+    params.NAME or metrics.NAME, and so has a metric with the name of a hyperparameter.
     """
     import pandas as pd
 
@@ -53,12 +52,16 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
                 **({"added": trial.added} if added else {}),
                 "state": result.state.value,
                 "value": result.value,
-                **({"standard_error": result.standard_error}
-                   if means and "standard_error" not in metrics else {}),
+                **({"standard_error": result.standard_error} if means else {}),
                 "epoch": result.epoch,
                 "epochs": result.epochs,
-                **{name: _cell(trial.hyperparameters.get(name)) for name in hyperparameters},
-                **{name: last.get(name) for name in metrics},
+                **{
+                    param_column(name): _cell(trial.hyperparameters.get(name))
+                    for name in hyperparameters
+                },
+                **{
+                    metric_column(name, hyperparameters): last.get(name) for name in metrics
+                },
                 "seed": trial.seed,
                 "message": result.message.splitlines()[-1] if result.message else "",
                 **{name: getattr(result, name) for name in CIRCUMSTANCES},
@@ -68,7 +71,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     frame = pd.DataFrame(rows, columns=columns)
     if rows:  # whole numbers stay whole ones beside empty cells
         frame = frame.astype({
-            name: "Int64" for name in ("epoch", *hyperparameters)
+            name: "Int64" for name in ("epoch", *map(param_column, hyperparameters))
             if all(type(row[name]) in (int, type(None)) for row in rows)
         })
     if rows:

@@ -16,6 +16,7 @@ from hpo.distributions import (
     Value,
 )
 from hpo.errors import InputError
+from hpo.exported import metric_column, param_column
 from hpo.record.sources import Source
 from hpo.record.values import Recorded
 from hpo.search_space import active, contains, is_absent
@@ -81,7 +82,8 @@ def _of_table(study: Study, name: str) -> Source:
     """Return the trials of a table that `hpo export` wrote."""
     path = study.path.absolute().parent / name
     rows = _rows(path)
-    for column in ("state", "value", study.metric):
+    metric = metric_column(study.metric, study.search_space)
+    for column in ("state", "value", metric):
         if rows and column not in rows[0]:
             raise InputError(
                 f"{name} has no column {column!r}; name a table that `hpo export` wrote of a study "
@@ -94,7 +96,7 @@ def _of_table(study: Study, name: str) -> Source:
             continue
         values = {
             n: read for n, d in study.search_space.items()
-            if (read := _value(d, row.get(n))) is not None
+            if (read := _value(d, row.get(param_column(n)))) is not None
         }
         state, value = str(row["state"]), _number(row["value"])
         if state in (State.PRUNED, State.STOPPED):

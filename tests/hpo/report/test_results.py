@@ -12,7 +12,7 @@ from hpo.distributions import CategoricalDistribution, FloatDistribution, Value
 from hpo.errors import InputError
 from hpo.record.values import Recorded, Round
 from hpo.report.results import summarize, table, write
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import Parts, State, Trial, TrialResult
 from tests.fixtures import round_settings
 
 SPACE = {"rate": FloatDistribution(0.1, 1.0, log=True),
@@ -113,3 +113,17 @@ def test_what_a_trial_has_no_value_of_is_an_empty_cell(tmp_path: Path) -> None:
     assert list(rows[0])[6:10] == ["kind", "deep", "layers", "rate"]
     write(results, tmp_path / "table.parquet")
     assert pd.read_parquet(tmp_path / "table.parquet")["layers"].tolist() == [pd.NA, 3, 4]
+
+
+def test_no_hyperparameter_or_metric_takes_the_column_of_another() -> None:
+    values: dict[str, Value] = {"epochs": 9, "rate": 0.5, "seed": 3}
+    metrics = {"value": 4.0, "rate": 5.0, "standard_error": 6.0, "loss": 0.25}
+    (row,) = json.loads(table([
+        replace(FIRST, trial=Trial(1, 1, values, 7), metrics=[metrics],
+                parts=Parts((0.2, 0.3), (0.25,))),
+    ]).to_json(orient="records"))
+    assert (row["value"], row["epochs"], row["seed"], row["rate"]) == (0.25, 1, 7, 0.5)
+    assert (row["params.epochs"], row["params.seed"], row["loss"]) == (9, 3, 0.25)
+    assert (row["metrics.value"], row["metrics.rate"]) == (4.0, 5.0)
+    assert row["metrics.standard_error"] == 6.0
+    assert row["standard_error"] == pytest.approx(0.05)

@@ -1,0 +1,20 @@
+"""The columns of an exported table: those that every trial has, and all others."""
+
+from collections.abc import Collection
+
+# What may differ between two runs of the same study: stands at the end, to be cut off with ease.
+CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
+_OF_EVERY_TRIAL = {
+    "round", "number", "repeat", "resplit", "part", "added", "state", "value", "standard_error",
+    "epoch", "epochs", "seed", "message", *CIRCUMSTANCES,
+}
+
+
+def param_column(name: str) -> str:
+    """Return the column of a hyperparameter: its name, unless every trial has one of that."""
+    return f"params.{name}" if name in _OF_EVERY_TRIAL else name
+
+
+def metric_column(name: str, hyperparameters: Collection[str]) -> str:
+    """Return the column of a metric: its name, unless there is another column of that."""
+    return f"metrics.{name}" if name in _OF_EVERY_TRIAL or name in hyperparameters else name
