@@ -1,12 +1,16 @@
 """The examples of docs/objectives.md run as the page says, with less to do."""
 
+import contextlib
 import csv
 import gzip
+import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +19,15 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from tests.fixtures import hpo, table
-from tests.processes import ROOT
+from tests.processes import ROOT, start
 
 HERE = ROOT / "studies" / "examples"
 PAGE = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
-NEEDS = {"boosted_trees": "lightgbm", "pytorch_mnist": "torch"}
+NEEDS = {"boosted_trees": "lightgbm", "pytorch_mnist": "torch", "pytorch_resumed": "torch"}
 SMALLER = {
     "boosted_trees": ["fixed.epochs=20"],
     "pytorch_mnist": ["fixed.rows=500", "fixed.epochs=2"],
+    "pytorch_resumed": ["fixed.rows=300", "fixed.epochs=4", "checkpoints.every=0"],
     "script": [],
     "support_vectors": ["fixed.folds=2"],
 }
@@ -126,6 +131,33 @@ def test_an_example_gives_the_same_table_on_ray_and_inline(
     assert table(again) == expected
 
 
+def test_an_example_goes_on_after_its_worker_died(
+    examples: Path, folder: Path, ray_address: str
+) -> None:
+    options, file = options_of("pytorch_resumed"), examples / "pytorch_resumed.toml"
+    options += ["--trials", "2", "--set", "round.parallel=1", "--set", "round.sampler=random"]
+    hpo("check", file, "--try", *[o for o in options if o not in ("--trials", "2")])
+    hpo("run", file, *options, "--inline")
+    expected = table("pytorch_resumed")
+    options += ["--set", "name=again", "--set", f"checkpoints.storage={folder / 'kept'}"]
+    process, killed = start("run", file, *options, "--ray-address", ray_address), 0
+    while process.poll() is None:
+        if not killed and any((folder / "kept").rglob("2.json")):
+            for line in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if line.read_bytes().startswith(b"ray::_attempt") and (
+                        (line.parent / "cwd").readlink() == file.parent
+                    ):
+                        os.kill(int(line.parent.name), signal.SIGKILL)
+                        killed += 1
+        time.sleep(0.02)
+    output, _ = process.communicate()
+    assert killed == 1, output
+    assert table("again") == expected
+    with open("table.csv", newline="") as lines:
+        assert {row["attempt"] for row in csv.DictReader(lines)} == {"1", "2"}
+
+
 def test_every_example_is_on_the_page() -> None:
     paths = list(HERE.glob("*.toml"))
     assert {path.name for path in paths} >= {"branin.toml", "script.toml", "pytorch_mnist.toml"}
@@ -136,5 +168,6 @@ def test_every_example_is_on_the_page() -> None:
 def test_the_page_counts_lines_as_they_are() -> None:
     script = ROOT / "benchmarks" / "lines.py"
     told = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    assert told.stdout.count("\n") == 2 + len(list(HERE.glob("*.toml")))
+    peers = list((ROOT / "benchmarks" / "optuna_examples").glob("*.py"))
+    assert told.stdout.count("\n") == 2 + len(peers)
     assert told.stdout in PAGE
