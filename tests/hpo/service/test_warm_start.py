@@ -240,8 +240,8 @@ def test_the_first_trials_are_where_the_best_ones_were(make_study: Make, scale: 
     hpo("run", study(make_study, "toy", "old.csv"), "--inline")
     hpo("run", study(make_study, "cold"), "--inline")
     away = {
-        name: np.mean([abs(np.log10(float(row["learning_rate"])) + 1) for row in table(name)])
-        for name in ("toy", "cold")
+        name: np.mean([abs(np.log10(float(row["learning_rate"])) + 1) for row in table(name)[::2]])
+        for name in ("toy", "cold")  # every second trial is proposed without the others
     }
     assert away["toy"] < 0.6 * away["cold"]
     assert WARM_START == "warm_start"
