@@ -17,6 +17,7 @@ from typing import Any
 from hpo import objective_code, wording
 from hpo.data import own_files, sources
 from hpo.errors import HPOError, InputError
+from hpo.service.warm_start import is_table
 from hpo.study import Study
 from hpo.workers import ray_settings
 
@@ -228,13 +229,21 @@ def _job_id(study: str, attempt: int | str) -> str:
 
 
 def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
-    """Return the files of [data] with relative names, and where the study looks for each."""
+    """Return files of [data] and [warm_start] with relative names, and where each is looked for.
+
+    A table of [warm_start] that is gone is of no use to a study that has begun.
+    """
     names = [name for name in study.data_files if not Path(name).is_absolute()]
     try:
         own = [(folder / name, file) for name, file in own_files.find(names, folder).items()]
     except InputError as error:
         raise InputError(f"{study.path}: {error}") from error
-    return [*own, *_source_files(study, folder)]
+    tables = [
+        (folder / name, folder / name)
+        for name in (study.warm_start.sources if study.warm_start is not None else ())
+        if is_table(name) and not Path(name).is_absolute() and (folder / name).is_file()
+    ]
+    return [*own, *tables, *_source_files(study, folder)]
 
 
 def _source_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:

@@ -210,7 +210,7 @@ def test_the_test_set_is_spent_by_a_model_of_all_training_rows(
     )
     tried = command("check", file, "--data", "--try")
     assert tried.code == 0
-    assert "in the first of 3 folds" in tried.out
+    assert "validation (the first of 3 folds), 360 test" in tried.out
     hpo("run", file, "--inline")
     outcome: Any = command("evaluate", file)
     assert outcome.code == 0, outcome.err

@@ -317,9 +317,10 @@ def check(
             f"{one_line(reason)}")
     if with_data:
         data = summary["data"]
-        rows = ", ".join(f"{rows} {part}" for part, rows in data["rows"].items())
+        counted = {part: f"{rows} {part}" for part, rows in data["rows"].items()}
         if data["folds"]:
-            rows += f" in the first of {data['folds']} folds"
+            counted["validation"] += f" (the first of {data['folds']} folds)"
+        rows = ", ".join(counted.values())
         if data["left_out"]:
             rows += f", {data['left_out']} left out"
         say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "

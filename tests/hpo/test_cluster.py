@@ -34,6 +34,12 @@ def test_what_the_image_has_stays_here(folder: Path, make_study: Make) -> None:
     assert list(pack(read(file)).files) == ["toy.toml"]
 
 
+def test_a_table_of_a_warm_start_travels(folder: Path, make_study: Make) -> None:
+    (folder / "old.csv").write_text("state,value")
+    file = make_study(warm_start={"from": ["old.csv", "gone.csv", "a-study"]})
+    assert sorted(pack(read(file)).files) == ["old.csv", "toy.py", "toy.toml"]
+
+
 def test_a_package_travels_with_its_modules_alone(folder: Path, make_study: Make) -> None:
     package = folder / "toys_of_mine"
     (package / "inner").mkdir(parents=True)
