@@ -37,6 +37,7 @@ class Partition:
     metric: str
     direction: Direction
     value: Literal["last", "best"]
+    in_folds: bool = False
 
     def first(self, trial: Trial) -> Trial:
         """Return the first part of a trial."""
@@ -74,7 +75,7 @@ class Partition:
             seconds=math.fsum(part.seconds for part in ended),
             message=_message(worst),
             output="",
-            parts=Parts((), first.curve(self.metric)),
+            parts=Parts((), first.curve(self.metric), self.in_folds),
         )
         if worst.state is State.COMPLETE:
             return self._mean(whole, ended)

@@ -256,6 +256,9 @@ class Study(BaseModel):
         if self.checkpoints is not None and "folder" not in self.objective.asks:
             raise WrongKeyError("checkpoints", f"{self.objective.name} takes no folder whose "
                                 "content could be kept; give the function a parameter `folder`")
+        if self.confirm is not None and self.confirm.resplit and self.trial.folds:
+            raise WrongKeyError("confirm.resplit", "with trial.folds each row validates already; "
+                                "leave it out")
         if self.data is None and self.trial.folds:
             raise WrongKeyError("trial.folds", "there is no table [data] whose rows could be put "
                                 "into folds; write seeds instead, or add the table")

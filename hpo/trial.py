@@ -150,11 +150,12 @@ class Parts:
 
     `values` are those of its parts, at the epoch of the trial's own value; there are none where
     that is not their mean. `first` is the curve of the searched metric in the first part, which is
-    the one that cut-offs are about.
+    the one that cut-offs are about. Parts `in_folds` validate on other rows each.
     """
 
     values: tuple[float, ...]
     first: Sequence[float] = field(repr=False)
+    in_folds: bool = False
 
     @property
     def standard_error(self) -> float | None:

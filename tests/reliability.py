@@ -28,7 +28,8 @@ Tested beside these, with no table to compare: Ctrl-C with trials that hang in C
 runs it); a trial that hangs in C code (stopped after `trial_timeout`), raises, or eats memory
 (failed at once, by Ray's memory monitor); an objective that always fails (the study stops and
 says why); a full disk (no half-written line in the outbox); runs, rounds and experiments deleted
-in MLflow, also trials, repeats and rounds that run.
+in MLflow, also trials, repeats and rounds that run; a copy of a trial's folder that broke off, is
+damaged, is of other code, has no room, or holds links, sockets and 10,000 files.
 
 A result stays on disk, in the outbox, until its round has ended and was read back from the SQLite
 file that the record's path names; the file is looked at every few seconds as well. Where it is

@@ -1,6 +1,7 @@
 """Trials of several trainings: runs under their trial, and gone on with part by part."""
 
 import csv
+import json
 import math
 import shutil
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.search import confirmation
 from tests.fixtures import Command, Make, client_of, hpo, table, trainings, undisturbed
 from tests.processes import start, wait_for
 from tests.test_steering import recorded
@@ -215,3 +217,87 @@ def test_the_test_set_is_spent_by_a_model_of_all_training_rows(
     outcome: Any = command("evaluate", file)
     assert outcome.code == 0, outcome.err
     assert "360 test rows" in " ".join(outcome.out.split()) or "360" in outcome.out
+
+
+def as_if_killed(number: int, parts: int) -> None:
+    """Let the record be as if the study was killed when a trial had so many parts, the last one."""
+    study, client = recorded(), client_of(f"sqlite:///{Path('mlflow.db').absolute()}")
+    for part in study.parts:
+        if part.trial.number > number or (part.trial.number == number and part.trial.part > parts):
+            client.set_tag(study.runs[part.trial.id], "superseded", "true")
+            client.delete_run(study.runs[part.trial.id])
+    for result in study.results:
+        run_id = study.runs[result.trial.id]
+        if result.trial.number > number:
+            client.set_tag(run_id, "superseded", "true")
+            client.delete_run(run_id)
+        elif result.trial.number == number:
+            client.update_run(run_id, status="RUNNING")
+    client.update_run(study.rounds[-1].run_id, status="RUNNING")
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_a_point_that_is_added_after_a_kill_is_tried(make_study: Make, parts: int) -> None:
+    file = make_study(**{**SEEDS, "round": {"trials": 4, "sampler": "random", "parallel": 1}})
+    hpo("run", file, "--inline")
+    before = table()
+    as_if_killed(2, parts)
+    hpo("add", "toy", "learning_rate=0.1", "weight_decay=1e-6")
+    hpo("run", file, "--inline")
+    rows = table()
+    assert len(rows) == 5
+    (added,) = (row for row in rows if row["added"] == "True")
+    assert (added["learning_rate"], added["weight_decay"]) == ("0.1", "1e-06")
+    # What had begun goes on, and keeps its number.
+    assert added["number"] == ("3" if parts else "2")
+    values = {row["learning_rate"]: row["value"] for row in before}
+    if parts:
+        assert [row["value"] for row in rows[:2]] == [row["value"] for row in before[:2]]
+    assert sum(values.get(row["learning_rate"]) == row["value"] for row in rows) >= 1
+    assert len(recorded().parts) == 15
+
+
+def test_parts_that_ended_are_no_false_start(make_study: Make, command: Command) -> None:
+    hpo("run", make_study(**SEEDS), "--inline")
+    as_if_killed(1, 2)
+    other = make_study(**{**SEEDS, "trial": {"seeds": 4}})
+    outcome = command("run", other, "--inline")
+    assert outcome.code == 2
+    assert "trial.seeds changed since round 1, so its trials cannot be compared" in outcome.err
+    assert len(recorded().parts) == 2
+
+
+# The first fold has a row more than the others, and is hard, whatever it is trained with.
+HARD = """
+def train(data, *, x: float, seed):
+    hard = 1.0 if len(data.validation.targets) == 288 else 0.0
+    for epoch in range(3):
+        yield {"loss": hard + (x - 0.5) ** 2 + abs(epoch - 1) / 10}
+"""
+
+
+@pytest.mark.parametrize("value", ["last", "best"])
+def test_repeats_on_a_hard_fold_change_no_order(
+    make_study: Make, folder: Path, command: Command, value: str
+) -> None:
+    (folder / "uneven.py").write_text(HARD)
+    file = make_study(
+        objective="uneven:train", metric="loss", direction="minimize", value=value,
+        data={"source": "digits"}, trial={"folds": 5},
+        search_space={"x": {"low": 0.0, "high": 1.0}},
+        round={"trials": 20, "sampler": "random", "parallel": 2},
+    )
+    hpo("run", file, "--inline")
+    before = [json.loads(command(what, "toy", "--json").out) for what in ("best", "narrow")]
+    hpo("confirm", file, "--inline", "--top", 3, "--repeats", 2)
+    study = recorded()
+    for repeated in confirmation.confirmed(study.results, study.repeats).values():
+        assert repeated.mean == pytest.approx(repeated.found.value)
+        assert repeated.standard_error == pytest.approx(0, abs=1e-12)
+    after = [json.loads(command(what, "toy", "--json").out) for what in ("best", "narrow")]
+    assert before[0]["number"] == after[0]["number"]
+    edges = [[moves["moves"][0]["new"][end] for end in ("low", "high")]
+             for _, moves in (before, after)]
+    assert np.allclose(*edges, atol=0.05)
+    refused = command("confirm", file, "--resplit", "--inline").err
+    assert "confirm.resplit: with trial.folds each row validates already" in refused

@@ -20,6 +20,7 @@ from hpo.data.scaling import (
     as_few,
     filled_by,
     part_of,
+    refuse_overflow,
     statistics_of,
 )
 from hpo.data.settings import DataSettings
@@ -112,6 +113,8 @@ def load(
     in_folds = Folds(
         inputs, values[0], tuple((*pair, statistics_by(pair[0])) for pair in drawn), task, classes
     ) if folds else None
+    if in_folds is not None:
+        refuse_overflow(source, [statistics for _, _, statistics in in_folds.folds])
     rows, validation_rows = drawn[0]
     numbers = {"training": len(rows), "validation": len(validation_rows)}
     by_class = [values[0][rows], values[0][validation_rows]]

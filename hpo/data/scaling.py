@@ -1,7 +1,8 @@
 """Inputs are filled where values are missing, and scaled by the training part alone."""
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,26 @@ def part_of(
             scaled = (chosen - statistics.target_mean) / statistics.target_scale
             chosen = scaled.astype(np.float32)
     return Part(_scaled(inputs, rows, statistics, features), chosen)
+
+
+def refuse_overflow(source: Source, each: Sequence[Statistics]) -> None:
+    """Raise InputError where a row, scaled by any of these statistics, does not fit float32."""
+    inputs = source.training.inputs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a column may have no value at all
+        ends = [np.asarray(f(inputs, axis=0), np.float64) for f in (np.nanmin, np.nanmax)]
+    for number, statistics in enumerate(each, start=1):
+        for end in ends:
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                scaled = ((end - statistics.shift) / statistics.spread).astype(np.float32)
+            wrong = np.flatnonzero(np.isinf(scaled).ravel())
+            if len(wrong):
+                names = source.features
+                name = f" in column {quoted(names[int(wrong[0])])}" if names else ""
+                raise fault(
+                    "scale", f"inputs{name}, scaled by the rows that fold {number} trains on, do "
+                    "not fit float32; remove outliers or rescale"
+                )
 
 
 def _shift_and_spread(

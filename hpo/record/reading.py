@@ -73,6 +73,9 @@ class TrialsInParts:
                 self._results[identity] = whole
                 if run.info.status == "RUNNING":
                     self.unwritten.append(whole)
+            elif identity not in parts and run.info.status == "RUNNING":
+                # It had not got anywhere, and its number may be given to another point.
+                self.attempts[identity] = Attempt(1, self.runs.pop(identity))
         return self._results
 
     def deleted(self) -> dict[TrialId, TrialResult]:
@@ -87,7 +90,9 @@ class TrialsInParts:
 def partition_of(round_: Round) -> Partition:
     """Return how the trials of a round fall into parts."""
     began = round_.settings
-    return Partition(began.parts, began.seed, began.metric, began.direction, began.value)
+    return Partition(
+        began.parts, began.seed, began.metric, began.direction, began.value, began.folds > 0
+    )
 
 
 def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:

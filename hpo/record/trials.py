@@ -88,6 +88,8 @@ class Trials:
         round_run = run_page(self._parents.experiment_id, self._parents.rounds[trial.round])
         tags = result_tags(result, metric, round_run)
         ended = int((result.started + result.seconds) * 1000)
+        if result.parts is not None:  # whose seconds are those of all, side by side or not
+            ended = int(time.time() * 1000)
 
         def write() -> None:
             nonlocal run_id

@@ -14,7 +14,7 @@ import numpy as np
 
 from hpo import wording
 from hpo.search.surface import Confirmed
-from hpo.trial import Direction, State, Trial, TrialId, TrialResult, rank, trial_seed
+from hpo.trial import Curve, Direction, State, Trial, TrialId, TrialResult, rank, trial_seed
 
 BROKEN = (State.DIVERGED, State.INFEASIBLE, State.FAILED)  # ends of a repeat without a value
 
@@ -28,8 +28,28 @@ class Confirmation:
 
     @cached_property
     def values(self) -> list[float]:
-        """The values of the repeats that are complete."""
-        return [r.value for r in self.repeats if r.state is State.COMPLETE and r.value is not None]
+        """The values of the repeats that are complete, on one scale with that of the trial.
+
+        A trial may be the mean of parts: then a repeat counts at the epoch of that mean, since its
+        own best epoch would be a better one. Of folds it is trained on one, which may be easy or
+        hard for all trials: what counts is how it differs from what the trial had on that fold.
+        """
+        return [
+            self._value(r) for r in self.repeats
+            if r.state is State.COMPLETE and r.value is not None
+        ]
+
+    def _value(self, repeat: TrialResult) -> float:
+        value, parts = repeat.value or 0.0, self.found.parts
+        if parts is None or not parts.values:
+            return value
+        if isinstance(repeat.metrics, Curve) and self.found.epoch is not None:
+            curve = repeat.metrics.values
+            value = curve[min(self.found.epoch, len(curve)) - 1]
+        if not parts.in_folds:
+            return value
+        fold = (repeat.trial.repeat - 1) % len(parts.values)
+        return value - parts.values[fold] + (self.found.value or 0.0)
 
     @property
     def mean(self) -> float:

@@ -34,6 +34,11 @@ class TrialsInParts:
         """How many trials run."""
         return len(self._parts) + len(self._ended)
 
+    @property
+    def begun(self) -> Sequence[TrialId]:
+        """The trials on record of which some parts ended, and others have not."""
+        return list(self._known)
+
     def begun_with(self, trial: TrialId) -> Mapping[str, Value] | None:
         """Return the hyperparameters of a trial of which some parts ended, else None."""
         parts = self._known.get(trial)

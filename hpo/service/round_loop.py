@@ -84,7 +84,9 @@ class RoundLoop:
         self._told = 0
         # What people add gets no number before this: of those with results, each trial is pending
         # for the next ones, so they may have come of what the numbers between were given.
-        self._free = max((r.trial.number for r in self._results.all()), default=0) + 1
+        begun = attempts.begun if isinstance(attempts, TrialsInParts) else ()
+        numbers = [r.trial.number for r in self._results.all()]
+        self._free = max([*numbers, *(trial.number for trial in begun)], default=0) + 1
         self._best, self._shown = BestSoFar(study.direction), 0
 
     def run(self) -> list[TrialResult]:

@@ -194,6 +194,11 @@ class Service:
                 f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
                 "split; leave it out"
             )
+        if settings.resplit and study.trial.folds:
+            raise InputError(
+                f"{study.path}: confirm.resplit: with trial.folds each row validates already; "
+                "leave it out"
+            )
         refuse_changes(study, last, self._data, listener.note, accept_code=accept_code)
         if not last.ended:
             listener.note(f"round {last.number} has not ended: these are the best trials so far")
@@ -270,7 +275,7 @@ class Service:
         rounds = recorded.rounds if recorded is not None else ()
         if recorded is None or not rounds or recorded.looks or recorded.repeats:
             return recorded
-        if any(result.state is not State.FAILED for result in recorded.results):
+        if any(r.state is not State.FAILED for r in (*recorded.results, *recorded.parts)):
             return recorded
         changed = incomparable(self._study, rounds[-1], self._data)
         if not changed and not recorded.is_half_begun:
@@ -334,7 +339,8 @@ class Service:
         added = sum(r.trial.round == number and r.trial.added for r in recorded.results)
         self._listener.round_started(current, trials + added)
         attempts = Attempts(
-            study.path, recorded.attempts, any(r.metrics for r in recorded.results), delivery,
+            study.path, recorded.attempts,
+            any(r.metrics for r in (*recorded.results, *recorded.parts)), delivery,
             workers, self._listener,
         )
         partition = partition_of(current)

@@ -118,3 +118,13 @@ def test_a_class_has_to_be_in_every_fold(write: Write, tmp_path: Any) -> None:
         load(few, seed=0, folder=tmp_path, folds=FOLDS)
     with pytest.raises(InputError, match=r"^\[trial\] folds: 90 of 80 rows; lower it"):
         load(write("u.csv", csv(**NUMBERS)), seed=0, folder=tmp_path, folds=90)
+
+
+def test_a_fold_that_cannot_be_scaled_is_found_when_the_data_is_read(
+    write: Write, tmp_path: Any
+) -> None:
+    a = [1e35, *(1e-10 * np.random.default_rng(0).random(39)).tolist()]
+    few = replace(write("t.csv", csv(a=a, y=[i / 7 for i in range(40)])), task="regression")
+    with pytest.raises(InputError, match=r"^\[data\] scale: inputs in column 'a', scaled by the "
+                       r"rows that fold \d trains on, do not fit float32; remove outliers"):
+        load(few, seed=0, folder=tmp_path, folds=4)
