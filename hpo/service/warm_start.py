@@ -27,9 +27,9 @@ from hpo.trial import State, Trial, TrialResult, compact
 
 TABLES = (".csv", ".json")
 _TAKEN = (State.COMPLETE, State.PRUNED, State.STOPPED, State.DIVERGED)
-_SAY_NOTHING = "say nothing of their values"
-_OUTSIDE = "lie outside the ranges"
-_NO_CURVE = "ended early, and a table has no curves"
+_SAY_NOTHING = "without a value"
+_OUTSIDE = "outside the ranges"
+_NO_CURVE = "that ended early, of which a table has no curves"
 
 
 def is_table(name: str) -> bool:
@@ -98,7 +98,7 @@ def _of_table(study: Study, name: str) -> Source:
             n: read for n, d in study.search_space.items()
             if (read := _value(d, row.get(param_column(n)))) is not None
         }
-        state, value = str(row["state"]), _number(row["value"])
+        state, value = str(row.get("state")), _number(row.get("value"))
         if state in (State.PRUNED, State.STOPPED):
             left_out[_NO_CURVE] += 1
         elif state not in _TAKEN or (state == State.COMPLETE and value is None):

@@ -161,7 +161,7 @@ def test_what_is_taken_is_in_the_ranges_with_all_that_is_searched(
     source = taken(search_space=narrow)
     inside = [r for r in known.results if r.trial.hyperparameters["learning_rate"] >= 1e-2]
     assert len(source.results) == len(inside) < 12
-    assert source.left_out == (("lie outside the ranges", 12 - len(inside)),)
+    assert source.left_out == (("outside the ranges", 12 - len(inside)),)
     assert source.is_comparable
     more = {**SPACE, "epochs": {"low": 1, "high": 9, "backfill": 5}}
     assert {r.trial.hyperparameters["epochs"] for r in taken(search_space=more).results} == {5}
@@ -201,8 +201,10 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
         (["old"], {"search_space": {**SPACE, "epochs": {"low": 1, "high": 9}}}, "'old' does not "
          "say what its trials had of epochs; give search_space.epochs a `backfill`, or name"),
         (["old"], {"search_space": {**SPACE, "learning_rate": {"low": 5.0, "high": 9.0}}},
-         "'old' has no trial that says anything of these ranges (12 lie outside the ranges); "
+         "'old' has no trial that says anything of these ranges (12 outside the ranges); "
          "leave it out, or name another"),
+        (["uneven.json"], {}, "'uneven.json' has no trial that says anything of these ranges (1 "
+         "without a value and 1 outside the ranges)"),
         (["empty.csv"], {}, "'empty.csv' has no trial that says anything of these ranges"),
     ],
 )
@@ -215,6 +217,10 @@ def test_what_cannot_be_used_is_said_before_anything_is_recorded(
     Path("bad.csv").write_text("a,b\n1,2\n")
     Path("bad.json").write_text("{")
     Path("empty.csv").write_text("round,number,state,value,accuracy,learning_rate\n")
+    Path("uneven.json").write_text(json.dumps([
+        {"state": "complete", "value": 1, "accuracy": 1, "learning_rate": 9, "weight_decay": 1},
+        {"learning_rate": 1},
+    ]))
     Path("other.csv").write_text("round,number,state,value,loss,learning_rate\n1,1,complete,1,1,1")
     file = study(make_study, "toy", *sources, **changes)
     outcome = command("run", file, "--inline")
