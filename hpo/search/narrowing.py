@@ -36,6 +36,8 @@ from hpo.search.surface import (
     SURFACES,
     Array,
     Confirmed,
+    Observations,
+    Ranked,
     evenly,
     ranked_points,
 )
@@ -57,6 +59,7 @@ AGREEING = 3  # surfaces, drawn at random, that have to agree that the best lies
 NEAR = 0.25  # share of a width; of the best one has to be so near an edge that moves out
 STILL = 0.05  # share of a width; an edge that would move by less stays
 LARGEST_INTEGER = 10**15
+SHOWN = 0.5  # of the spread of the scores: a surface that rises less says nothing of others
 STEPS = 24  # points in one width along a line through the best trials
 
 
@@ -74,9 +77,54 @@ def narrow(
     infeasible one says nothing of quality. `confirmed` leads from the ids of trials that were
     repeated to the mean of their values and how many there are; the mean replaces the value, and
     counts for more. `first` are the ranges of the study file: of its choices those that were left
-    out may come back. Each of `others` holds trials of another study, on a scale of their own.
+    out may come back. Each of `others` holds trials of another study, on a scale of their own; one
+    that this study's trials contradict is left aside.
     """
-    trials = ranked_points(search_space, results, direction, confirmed or {}, others)
+    own = ranked_points(search_space, results, direction, confirmed or {})
+    agreeing = [other for other in others if _agrees(search_space, own, other, direction)]
+    trials = own
+    if agreeing:
+        trials = ranked_points(search_space, results, direction, confirmed or {}, agreeing)
+    moves = _moves(search_space, trials, first)
+    aside = len(others) - len(agreeing)
+    if not aside:
+        return moves
+    told = "another study contradicts them and is left aside"
+    if aside > 1:
+        told = f"{aside} other studies contradict them and are left aside"
+    return tuple(replace(move, reason=f"{move.reason}; {told}") for move in moves)
+
+
+def _agrees(
+    search_space: SearchSpace,
+    own: Sequence[Ranked],
+    other: Sequence[TrialResult],
+    direction: Direction,
+) -> bool:
+    """Say whether the surface of a study's own trials does not fall where another's trials rise.
+
+    By the order of those trials, whatever its shape (Spearman 1904).
+
+    Together they would seem to say that nothing matters. Before there are enough own trials to
+    tell, it does.
+    """
+    theirs = ranked_points(search_space, other, direction, {})
+    if min(len(own), len(theirs)) < MINIMUM_TRIALS or own[0].rank == own[-1].rank:
+        return True
+    surface = Observations(search_space, own).surface
+    heights, deviations = surface.expected(Observations(search_space, theirs).positions)
+    # Only where it knows more than nothing: own trials may all lie close together, and say only
+    # which of them is better, but not that they are better than all others.
+    known = np.flatnonzero(deviations**2 < surface.height / 2)
+    if len(known) < MINIMUM_TRIALS or heights[known].std() < SHOWN:
+        return True
+    order = np.argsort(np.argsort(heights[known])).astype(np.float64)
+    return float(np.corrcoef(order, -known.astype(np.float64))[0, 1]) >= 0.0
+
+
+def _moves(
+    search_space: SearchSpace, trials: Sequence[Ranked], first: SearchSpace | None
+) -> tuple[Move, ...]:
     if len(trials) < MINIMUM_TRIALS:
         few = f"only {len(trials)} trials have" if len(trials) > 1 else "only 1 trial has"
         said = f"{few if trials else 'no trial has'} a result; at least {MINIMUM_TRIALS} are needed"

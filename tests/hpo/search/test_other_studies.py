@@ -141,7 +141,14 @@ def test_the_best_of_other_data_holds_no_edge() -> None:
     best = min(own, key=lambda r: r.value or 0.0).trial.hyperparameters["rate"]
     assert isinstance(best, float)
     assert move.new.low <= best <= move.new.high
-    assert "the best 3 of" in move.reason or move.kind == "kept"
+    # They contradict each other, so that together they would say that nothing matters.
+    (alone, *_) = narrow(SPACE, own, "minimize")
+    assert move == replace(
+        alone, reason=f"{alone.reason}; another study contradicts them and is left aside"
+    )
+    (two, *_) = narrow(SPACE, own, "minimize", others=[*others, *others, source(40, 2.0, top=0.1)])
+    assert two.reason.endswith("; 2 other studies contradict them and are left aside")
+    assert two.kind != "kept"
 
 
 def test_without_others_nothing_is_otherwise() -> None:
