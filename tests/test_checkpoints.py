@@ -1,6 +1,7 @@
 """Trials whose folder is kept lose a worker, or the service, and few epochs with it."""
 
 import os
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -135,6 +136,25 @@ def test_a_killed_service_costs_no_more(study: Make, folder: Path) -> None:
 
 def kept_epochs() -> int:
     return max((int(p.stem) for p in Path("storage").rglob("*.json")), default=0)
+
+
+def test_copies_go_with_a_new_name_and_with_their_study(study: Make, folder: Path) -> None:
+    kept = folder / ".hpo" / "checkpoints"
+    file = study(fixed={"sleep": 0.1}, checkpoints={"every": 0, "storage": ""})
+    process = start("run", file, "--inline")
+    wait_for(lambda: any(int(p.stem) > 4 for p in kept.rglob("*.json")), 60)
+    process.kill()
+    process.communicate()
+    before = trained()
+    hpo("rename", "toy", "other")
+    (named,) = kept.iterdir()
+    assert named.name.startswith("other-")
+    shutil.copytree(kept, folder / "kept")
+    hpo("run", file, "--inline", "--set", "name=other")
+    assert sum((before + trained()).values()) <= 4 * 20 + 2  # it went on from them
+    shutil.copytree(folder / "kept", kept, dirs_exist_ok=True)  # as if it had been killed again
+    hpo("delete", "other", "--purge", "--yes")
+    assert not any(kept.iterdir())
 
 
 def test_other_code_or_values_begin_anew(study: Make, folder: Path) -> None:

@@ -1,7 +1,9 @@
 """Commands that change which studies are on record: rename, copy, delete."""
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +15,15 @@ import click
 
 from hpo import wording
 from hpo.cli.options import hpo, say, study_argument, tracking_uri
-from hpo.cli.session import PAGE, existing_record, outbox_path, study_name, take_up, unknown
+from hpo.cli.session import (
+    PAGE,
+    existing_record,
+    kept_beside,
+    outbox_path,
+    study_name,
+    take_up,
+    unknown,
+)
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import absolute
@@ -49,7 +59,10 @@ def rename(study: str, new: str, tracking_uri: str) -> None:
         record.rename(name, new)
         _set_outbox_aside(uri, new)
         if outbox is not None:
-            outbox.move(outbox_path(uri, new))
+            kept, path = kept_beside(outbox.path), outbox_path(uri, new)
+            outbox.move(path)
+            if kept.exists():
+                os.replace(kept, kept_beside(path))
     _retitle(record.study(new))
     say(f"{name} is {new} from now on")
     _say_what_to_write(study, new)
@@ -205,6 +218,7 @@ def _set_outbox_aside(uri: str, name: str) -> None:
     from hpo.record.outbox import Outbox
 
     path = outbox_path(uri, name)
+    shutil.rmtree(kept_beside(path), ignore_errors=True)
     if not path.exists():
         return
     with closing(Outbox(path)) as outbox:

@@ -407,12 +407,17 @@ def _checkpoints(
         note("[checkpoints] storage: workers of a cluster may be on other machines; name a folder "
              "that all share, or a trial that loses its worker begins anew")
         return None
-    parent = study.path.absolute().parent / storage if storage else outbox.parent / "checkpoints"
+    directory = kept_beside(outbox)
+    if storage:
+        directory = study.path.absolute().parent / storage / outbox.stem
     data = data_digest(study, split.description if split is not None else None)
     context = f"{study.objective.name} {study.objective.code.syntax} {data}"
-    return Checkpoints(
-        str(parent.absolute() / outbox.stem), context, study.checkpoints.every
-    )
+    return Checkpoints(str(directory.absolute()), context, study.checkpoints.every)
+
+
+def kept_beside(outbox: Path) -> Path:
+    """Return where copies of running trials are kept, unless the study file names a place."""
+    return outbox.parent / "checkpoints" / outbox.stem
 
 
 def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
