@@ -7,6 +7,10 @@ top is half a range away (*elsewhere*). TPE searches for 60 trials, each told at
 the regret of the best trial so far, by its value without noise: 0 is the top, 1 the foot. In
 brackets: the standard error of the mean difference to the cold start, seed by seed.
 
+Then the ranges that narrowing proposes after 20 random trials, with and without 40 of another study
+on another scale: their area, of the first ranges, how often the top lies inside, and how often that
+study is left out since the trials contradict it.
+
     python -m benchmarks.warm_start [--seeds N]
 """
 
@@ -19,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hpo.distributions import FloatDistribution
+from hpo.search.narrowing import narrow
 from hpo.search.round_plan import RoundPlan
 from hpo.search.tpe import TPESampler
 from hpo.search_space import SearchSpace
@@ -68,6 +73,33 @@ def search(seed: int, start: str) -> list[float]:
     return best
 
 
+def narrowed(seed: int, start: str) -> tuple[float, float, float]:
+    """Return the area of the next ranges, and whether they hold the top and leave the other out."""
+    generator = np.random.default_rng(seed)
+    top = generator.uniform(0.1, 0.9, 2)
+
+    def trials(count: int, around: np.ndarray, scale: float) -> list[TrialResult]:
+        found = []
+        for number, units in enumerate(generator.random((count, 2)), start=1):
+            pairs = zip(SPACE.items(), units.tolist(), strict=True)
+            values = {n: d.from_unit(unit) for (n, d), unit in pairs}
+            value = scale * (regret(units, around) + generator.normal(0, NOISE))
+            trial = Trial(1, number, values, 0)
+            found.append(TrialResult(trial, State.COMPLETE, value, 1, ({"loss": value},)))
+        return found
+
+    own = trials(20, top, 1.0)
+    around = np.mod(top + 0.5, 1.0) if start == "elsewhere" else top
+    others = [] if start == "cold" else [trials(SOURCE, around, 50.0)]
+    moves = narrow(SPACE, own, "minimize", others=others)
+    area, inside = 1.0, True
+    for move, place in zip(moves, top, strict=True):
+        old, new = SPACE[move.name], move.new
+        low, high = old.to_unit(new.low), old.to_unit(new.high)  # type: ignore[union-attr]
+        area, inside = area * (high - low), inside and low <= place <= high
+    return area, inside, "left out" in moves[0].reason
+
+
 def main() -> None:
     """Run the searches, and print their regret."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +119,12 @@ def main() -> None:
             error = (values - cold).std(ddof=1) / np.sqrt(len(values))
             cells.append(f"{values.mean():.4f}" + (f" ({error:.4f})" if start != "cold" else ""))
         print(f"| {start} | " + " | ".join(cells) + " |")
+    print("\n| next ranges | area | hold the top | other study left out |\n|---|---|---|---|")
+    with ProcessPoolExecutor() as pool:
+        for start in ("cold", "other scale", "elsewhere"):
+            kinds = [start] * options.seeds
+            found = np.mean(list(pool.map(narrowed, range(options.seeds), kinds)), axis=0)
+            print(f"| {start} | {found[0]:.3f} | {found[1]:.0%} | {found[2]:.0%} |")
 
 
 if __name__ == "__main__":

@@ -50,15 +50,15 @@ class Checkpoints:
         values = {**fixed, **trial.hyperparameters}
         identity = json.dumps([self.context, trial.id, trial.seed, sorted(values.items())])
         key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        return TrialCheckpoints(Path(self.directory) / _name(trial.id), key)
+        return TrialCheckpoints(self._of(trial.id), key)
 
     def epochs(self, trial: TrialId) -> int:
         """Return how many epochs of a trial need not be trained again."""
-        return max(_epochs(Path(self.directory) / _name(trial)), default=0)
+        return max(_epochs(self._of(trial)), default=0)
 
     def forget(self, trial: TrialId) -> None:
         """Remove the copies of a trial."""
-        shutil.rmtree(Path(self.directory) / _name(trial), ignore_errors=True)
+        shutil.rmtree(self._of(trial), ignore_errors=True)
 
     def forget_ended(self, ended: Collection[TrialId]) -> None:
         """Remove the copies of trials that have ended since the process that made them died."""
@@ -71,6 +71,9 @@ class Checkpoints:
     def forget_all(self) -> None:
         """Remove all copies."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _of(self, trial: TrialId) -> Path:
+        return Path(self.directory) / _name(trial)
 
 
 class TrialCheckpoints:

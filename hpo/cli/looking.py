@@ -267,10 +267,10 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 def export(study: str, file: Path, repeats: bool, parts: bool, tracking_uri: str) -> None:
     r"""Write all trials of STUDY to FILE, one row a trial.
 
-    A row has the hyperparameters, the value, and all metrics of the last epoch. One with the name
-    of another column has params.NAME or metrics.NAME. With --repeats the
-    columns repeat and resplit tell the repeats of a trial, in rows below it, from the trial, and
-    with --parts the column part does so for its parts.
+    A row has the hyperparameters, the value, and all metrics of the last epoch. Where two columns
+    would have the same name, one is called params.NAME or metrics.NAME. With --repeats, rows below
+    a trial hold its repeats, which the columns repeat and resplit tell apart; with --parts, its
+    parts, by the column part.
 
     FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
     formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote

@@ -122,7 +122,7 @@ class Display:
         self._update()
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Count a result; a part of one has ended only."""
+        """Count a result; of a part, take note that it ended."""
         self._running.discard(result.trial.id)
         if result.trial.part:
             self._update()

@@ -107,7 +107,7 @@ def _sources(session: "Session", study: "Study") -> "Sequence[Source]":
     if recorded is not None and recorded.rounds and not recorded.is_half_begun:
         named = study.warm_start.sources if study.warm_start is not None else ()
         if named != tuple(source.name for source in recorded.sources):
-            note("[warm_start] was read as round 1 began; what it names now is of no account")
+            note("[warm_start] was read when round 1 began; changing it now has no effect")
         return ()
     sources = warm_start.gather(
         study, lambda name: session.whole.study(name).read(), session.data

@@ -2,10 +2,10 @@
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpo.distributions import Value
 from hpo.errors import InputError
@@ -25,7 +25,7 @@ NO_ATTEMPT = Attempt(0, "")
 WARM_START = "warm_start"  # the tag of the first round with the digest of its sources
 
 
-class TrialsInParts:
+class RecordedParts:
     """Takes the runs of trials that consist of parts, and those of the parts.
 
     What trials came to follows from the parts. Their own runs say it for people who look at them.
@@ -130,17 +130,19 @@ def deleted_trial(run: "Run", round_: Round) -> Trial:
 
 def read_sources(
     connection: Connection, run: "Run | None", metric: str, *, has_trials: bool
-) -> dict[str, Any]:
-    """Return what Recorded has of trials of other studies, which were copied to the first round.
+) -> tuple[Sequence[sources.Source], bool]:
+    """Return the trials of other studies that were copied to the first round.
+
+    With them goes whether a process died before it had copied them, and before any trial.
 
     Raises InputError where they are not as they were copied.
     """
     if run is None:
-        return {}
+        return (), False
     run_id = run.info.run_id
     if not connection.has_file(run_id, sources.FILE):
         if not has_trials:
-            return {"is_half_begun": True}  # by a process that died before it was copied
+            return (), True
         raise InputError(
             f"{sources.FILE} of round 1 ({run_id}) is gone, the trials it was begun with; put "
             "the file back, or give the study another name"
@@ -152,4 +154,4 @@ def read_sources(
             f"{sources.FILE} of round 1 ({run_id}) is not the one that the study began with; "
             "put that back, or give the study another name"
         )
-    return {"sources": sources.from_text(text, metric)}
+    return sources.from_text(text, metric), False

@@ -31,7 +31,7 @@ from hpo.record.owner import Owner
 from hpo.record.reading import (
     NO_ATTEMPT,
     WARM_START,
-    TrialsInParts,
+    RecordedParts,
     deleted_trial,
     filled,
     read_sources,
@@ -286,7 +286,7 @@ class StudyRecord:
         results: dict[TrialId, TrialResult] = {}
         runs: dict[TrialId, str] = {}
         attempts: dict[TrialId, Attempt] = {}
-        in_parts = TrialsInParts(rounds, metric)
+        in_parts = RecordedParts(rounds, metric)
         for run in self._connection.runs(experiment_id, "tags.kind = 'trial'"):
             tags = run.data.tags
             round_ = rounds.get(tags.get("mlflow.parentRunId", ""))
@@ -324,6 +324,9 @@ class StudyRecord:
             self._parents.rounds[round_.number] = round_.run_id
             self._parents.spaces[round_.number] = round_.search_space
         repeats, repeat_attempts = self._repeats(metric, results, rounds.values())
+        copied, is_half_begun = read_sources(
+            self._connection, warm, metric, has_trials=bool(results or attempts or deleted)
+        )
         return Recorded(
             experiment_id=experiment_id,
             rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
@@ -338,9 +341,8 @@ class StudyRecord:
             added=self._requests.added(),
             parts=_in_order(in_parts.ended),
             unwritten=tuple(in_parts.unwritten),
-            **read_sources(
-                self._connection, warm, metric, has_trials=bool(results or attempts or deleted)
-            ),
+            sources=copied,
+            is_half_begun=is_half_begun,
         )
 
     def start_confirmation(self) -> None:

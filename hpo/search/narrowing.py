@@ -78,7 +78,7 @@ def narrow(
     repeated to the mean of their values and how many there are; the mean replaces the value, and
     counts for more. `first` are the ranges of the study file: of its choices those that were left
     out may come back. Each of `others` holds trials of another study, on a scale of their own; one
-    that this study's trials contradict is left aside.
+    that this study's trials contradict is left out.
     """
     own = ranked_points(search_space, results, direction, confirmed or {})
     agreeing = [other for other in others if _agrees(search_space, own, other, direction)]
@@ -89,9 +89,9 @@ def narrow(
     aside = len(others) - len(agreeing)
     if not aside:
         return moves
-    told = "another study contradicts them and is left aside"
+    told = "another study contradicts them and is left out"
     if aside > 1:
-        told = f"{aside} other studies contradict them and are left aside"
+        told = f"{aside} other studies contradict them and are left out"
     return tuple(replace(move, reason=f"{move.reason}; {told}") for move in moves)
 
 

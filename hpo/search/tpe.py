@@ -123,7 +123,7 @@ class TPESampler:
 
         study = optuna.create_study(direction=self._direction)
         for some in (self._shown, *others):
-            shares = by_share(some, self._direction)
+            shares = by_share(some)
             study.add_trials([self._finished(result) for result in shares])
         for _, trial in sorted(self._pending.items()):
             self._run(study, trial.params)
@@ -267,12 +267,11 @@ def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
     return [order[place] for place in sorted(places)]
 
 
-def by_share(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
+def by_share(results: Sequence[TrialResult]) -> list[TrialResult]:
     """Return results with their share of the order in place of their values.
 
     So studies can be merged whose values are on different scales: of each, the best ones are good.
-    The best value is near 0, the worst near 1, or the other way round where it is maximized; equal
-    values have equal shares.
+    The smallest value is near 0, the largest near 1; equal values have equal shares.
     """
     values = sorted({r.value for r in results if r.state is State.COMPLETE and r.value is not None})
     counts = Counter(r.value for r in results if r.state is State.COMPLETE)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from hpo.distributions import Value
 from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
 from hpo.record.values import Asked, Attempt, Round
@@ -121,6 +122,15 @@ class Attempts:
             event = event.result
         self._delivery.add(event)
         return self._ended(event)
+
+    @property
+    def begun(self) -> Sequence[TrialId]:
+        """The trials on record that have some parts and lack others; here none has parts."""
+        return ()
+
+    def begun_with(self, trial: TrialId) -> Mapping[str, Value] | None:
+        """Return the hyperparameters of such a trial, else None."""
+        return None
 
     def _may_try_again(self, lost: Lost) -> bool:
         """Say whether fewer attempts at a trial were lost than may be.

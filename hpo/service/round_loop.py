@@ -84,9 +84,8 @@ class RoundLoop:
         self._told = 0
         # What people add gets no number before this: of those with results, each trial is pending
         # for the next ones, so they may have come of what the numbers between were given.
-        begun = attempts.begun if isinstance(attempts, TrialsInParts) else ()
         numbers = [r.trial.number for r in self._results.all()]
-        self._free = max([*numbers, *(trial.number for trial in begun)], default=0) + 1
+        self._free = max([*numbers, *(trial.number for trial in attempts.begun)], default=0) + 1
         self._best, self._shown = BestSoFar(study.direction), 0
 
     def run(self) -> list[TrialResult]:
@@ -167,9 +166,7 @@ class RoundLoop:
         if known is not None:
             self._sampler.replay(number, known.trial.hyperparameters)
             return
-        begun = None
-        if isinstance(self._attempts, TrialsInParts):
-            begun = self._attempts.begun_with(TrialId(self._round.number, number))
+        begun = self._attempts.begun_with(TrialId(self._round.number, number))
         given = added.hyperparameters if added is not None else None
         if given is None and self._own <= len(self._start):
             given = self._start[self._own - 1]

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from hpo.distributions import FloatDistribution, IntegerDistribution
 from hpo.search.narrowing import narrow
@@ -12,7 +11,7 @@ from hpo.search.round_plan import RoundPlan
 from hpo.search.surface import Observations, ranked_points
 from hpo.search.tpe import TPESampler, by_share
 from hpo.search_space import SearchSpace
-from hpo.trial import Direction, State, Trial, TrialResult, trial_seed
+from hpo.trial import State, Trial, TrialResult, trial_seed
 
 SPACE: SearchSpace = {
     "rate": FloatDistribution(1e-4, 1.0, log=True),
@@ -84,11 +83,10 @@ def test_of_values_on_another_scale_only_the_order_counts() -> None:
     ]
 
 
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_shares_keep_the_order(direction: Direction) -> None:
+def test_shares_keep_the_order() -> None:
     trials = source(9, 3.0)
     equal = [*trials, replace(trials[0], trial=replace(trials[0].trial, number=10))]
-    shared = by_share([*equal, result(Trial(0, 11, {}, 0), 0, State.DIVERGED)], direction)
+    shared = by_share([*equal, result(Trial(0, 11, {}, 0), 0, State.DIVERGED)])
     values = [r.value for r in equal]
     shares = [r.value for r in shared[:-1]]
     assert np.argsort(values, kind="stable").tolist() == np.argsort(shares, kind="stable").tolist()
@@ -144,16 +142,8 @@ def test_the_best_of_other_data_holds_no_edge() -> None:
     # They contradict each other, so that together they would say that nothing matters.
     (alone, *_) = narrow(SPACE, own, "minimize")
     assert move == replace(
-        alone, reason=f"{alone.reason}; another study contradicts them and is left aside"
+        alone, reason=f"{alone.reason}; another study contradicts them and is left out"
     )
     (two, *_) = narrow(SPACE, own, "minimize", others=[*others, *others, source(40, 2.0, top=0.1)])
-    assert two.reason.endswith("; 2 other studies contradict them and are left aside")
+    assert two.reason.endswith("; 2 other studies contradict them and are left out")
     assert two.kind != "kept"
-
-
-def test_without_others_nothing_is_otherwise() -> None:
-    own = [replace(r, trial=replace(r.trial, round=1)) for r in source(30, 1.0)]
-    assert ranked_points(SPACE, own, "minimize", {}) == ranked_points(
-        SPACE, own, "minimize", {}, []
-    )
-    assert narrow(SPACE, own, "minimize") == narrow(SPACE, own, "minimize", others=())
