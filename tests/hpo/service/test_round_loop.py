@@ -15,7 +15,7 @@ from hpo.search.best_so_far import Point
 from hpo.service.comparability import settings_of
 from hpo.service.round_loop import RoundLoop, budget_reached
 from hpo.study import Study, read
-from hpo.trial import State, Trial, TrialResult
+from hpo.trial import State, Trial, TrialId, TrialResult
 from tests.fixtures import TOY, write_study
 
 
@@ -70,6 +70,10 @@ class Ends:
         self.shown: list[Point] = []
         self.listener: Any = None
         self.asked = Asked()
+        self.begun = ()
+
+    def begun_with(self, trial: TrialId) -> None:
+        """No trial has parts."""
 
     def look(self) -> Asked:
         return self.asked
