@@ -61,7 +61,8 @@ def run_study(
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess, StudyElsewhere
     from hpo.service.job import job_of
-    from hpo.service.rounds import Goal, Service
+    from hpo.service.rounds import Goal, Rounds
+    from hpo.service.running import Running
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 
@@ -96,7 +97,7 @@ def run_study(
     delivery.start()
     part = Part(np.zeros((1, 1), np.float32), np.zeros(1, np.int64))
     pool = RayWorkers(job_of(study), Data(part, part, "classification"), workers=workers)
-    service = Service(study, record, delivery, None, lambda repeat: pool, watch)
+    service = Rounds(Running(study, record, delivery, None, lambda repeat: pool, watch))
     service.run(Goal(1), recorded)
     delivery.close()
     # The search and the process of the record, each at its highest.

@@ -77,7 +77,8 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess
     from hpo.service.job import job_of
-    from hpo.service.rounds import Goal, Service
+    from hpo.service.rounds import Goal, Rounds
+    from hpo.service.running import Running
     from hpo.study import read
     from hpo.workers.ray import RayWorkers
 
@@ -97,7 +98,8 @@ def run(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     pool = RayWorkers(job_of(study), Data(part, part, "classification"), workers=workers)
     warm_up(pool, workers)
     watch = Watch(trials)
-    Service(study, record, delivery, None, lambda repeat: pool, watch).run(Goal(1), None)
+    running = Running(study, record, delivery, None, lambda repeat: pool, watch)
+    Rounds(running).run(Goal(1), None)
     complete = time.perf_counter()
     delivery.close()
     process.close()

@@ -1,4 +1,4 @@
-"""Copies of the folders of running trials, from which a trial that was cut off goes on.
+"""Copies of the folders of trials: one that was cut off goes on from there, and so do the best.
 
 A copy belongs to an epoch. It is there as soon as the file that describes it is, which is written
 last: a copy that broke off is no copy. A copy whose files are not as that file says is none either.
@@ -14,15 +14,16 @@ import shutil
 import stat
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hpo.distributions import Value
 from hpo.trial import EpochMetrics, Trial, TrialId
 
 _BLOCK = 1 << 20  # bytes that are copied at a time
 _DESCRIBED = re.compile(r"(\d+)\.json")
+_EXTENDED = re.compile(r"(.*)-extended-to-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,25 @@ class Checkpoints:
     """The copies of the trials of one study, in a directory that all its workers reach.
 
     `context` tells the trials of this study from others that only have the same names. `seconds`
-    at least lie between two copies of a trial.
+    at least lie between two copies of a trial. Of the `keep` best trials the last copy stays when
+    they have ended.
     """
 
     directory: str
     context: str
     seconds: float
+    keep: int = 0
 
     def of(self, trial: Trial, fixed: Mapping[str, Value]) -> "TrialCheckpoints":
-        """Return the copies of one trial, which has these values besides its own."""
-        values = {**fixed, **trial.hyperparameters}
-        identity = json.dumps([self.context, trial.id, trial.seed, sorted(values.items())])
-        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        return TrialCheckpoints(self._of(trial.id), key)
+        """Return the copies of one trial, which has these values besides its own.
+
+        One that is extended has besides its own those of the trial before.
+        """
+        lengths = sorted({*self._lengths(trial.id), 0}, reverse=True)
+        shorter = [replace(trial, extended_to=n) for n in lengths if n < trial.extended_to]
+        return TrialCheckpoints(self._source(trial, fixed), [
+            self._source(earlier, fixed) for earlier in shorter
+        ])
 
     def epochs(self, trial: TrialId) -> int:
         """Return how many epochs of a trial need not be trained again."""
@@ -60,27 +67,55 @@ class Checkpoints:
         """Remove the copies of a trial."""
         shutil.rmtree(self._of(trial), ignore_errors=True)
 
-    def forget_ended(self, ended: Collection[TrialId]) -> None:
-        """Remove the copies of trials that have ended since the process that made them died."""
-        names = set(map(_name, ended))
+    def forget_others(
+        self, kept: Collection[TrialId], among: Collection[TrialId] | None = None
+    ) -> None:
+        """Remove all copies but for those of the trials that are `kept`.
+
+        Where some are named, only such as are `among` them go.
+        """
+        stay = set(map(_name, kept))
+        go = None if among is None else set(map(_name, among))
         with contextlib.suppress(OSError):
             for path in Path(self.directory).iterdir():
-                if path.name in names:
+                if path.name not in stay and (go is None or path.name in go):
                     shutil.rmtree(path, ignore_errors=True)
+            Path(self.directory).rmdir()  # where nothing is left
 
-    def forget_all(self) -> None:
-        """Remove all copies."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+    def _source(self, trial: Trial, fixed: Mapping[str, Value]) -> "_Source":
+        values = sorted(trial.values(fixed).items())
+        identity = json.dumps([self.context, trial.id, trial.seed, values])
+        key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return _Source(self._of(trial.id), key)
+
+    def _lengths(self, trial: TrialId) -> list[int]:
+        """Return to how many epochs a trial was extended, of which there are copies."""
+        name = _name(trial._replace(extended_to=0))
+        with contextlib.suppress(OSError):
+            found = (_EXTENDED.fullmatch(path.name) for path in Path(self.directory).iterdir())
+            return [int(match[2]) for match in found if match and match[1] == name]
+        return []
 
     def _of(self, trial: TrialId) -> Path:
         return Path(self.directory) / _name(trial)
 
 
-class TrialCheckpoints:
-    """The copies of the folder of one trial, of which the last one counts."""
+class _Source(NamedTuple):
+    """Where copies of a trial lie, and what they have to say that they are of."""
 
-    def __init__(self, directory: Path, key: str) -> None:
-        self._directory, self._key = directory, key
+    directory: Path
+    key: str
+
+
+class TrialCheckpoints:
+    """The copies of the folder of one trial, of which the last one counts.
+
+    Where there are none of its `own`, it goes on from the first of those `before` that there are.
+    """
+
+    def __init__(self, own: _Source, before: Sequence[_Source] = ()) -> None:
+        self._directory, self._key = own
+        self._before = before
 
     def save(
         self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
@@ -112,19 +147,26 @@ class TrialCheckpoints:
 
     def restore(self, folder: Path) -> Snapshot | None:
         """Fill an empty folder with the last copy; return what goes with it, None without one."""
-        for epochs in sorted(_epochs(self._directory), reverse=True):
-            try:
-                text = (self._directory / f"{epochs}.json").read_text(encoding="utf-8")
-                description = json.loads(text)
-                if description["key"] != self._key or len(description["metrics"]) != epochs:
-                    continue
-                copied = self._directory / str(description["copy"])
-                if _copy(copied, folder) == description["content"]:
-                    return Snapshot(tuple(description["metrics"]), description["generators"])
-            except (OSError, ValueError, LookupError, TypeError):
-                pass  # it is gone, or damaged
-            empty(folder)
+        for directory, key in (_Source(self._directory, self._key), *self._before):
+            for epochs in sorted(_epochs(directory), reverse=True):
+                try:
+                    description = _described(directory, epochs, key)
+                    copied = directory / str(description["copy"])
+                    if _copy(copied, folder) == description["content"]:
+                        return Snapshot(tuple(description["metrics"]), description["generators"])
+                except (OSError, ValueError, LookupError, TypeError):
+                    pass  # it is gone, damaged, or of another trial
+                empty(folder)
         return None
+
+    def epochs(self) -> int:
+        """Return after how many epochs the copy was made that the trial would go on from."""
+        for directory, key in (_Source(self._directory, self._key), *self._before):
+            for epochs in sorted(_epochs(directory), reverse=True):
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                    _described(directory, epochs, key)
+                    return epochs
+        return 0
 
     def forget(self) -> None:
         """Remove all copies, since they turned out to be of no use."""
@@ -150,12 +192,23 @@ def empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _described(directory: Path, epochs: int, key: str) -> dict[str, Any]:
+    """Return what is said of a copy; raise one of several errors where it is of another trial."""
+    text = (directory / f"{epochs}.json").read_text(encoding="utf-8")
+    description: dict[str, Any] = json.loads(text)
+    if description["key"] != key or len(description["metrics"]) != epochs:
+        raise ValueError("it is of another trial")
+    return description
+
+
 def _name(trial: TrialId) -> str:
     name = f"{trial.round}-{trial.number}"
     if trial.part:
         name += f"-part-{trial.part}"
     if trial.repeat:
         name += f"-repeat-{trial.repeat}" + ("-resplit" if trial.resplit else "")
+    if trial.extended_to:
+        name += f"-extended-to-{trial.extended_to}"
     return name
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
+from hpo.checkpoints import Checkpoints
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
@@ -28,14 +29,14 @@ from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.report import figures
 from hpo.report.drawing import save
-from hpo.retraining import CHECKED_ROWS, Listener, joined, retrain
+from hpo.retraining import CHECKED_ROWS, Listener, joined, recall, retrain
 from hpo.scores import (
     Score,
     score,
     summary,
 )
-from hpo.search import confirmation
-from hpo.service.proposals import recommendation
+from hpo.search import confirmation, extension
+from hpo.service.proposals import best_trials
 from hpo.study import Study
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.threads import limit_threads
@@ -63,6 +64,7 @@ class Evaluation:
     members: tuple[Member, ...]
     run_id: str
     model: str
+    kept: bool = False  # as the members were validated, not trained once more
 
     @property
     def mean_of_members(self) -> float:
@@ -92,6 +94,7 @@ class Evaluation:
                 {
                     "round": member.trial.round,
                     "number": member.trial.number,
+                    "extended_to": member.trial.extended_to or None,
                     "hyperparameters": dict(member.trial.hyperparameters),
                     "value": member.value,
                     "epochs": member.epochs,
@@ -99,11 +102,24 @@ class Evaluation:
                 }
                 for member in self.members
             ],
+            "kept": self.kept,
             "mean_of_members": self.mean_of_members,
             "beats_members": self.beats_members,
             "run": self.run_id,
             "model": self.model,
         }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of an evaluation: of how many trials, and whether `again`.
+
+    Where there are copies of trials that were `kept`, nothing is trained.
+    """
+
+    top: int = 1
+    again: bool = False
+    kept: Checkpoints | None = None
 
 
 def evaluate(
@@ -112,20 +128,20 @@ def evaluate(
     recorded: Recorded,
     record: StudyRecord,
     listener: Listener,
-    *,
-    top: int = 1,
-    again: bool = False,
+    request: Request = Request(),  # it is frozen
 ) -> Evaluation:
-    """Train the best `top` trials once more, and judge them, or their mean, on the test set.
+    """Train the best trials once more, or take them as they were kept, and judge their mean.
 
     The study must be unchanged since it was recorded (`comparability.refuse_changes`). The test
     set is touched when all else is done: training, and keeping the model.
 
-    Raises InputError where the test set is spent and not `again`, where there are too few trials,
-    or where the objective gives no model that can be kept; HPOError where training fails.
+    Raises InputError where the test set is spent and it is not asked for again, where there are too
+    few trials, or where the objective gives no model that can be kept; HPOError where training
+    fails.
     """
-    refuse_repetition(study, recorded, again)
-    chosen = best(study, recorded, top)
+    kept = request.kept
+    refuse_repetition(study, recorded, request.again)
+    chosen = best(study, recorded, request.top)
     if study.objective.evaluate is not None:
         listener.note(
             f"{study.objective.name}.evaluate is not called: the study has a test set of its own"
@@ -140,12 +156,15 @@ def evaluate(
     with tempfile.TemporaryDirectory() as folder:
         trained = []
         for result in chosen:
-            model, epochs = retrain(study, result, data, listener, Path(folder))
+            if kept is not None:
+                model, epochs = recall(study, result, split.data, kept, Path(folder))
+            else:
+                model, epochs = retrain(study, result, data, listener, Path(folder))
             if model is not None:
                 trained.append((result, model, epochs))
         if not trained:
             raise HPOError("every trial diverged when trained once more; the test set is untouched")
-        return _look(study, split, recorded, record, listener, trained)
+        return _look(study, split, recorded, record, listener, trained, kept is not None)
 
 
 def _look(
@@ -155,6 +174,7 @@ def _look(
     record: StudyRecord,
     listener: Listener,
     trained: Sequence[tuple[TrialResult, Model, int]],
+    is_kept: bool,
 ) -> Evaluation:
     """Keep trained models, and judge them, or their mean, on the test set."""
     data = joined(split.data)
@@ -166,7 +186,9 @@ def _look(
         for part in (kept, files, outcome):
             part.mkdir()
         keep(study, ensemble, data.training.inputs[:CHECKED_ROWS], kept)
-        run_id = begin(study, record, recorded, [result for result, _, _ in trained], files)
+        run_id = begin(
+            study, record, recorded, [result for result, _, _ in trained], files, from_copy=is_kept
+        )
         look = next_look(recorded)
         address = ""
         try:
@@ -183,7 +205,7 @@ def _look(
         judged = _judge(trained, ensemble, split, study.seed)
         rows = len(split.test.targets)
         look = replace(look, result=summary(judged[0], rows))
-        evaluation = Evaluation(study.name, look, rows, *judged, run_id, address)
+        evaluation = Evaluation(study.name, look, rows, *judged, run_id, address, is_kept)
         _write_outcome(evaluation, outcome, listener)
         try:
             evaluations.end(run_id, look, _metrics(evaluation), _tags(evaluation), outcome)
@@ -201,16 +223,19 @@ def begin(
     recorded: Recorded,
     results: Sequence[TrialResult],
     files: Path,
+    *,
+    from_copy: bool = False,
 ) -> str:
     """Record that trials are about to be judged; return the id of the run.
 
-    `files` is an empty folder.
+    `files` is an empty folder. Their models come from copies, or were trained once more.
     """
     (files / "study").mkdir()
     (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
     params = {
         "trials": str(len(results)), "of": _names(results),
         "chosen": chosen_as(results[0], study, recorded),
+        "kept": str(from_copy).lower(),
     }
     return record.evaluations.start(params, files)
 
@@ -235,26 +260,21 @@ def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
 def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
     """Return the recommended trial, and after it the best others, `top` in all.
 
-    Those are ranked by value, or by the mean of their repeats where they were confirmed.
+    One that was trained longer, and is better for it, is as it was then.
 
     Raises InputError where there are not so many.
     """
-    ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
-    if len(ranked) < top:
-        raise InputError(
-            f"{study.name} has {wording.count(len(ranked), 'complete trial')}, fewer than {top}; "
-            "run more, or lower --top"
-        )
-    recommended = recommendation(recorded)
-    if recommended is not None:
-        ranked.sort(key=lambda r: r.trial.id != recommended.trial.trial.id)
-    return ranked[:top]
+    chosen = best_trials(recorded, study.direction, top, extended=True)
+    counted = extension.better(recorded.results, recorded.extensions, study.direction)
+    return [counted[r.trial.id].longer if r.trial.id in counted else r for r in chosen]
 
 
 def chosen_as(
     result: TrialResult, study: Study, recorded: Recorded
-) -> Literal["observed", "recommended", "confirmed"]:
-    """Say what a trial is: that of the best value, one that was confirmed, or neither."""
+) -> Literal["observed", "recommended", "confirmed", "extended"]:
+    """Say what a trial is: that of the best value, one that was confirmed or extended, or none."""
+    if result.trial.extended_to:
+        return "extended"
     if result.trial.id in confirmation.confirmed(recorded.results, recorded.repeats):
         return "confirmed"
     best = rank(recorded.results, study.direction)[0]
@@ -332,6 +352,8 @@ def _tags(evaluation: Evaluation) -> dict[str, str]:
             f"**Repeated**: this is look {look.number} at the test set. Where an earlier one had "
             "any influence, the result is too good.\n\n"
         )
+    if evaluation.kept:
+        note += "The models are those that were validated, from kept copies.\n\n"
     note += f"| round | trial | epochs | test {metric} |\n|---|---|---|---|\n"
     values = wording.column([member.score.metrics[metric].value for member in evaluation.members])
     for member, value in zip(evaluation.members, values, strict=True):

@@ -5,8 +5,8 @@ from collections.abc import Collection
 # What may differ between two runs of the same study: stands at the end, to be cut off with ease.
 CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
 _OF_EVERY_TRIAL = {
-    "round", "number", "repeat", "resplit", "part", "added", "state", "value", "standard_error",
-    "epoch", "epochs", "seed", "message", *CIRCUMSTANCES,
+    "round", "number", "repeat", "resplit", "part", "extended_to", "added", "state", "value",
+    "standard_error", "epoch", "epochs", "seed", "message", *CIRCUMSTANCES,
 }
 
 

@@ -140,6 +140,9 @@ def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
         evaluate=_function_of(function, "evaluate", name, "takes the model and returns metrics"),
         example=_function_of(function, "example", name, "returns a few rows for the model"),
         classes=_classes(function, name),
+        depends_on_epochs=_function_of(
+            function, "depends_on_epochs", name, "says whether a schedule goes over all epochs"
+        ),
         files=partial(objective_code.files, name), packages=partial(objective_code.packages, name),
     )
 

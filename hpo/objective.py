@@ -114,6 +114,8 @@ class Objective:
     how good what was returned in the end is, on data of the objective's own, or is None. For a
     model that is to be kept without data of ours `example` returns a few rows as it takes them,
     and `classes` are the labels by the index of its outputs; both may be left out.
+    `depends_on_epochs` says of hyperparameters whether a training depends, from its first epoch, on
+    how many there are in all, as a schedule over all of them does; None where that is not known.
     """
 
     name: str
@@ -130,6 +132,9 @@ class Objective:
     example: Callable[[], Any] | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
     needs_folder: bool = False
+    depends_on_epochs: Callable[[Mapping[str, Value]], bool] | None = field(
+        default=None, repr=False
+    )
 
     def types(self) -> dict[str, Any]:
         """Return the type of each hyperparameter, by name."""

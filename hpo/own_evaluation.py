@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from hpo import wording
+from hpo.checkpoints import Checkpoints
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
-from hpo.evaluation import begin, best, keep, next_look, refuse_repetition
+from hpo.evaluation import Request, begin, best, keep, next_look, refuse_repetition
 from hpo.forms import as_metrics
 from hpo.own_models import OwnModel, own_model
 from hpo.program import TEST
 from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
-from hpo.retraining import Listener, quiet, retrain, trial_process
+from hpo.retraining import Listener, quiet, recall, retrain, trial_process
 from hpo.study import Study
 from hpo.text import one_line
 from hpo.threads import limit_threads
@@ -48,6 +49,7 @@ class OwnEvaluation:
     run_id: str
     model: str = ""
     not_kept: str = ""
+    kept: bool = False  # as it was validated, not trained once more
 
     def to_table(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -62,6 +64,7 @@ class OwnEvaluation:
             "number": self.trial.number,
             "hyperparameters": dict(self.trial.hyperparameters),
             "epochs": self.epochs,
+            "kept": self.kept,
             "run": self.run_id,
             "model": self.model or None,
         }
@@ -72,36 +75,36 @@ def evaluate(
     recorded: Recorded,
     record: StudyRecord,
     listener: Listener,
-    *,
-    again: bool = False,
+    request: Request = Request(),  # noqa: B008  # it is frozen
 ) -> OwnEvaluation:
-    """Train the best trial once more, and let its objective judge it.
+    """Train the best trial once more, or take it from its kept copy, and let its objective judge.
 
     The look is recorded before anybody sees what came of it: one that fails spends nothing.
 
-    Raises InputError where a look is on record and not `again`, where there is no trial, or where
-    the objective does not judge; HPOError where training fails.
+    Raises InputError where a look is on record and it is not asked for again, where there is no
+    trial, or where the objective does not judge; HPOError where training fails.
     """
-    refuse_without_evaluate(study)
-    refuse_repetition(study, recorded, again)
+    kept = request.kept
+    refuse_without_evaluate(study, request.top)
+    refuse_repetition(study, recorded, request.again)
     (result,) = best(study, recorded, 1)
     limit_threads(study.resources.cpus)
     with tempfile.TemporaryDirectory() as name:
         folders = [Path(name) / part for part in ("trial", "files", "outcome", "model")]
         for folder in folders:
             folder.mkdir()
-        trial, files, outcome, kept = folders
-        model, metrics, epochs = _judged(study, result, listener, trial)
-        predictor, not_kept = _kept(study, model, kept)
+        trial, files, outcome, saved = folders
+        model, metrics, epochs = _judged(study, result, listener, trial, kept)
+        predictor, not_kept = _kept(study, model, saved)
         if not_kept and study.program is None:
             listener.note(f"the model is not kept: {not_kept}")
-        run_id = begin(study, record, recorded, [result], files)
+        run_id = begin(study, record, recorded, [result], files, from_copy=kept is not None)
         look, address = next_look(recorded), ""
         try:
             if predictor is not None:
                 address = log_model(
                     study, record.evaluations.uri, run_id, predictor.preprocessing,
-                    predictor.members, kept,
+                    predictor.members, saved,
                 )
             record.evaluations.take_look(look)
         except BaseException:
@@ -112,7 +115,8 @@ def evaluate(
             raise
         look = replace(look, result=f"{_summary(metrics)}, {UNGUARDED}")
         evaluation = OwnEvaluation(
-            study.name, look, metrics, result.trial, epochs, run_id, address, not_kept
+            study.name, look, metrics, result.trial, epochs, run_id, address, not_kept,
+            kept is not None,
         )
         text = json.dumps(evaluation.to_table(), indent=2, ensure_ascii=False)
         (outcome / "evaluation.json").write_text(text, encoding="utf-8")
@@ -164,12 +168,22 @@ def refuse_without_evaluate(study: Study, top: int = 1) -> None:
 
 
 def _judged(
-    study: Study, result: TrialResult, listener: Listener, folder: Path
+    study: Study,
+    result: TrialResult,
+    listener: Listener,
+    folder: Path,
+    kept: Checkpoints | None,
 ) -> tuple[Any, dict[str, float], int]:
-    """Train a trial once more; return the model, what its objective says of it, and the epochs."""
+    """Return the model of a trial, what its objective says of it, and the epochs.
+
+    It is trained once more, unless there are copies of those that were `kept`.
+    """
     objective, evaluate = study.objective, study.objective.evaluate
     assert evaluate is not None
-    model, epochs = retrain(study, result, None, listener, folder)
+    if kept is not None:
+        model, epochs = recall(study, result, None, kept, folder)
+    else:
+        model, epochs = retrain(study, result, None, listener, folder)
     if model is None:
         raise HPOError(f"{result.trial.id} diverged when trained once more; nothing is judged")
     try:
@@ -202,7 +216,8 @@ def _tags(evaluation: OwnEvaluation) -> dict[str, str]:
             f"**Repeated**: this is look {look.number}. Where an earlier one had any influence, "
             "the result is too good.\n\n"
         )
-    note += f"Trained once more: trial {trial.number} of round {trial.round}"
+    note += "As it was validated, from a kept copy" if evaluation.kept else "Trained once more"
+    note += f": {trial.id}"
     note += f", {wording.count(evaluation.epochs, 'epoch')}.\n"
     kept = {"model": evaluation.model} if evaluation.model else {"not_kept": evaluation.not_kept}
     return {

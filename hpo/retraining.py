@@ -1,4 +1,4 @@
-"""A trial is trained once more, as it ran or on all training rows, and returns its model."""
+"""A trial returns its model: trained once more, or as it was kept when it had been validated."""
 
 import contextlib
 import io
@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hpo import frameworks, wording
-from hpo.errors import HPOError, InputError
+from hpo.checkpoints import Checkpoints
+from hpo.errors import HPOError, InputError, NotResumed
 from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess
 from hpo.program import TEST
@@ -59,7 +60,7 @@ def retrain(
     Raises InputError where the objective returns no model, HPOError where it fails.
     """
     trial = result.trial
-    hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
+    hyperparameters = study.objective.taken(trial.values(study.fixed))
     epochs = result.epoch if study.value == "best" and result.epoch else result.epochs
     who = str(trial.id)
     parameters = study.objective.parameters
@@ -104,16 +105,71 @@ def retrain(
             if data is not None
             else f"{who} failed when trained once more: {type(error).__name__}: {error}"
         ) from error
-    if data is None:
-        if model is None:
-            raise InputError(_nothing_to_judge(study))
-        return model, count
     if model is None:
+        raise InputError(_no_model(study, data))
+    return (adapted(study, model, data) if data is not None else model), count
+
+
+def recall(
+    study: Study, result: TrialResult, data: Data | None, copies: Checkpoints, folder: Path
+) -> tuple[Any, int]:
+    """Return the model of a trial as it was validated, and its epochs; nothing is trained.
+
+    Its kept copy goes to a new directory in `folder`, with which the objective is called: it finds
+    all its epochs done, and returns the model.
+
+    Raises InputError where there is no such copy, or where the objective trains all the same.
+    """
+    trial = result.trial
+    who, remedy = str(trial.id), "leave --kept out"
+    epochs = result.epoch or result.epochs
+    own = Path(tempfile.mkdtemp(dir=folder))
+    snapshot = copies.of(trial, study.fixed).restore(own)
+    if snapshot is None:
         raise InputError(
-            f"{study.objective.name} returns no model, so there is nothing to judge; let it "
-            f"return {frameworks.ANY_MODEL}"
+            f"--kept: no copy is kept of {who} that was made with this code and data; {remedy}"
         )
-    return adapted(study, model, data), count
+    if len(snapshot.metrics) != epochs:
+        raise InputError(
+            f"--kept: the value of {who} is that of epoch {epochs}, and the copy is of epoch "
+            f"{len(snapshot.metrics)}; {remedy}"
+        )
+    given = Given(
+        study.metric, trial.seed, data, own, trial.id, evaluates=data is None, done=epochs,
+        is_kept=True,
+    )
+    hyperparameters = study.objective.taken(trial.values(study.fixed))
+    try:
+        with trial_process(study, trial.seed) as process:
+            process.resume(snapshot.generators)
+            generator = quiet(lambda: study.objective.start(hyperparameters, given))
+            try:
+                quiet(lambda: next(generator))
+            except StopIteration as stop:
+                model = stop.value
+            else:
+                raise NotResumed
+    except NotResumed:
+        raise InputError(
+            f"--kept: {study.objective.name} trains {who} though all its epochs are done; let it "
+            "return the model then"
+        ) from None
+    except (Exception, SystemExit) as error:  # whatever an objective raises
+        raise HPOError(
+            f"{who} failed when called with its kept copy: {type(error).__name__}: {error}"
+        ) from error
+    if model is None:
+        raise InputError(_no_model(study, data))
+    return (adapted(study, model, data) if data is not None else model), epochs
+
+
+def _no_model(study: Study, data: Data | None) -> str:
+    if data is None:
+        return _nothing_to_judge(study)
+    return (
+        f"{study.objective.name} returns no model, so there is nothing to judge; let it "
+        f"return {frameworks.ANY_MODEL}"
+    )
 
 
 def _nothing_to_judge(study: Study) -> str:

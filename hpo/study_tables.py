@@ -172,13 +172,15 @@ class Environment(BaseModel):
 
 
 class CheckpointSettings(BaseModel):
-    """The table [checkpoints]: that the folders of running trials are kept, and where.
+    """The table [checkpoints]: that the folders of trials are kept, and where.
 
     `every` so many seconds, at the end of an epoch; in `storage`, a folder that all workers share.
+    Of the `keep` best trials the folder is kept when they have ended.
     """
 
     model_config = STRICT
     every: float = Field(default=60.0, ge=0)
+    keep: int = Field(default=3, ge=0, le=MOST_TRIALS)
     storage: str = ""
 
     @field_validator("storage")

@@ -20,6 +20,7 @@ from hpo.text import clean
 Direction: TypeAlias = Literal["minimize", "maximize"]
 EpochMetrics: TypeAlias = Mapping[str, float]
 
+EPOCHS = "epochs"  # the hyperparameter that says how long a trial is trained
 MESSAGE_CHARACTERS = 3000  # of a message, the end of which is kept
 VALUE = "value"  # the name of what trials are ranked by, beside the metrics of their epochs
 STANDARD_ERROR = "standard_error"  # and that of a value which is the mean of parts
@@ -42,7 +43,7 @@ class TrialId(NamedTuple):
     """What tells a trial, or a repeat or a part of one, from all others of its study.
 
     `round` and `number` count from 1, `repeat` and `part` too where it is one; `resplit`: on a
-    fresh split.
+    fresh split. `extended_to` is the last epoch where it was trained longer than the search did.
     """
 
     round: int
@@ -50,9 +51,22 @@ class TrialId(NamedTuple):
     repeat: int = 0
     resplit: bool = False
     part: int = 0
+    extended_to: int = 0
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether it is a trial that the search asked for, or a part of one."""
+        return not self.repeat and not self.extended_to
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it can be extended when it has ended: a trial of one part, or an extension."""
+        return not self.repeat and not self.part
 
     def __str__(self) -> str:
         trial = f"trial {self.number} of round {self.round}"
+        if self.extended_to:
+            return f"{trial}, extended to epoch {self.extended_to}"
         if self.part:
             return f"part {self.part} of {trial}"
         return f"repeat {self.repeat} of {trial}" if self.repeat else trial
@@ -94,7 +108,8 @@ class Trial:
     `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
     with `resplit` also on training and validation rows drawn anew for this repeat. `part` counts
     from 1 where it is one of several trainings that the trial consists of. Where it is `added`, a
-    person chose the hyperparameters while the study went on.
+    person chose the hyperparameters while the study went on. `extended_to` counts epochs where a
+    trial goes on after the search has ended; it then takes the place of its `epochs`.
     """
 
     round: int
@@ -106,16 +121,24 @@ class Trial:
     resplit: bool = False
     added: bool = False
     part: int = 0
+    extended_to: int = 0
 
     @property
     def id(self) -> TrialId:
         """What tells this trial, or repeat or part of one, from all others of its study."""
-        return TrialId(self.round, self.number, self.repeat, self.resplit, self.part)
+        return TrialId(
+            self.round, self.number, self.repeat, self.resplit, self.part, self.extended_to
+        )
 
     @property
     def original(self) -> TrialId:
-        """Which trial this is a repeat or a part of; its own id where it is none."""
+        """Which trial this is a repeat, a part or an extension of; its own id where it is none."""
         return TrialId(self.round, self.number)
+
+    def values(self, fixed: Mapping[str, Value]) -> dict[str, Value]:
+        """Return all that its objective is called with: what is `fixed` too."""
+        longer = {EPOCHS: self.extended_to} if self.extended_to else {}
+        return {**fixed, **self.hyperparameters, **longer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +280,7 @@ def check(result: TrialResult) -> None:
     for number, low, high in (
         (trial.round, 1, MOST_TRIALS), (trial.number, 1, MOST_TRIALS),
         (trial.repeat, 0, MOST_TRIALS), (trial.part, 0, MOST_TRIALS), (trial.seed, 0, MOST_SEEDS),
-        (result.attempt, 1, MOST_TRIALS),
+        (trial.extended_to, 0, MOST_TRIALS), (result.attempt, 1, MOST_TRIALS),
     ):
         if not _is_a(number, int) or not low <= number < high:
             raise ValueError(f"{number!r} is no whole number from {low} to {high}")

@@ -25,7 +25,8 @@ ORDER = {
         data.split data.scaling data.folds data.loading
         search.order search.best_so_far search.surface search.round_plan search.by_number search.tpe
         search.samplers search.pruning
-        search.evidence search.narrowing search.confirmation search.recommendation search.landscape
+        search.evidence search.narrowing search.confirmation search.recommendation search.extension
+        search.landscape
         search.ped_anova
         study_errors constraints settings study_parts study_values study_objective
         study_overrides study_tables feasibility study
@@ -38,15 +39,16 @@ ORDER = {
         record.trials record.reading record.requests record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.remarks service.warm_start service.proposals service.job
-        service.attempts service.in_parts service.round_loop service.illustrating service.rounds
+        service.retention service.attempts service.in_parts service.round_loop service.illustrating
+        service.running service.rounds service.following
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
         report.proposing report.figures
         report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
-        cli.console cli.grid cli.tables cli.progress cli.ranges cli.points cli.session cli.options
-        cli.training cli.looking cli.housekeeping cli.best cli.serving cli.sending cli.steering
-        cli.commands
+        cli.console cli.grid cli.tables cli.progress cli.ranges cli.points cli.places cli.session
+        cli.options cli.training cli.checking cli.looking cli.housekeeping cli.best cli.serving
+        cli.sending cli.steering cli.commands
         __main__
         """,
     "trainer": """
@@ -109,6 +111,7 @@ THIRD_PARTY = {
     "cli.progress": {"rich"},
     "cli.options": {"click", "rich"},
     "cli.training": {"click"},
+    "cli.checking": {"click"},
     "cli.looking": {"click"},
     "cli.housekeeping": {"click"},
     "cli.best": {"click"},

@@ -78,7 +78,7 @@ def study(make_study: Make, folder: Path) -> Make:
     def make(**changes: Any) -> Path:
         settings: dict[str, Any] = {
             "objective": "kept:train", "metric": "loss", "direction": "minimize",
-            "checkpoints": {"every": 0, "storage": "storage"},
+            "checkpoints": {"every": 0, "storage": "storage", "keep": 0},
             "search_space": {"rate": {"low": 0.0, "high": 1.0}},
             "round": {"trials": 4, "sampler": "tpe", "parallel": 2}, **changes,
         }

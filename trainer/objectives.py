@@ -209,10 +209,19 @@ class ConvolutionalHyperparameters(TrainingHyperparameters):
 
 
 def _objective(function: F) -> F:
-    """Add the attribute `metrics`: what the function always yields, for each task."""
+    """Add what the function says of itself.
+
+    That is `metrics`, which it always yields, for each task, and `depends_on_epochs`, whether a
+    training with some hyperparameters depends on how many epochs there are in all.
+    """
     parts = ("training", "validation")
     vars(function)["metrics"] = {name: _names(task, parts) for name, task in TASKS.items()}
+    vars(function)["depends_on_epochs"] = _has_schedule
     return function
+
+
+def _has_schedule(hyperparameters: Mapping[str, object]) -> bool:
+    return hyperparameters.get("schedule", "constant") != "constant"
 
 
 def _names(task: Task, parts: Iterable[str]) -> tuple[str, ...]:

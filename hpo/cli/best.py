@@ -42,10 +42,15 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
     if recommended is not None:
         result = next(r for r in ranked if r.trial.id == recommended.trial.trial.id)
     trial, value = result.trial, result.value or 0.0
+    hyperparameters = packed(trial.hyperparameters)
+    longer = recommended.longer if recommended is not None else None
+    if longer is not None:
+        trial, value = longer.trial, longer.value or 0.0
+        hyperparameters = packed(trial.values({}))
     if as_json:
         summary = {
             "study": name, "round": trial.round, "number": trial.number, "value": value,
-            "metric": settings.metric, "hyperparameters": packed(trial.hyperparameters),
+            "metric": settings.metric, "hyperparameters": hyperparameters,
         }
         told = recommended.to_table() if recommended is not None else {}
         click.echo(json.dumps({**told, **summary}, indent=2))  # with the mean where there is one
@@ -53,13 +58,13 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
     if recommended is not None and recommended.differs:
         click.echo(one_line(recommended.reason), err=True)
     if as_toml:
-        click.echo(to_toml(packed(trial.hyperparameters)), nl=False)
+        click.echo(to_toml(hyperparameters), nl=False)
         return
     confirmed = confirmation.confirmed(recorded.results, recorded.repeats).get(trial.id)
     mean = ""
-    if confirmed is not None and confirmed.is_sound:
+    if confirmed is not None and confirmed.is_sound and longer is None:
         mean = f" (the mean of {wording.count(len(confirmed.values), 'repeat')})"
     say(f"{trial.id}: {one_line(settings.metric)} {wording.four_digits(value)}{mean}")
-    for hyperparameter, chosen in packed(trial.hyperparameters).items():
+    for hyperparameter, chosen in hyperparameters.items():
         text = one_line(chosen) if isinstance(chosen, str) else toml_value(chosen)
         say(f"{one_line(hyperparameter)} = {text}")

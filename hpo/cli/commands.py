@@ -10,6 +10,7 @@ import click
 
 from hpo.cli import (  # noqa: F401  # they add themselves
     best,
+    checking,
     housekeeping,
     looking,
     sending,

@@ -15,11 +15,10 @@ import click
 
 from hpo import wording
 from hpo.cli.options import hpo, say, study_argument, tracking_uri
+from hpo.cli.places import kept_beside, outbox_path
 from hpo.cli.session import (
     PAGE,
     existing_record,
-    kept_beside,
-    outbox_path,
     study_name,
     take_up,
     unknown,

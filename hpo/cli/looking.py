@@ -153,6 +153,7 @@ def show(
     """
     from hpo.report.results import summarize
     from hpo.search import confirmation
+    from hpo.search.extension import extensions_of, to_table
     from hpo.service.proposals import influential, recommendation
     from hpo.trial import State
 
@@ -161,6 +162,9 @@ def show(
     recommended = recommendation(recorded) if round_number is None else None
     if round_number is None:
         summary["recommended"] = recommended.to_table() if recommended else None
+        if recorded.extensions:
+            extended = extensions_of(recorded.results, recorded.extensions)
+            summary["extensions"] = to_table(extended, summary["direction"])
     files: list[Path] = []
     if figures is not None and summary["rounds"]:
         shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
@@ -171,7 +175,7 @@ def show(
         click.echo(json.dumps(summary | drawn, indent=2))
         return
     from hpo.cli.console import open_console
-    from hpo.cli.tables import best_trials, no_best, rounds_table
+    from hpo.cli.tables import best_trials, extension_table, no_best, rounds_table
     from hpo.distributions import describe
     from hpo.search_space import wholes
 
@@ -194,6 +198,10 @@ def show(
     metric = summary["metric"]
     table = best_trials(ranked[:top], metric, known, order=order, whole=wide)
     console.print(table if ranked else no_best(results))
+    extended = extensions_of(results, recorded.extensions)
+    if extended:
+        console.print("\n[bold]trained longer[/bold]")
+        console.print(extension_table(extended, metric))
     if recommended:
         console.print(f"\nrecommended: {escaped(str(recommended))}")
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
@@ -263,14 +271,18 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 @file_argument
 @click.option("--repeats", is_flag=True, help="Write what `hpo confirm` trained again as well.")
 @click.option("--parts", is_flag=True, help="Write the parts of trials as well, such as folds.")
+@click.option("--extensions", is_flag=True, help="Write what `hpo extend` trained as well.")
 @tracking_uri
-def export(study: str, file: Path, repeats: bool, parts: bool, tracking_uri: str) -> None:
+def export(
+    study: str, file: Path, repeats: bool, parts: bool, extensions: bool, tracking_uri: str
+) -> None:
     r"""Write all trials of STUDY to FILE, one row a trial.
 
     A row has the hyperparameters, the value, and all metrics of the last epoch. Where two columns
     would have the same name, one is called params.NAME or metrics.NAME. With --repeats, rows below
     a trial hold its repeats, which the columns repeat and resplit tell apart; with --parts, its
-    parts, by the column part.
+    parts, by the column part; with --extensions, what it came to after more epochs, by the column
+    extended_to.
 
     FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
     formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote
@@ -280,7 +292,10 @@ def export(study: str, file: Path, repeats: bool, parts: bool, tracking_uri: str
     from hpo.report.results import write
 
     _, recorded = read_recorded(study, tracking_uri)
-    more = {"repeat": (repeats, recorded.repeats), "part": (parts, recorded.parts)}
+    more = {
+        "repeat": (repeats, recorded.repeats), "part": (parts, recorded.parts),
+        "extension": (extensions, recorded.extensions),
+    }
     written = [one for wanted, some in more.values() if wanted for one in some]
     write([*recorded.results, *written], file)
     said = wording.count(len(recorded.results), "trial")

@@ -86,17 +86,37 @@ class ConfirmOptions:
 
 
 @dataclass(frozen=True)
+class ExtendOptions:
+    """What a command line asks of longer training: of how many trials, for how many epochs."""
+
+    top: int
+    epochs: int
+    accept_code: bool = False
+    overrides: Sequence[str] = ()
+
+    def as_arguments(self) -> list[str]:
+        """Return the options as they are typed."""
+        return [
+            "--top", str(self.top), "--epochs", str(self.epochs),
+            *(["--accept-code"] if self.accept_code else []),
+            *set_arguments(self.overrides),
+        ]
+
+
+@dataclass(frozen=True)
 class EvaluateOptions:
     """What a command line asks of an evaluation beyond the study's file."""
 
     top: int = 1
     again: bool = False
+    kept: bool = False
     overrides: Sequence[str] = ()
 
     def as_arguments(self) -> list[str]:
         """Return the options as they are typed."""
         return [
             "--top", str(self.top), *(["--again"] if self.again else []),
+            *(["--kept"] if self.kept else []),
             *set_arguments(self.overrides),
         ]
 
@@ -145,12 +165,23 @@ confirm_options = _gathered(
     _accept_code,
     overrides,
 )
+extend_options = _gathered(
+    "options", ExtendOptions,
+    click.option("--top", type=click.IntRange(1), default=3, show_default=True,
+                 help="How many of the best trials."),
+    click.option("--epochs", type=click.IntRange(1, 10**9 - 1), required=True,
+                 help="How many epochs in all."),
+    _accept_code,
+    overrides,
+)
 evaluate_options = _gathered(
     "options", EvaluateOptions,
     click.option("--top", type=click.IntRange(1), default=1, show_default=True,
                  help="Average the outputs of so many of the best trials."),
     click.option("--again", is_flag=True,
                  help="Use a test set that is spent, and mark the result as repeated."),
+    click.option("--kept", is_flag=True,
+                 help="Score the weights that were validated, from their kept copies."),
     overrides,
 )
 placement_options = _gathered(

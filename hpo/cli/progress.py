@@ -102,6 +102,13 @@ class Display:
         self.console.print(f"[bold]confirmation[/bold]: {again} of the best {trials}")
         self._update()
 
+    def extension_started(self, trials: int, epochs: int) -> None:
+        """Say that the best trials are trained on, and for how many epochs in all."""
+        self._begin("extension", "trial", trials)
+        best = "trial" if trials == 1 else f"{trials} trials"
+        self.console.print(f"[bold]extension[/bold]: the best {best} to epoch {epochs}")
+        self._update()
+
     def _begin(self, title: str, noun: str, trials: int) -> None:
         self._title, self._noun, self._trials = title, noun, trials
         self._done, self._running, self._begun, self._new = 0, set(), set(), 0

@@ -11,9 +11,11 @@ from hpo import wording
 from hpo.cli.options import (
     ConfirmOptions,
     EvaluateOptions,
+    ExtendOptions,
     RunOptions,
     confirm_options,
     evaluate_options,
+    extend_options,
     file_argument,
     hpo,
     run_options,
@@ -57,7 +59,7 @@ def _sending_options(command: Any) -> Any:
     return also(_cluster_options(command))
 
 
-@hpo.group(cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|evaluate] FILE")
+@hpo.group(cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|extend|evaluate] FILE")
 def submit() -> None:
     """Run the study in FILE on a Ray cluster.
 
@@ -96,6 +98,20 @@ def submit_confirm(
 
     study = read(file, options.overrides)
     _send(study, ["confirm", *options.as_arguments()], also, address, env_file)
+
+
+@submit.command("extend")
+@file_argument
+@extend_options
+@_sending_options
+def submit_extend(
+    file: Path, options: ExtendOptions, also: Sequence[Path], address: str | None, env_file: Path
+) -> None:
+    """Train the best trials of FILE for more epochs, as `hpo extend`."""
+    from hpo.study import read
+
+    study = read(file, options.overrides)
+    _send(study, ["extend", *options.as_arguments()], also, address, env_file)
 
 
 @submit.command("evaluate")

@@ -3,9 +3,7 @@
 import atexit
 import contextlib
 import difflib
-import hashlib
 import os
-import re
 import shlex
 import signal
 import sys
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hpo import wording
+from hpo.cli.places import checkpoints_of, outbox_path
 from hpo.errors import INTERRUPTED, HPOError, InputError
 from hpo.passwords import without_password
 from hpo.record.file import absolute, path_of
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     from hpo.record.process import RecordProcess
     from hpo.record.tracking import Tracking
     from hpo.record.values import Recorded
-    from hpo.service.rounds import Service
+    from hpo.service.following import Following
+    from hpo.service.rounds import Rounds
     from hpo.study import Study
     from hpo.trial import Progress
     from hpo.workers.attempt import Job, Stops, Workers
@@ -62,7 +62,8 @@ class Session:
     whole: "Tracking | RecordProcess"
     record: "Record"
     recorded: "Recorded | None"
-    service: "Service"
+    rounds: "Rounds"
+    following: "Following"
     display: "Display"
     data: "Description | None" = None
 
@@ -76,7 +77,10 @@ def open_session(
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.service.comparability import file_digests
-    from hpo.service.rounds import PATIENCE_SECONDS, Service
+    from hpo.service.following import Following
+    from hpo.service.retention import Retention
+    from hpo.service.rounds import Rounds
+    from hpo.service.running import PATIENCE_SECONDS, Running
 
     uri = absolute(tracking_uri)
     path = outbox_path(uri, study.name)
@@ -100,7 +104,14 @@ def open_session(
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
             display.note(note)
-        checkpoints = _checkpoints(study, split, path, placement, display.note)
+        if study.checkpoints is not None and not _is_shared(study, placement):
+            display.note(
+                "[checkpoints] storage: workers of a cluster may be on other machines; name a "
+                "folder that all share, or a trial that loses its worker begins anew"
+            )
+            checkpoints = None
+        else:
+            checkpoints = checkpoints_of(study, split, path)
         ready: list[Workers] = []
 
         def close_idle() -> None:
@@ -128,7 +139,9 @@ def open_session(
         try:
             recorded = opening.result()
             if checkpoints is not None and recorded is not None:
-                checkpoints.forget_ended({trial for trial, _ in recorded.ended_attempts()})
+                retention = Retention(checkpoints, study.direction)
+                retention.know((*recorded.results, *recorded.extensions))
+                retention.forget_others([trial for trial, _ in recorded.ended_attempts()])
             others = take_up(outbox, recorded)
             if others:
                 display.note(f"{others} results on disk belong to an earlier round of the same "
@@ -148,12 +161,11 @@ def open_session(
                     "record does not have: it is not the record they were written to; "
                     "where the same trial comes up again, its result counts"
                 )
-            service = Service(
-                study, record, delivery, split.description if split is not None else None,
-                start_workers, display, lambda *known: illustrate(record, *known),
-            )
+            description = split.description if split is not None else None
+            running = Running(study, record, delivery, description, start_workers, display)
+            rounds = Rounds(running, lambda *known: illustrate(record, *known))
             yield Session(
-                whole, record, recorded, service, display, split.description if split else None
+                whole, record, recorded, rounds, Following(running), display, description
             )
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # twice: at once
@@ -389,35 +401,10 @@ def _workers(
     return started
 
 
-def _checkpoints(
-    study: "Study",
-    split: "Split | None",
-    outbox: Path,
-    placement: Placement,
-    note: Callable[[str], None],
-) -> "Checkpoints | None":
-    """Return where copies of running trials are kept; None where the study asks for none."""
-    if study.checkpoints is None:
-        return None
-    from hpo.checkpoints import Checkpoints
-    from hpo.service.comparability import data_digest
-
-    storage = study.checkpoints.storage
-    if not storage and placement.ray_address is not None:
-        note("[checkpoints] storage: workers of a cluster may be on other machines; name a folder "
-             "that all share, or a trial that loses its worker begins anew")
-        return None
-    directory = kept_beside(outbox)
-    if storage:
-        directory = study.path.absolute().parent / storage / outbox.stem
-    data = data_digest(study, split.description if split is not None else None)
-    context = f"{study.objective.name} {study.objective.code.syntax} {data}"
-    return Checkpoints(str(directory.absolute()), context, study.checkpoints.every)
-
-
-def kept_beside(outbox: Path) -> Path:
-    """Return where copies of running trials are kept, unless the study file names a place."""
-    return outbox.parent / "checkpoints" / outbox.stem
+def _is_shared(study: "Study", placement: Placement) -> bool:
+    """Say whether all workers reach the place where copies of trials are kept."""
+    named = study.checkpoints is not None and study.checkpoints.storage
+    return bool(named) or placement.ray_address is None
 
 
 def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
@@ -431,15 +418,6 @@ def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
 def _release(record: "Record") -> None:
     with contextlib.suppress(HPOError):
         record.release()
-
-
-def outbox_path(uri: str, study: str) -> Path:
-    """Return the outbox of a study, a different one for each record."""
-    path = path_of(uri)
-    uri = f"sqlite:///{path}" if path else uri  # whatever is escaped in it
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", study)[:40]
-    digest = hashlib.sha256(f"{uri}\0{study}".encode()).hexdigest()[:12]
-    return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
 
 
 def _command_line() -> str:

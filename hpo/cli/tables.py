@@ -17,6 +17,7 @@ from hpo.cli.grid import GAP, Column, Grid, width
 from hpo.distributions import describe as describe_range
 from hpo.moves import Move, of_wholes
 from hpo.search.confirmation import Confirmation, changes
+from hpo.search.extension import Extension
 from hpo.search_space import packed, whole_name
 from hpo.text import one_line
 from hpo.trial import Direction, State, Trial, TrialId, TrialResult
@@ -112,6 +113,21 @@ def confirmation_parts(
     ])
     lines = changes(trials, direction) or ["the order stays as it was found"]
     return [grid, "", *map(escape, lines)]
+
+
+def extension_table(extensions: Sequence[Extension], metric: str) -> Grid:
+    """Return what trials came to that were trained longer, beside what they came to before."""
+    values = wording.column([v for e in extensions for v in (e.found.value, e.longer.value)])
+    longer = [
+        value or e.longer.state.value for value, e in zip(values[1::2], extensions, strict=True)
+    ]
+    return Grid([
+        *_numbered([e.found.trial for e in extensions]),
+        Column(f"{metric} found", values[::2]),
+        Column("epochs", [str(e.found.epochs) for e in extensions]),
+        Column("extended", longer, words=True),
+        Column("epochs", [str(e.longer.epochs) for e in extensions]),
+    ])
 
 
 def _pairs(

@@ -1,12 +1,12 @@
-"""Commands that train: run, confirm, evaluate; and check, which looks before that."""
+"""Commands that train: run, confirm, extend, evaluate."""
 
 import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,21 +14,22 @@ from hpo import wording
 from hpo.cli.options import (
     ConfirmOptions,
     EvaluateOptions,
+    ExtendOptions,
     RunOptions,
     as_json,
     confirm_options,
     escaped,
     evaluate_options,
+    extend_options,
     file_argument,
     hpo,
-    overrides,
     placement_options,
     run_options,
-    say,
     set_arguments,
     study_argument,
     tracking_uri,
 )
+from hpo.cli.places import checkpoints_of, outbox_path
 from hpo.cli.session import (
     Placement,
     existing_record,
@@ -42,7 +43,6 @@ from hpo.cli.session import (
 from hpo.errors import InputError
 from hpo.passwords import without_password
 from hpo.record.file import absolute
-from hpo.text import one_line
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     )
     with open_session(study, tracking_uri, placement, sys.stdout) as session:
         goal = replace(goal, sources=_sources(session, study))
-        ran = session.service.run(goal, session.recorded)
+        ran = session.rounds.run(goal, session.recorded)
         if study.confirm is not None:
             recorded = session.record.read()
             complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
-            if recorded and complete and session.service.confirm(
+            if recorded and complete and session.following.confirm(
                 study.confirm, recorded, accept_code=options.accept_code
             ):
                 ran = True
@@ -138,7 +138,7 @@ def confirm(
     from hpo.cli.console import open_console
     from hpo.cli.tables import confirmation_parts
     from hpo.search import confirmation
-    from hpo.service.rounds import ranking
+    from hpo.service.following import ranking
     from hpo.study_tables import ConfirmSettings
 
     parsed = read_study_file(study, "confirm", options.overrides)
@@ -147,7 +147,7 @@ def confirm(
     shown = sys.stderr if as_json else sys.stdout
     with open_session(parsed, tracking_uri, placement, shown) as session:
         recorded = find(session.whole, parsed.name)
-        if not session.service.confirm(settings, recorded, accept_code=options.accept_code):
+        if not session.following.confirm(settings, recorded, accept_code=options.accept_code):
             session.display.note("every repeat is on record already: nothing to run")
         else:
             renew_page(session.record, session.display.note)
@@ -170,6 +170,58 @@ def confirm(
 
 @hpo.command()
 @study_argument
+@extend_options
+@placement_options
+@tracking_uri
+@as_json
+def extend(
+    study: str, options: ExtendOptions, placement: Placement, tracking_uri: str, as_json: bool
+) -> None:
+    """Train the best trials of STUDY for more epochs.
+
+    STUDY is a file. With [checkpoints] in it they go on where they ended, so that only the added
+    epochs are trained; else they are trained anew. The search does not count them. `show`, `best`
+    and `evaluate` use what is better for it. Run again, it finds all done and does nothing.
+    """
+    from hpo.cli.console import open_console
+    from hpo.cli.tables import extension_table
+    from hpo.search import extension
+
+    parsed = read_study_file(study, "extend", options.overrides)
+    require_file(absolute(tracking_uri))
+    shown = sys.stderr if as_json else sys.stdout
+    with open_session(parsed, tracking_uri, placement, shown) as session:
+        recorded = find(session.whole, parsed.name)
+        if not session.following.extend(
+            options.top, options.epochs, recorded, accept_code=options.accept_code
+        ):
+            session.display.note("every extension is on record already: nothing to run")
+        else:
+            renew_page(session.record, session.display.note)
+        recorded = find(session.whole, parsed.name)
+    extended = extension.extensions_of(recorded.results, recorded.extensions)
+    if as_json:
+        table = extension.to_table(extended, parsed.direction)
+        click.echo(json.dumps({
+            "study": parsed.name, "metric": parsed.metric, "direction": parsed.direction,
+            "trials": table,
+        }, indent=2))
+        return
+    console = open_console()
+    console.print(extension_table(extended, parsed.metric))
+    _say_recommended(console, recorded)
+
+
+def _say_recommended(console: "Console", recorded: "Recorded") -> None:
+    from hpo.service.proposals import recommendation
+
+    recommended = recommendation(recorded)
+    if recommended is not None:
+        console.print(f"\nrecommended: {escaped(str(recommended))}")
+
+
+@hpo.command()
+@study_argument
 @evaluate_options
 @tracking_uri
 @as_json
@@ -181,6 +233,9 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     is recorded with the result; the model goes to MLflow. Without a table [data] the objective
     itself judges the recommended trial, and its model is kept where the rows that it takes are
     known.
+
+    With --kept nothing is trained: the models are those that were validated, on training rows
+    alone, as [checkpoints] kept them.
     """
     from hpo import evaluation, own_evaluation
     from hpo.cli.console import open_console, print_next
@@ -197,17 +252,26 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     split = load_data(parsed)
     if split is None:
         own_evaluation.refuse_without_evaluate(parsed, top)
+    kept = None
+    if options.kept:
+        kept = checkpoints_of(parsed, split, outbox_path(absolute(tracking_uri), name))
+        if kept is None:
+            raise InputError(
+                f"{parsed.path}: --kept needs a table [checkpoints], by which copies of the best "
+                "trials are kept; leave it out"
+            )
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         description = None if split is None else split.description
         _before_evaluation(parsed, last, recorded, description, listener.note)
         result: evaluation.Evaluation | own_evaluation.OwnEvaluation
+        request = evaluation.Request(top, again, kept)
         if split is None:
             result = own_evaluation.evaluate(
-                parsed, recorded, record.study(name), listener, again=again
+                parsed, recorded, record.study(name), listener, request
             )
         else:
             result = evaluation.evaluate(
-                parsed, split, recorded, record.study(name), listener, top=top, again=again
+                parsed, split, recorded, record.study(name), listener, request
             )
         renew_page(record.study(name), listener.note)
     if as_json:
@@ -258,91 +322,6 @@ def _before_evaluation(
         note(recommended.reason)
 
 
-@hpo.command()
-@file_argument
-@click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
-@click.option("--try", "tries", is_flag=True,
-              help="Train the first point for two epochs; save, load and ask its model as well.")
-@overrides
-@as_json
-def check(
-    file: Path, with_data: bool, tries: bool, overrides: Sequence[str], as_json: bool
-) -> None:
-    """Check FILE against what its objective takes.
-
-    With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
-    tried once, without test rows and without a record.
-    """
-    from hpo.distributions import describe
-    from hpo.search_space import wholes
-    from hpo.study import read
-
-    if tries:  # it imports all that an evaluation needs
-        from hpo.rehearsal import rehearse
-
-    study = read(file, overrides)
-    ranges = {name: describe(d) for name, d in wholes(study.search_space).items()}
-    summary: dict[str, Any] = {
-        "study": study.name,
-        "objective": study.objective.name,
-        "metric": study.metric,
-        "direction": study.direction,
-        "rounds": study.rounds,
-        "trials": study.round.trials,
-        "search_space": ranges,
-    }
-    feasible, reasons = study.feasibility().share()
-    summary["feasible_share"] = feasible
-    tables = _tables(study)
-    split = load_data(study) if with_data or tries else None
-    if with_data:
-        if split is None:
-            raise InputError(f"{file}: data: there is no table [data]; leave --data out")
-        summary["data"] = asdict(split.description)
-    if as_json:
-        if tries:
-            summary["try"] = []
-            rehearse(study, split, summary["try"].append)
-        click.echo(json.dumps(summary, indent=2))
-        return
-    say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
-         f"{wording.count(study.rounds, 'round')} of "
-         f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
-    for name, text in ranges.items():
-        say(f"  {name}: {text}")
-    if reasons:
-        reason = next(iter(reasons))
-        about = f"about {feasible:.0%}" if feasible >= 0.01 else "less than 1%"
-        say(f"  {about} of the space can be trained with; most of the rest cannot, because "
-            f"{one_line(reason)}")
-    if with_data:
-        data = summary["data"]
-        counted = {part: f"{rows} {part}" for part, rows in data["rows"].items()}
-        if data["folds"]:
-            counted["validation"] += f" (the first of {data['folds']} folds)"
-        rows = ", ".join(counted.values())
-        if data["left_out"]:
-            rows += f", {data['left_out']} left out"
-        say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
-                   f"inputs {'x'.join(map(str, data['shape']))}")
-        for note in data["notes"]:
-            say(f"    {note}")
-    for line in tables:
-        say(f"  warm start: {line}")
-    if tries:
-        rehearse(study, split, lambda line: say(f"  {line}"))
-
-
-def _tables(study: "Study") -> list[str]:
-    """Return what [warm_start] takes from files; of studies that shows when the study begins."""
-    if study.warm_start is None:
-        return []
-    from hpo.service import warm_start
-    from hpo.service.remarks import told_of_source
-
-    return [told_of_source(source) for source in warm_start.of_tables(study)]
-
-
 def _finish(
     console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
@@ -350,7 +329,7 @@ def _finish(
     from hpo.cli.console import print_next
     from hpo.cli.tables import best_trials, no_best
     from hpo.search import confirmation
-    from hpo.service.proposals import influential, recommendation
+    from hpo.service.proposals import influential
     from hpo.service.round_loop import budget_reached
 
     done = max((r.number for r in recorded.rounds if r.ended), default=0)
@@ -368,9 +347,7 @@ def _finish(
         remedy=f"hpo show {shlex.quote(study.name)} --wide",
     )
     console.print(table if ranked else no_best(recorded.results))
-    recommended = recommendation(recorded)
-    if recommended is not None:
-        console.print(f"\nrecommended: {escaped(str(recommended))}")
+    _say_recommended(console, recorded)
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
     more = (f"hpo run {same} --rounds {rounds + 1}", "one more round in them")

@@ -13,6 +13,7 @@ from hpo.errors import HPOError
 from hpo.record import experiments
 from hpo.record.connection import Connection, pages, translated, uncollected
 from hpo.record.experiments import COPIED_BY, COPY, COPY_AS, KIND, STUDY
+from hpo.record.format import CONFIRMATION, EXTENDED, EXTENSION
 from hpo.record.owner import Owner
 from hpo.record.purging import can_purge, logged_models, purge
 
@@ -136,13 +137,13 @@ class Copying:
         """
         experiment_id, runs = self._source.experiment_id, self._connection.runs
         above = set()
-        for kind in ("round", "confirmation"):
+        for kind in ("round", CONFIRMATION, EXTENSION):
             for run in runs(experiment_id, f"tags.kind = '{kind}'"):
                 above.add(run.info.run_id)
                 yield run
         yield from runs(experiment_id, "tags.kind = 'evaluation'")
-        kinds = ("trial", False), ("part", False), ("repeat", False), ("trial", True)
-        for kind, deleted in kinds:
+        kept = ("trial", "part", "repeat", EXTENDED)
+        for kind, deleted in (*((kind, False) for kind in kept), ("trial", True)):
             for run in runs(experiment_id, f"tags.kind = '{kind}'", deleted=deleted):
                 tags = run.data.tags
                 if tags.get("mlflow.parentRunId") in above and "superseded" not in tags:

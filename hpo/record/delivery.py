@@ -137,7 +137,7 @@ class Delivery(threading.Thread):
     def stop_asked(self, trial: TrialId) -> str | None:
         """Return why a person asked for a trial to end, or None."""
         text, is_followed = self._stops.get(trial.number, ("", False))
-        if not is_followed or trial.repeat or trial.round != self.round:
+        if not is_followed or not trial.is_searched or trial.round != self.round:
             return None
         reason = reason_of(text)
         return f"stopped by hand: {reason}" if reason else "stopped by hand"

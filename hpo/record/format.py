@@ -46,6 +46,9 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 NOTE_CHARACTERS = 7900
 LOOK = "test set look "
+# The kinds of runs that stand above repeats, and above trials that were trained longer.
+CONFIRMATION, EXTENSION = "confirmation", "extension"
+EXTENDED, EXTENDED_TO = "extended", "extended_to"  # the kind of these, and a tag
 ADDED = "added"  # the tag of a trial whose point a person chose
 PLACED = "placed."  # with its number, the tag of a round that says so before the trial is sent out
 RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables
@@ -175,19 +178,23 @@ def read_trial(run: "Run") -> Trial:
     return Trial(
         trial.round, trial.number, hyperparameters(run), seed, repeat=trial.repeat,
         resplit=trial.resplit, added=run.data.tags.get(ADDED) == "true", part=trial.part,
+        extended_to=trial.extended_to,
     )
 
 
 def read_id(run: "Run") -> TrialId:
     """Read back which trial a run is of, or which repeat of one."""
-    repeat, resplit, part = 0, False, 0
+    repeat, resplit, part, extended_to = 0, False, 0, 0
+    if run.data.tags.get("kind") == EXTENDED:
+        extended_to = read_tag(run, EXTENDED_TO, _whole)
     if run.data.tags.get("kind") == "part":
         part = read_tag(run, "part", _whole)
     if run.data.tags.get("kind") == "repeat":
         repeat = read_tag(run, "repeat", _whole)
         resplit = read_tag(run, "resplit", ("false", "true").index) == 1
     return TrialId(
-        read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit, part
+        read_tag(run, "round", _whole), read_tag(run, "number", _whole), repeat, resplit, part,
+        extended_to,
     )
 
 
@@ -391,6 +398,7 @@ def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
                 f"{wording.number(error)})")
     repeat = f", repeat {trial.repeat}" if trial.repeat else ""
     repeat += f", part {trial.part}" if trial.part else ""
+    repeat += f", extended to epoch {trial.extended_to}" if trial.extended_to else ""
     added = ", a point added by hand" if trial.added else ""
     note = f"Trial {trial.number} of {of_round}{repeat}{added}: {end}."
     if result.message:

@@ -112,12 +112,12 @@ class Record(Protocol):
         """Read back what was delivered, and raise as `verify` does."""
         ...
 
-    def start_confirmation(self) -> None:
-        """Record that trials are about to be repeated, unless some were already."""
+    def start_group(self, kind: str) -> None:
+        """Record that trials are about to be repeated, or extended, unless some were already."""
         ...
 
-    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of the repeats, in Markdown."""
+    def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
+        """Record what came of that, in Markdown and as numbers."""
         ...
 
     def history(self, run_id: str, metric: str) -> list[float]:

@@ -101,7 +101,7 @@ class Outbox:
         self.forget(self.delivered())
         others = [
             result for result in self.waiting()
-            if not result.trial.repeat
+            if result.trial.id.is_searched
             and not self.belongs(result, rounds.get(result.trial.round, ""))
         ]
         for result in others:
@@ -250,7 +250,7 @@ def _entry(key: Key) -> list[Any]:
 
 def _key_of(entry: Sequence[Any]) -> Key:
     *identity, attempt = entry
-    if len(identity) not in (4, 5):  # the latter since trials have parts
+    if len(identity) not in (4, 5, 6):  # they have parts since, and are extended
         raise ValueError(entry)
     return TrialId(*identity), attempt
 

@@ -195,13 +195,13 @@ class StudyElsewhere:
         """Read back what was delivered, and raise as `verify` does."""
         self._ask("confirm")
 
-    def start_confirmation(self) -> None:
-        """Record that trials are about to be repeated, unless some were already."""
-        self._ask("start_confirmation")
+    def start_group(self, kind: str) -> None:
+        """Record that trials are about to be repeated, or extended, unless some were already."""
+        self._ask("start_group", kind)
 
-    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of the repeats, in Markdown."""
-        self._ask("end_confirmation", note, metrics)
+    def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
+        """Record what came of that, in Markdown and as numbers."""
+        self._ask("end_group", kind, note, metrics)
 
     def history(self, run_id: str, metric: str) -> list[float]:
         """Return a metric of a run by epoch; for few runs, since each takes a request."""

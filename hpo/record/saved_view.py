@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hpo.record.format import count_tag
+from hpo.record.format import CONFIRMATION, EXTENDED, EXTENSION, count_tag
 from hpo.record.values import Shown
 from hpo.trial import STANDARD_ERROR, VALUE, State
 
@@ -17,12 +17,15 @@ _SHARED = "mlflow.sharedViewState."  # what the tag of a saved view begins with
 _TRIALS, _ROUNDS, _CHARTS, _PARTS = "trials", "rounds", "charts", "parts"  # their keys
 _TRAINING = "workflowType=machine_learning"  # the side of the UI that knows of training
 _ALL_TRIALS = "tags.kind = 'trial'"
-# All that has a chart: the trials, and the rounds, which have the best value so far.
+# All that has a chart: the trials, also as far as they were trained longer, and the rounds, which
+# have the best value so far.
 _CHARTED = " and ".join(
-    f"tags.kind != '{kind}'" for kind in ("repeat", "part", "confirmation", "evaluation")
+    f"tags.kind != '{kind}'"
+    for kind in ("repeat", "part", CONFIRMATION, EXTENSION, "evaluation")
 )
 _IN_PARTS = " and ".join(
-    f"tags.kind != '{kind}'" for kind in ("round", "repeat", "confirmation", "evaluation")
+    f"tags.kind != '{kind}'"
+    for kind in ("round", "repeat", CONFIRMATION, EXTENSION, EXTENDED, "evaluation")
 )
 _SECTION = "hpo"
 _DRAWN = 500  # trials

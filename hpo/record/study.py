@@ -14,6 +14,9 @@ from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
 from hpo.record.evaluations import Evaluations, looks_that_ended
 from hpo.record.format import (
+    CONFIRMATION,
+    EXTENDED,
+    EXTENSION,
     accepted_tags,
     check_trial,
     chunks,
@@ -246,8 +249,8 @@ class StudyRecord:
     def keep(self) -> None:
         """Move the heartbeat of the claim; raise HPOError where another process took over.
 
-        Raises HPOError as well where the last round, or the confirmation, was deleted: what runs
-        no longer counts.
+        Raises HPOError as well where the last round, or what follows the search, was deleted: what
+        runs no longer counts.
         """
         self.verify()
         if not self._claim.is_held:
@@ -323,7 +326,7 @@ class StudyRecord:
         for round_ in rounds.values():
             self._parents.rounds[round_.number] = round_.run_id
             self._parents.spaces[round_.number] = round_.search_space
-        repeats, repeat_attempts = self._repeats(metric, results, rounds.values())
+        followed, followed_attempts = self._following(metric, results, rounds.values())
         copied, is_half_begun = read_sources(
             self._connection, warm, metric, has_trials=bool(results or attempts or deleted)
         )
@@ -335,8 +338,9 @@ class StudyRecord:
             runs=runs,
             attempts=attempts,
             looks=_in_order(looks),
-            repeats=repeats,
-            repeat_attempts=repeat_attempts,
+            repeats=[r for r in followed if r.trial.repeat],
+            extensions=[r for r in followed if r.trial.extended_to],
+            followed_attempts=followed_attempts,
             name=self.name,
             added=self._requests.added(),
             parts=_in_order(in_parts.ended),
@@ -345,27 +349,25 @@ class StudyRecord:
             is_half_begun=is_half_begun,
         )
 
-    def start_confirmation(self) -> None:
-        """Record that trials are about to be repeated, unless some were already."""
-        if self._parents.confirmation:
+    def start_group(self, kind: str) -> None:
+        """Record that trials are about to be repeated, or extended, unless some were already."""
+        if kind in self._parents.groups:
             return
         experiment_id = self._parents.experiment_id
 
         def write() -> str:
-            run = next(self._connection.runs(experiment_id, "tags.kind = 'confirmation'"), None)
-            run = run or self._client.create_run(
-                experiment_id, run_name="confirmation", tags={"kind": "confirmation"}
-            )
+            run = next(self._connection.runs(experiment_id, f"tags.kind = '{kind}'"), None)
+            run = run or self._client.create_run(experiment_id, run_name=kind, tags={"kind": kind})
             run_id: str = run.info.run_id
             return run_id
 
-        self._parents.confirmation = translated(write)
+        self._parents.groups[kind] = translated(write)
 
-    def end_confirmation(self, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of the repeats, in Markdown and as numbers."""
+    def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
+        """Record what came of that, in Markdown and as numbers."""
         from mlflow.entities import Metric, RunTag
 
-        run_id, now = self._parents.confirmation, int(time.time() * 1000)
+        run_id, now = self._parents.groups[kind], int(time.time() * 1000)
 
         def write() -> None:
             self._client.log_batch(
@@ -376,37 +378,38 @@ class StudyRecord:
 
         self._written(write)
 
-    def _repeats(
+    def _following(
         self,
         metric: str,
         results: Mapping[TrialId, TrialResult],
         rounds: Collection[Round],
-    ) -> tuple[Sequence[TrialResult], Mapping[TrialId, Attempt]]:
-        """Return the repeats of trials in `results`, and attempts that lead to none."""
+    ) -> tuple[list[TrialResult], dict[TrialId, Attempt]]:
+        """Return repeats and extensions of trials in `results`, and attempts that lead to none."""
         experiment_id = self._parents.experiment_id
-        confirmations = self._connection.runs(experiment_id, "tags.kind = 'confirmation'")
-        parents = [run.info.run_id for run in confirmations]
-        self._parents.confirmation = ""
-        if not parents:
-            return (), {}
-        self._parents.confirmation = parents[0]
-        repeats: dict[TrialId, TrialResult] = {}
+        followed: dict[TrialId, TrialResult] = {}
         attempts: dict[TrialId, Attempt] = {}
-        for run in self._connection.runs(experiment_id, "tags.kind = 'repeat'"):
-            tags, trial = run.data.tags, read_trial(run)
-            if tags.get("mlflow.parentRunId") not in parents:
-                continue  # its confirmation was deleted, and took it along
-            found = results.get(trial.original)
-            values = with_backfill(trial, rounds)
-            same = found is not None and found.trial.hyperparameters == values
-            if same and run.info.status != "RUNNING" and "superseded" not in tags:
-                repeats[trial.id] = filled(read_result(run, metric), rounds)
-            elif attempts.get(trial.id, NO_ATTEMPT).number < read_attempt(run):
-                attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
-        return _in_order(repeats), attempts
+        self._parents.groups = {}
+        for group, kind in ((CONFIRMATION, "repeat"), (EXTENSION, EXTENDED)):
+            runs = self._connection.runs(experiment_id, f"tags.kind = '{group}'")
+            parents = [run.info.run_id for run in runs]
+            if not parents:
+                continue
+            self._parents.groups[group] = parents[0]
+            for run in self._connection.runs(experiment_id, f"tags.kind = '{kind}'"):
+                tags, trial = run.data.tags, read_trial(run)
+                if tags.get("mlflow.parentRunId") not in parents:
+                    continue  # its parent was deleted, and took it along
+                found = results.get(trial.original)
+                values = with_backfill(trial, rounds)
+                same = found is not None and found.trial.hyperparameters == values
+                if same and run.info.status != "RUNNING" and "superseded" not in tags:
+                    followed[trial.id] = filled(read_result(run, metric), rounds)
+                elif attempts.get(trial.id, NO_ATTEMPT).number < read_attempt(run):
+                    attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
+        return list(_in_order(followed)), attempts
 
     def _written(self, write: Callable[[], None]) -> None:
-        """Write what ends a round or the confirmation; say so where that was deleted meanwhile."""
+        """Write what ends a round or what follows; say so where that was deleted meanwhile."""
         try:
             translated(write)
         except RecordRefused:
@@ -414,11 +417,10 @@ class StudyRecord:
             raise
 
     def _refuse_deleted(self) -> None:
-        """Raise HPOError where the last round or the confirmation of a study was deleted."""
+        """Raise HPOError where the last round or what follows the search was deleted."""
         rounds = self._parents.rounds
         parents = {f"round {last}": rounds[last] for last in sorted(rounds)[-1:]}
-        if self._parents.confirmation:
-            parents["the confirmation"] = self._parents.confirmation
+        parents |= {f"the {kind}": run_id for kind, run_id in self._parents.groups.items()}
         for name, run_id in parents.items():
             run = translated(lambda run_id=run_id: self._client.get_run(run_id))  # type: ignore[misc]
             if run.info.lifecycle_stage == "deleted":

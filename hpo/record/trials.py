@@ -9,7 +9,17 @@ from hpo.distributions import to_text
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable, RoundAbsent
 from hpo.record.connection import OUTPUT_FILE, Connection, is_about_content, translated
 from hpo.record.experiments import of_study
-from hpo.record.format import ADDED, RANKED_BY, missing, read_id, result_tags
+from hpo.record.format import (
+    ADDED,
+    CONFIRMATION,
+    EXTENDED,
+    EXTENDED_TO,
+    EXTENSION,
+    RANKED_BY,
+    missing,
+    read_id,
+    result_tags,
+)
 from hpo.record.saved_view import run_page
 from hpo.search_space import SearchSpace
 from hpo.text import VALUE_CHARACTERS
@@ -34,7 +44,7 @@ class Parents:
         self.rounds: dict[int, str] = {}
         self.spaces: dict[int, SearchSpace] = {}
         self.trials: dict[TrialId, str] = {}  # those that have parts
-        self.confirmation = ""
+        self.groups: dict[str, str] = {}  # of trials that follow the search, by kind
         self._connection = connection
         self._experiment_id = ""
 
@@ -195,13 +205,16 @@ class Trials:
         if trial.part:
             name += f", part {trial.part}"
             own = {"kind": "part", "part": str(trial.part)}
+        elif trial.extended_to:
+            name += f", to epoch {trial.extended_to}"
+            own = {"kind": EXTENDED, EXTENDED_TO: str(trial.extended_to)}
         elif trial.repeat:
             name += f", repeat {trial.repeat}"
             name += ", fresh split" if trial.resplit else ""
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
             }
-        if trial.added and not trial.repeat:
+        if trial.added and trial.id.is_searched:
             own |= {ADDED: "true"}
         run = self._client.create_run(
             self._parents.experiment_id,
@@ -221,18 +234,21 @@ class Trials:
         return run_id
 
     def _parent(self, trial: Trial) -> str:
-        """Return the run that a trial, its repeat or its part belongs under.
+        """Return the run that a trial, its part, or one that follows the search belongs under.
 
         Raises RecordRefused where that was deleted, RoundAbsent where it never was.
         """
         if trial.round not in self._parents.rounds:
             query = f"tags.kind = 'round' and tags.round = '{trial.round}'"
             raise self._absent(f"round {trial.round}", query)
-        if trial.repeat and not self._parents.confirmation:
-            raise self._absent("confirmation", "tags.kind = 'confirmation'")
         if trial.part:
             return self._of_parts(replace(trial, part=0))
-        return self._parents.confirmation if trial.repeat else self._parents.rounds[trial.round]
+        if trial.id.is_searched:
+            return self._parents.rounds[trial.round]
+        group = CONFIRMATION if trial.repeat else EXTENSION
+        if group not in self._parents.groups:
+            raise self._absent(group, f"tags.kind = '{group}'")
+        return self._parents.groups[group]
 
     def _of_parts(self, trial: Trial) -> str:
         """Return the run of a trial that has parts, which is made with the first of them.
@@ -293,7 +309,10 @@ class Trials:
         """Return the run of an attempt, where an earlier delivery began one."""
         from mlflow.entities import ViewType
 
-        kind = "part" if trial.part else "repeat" if trial.repeat else "trial"
+        kind = (
+            "part" if trial.part else EXTENDED if trial.extended_to
+            else "repeat" if trial.repeat else "trial"
+        )
         found = self._client.search_runs(
             [self._parents.experiment_id],
             f"tags.kind = '{kind}' and "

@@ -128,8 +128,8 @@ class Recorded:
     `parts` are what results came of, and those of trials that have more to come; `unwritten` are
     the results whose runs do not say yet what their parts came to. `sources` are trials of other
     studies that inform the search.
-    `repeats` are those of trials in `results`, in order of their ids; they are no results, and
-    `repeat_attempts` those that began without an end, or whose trial is gone.
+    `repeats` and `extensions` are those of trials in `results`, in order of their ids; they are no
+    results. `followed_attempts` are such that began without an end, or whose trial is gone.
     """
 
     experiment_id: str
@@ -140,7 +140,8 @@ class Recorded:
     attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     looks: Sequence[Look] = ()  # at the test set
     repeats: Sequence[TrialResult] = ()
-    repeat_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
+    extensions: Sequence[TrialResult] = ()
+    followed_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     name: str = ""  # of the study
     added: Sequence[Added] = ()  # points that people added, oldest first
     parts: Sequence[TrialResult] = ()
@@ -176,7 +177,9 @@ class Recorded:
 
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
         """Return the attempts at trials, repeats and parts that led to what is on record."""
-        results = (*self.results, *self.deleted, *self.repeats, *self.parts)
+        results = (
+            *self.results, *self.deleted, *self.repeats, *self.extensions, *self.parts
+        )
         return {(result.trial.id, result.attempt) for result in results}
 
 

@@ -23,11 +23,12 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
 
     Columns: round, number (where there are repeats: repeat, 0 for the trial itself, and resplit,
     whether it had rows drawn anew; where there are parts: part, 0 for the trial itself; where
-    people added points: added), state, value, (where it is the mean of parts: standard_error),
-    epoch (that of the value), epochs (trained), the hyperparameters, the metrics of the last
-    epoch, seed, message; then what may differ between two runs of the same study: attempt, started
-    (a time in UTC), seconds, place. A hyperparameter or metric of such a name has the column
-    params.NAME or metrics.NAME, and so has a metric with the name of a hyperparameter.
+    trials were trained longer: extended_to, an epoch; where people added points: added), state,
+    value, (where it is the mean of parts: standard_error), epoch (that of the value), epochs
+    (trained), the hyperparameters, the metrics of the last epoch, seed, message; then what may
+    differ between two runs of the same study: attempt, started (a time in UTC), seconds, place. A
+    hyperparameter or metric of such a name has the column params.NAME or metrics.NAME, and so has
+    a metric with the name of a hyperparameter.
     """
     import pandas as pd
 
@@ -37,6 +38,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
     )
     repeated = any(r.trial.repeat for r in results)
     parts = any(r.trial.part for r in results)
+    extended = any(r.trial.extended_to for r in results)
     added = any(r.trial.added for r in results)
     means = any(r.parts is not None for r in results)
     rows = []
@@ -49,6 +51,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
                 "number": trial.number,
                 **({"repeat": trial.repeat, "resplit": trial.resplit} if repeated else {}),
                 **({"part": trial.part} if parts else {}),
+                **({"extended_to": trial.extended_to} if extended else {}),
                 **({"added": trial.added} if added else {}),
                 "state": result.state.value,
                 "value": result.value,
@@ -179,12 +182,15 @@ def _state(recorded: Recorded) -> str:
         ended = sum(r.trial.round == last.number for r in recorded.results)
         trials = last.settings.trials + len(last.placed)
         return f"round {last.number} open, {ended} of {trials}"
-    return "evaluated" if recorded.looks else "confirmed" if recorded.repeats else "ended"
+    if recorded.looks:
+        return "evaluated"
+    return "extended" if recorded.extensions else "confirmed" if recorded.repeats else "ended"
 
 
 def _last(recorded: Recorded) -> str | None:
     """Return when the last trial ended or the test set was used, in ISO 8601, UTC."""
-    ends = [r.started + r.seconds for r in (*recorded.results, *recorded.repeats) if r.started]
+    known = (*recorded.results, *recorded.repeats, *recorded.extensions)
+    ends = [r.started + r.seconds for r in known if r.started]
     times = [datetime.fromtimestamp(max(ends), UTC).isoformat(timespec="seconds")] if ends else []
     return max([*times, *(look.when for look in recorded.looks)], default=None)
 

@@ -46,7 +46,8 @@ class Recommendation:
     """The trial to go on with, and beside it the one with the best observed value.
 
     The estimates are on the scale of the metric. `reason` is a sentence that says why the two
-    differ, or why not.
+    differ, or why not. `longer` is what came of the trial where it was trained for more epochs,
+    and is better for it.
     """
 
     trial: TrialResult
@@ -54,6 +55,7 @@ class Recommendation:
     observed: TrialResult
     observed_estimate: float
     reason: str
+    longer: TrialResult | None = None
 
     @property
     def differs(self) -> bool:
@@ -62,7 +64,9 @@ class Recommendation:
 
     def __str__(self) -> str:
         """Name the recommended trial, and say why it is that one."""
-        return f"{self.trial.trial.id}; {self.reason}" if self.differs else self.reason
+        if self.longer is not None or not self.differs:
+            return self.reason
+        return f"{self.trial.trial.id}; {self.reason}"
 
     def to_table(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -70,6 +74,9 @@ class Recommendation:
             **_to_table(self.trial, self.estimate),
             "hyperparameters": dict(self.trial.trial.hyperparameters),
             "reason": self.reason,
+            **({
+                "extended_to": self.longer.trial.extended_to, "extended_value": self.longer.value,
+            } if self.longer is not None else {}),
             "observed": _to_table(self.observed, self.observed_estimate),
         }
 

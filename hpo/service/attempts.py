@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from hpo.distributions import Value
@@ -10,6 +9,8 @@ from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
 from hpo.record.values import Asked, Attempt, Round
 from hpo.search.best_so_far import Point
+from hpo.service.retention import Retention
+from hpo.study import Study
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
 from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
 
@@ -26,6 +27,10 @@ class Listener(Protocol):
 
     def confirmation_started(self, best: int, repeats: int) -> None:
         """Take note that so many repeats of the best trials are missing."""
+        ...
+
+    def extension_started(self, trials: int, epochs: int) -> None:
+        """Take note that so many trials are trained on, for so many epochs in all."""
         ...
 
     def trial_started(self, trial: Trial) -> None:
@@ -48,25 +53,29 @@ class Listener(Protocol):
 class Attempts:
     """Trials at the workers, sent out again where a worker dies; results go to the outbox.
 
-    `file` is the study's, for errors. `begun` holds the last attempt at a trial that an earlier
-    process made, `yielded` says whether any trial has yielded the study's metric.
+    `begun` holds the last attempt at a trial that an earlier process made, `known` are the trials
+    and parts on record.
     """
 
     def __init__(
         self,
-        file: Path,
+        study: Study,
         begun: Mapping[TrialId, Attempt],
-        yielded: bool,
+        known: Sequence[TrialResult],
         delivery: Delivery,
         workers: Workers,
         listener: Listener,
     ) -> None:
         self._latest = {trial: attempt.number for trial, attempt in begun.items()}
-        self._file, self._yielded = file, yielded
+        self._file, self._yielded = study.path, any(r.metrics for r in known)
         self._delivery, self._workers, self.listener = delivery, workers, listener
         self._reclaimed: deque[TrialResult] = deque()
         self._kept: dict[TrialId, int] = {}  # epochs that need not be trained again
         self._of_use: dict[TrialId, int] = {}  # the last attempt that kept some
+        self._retention: Retention | None = None
+        if workers.checkpoints is not None:
+            self._retention = Retention(workers.checkpoints, study.direction)
+            self._retention.know(known)
         self.running = 0
 
     def submit(self, trial: Trial) -> None:
@@ -144,6 +153,11 @@ class Attempts:
                 self._kept[identity], self._of_use[identity] = kept, lost.attempt
         return lost.attempt - self._of_use.get(identity, 0) < ATTEMPTS
 
+    def forget_others(self) -> None:
+        """Remove all copies of trials but for those that stay when these have ended."""
+        if self._retention is not None:
+            self._retention.forget_others()
+
     def begin(self, trial: Trial) -> None:
         """Take note that a trial is run, in parts that are submitted one by one."""
         self._delivery.running.add(trial.id)
@@ -172,8 +186,8 @@ class Attempts:
     def _ended(self, result: TrialResult) -> TrialResult:
         self._yielded = self._yielded or result.state is not State.FAILED
         self.running -= 1
-        if self._workers.checkpoints is not None:
-            self._workers.checkpoints.forget(result.trial.id)
+        if self._retention is not None:
+            self._retention.ended(result)
         if not result.trial.part:
             self.say_if_not_stopped(result)
         self._delivery.running.discard(result.trial.id)

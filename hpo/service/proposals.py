@@ -4,20 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from hpo import forms
+from hpo import forms, wording
 from hpo.constraints import parse
 from hpo.distributions import Distribution, Value, off_scale, scale_of, with_range
 from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.moves import Decision, Move
 from hpo.record.values import Recorded, Round
-from hpo.search import confirmation
+from hpo.search import confirmation, extension
 from hpo.search.narrowing import by_influence, change, narrow
 from hpo.search.recommendation import Recommendation, recommend
 from hpo.search_space import SearchSpace
 from hpo.study import Study, refused
 from hpo.threads import one_thread
-from hpo.trial import TrialResult
+from hpo.trial import Direction, TrialResult
 
 
 def propose(
@@ -69,15 +69,45 @@ def influential(recorded: Recorded) -> list[str]:
         return by_influence(last.search_space, recorded.results, last.settings.direction)
 
 
-def recommendation(recorded: Recorded) -> Recommendation | None:
-    """Return the trial of a study to go on with; None where none is complete."""
+def recommendation(recorded: Recorded, extended: bool = True) -> Recommendation | None:
+    """Return the trial of a study to go on with; None where none is complete.
+
+    What trials gained by longer training counts, unless `extended` is False.
+    """
     if not recorded.rounds:
         return None
     last = recorded.rounds[-1]
+    results, repeats, direction = recorded.results, recorded.repeats, last.settings.direction
     with one_thread():
-        return recommend(
-            last.search_space, recorded.results, recorded.repeats, last.settings.direction
+        found = recommend(last.search_space, results, repeats, direction)
+    counted = extension.better(results, recorded.extensions, direction)
+    if found is None or not extended or not counted:
+        return found
+    return extension.recommend(
+        found, confirmation.ranked(results, repeats, direction), counted, direction
+    )
+
+
+def best_trials(
+    recorded: Recorded, direction: Direction, top: int, *, extended: bool = False
+) -> list[TrialResult]:
+    """Return the recommended trial, and after it the best others, `top` in all.
+
+    Those are ranked by value, or by the mean of their repeats where they were confirmed. Longer
+    training counts for the first of them, where it is to count at all.
+
+    Raises InputError where there are not so many.
+    """
+    ranked = confirmation.ranked(recorded.results, recorded.repeats, direction)
+    if len(ranked) < top:
+        raise InputError(
+            f"{recorded.name} has {wording.count(len(ranked), 'complete trial')}, fewer than "
+            f"{top}; run more, or lower --top"
         )
+    recommended = recommendation(recorded, extended)
+    if recommended is not None:
+        ranked.sort(key=lambda r: r.trial.id != recommended.trial.trial.id)
+    return ranked[:top]
 
 
 def next_ranges(

@@ -1,27 +1,22 @@
-"""The service: rounds of trials with ranges that move in between, and repeats of the best."""
+"""Rounds of trials, with ranges that move in between."""
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from hpo import wording
-from hpo.data.loading import Description
 from hpo.distributions import Distribution, as_lists
-from hpo.errors import HPOError, InputError, RecordUnavailable
+from hpo.errors import InputError
 from hpo.moves import Move
-from hpo.record.delivery import Delivery
 from hpo.record.format import STOPPED, count_tag, range_params
-from hpo.record.interface import Record
 from hpo.record.reading import partition_of
 from hpo.record.sources import Source, from_text, to_text
-from hpo.record.values import Added, Recorded, Round, RoundStart, Shown, last_round
-from hpo.search import confirmation
+from hpo.record.values import Added, Recorded, Round, RoundStart, Shown
 from hpo.search.best_so_far import points_of
 from hpo.service import remarks
-from hpo.service.attempts import Attempts, Listener
+from hpo.service.attempts import Attempts
 from hpo.service.comparability import (
     edits,
     file_digests,
@@ -36,14 +31,9 @@ from hpo.service.illustrating import Drawing, Illustrate
 from hpo.service.in_parts import TrialsInParts
 from hpo.service.proposals import next_ranges
 from hpo.service.round_loop import RoundLoop, budget_reached
-from hpo.study import Study
-from hpo.study_tables import ConfirmSettings
-from hpo.trial import State, TrialResult, rank
+from hpo.service.running import Running
+from hpo.trial import State, TrialResult
 from hpo.workers.attempt import Workers
-
-POLL_SECONDS = 0.5
-T = TypeVar("T")
-PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
 
 
 @dataclass(frozen=True)
@@ -68,27 +58,17 @@ def open_rounds(recorded: Recorded | None, rounds: int) -> range:
     return range(max(ended, default=0) + 1, rounds + 1)
 
 
-class Service:
-    """Runs one study on record: its rounds, and repeats of its best trials.
+class Rounds:
+    """The rounds of a study that this process runs.
 
-    `data` describes what the workers hold, None where that is nothing. `start_workers` is given a
-    repeat, whose split the workers shall hold, or 0 for that of the study. `illustrate` is called
-    after each round with the record and the next moves, in a thread beside the next round; where
-    it fails, a note says so.
+    `illustrate` is called after each round with the record and the next moves, in a thread beside
+    the next round; where it fails, a note says so.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        record: Record,
-        delivery: Delivery,
-        data: Description | None,
-        start_workers: Callable[[int], Workers],
-        listener: Listener,
-        illustrate: Illustrate | None = None,
-    ) -> None:
-        self._study, self._record, self._delivery, self._data = study, record, delivery, data
-        self._start_workers, self._listener, self._illustrate = start_workers, listener, illustrate
+    def __init__(self, running: Running, illustrate: Illustrate | None = None) -> None:
+        self._running, self._illustrate = running, illustrate
+        self._study, self._record, self._delivery = running.study, running.record, running.delivery
+        self._data, self._listener = running.data, running.listener
         self._sources: Sequence[Source] = ()
 
     def run(self, goal: Goal, recorded: Recorded | None) -> bool:
@@ -142,19 +122,19 @@ class Service:
                 if again and trials == proposed:
                     listener.note(f"{ended}: points that were added by hand wait; raise it")
                 return False
-            self._take_over(recorded)
-            self._accept_code(last, recorded, last.ended and not again)
+            self._running.take_over(recorded)
+            self._running.accept_code(last, recorded, last.ended and not again)
             if more:
-                self._patiently(lambda repeated: self._record.add(more))
+                self._running.patiently(lambda repeated: self._record.add(more))
             if again:
-                self._patiently(lambda repeated: self._record.reopen_round(last.run_id))
+                self._running.patiently(lambda repeated: self._record.reopen_round(last.run_id))
             if more or again:
-                recorded = self._read()
+                recorded = self._running.read()
         if not to_run:
             return False
         if study.budget.hours is not None:
             goal = replace(goal, ends=time.monotonic() + study.budget.hours * 3600)
-        workers = self._start_workers(0)
+        workers = self._running.start_workers(0)
         drawing = Drawing(self._illustrate, listener)
         try:
             for line in remarks.of_parallel(study, workers.slots):
@@ -164,7 +144,7 @@ class Service:
                 stopped = self._run_round(
                     number, goal, known, drawing.moves(), workers, trials
                 )
-                known = self._read()
+                known = self._running.read()
                 drawing.begin(known)
                 if stopped:
                     listener.note(f"{stopped}: the study ends")
@@ -177,95 +157,6 @@ class Service:
             workers.close()
         drawing.finish()
         return True
-
-    def confirm(
-        self, settings: ConfirmSettings, recorded: Recorded, *, accept_code: bool = False
-    ) -> bool:
-        """Train the best trials again, as often as the settings say; False where they were already.
-
-        The best are those of the searched values, so that what is confirmed does not depend on
-        what came of it. With `accept_code` the objective may have other code than the last round.
-        Raises InputError where there is no trial to confirm.
-        """
-        study, record, listener = self._study, self._record, self._listener
-        last = last_round(study.name, recorded)
-        if settings.resplit and study.data is None:
-            raise InputError(
-                f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
-                "split; leave it out"
-            )
-        if settings.resplit and study.trial.folds:
-            raise InputError(
-                f"{study.path}: confirm.resplit: with trial.folds each row validates already; "
-                "leave it out"
-            )
-        refuse_changes(study, last, self._data, listener.note, accept_code=accept_code)
-        if not last.ended:
-            listener.note(f"round {last.number} has not ended: these are the best trials so far")
-        best = rank(recorded.results, study.direction)[: settings.top]
-        if not best:
-            raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
-        known = {r.trial.id for r in recorded.repeats}
-        wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
-        missing = [trial for trial in wanted if trial.id not in known]
-        if not missing:
-            return False
-        self._take_over(recorded)
-        self._accept_code(last, recorded)
-        self._patiently(lambda again: record.start_confirmation())
-        self._delivery.settings = last.fingerprint
-        listener.confirmation_started(len(best), len(missing))
-        for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
-            workers = self._start_workers(split)
-            try:
-                attempts = Attempts(
-                    study.path, recorded.repeat_attempts, True, self._delivery, workers, listener
-                )
-                for trial in missing:
-                    if not split or trial.repeat == split:
-                        attempts.submit(trial)
-                while attempts.running:
-                    attempts.next_result()
-            finally:
-                workers.close()
-        self._wait_for_delivery()
-        order = ranking(study, settings, self._read())
-        if not order:
-            raise HPOError(
-                "every repeat was deleted in MLflow while they ran; the same command begins them "
-                "anew"
-            )
-        note = confirmation.note(order, study.metric, study.direction)
-        first = order[0]
-        numbers = {"mean": first.mean, "standard_error": first.standard_error}
-        metrics = {name: number for name, number in numbers.items() if math.isfinite(number)}
-        self._patiently(lambda again: record.end_confirmation(note, metrics))
-        self._patiently(lambda again: self._delivery.confirm())
-        return True
-
-    def _take_over(self, recorded: Recorded) -> None:
-        """Claim the study, and delete attempts that a process which died left without a result."""
-        self._record.claim(self._listener.note)
-        for attempt in (*recorded.attempts.values(), *recorded.repeat_attempts.values()):
-            self._record.discard(attempt.run_id)
-        for result in recorded.unwritten:
-            self._delivery.add(result)
-
-    def _accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
-        """Say that the code is new, and record it with the last round unless another one follows.
-
-        There is nothing to do where it is as it was.
-        """
-        accepted = new_code(self._study, last)
-        if accepted is None:
-            return
-        self._listener.note(
-            f"the code of the objective changed since round {last.number} and is accepted; all "
-            "trials before still inform the search"
-        )
-        if not round_follows:
-            remark = remarks.of_accepted_code(accepted, last, recorded)
-            self._patiently(lambda again: self._record.accept_code(last.run_id, accepted, remark))
 
     def _without_false_start(self, recorded: Recorded | None) -> Recorded | None:
         """Return what is on record, less rounds that were edited before any trial succeeded.
@@ -285,7 +176,7 @@ class Service:
                 f"{changed} changed since round {rounds[-1].number}, in which no trial has "
                 "succeeded: the study begins anew"
             )
-        self._take_over(recorded)
+        self._running.take_over(recorded)
         self._record.release()  # the claim would go with its round
         for round_ in rounds:
             self._record.discard(round_.run_id)
@@ -300,18 +191,12 @@ class Service:
             study.trial.parts > 1,
         )
         tags = {"objective": study.objective.name}
-        self._patiently(
+        self._running.patiently(
             lambda repeated: self._record.create(
                 remarks.of_study(study), tags, shown, again=again or repeated
             )
         )
-        return self._read()
-
-    def _read(self) -> Recorded:
-        recorded = self._patiently(lambda again: self._record.read())
-        if recorded is None:
-            raise HPOError(f"the experiment {self._study.name!r} is gone; the study stops")
-        return recorded
+        return self._running.read()
 
     def _run_round(
         self,
@@ -339,32 +224,30 @@ class Service:
         added = sum(r.trial.round == number and r.trial.added for r in recorded.results)
         self._listener.round_started(current, trials + added)
         attempts = Attempts(
-            study.path, recorded.attempts,
-            any(r.metrics for r in (*recorded.results, *recorded.parts)), delivery,
-            workers, self._listener,
+            study, recorded.attempts, (*recorded.results, *recorded.parts, *recorded.extensions),
+            delivery, workers, self._listener,
         )
         partition = partition_of(current)
         in_parts = TrialsInParts(attempts, partition, _open_parts(recorded))
 
         def place(trial: int, point: Added) -> None:
-            self._patiently(lambda again: self._record.place(current.run_id, trial, point))
+            self._running.patiently(lambda again: self._record.place(current.run_id, trial, point))
 
         runs = in_parts if partition.count > 1 else attempts
         loop = RoundLoop(study, current, trials, goal.ends, recorded, runs, place)
         results = loop.run()
-        self._wait_for_delivery()
-        if workers.checkpoints is not None:
-            workers.checkpoints.forget_all()
+        self._running.wait_for_delivery()
+        attempts.forget_others()
         tags = {
             count_tag(state): str(sum(r.state is state for r in results)) for state in State
         }
         if loop.stopped:
             tags[STOPPED] = loop.stopped
         points = points_of(results, study.direction)
-        self._patiently(
+        self._running.patiently(
             lambda again: self._record.end_round(current.run_id, study.metric, points, tags)
         )
-        self._patiently(lambda again: delivery.confirm())
+        self._running.patiently(lambda again: delivery.confirm())
         return loop.stopped
 
     def _start_round(
@@ -395,7 +278,9 @@ class Service:
                 *([remarks.of_overrides(study.overrides)] if study.overrides else []),
             ],
         )
-        started = self._patiently(lambda again: self._record.start_round(start, again=again))
+        started = self._running.patiently(
+            lambda again: self._record.start_round(start, again=again)
+        )
         if not recorded.rounds:
             self._record.claim(self._listener.note)
         return started
@@ -408,41 +293,8 @@ class Service:
             files["study/data_files.json"] = json.dumps(digests, indent=1, ensure_ascii=False)
         return files
 
-    def _wait_for_delivery(self) -> None:
-        """Return when every result is on record."""
-        if not self._delivery.finish(PATIENCE_SECONDS):
-            raise RecordUnavailable(
-                "the record is still away; every result is on disk: "
-                "the same command delivers them and goes on"
-            )
-
-    def _patiently(self, call: Callable[[bool], T]) -> T:
-        """Return what `call` returns, tried again while the record is away, then with True."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        again = False
-        while True:
-            try:
-                return call(again)
-            except RecordUnavailable as error:
-                if time.monotonic() > end:
-                    raise
-                if not again:
-                    self._listener.note(f"waiting for the record ({error})")
-                again = True
-                time.sleep(POLL_SECONDS)
-
 
 def _open_parts(recorded: Recorded) -> list[TrialResult]:
     """Return the parts on record of trials that have more to come."""
     known = {result.trial.id for result in (*recorded.results, *recorded.deleted)}
     return [part for part in recorded.parts if part.trial.original not in known]
-
-
-def ranking(
-    study: Study, settings: ConfirmSettings, recorded: Recorded
-) -> list[confirmation.Confirmation]:
-    """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
-    known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
-    best = rank(recorded.results, study.direction)[: settings.top]
-    trials = [known[r.trial.id] for r in best if r.trial.id in known]
-    return confirmation.in_order(trials, study.direction)

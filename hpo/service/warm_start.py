@@ -92,7 +92,7 @@ def _of_table(study: Study, name: str) -> Source:
     left_out: Counter[str] = Counter()
     results = []
     for row in rows:
-        if str(row.get("part") or 0) != "0" or str(row.get("repeat") or 0) != "0":
+        if any(str(row.get(name) or 0) != "0" for name in ("repeat", "part", "extended_to")):
             continue
         values = {
             n: read for n, d in study.search_space.items()

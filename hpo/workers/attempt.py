@@ -77,6 +77,10 @@ class Job:
         """The threads of the linear algebra libraries."""
         return self.demand.cpus
 
+    def timeout_of(self, trial: Trial) -> float | None:
+        """Return how many seconds a trial may take; one that is extended takes what it takes."""
+        return None if trial.extended_to else self.trial_timeout
+
     @property
     def folder(self) -> str | None:
         """The folder that trials start in."""
@@ -160,7 +164,7 @@ def attempt_trial(
     watched = Watched(
         output, lambda text: Progress(trial, attempt, started, place, tuple(metrics), text), tell
     ) if tell is not None else None
-    if job.trial_timeout is not None:
+    if job.timeout_of(trial) is not None:
         yield Progress(trial, attempt, started, place, ())  # the time counts from here
     changed: CodeChanged | None = None
     unnamed = False
@@ -208,11 +212,7 @@ def attempt_trial(
                     state, message = State.STOPPED, asked
                     break
                 if folder is not None and folder.is_due:
-                    with process.suspended():
-                        fault = folder.keep(metrics, process)
-                    if fault:
-                        with _captured(output):
-                            print(fault)
+                    _keep(folder, metrics, process, output)
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
@@ -225,10 +225,14 @@ def attempt_trial(
                 epochs.close()
             if not metrics:
                 raise ValueError("the objective yielded no epoch")
+            if state is State.COMPLETE and trial.extended_to:
+                message = _of_extension(objective, job, trial, folder)
             if state is State.COMPLETE:
                 passed = passed_limit(job.limits, metrics[_value(job, metrics)[1] - 1])
                 if passed:
                     state, message = State.INFEASIBLE, passed
+                elif folder is not None and folder.is_due_at_the_end(len(metrics)):
+                    _keep(folder, metrics, process, output)
         except _OtherCodeError as other:
             changed = CodeChanged(trial, other.files, place)
         except Infeasible as found:
@@ -330,6 +334,32 @@ def _folder(job: Job, objective: Objective, trial: Trial) -> TrialFolder | None:
     return TrialFolder(job.checkpoints, trial, job.fixed)
 
 
+def _of_extension(
+    objective: Objective, job: Job, trial: Trial, folder: TrialFolder | None
+) -> str:
+    """Return what is said of a trial that was trained longer: from where, and what it is not."""
+    begun = len(folder.epochs) if folder is not None else 0
+    if not begun:
+        return "trained anew, from epoch 1"
+    said, depends = f"goes on after epoch {begun}", objective.depends_on_epochs
+    if depends is not None and not depends(objective.taken(trial.values(job.fixed))):
+        return said
+    scratch = f"this is not what training from scratch for {trial.extended_to} epochs gives"
+    if depends is None:
+        return f"{said}; where a schedule goes over all epochs, {scratch}"
+    return f"{said}; its schedule goes over all epochs, so {scratch}"
+
+
+def _keep(
+    folder: TrialFolder, metrics: Sequence[EpochMetrics], process: TrialProcess, output: Output
+) -> None:
+    with process.suspended():
+        fault = folder.keep(metrics, process)
+    if fault:
+        with _captured(output):
+            print(fault)
+
+
 def _given(job: Job, data: Held, trial: Trial, folder: TrialFolder | None) -> Given:
     path, done = (None, 0) if folder is None else (folder.path, len(folder.epochs))
     return Given(
@@ -342,7 +372,7 @@ def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epoch
     changed = objective.code.differing(job.code) if job.code is not None else ()
     if changed:
         raise _OtherCodeError(changed)
-    return objective.start(objective.taken({**job.fixed, **trial.hyperparameters}), given)
+    return objective.start(objective.taken(trial.values(job.fixed)), given)
 
 
 @contextlib.contextmanager

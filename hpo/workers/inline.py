@@ -52,7 +52,8 @@ class InlineWorkers:
             if self._teller is not None:
                 self._teller.running = trial.id
             self._events = self._alarmed(
-                attempt_trial(self._job, self._data, trial, attempt, self._teller, self._stops)
+                attempt_trial(self._job, self._data, trial, attempt, self._teller, self._stops),
+                self._job.timeout_of(trial),
             )
 
     def close(self) -> None:
@@ -60,9 +61,8 @@ class InlineWorkers:
         self._waiting.clear()
         self._events = iter(())
 
-    def _alarmed(self, events: Iterator[Event]) -> Iterator[Event]:
+    def _alarmed(self, events: Iterator[Event], seconds: float | None) -> Iterator[Event]:
         """Raise TimeoutError inside a trial that takes longer than it may."""
-        seconds = self._job.trial_timeout
         if seconds is None or threading.current_thread() is not threading.main_thread():
             yield from events
             return

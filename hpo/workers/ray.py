@@ -201,8 +201,9 @@ class RayWorkers:
         sent.told = event if event.output or sent.told is None else replace(
             event, output=sent.told.output
         )
-        if self._timeout is not None and not event.metrics:
-            self._deadlines[events] = time.monotonic() + self._timeout
+        seconds = self._common.timeout_of(event.trial)
+        if seconds is not None and not event.metrics:
+            self._deadlines[events] = time.monotonic() + seconds
         return event
 
     def _told(self) -> Progress | None:

@@ -1,5 +1,6 @@
 """The folder that a trial has for itself, kept now and then where it can go on from a copy."""
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,12 @@ class TrialFolder:
         self.epochs: tuple[EpochMetrics, ...] = ()
         self._is_told = False
         self._copies: TrialCheckpoints | None = None
-        self._seconds = 0.0
+        self._seconds = math.inf
+        self._is_kept_at_the_end = False
+        self._last = 0  # epoch that there is a copy of
         if checkpoints is not None:
             self._copies, self._seconds = checkpoints.of(trial, fixed), checkpoints.seconds
+            self._is_kept_at_the_end = checkpoints.keep > 0 and trial.id.can_go_on
         self._kept = time.monotonic()
 
     def __enter__(self) -> "TrialFolder":
@@ -58,7 +62,11 @@ class TrialFolder:
     @property
     def is_due(self) -> bool:
         """Whether the folder is to be kept after this epoch."""
-        return self._copies is not None and time.monotonic() - self._kept >= self._seconds
+        return time.monotonic() - self._kept >= self._seconds
+
+    def is_due_at_the_end(self, epochs: int) -> bool:
+        """Say whether the folder is to be kept though its trial has ended after so many epochs."""
+        return self._is_kept_at_the_end and epochs != self._last
 
     def keep(self, metrics: Sequence[EpochMetrics], process: TrialProcess) -> str:
         """Copy the folder after so many epochs.
@@ -69,6 +77,7 @@ class TrialFolder:
         fault = ""
         try:
             self._copies.save(self.path, metrics, process.generators())
+            self._last = len(metrics)
         except OSError as error:
             if not self._is_told:
                 fault = f"no checkpoint was kept after epoch {len(metrics)}: {error}"

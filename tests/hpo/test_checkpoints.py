@@ -167,10 +167,14 @@ def test_what_is_of_no_use_is_removed(checkpoints: Checkpoints, folder: Path) ->
         checkpoints.of(trial, {}).save(folder, METRICS, GENERATORS)
     assert len(os.listdir(directory)) == 5
     checkpoints.forget(trials[0].id)
-    checkpoints.forget_ended({trials[1].id, trials[2].id, TrialId(9, 9)})
+    checkpoints.forget_others((), among=())
+    assert len(os.listdir(directory)) == 4
+    checkpoints.forget_others({trials[3].id}, {trials[1].id, trials[2].id, TrialId(9, 9)})
     assert sorted(os.listdir(directory)) == ["1-3-repeat-1", "1-3-repeat-1-resplit"]
     described = json.loads((directory / "1-3-repeat-1" / "2.json").read_text())
     assert set(described) == {"key", "copy", "content", "metrics", "generators"}
-    checkpoints.forget_all()
-    checkpoints.forget_all()
+    checkpoints.forget_others({trials[3].id})
+    assert os.listdir(directory) == ["1-3-repeat-1"]
+    checkpoints.forget_others(())
+    checkpoints.forget_others(())
     assert not directory.exists()

@@ -273,8 +273,9 @@ def test_what_json_says_of_an_evaluation() -> None:
         "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "rows": 9,
         "metrics": {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}}, "classes": [],
         "confusion": [], "mean_of_members": 0.5, "beats_members": None, "run": "r",
-        "model": "models:/m-1",
-        "members": [{"round": 2, "number": 1, "hyperparameters": {"rate": 0.5}, "value": 0.7,
+        "model": "models:/m-1", "kept": False,
+        "members": [{"round": 2, "number": 1, "extended_to": None,
+                     "hyperparameters": {"rate": 0.5}, "value": 0.7,
                      "epochs": 5, "accuracy": 0.5}],
     }
     second = evaluated(0.5, 0.75, number=2).to_table()

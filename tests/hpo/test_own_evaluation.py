@@ -263,7 +263,7 @@ def test_what_is_recorded_of_a_look_of_ones_own() -> None:
     assert own.to_table() == {
         "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "guarded": False,
         "metrics": {"test_score": 0.5}, "round": 2, "number": 7, "hyperparameters": {"rate": 0.5},
-        "epochs": 1, "run": "r", "model": None,
+        "epochs": 1, "kept": False, "run": "r", "model": None,
     }
     assert again.to_table()["repeated"] is True
     assert own_evaluation._summary({"a": 0.123456, "b": 2.0}) == "a 0.1235, b 2"

@@ -133,10 +133,18 @@ def test_values_cannot_be_changed() -> None:
 
 def test_a_trial_is_named_by_its_place() -> None:
     repeat = Trial(2, 7, {}, 0, CutOffs("best", ()), repeat=3, resplit=True)
-    assert repeat.id == (2, 7, 3, True, 0)
-    assert repeat.original == (2, 7, 0, False, 0)
+    assert repeat.id == (2, 7, 3, True, 0, 0)
+    assert repeat.original == (2, 7, 0, False, 0, 0)
     assert str(repeat.id) == "repeat 3 of trial 7 of round 2"
     assert str(repeat.original) == "trial 7 of round 2"
+    longer = Trial(2, 7, {"rate": 0.5, "epochs": 20}, 0, extended_to=60)
+    assert longer.id == (2, 7, 0, False, 0, 60)
+    assert longer.original == (2, 7, 0, False, 0, 0)
+    assert str(longer.id) == "trial 7 of round 2, extended to epoch 60"
+    assert longer.values({"epochs": 10, "width": 3}) == {"rate": 0.5, "epochs": 60, "width": 3}
+    assert [t.id.is_searched for t in (repeat, longer, Trial(2, 7, {}, 0, part=2))] == [
+        False, False, True
+    ]
     assert trial_seed(0, 1, 1, 1) == trial_seed(0, 1, 1, repeat=1) != trial_seed(0, 1, 1)
 
 

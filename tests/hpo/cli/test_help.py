@@ -24,7 +24,7 @@ def test_no_summary_of_a_command_is_cut_at_80_columns(group: click.Group) -> Non
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("hpo ex", "export"), ("hpo show --js", "--json"), ("hpo conf", "confirm")],
+    [("hpo exp", "export"), ("hpo show --js", "--json"), ("hpo conf", "confirm")],
 )
 def test_bash_completes_commands_and_options(typed: str, offered: str) -> None:
     environment = {

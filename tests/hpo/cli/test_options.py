@@ -8,7 +8,15 @@ import click
 import pytest
 
 from hpo.cli import commands, options
-from hpo.cli.options import ConfirmOptions, EvaluateOptions, RunOptions, complain, escaped, say
+from hpo.cli.options import (
+    ConfirmOptions,
+    EvaluateOptions,
+    ExtendOptions,
+    RunOptions,
+    complain,
+    escaped,
+    say,
+)
 from hpo.errors import HPOError, InputError, RecordRefused
 from tests.fixtures import Command
 
@@ -24,7 +32,11 @@ from tests.fixtures import Command
         (ConfirmOptions(2, 3, True, True, ("c=1",)),
          ["--top", "2", "--repeats", "3", "--resplit", "--accept-code", "--set", "c=1"]),
         (EvaluateOptions(), ["--top", "1"]),
-        (EvaluateOptions(3, True, ("c=1",)), ["--top", "3", "--again", "--set", "c=1"]),
+        (EvaluateOptions(3, True, True, ("c=1",)),
+         ["--top", "3", "--again", "--kept", "--set", "c=1"]),
+        (ExtendOptions(3, 200), ["--top", "3", "--epochs", "200"]),
+        (ExtendOptions(1, 9, True, ("c=1",)),
+         ["--top", "1", "--epochs", "9", "--accept-code", "--set", "c=1"]),
     ],
 )
 def test_options_are_typed_as_they_were(given: Any, typed: list[str]) -> None:
@@ -89,8 +101,9 @@ def test_a_pipe_that_is_closed_is_no_error(
 
 def test_commands_are_all_there_and_say_their_version(command: Command) -> None:
     assert set(commands.hpo.commands) == {
-        "add", "best", "cancel", "check", "confirm", "copy", "delete", "evaluate", "export", "list",
-        "logs", "narrow", "predict", "rename", "report", "run", "show", "stop", "submit", "ui",
+        "add", "best", "cancel", "check", "confirm", "copy", "delete", "evaluate", "export",
+        "extend", "list", "logs", "narrow", "predict", "rename", "report", "run",
+        "show", "stop", "submit", "ui",
     }
     told = command("--version")
     assert (told.code, told.out) == (0, "hpo, version 0.1.0\n")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hpo.cli import session
+from hpo.cli.places import outbox_path
 from hpo.cli.session import Placement
 from hpo.errors import HPOError, InputError
 from hpo.record.values import Recorded
@@ -94,21 +95,21 @@ def test_an_outbox_has_a_name_of_its_own_for_each_record_and_study(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HPO_OUTBOX", raising=False)
-    first = session.outbox_path("sqlite:////x/a.db", "my / study")
+    first = outbox_path("sqlite:////x/a.db", "my / study")
     assert first.parent == Path(".hpo")
     assert first.name.startswith("my-study-")
     assert first.suffix == ".jsonl"
     assert len(first.stem) == len("my-study-") + 12
-    assert first == session.outbox_path("sqlite:////x/a.db?timeout=3", "my / study")
+    assert first == outbox_path("sqlite:////x/a.db?timeout=3", "my / study")
     others = {
-        session.outbox_path("sqlite:////x/b.db", "my / study"),
-        session.outbox_path("sqlite:////x/a.db", "my - study"),
-        session.outbox_path("http://x", "my / study"),
+        outbox_path("sqlite:////x/b.db", "my / study"),
+        outbox_path("sqlite:////x/a.db", "my - study"),
+        outbox_path("http://x", "my / study"),
     }
     assert len(others | {first}) == 4
-    assert len(session.outbox_path("x", "n" * 90).stem) == 40 + 13
+    assert len(outbox_path("x", "n" * 90).stem) == 40 + 13
     monkeypatch.setenv("HPO_OUTBOX", "/elsewhere")
-    assert session.outbox_path("x", "y").parent == Path("/elsewhere")
+    assert outbox_path("x", "y").parent == Path("/elsewhere")
 
 
 def test_the_outbox_is_compared_with_the_record() -> None:

@@ -54,9 +54,13 @@ def fill(record: Tracking) -> None:
         study.show(Progress(trial, 2, 0.0, "", ({"loss": 0.5},)))
     study.abandon(trial, 2)
     study.claim(print)
-    study.start_confirmation()
+    study.start_group("confirmation")
     study.deliver("loss", replace(result(1), trial=replace(result(1).trial, repeat=1)), again=False)
-    study.end_confirmation("as it came out", {"mean": 0.25})
+    study.end_group("confirmation", "as it came out", {"mean": 0.25})
+    study.start_group("extension")
+    longer = replace(result(1).trial, extended_to=200)
+    study.deliver("loss", replace(result(1), trial=longer), again=False)
+    study.end_group("extension", "it went on", {})
     study.show_best(recorded.rounds[0].run_id, "loss", [Point(1, 0.5, 1.0), Point(2, 0.25, 2.0)])
     study.release()
 
@@ -73,7 +77,9 @@ def without_ids(recorded: Recorded) -> Recorded:
         rounds=tuple(replace(r, run_id="") for r in recorded.rounds),
         runs=dict.fromkeys(sorted(recorded.runs), ""),
         attempts={t: a._replace(run_id="") for t, a in recorded.attempts.items()},
-        repeat_attempts={t: a._replace(run_id="") for t, a in recorded.repeat_attempts.items()},
+        followed_attempts={
+            t: a._replace(run_id="") for t, a in recorded.followed_attempts.items()
+        },
     )
 
 
@@ -91,14 +97,15 @@ def test_a_copy_is_read_as_the_study_is(record: Tracking) -> None:
     fill(record)
     shown: list[tuple[int, int]] = []
     record.copy("toy", "new", lambda *counts: shown.append(counts))
-    assert shown[0] == (0, 9)
-    assert shown[-1] == (9, 9)
+    assert shown[0] == (0, 11)
+    assert shown[-1] == (11, 11)
     old, new = read(record, "toy"), read(record, "new")
     assert repr(without_ids(new)) == repr(without_ids(old))
     assert [r.trial.number for r in new.results] == [1, 3, 4, 5]
     assert [r.trial.number for r in new.deleted] == [2]
     assert list(new.attempts) == [TrialId(1, 6)]
     assert len(new.repeats) == 1
+    assert [r.trial.extended_to for r in new.extensions] == [200]
     assert not {r.run_id for r in new.rounds} & {r.run_id for r in old.rounds}
     assert {name for name, _ in record.studies()} == {"toy", "new"}
     same_in_the_ui(record, runs_of(record, "toy"), runs_of(record, "new"))

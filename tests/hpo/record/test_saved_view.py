@@ -144,7 +144,7 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
     # The rounds come first: they have the best so far.
     assert charts["searchFilter"] == (
         "tags.kind != 'repeat' and tags.kind != 'part' and "
-        "tags.kind != 'confirmation' and tags.kind != 'evaluation'"
+        "tags.kind != 'confirmation' and tags.kind != 'extension' and tags.kind != 'evaluation'"
     )
     assert charts["orderByKey"] == "metrics.`best_loss`"
     names = ("compareRunCharts", "compareRunSections", "runsHiddenMode", "searchFilter",

@@ -47,7 +47,9 @@ class Everybody:
 
 def attempts_of(all_: Everybody, begun: Any = None, yielded: bool = False) -> Attempts:
     some: Any = all_
-    return Attempts(Path("a.toml"), begun or {}, yielded, some, some, some)
+    study: Any = SimpleNamespace(path=Path("a.toml"), direction="maximize")
+    known = [TrialResult(trial(9), State.COMPLETE, 0.5, 1, ({"accuracy": 0.5},))] * yielded
+    return Attempts(study, begun or {}, known, some, some, some)
 
 
 def test_a_result_is_on_disk_before_it_is_told() -> None:

@@ -1,0 +1,113 @@
+"""The command that checks a study file, and tries it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo import wording
+from hpo.cli.options import (
+    as_json,
+    file_argument,
+    hpo,
+    overrides,
+    say,
+)
+from hpo.cli.session import (
+    load_data,
+)
+from hpo.errors import InputError
+from hpo.text import one_line
+
+# Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
+if TYPE_CHECKING:
+
+    from hpo.study import Study
+
+
+@hpo.command()
+@file_argument
+@click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@click.option("--try", "tries", is_flag=True,
+              help="Train the first point for two epochs; save, load and ask its model as well.")
+@overrides
+@as_json
+def check(
+    file: Path, with_data: bool, tries: bool, overrides: Sequence[str], as_json: bool
+) -> None:
+    """Check FILE against what its objective takes.
+
+    With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
+    tried once, without test rows and without a record.
+    """
+    from hpo.distributions import describe
+    from hpo.search_space import wholes
+    from hpo.study import read
+
+    if tries:  # it imports all that an evaluation needs
+        from hpo.rehearsal import rehearse
+
+    study = read(file, overrides)
+    ranges = {name: describe(d) for name, d in wholes(study.search_space).items()}
+    summary: dict[str, Any] = {
+        "study": study.name,
+        "objective": study.objective.name,
+        "metric": study.metric,
+        "direction": study.direction,
+        "rounds": study.rounds,
+        "trials": study.round.trials,
+        "search_space": ranges,
+    }
+    feasible, reasons = study.feasibility().share()
+    summary["feasible_share"] = feasible
+    tables = _tables(study)
+    split = load_data(study) if with_data or tries else None
+    if with_data:
+        if split is None:
+            raise InputError(f"{file}: data: there is no table [data]; leave --data out")
+        summary["data"] = asdict(split.description)
+    if as_json:
+        if tries:
+            summary["try"] = []
+            rehearse(study, split, summary["try"].append)
+        click.echo(json.dumps(summary, indent=2))
+        return
+    say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
+         f"{wording.count(study.rounds, 'round')} of "
+         f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
+    for name, text in ranges.items():
+        say(f"  {name}: {text}")
+    if reasons:
+        reason = next(iter(reasons))
+        about = f"about {feasible:.0%}" if feasible >= 0.01 else "less than 1%"
+        say(f"  {about} of the space can be trained with; most of the rest cannot, because "
+            f"{one_line(reason)}")
+    if with_data:
+        data = summary["data"]
+        counted = {part: f"{rows} {part}" for part, rows in data["rows"].items()}
+        if data["folds"]:
+            counted["validation"] += f" (the first of {data['folds']} folds)"
+        rows = ", ".join(counted.values())
+        if data["left_out"]:
+            rows += f", {data['left_out']} left out"
+        say(f"  data: {data['source']}, {data['task']}, rows: {rows}, "
+                   f"inputs {'x'.join(map(str, data['shape']))}")
+        for note in data["notes"]:
+            say(f"    {note}")
+    for line in tables:
+        say(f"  warm start: {line}")
+    if tries:
+        rehearse(study, split, lambda line: say(f"  {line}"))
+
+
+def _tables(study: "Study") -> list[str]:
+    """Return what [warm_start] takes from files; of studies that shows when the study begins."""
+    if study.warm_start is None:
+        return []
+    from hpo.service import warm_start
+    from hpo.service.remarks import told_of_source
+
+    return [told_of_source(source) for source in warm_start.of_tables(study)]

@@ -1,0 +1,197 @@
+"""What follows the search: its best trials are repeated, or trained longer."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hpo import wording
+from hpo.distributions import Value
+from hpo.errors import HPOError, InputError
+from hpo.objective import MISSING
+from hpo.record.format import CONFIRMATION, EXTENSION
+from hpo.record.values import Recorded, Round, last_round
+from hpo.search import confirmation, extension
+from hpo.service.attempts import Attempts
+from hpo.service.comparability import refuse_changes
+from hpo.service.proposals import best_trials
+from hpo.service.running import Running
+from hpo.study import Study, refused
+from hpo.study_tables import ConfirmSettings
+from hpo.trial import EPOCHS, Trial, TrialResult, rank
+from hpo.workers.attempt import Workers
+
+
+class Following:
+    """Trains the best trials of a study again, or longer; the search knows nothing of it."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._study, self._listener = running.study, running.listener
+
+    def confirm(
+        self, settings: ConfirmSettings, recorded: Recorded, *, accept_code: bool = False
+    ) -> bool:
+        """Train the best trials again, as often as the settings say; False where they were already.
+
+        The best are those of the searched values, so that what is confirmed does not depend on
+        what came of it. With `accept_code` the objective may have other code than the last round.
+        Raises InputError where there is no trial to confirm.
+        """
+        study, listener = self._study, self._listener
+        last = last_round(study.name, recorded)
+        if settings.resplit and study.data is None:
+            raise InputError(
+                f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
+                "split; leave it out"
+            )
+        if settings.resplit and study.trial.folds:
+            raise InputError(
+                f"{study.path}: confirm.resplit: with trial.folds each row validates already; "
+                "leave it out"
+            )
+        self._refuse_changes(last, accept_code)
+        best = rank(recorded.results, study.direction)[: settings.top]
+        if not best:
+            raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
+        known = {r.trial.id for r in recorded.repeats}
+        wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
+        missing = [trial for trial in wanted if trial.id not in known]
+        if not missing:
+            return False
+        self._begin(CONFIRMATION, last, recorded)
+        listener.confirmation_started(len(best), len(missing))
+        for split in sorted({trial.repeat if trial.resplit else 0 for trial in missing}):
+            trials = [trial for trial in missing if not split or trial.repeat == split]
+            self._train(trials, recorded, self._running.start_workers(split))
+        order = ranking(study, settings, self._running.read())
+        if not order:
+            raise HPOError(
+                "every repeat was deleted in MLflow while they ran; the same command begins them "
+                "anew"
+            )
+        note = confirmation.note(order, study.metric, study.direction)
+        first = order[0]
+        numbers = {"mean": first.mean, "standard_error": first.standard_error}
+        metrics = {name: number for name, number in numbers.items() if math.isfinite(number)}
+        self._end(CONFIRMATION, note, metrics)
+        return True
+
+    def extend(
+        self, top: int, epochs: int, recorded: Recorded, *, accept_code: bool = False
+    ) -> bool:
+        """Train the best trials for so many epochs in all; False where they were already.
+
+        They go on from their kept copies; one without a copy is trained anew, from its seed. The
+        best are those of the search, whatever earlier extensions came to. With `accept_code` the
+        objective may have other code than the last round.
+
+        Raises InputError where there is no trial to extend, or nothing that says how long.
+        """
+        study, listener = self._study, self._listener
+        last = last_round(study.name, recorded)
+        self._refuse_changes(last, accept_code)
+        best = best_trials(recorded, study.direction, top)
+        wanted = _extended(study, best, epochs)
+        known = {r.trial.id for r in recorded.extensions}
+        missing = [trial for trial in wanted if trial.id not in known]
+        for done in sorted(best, key=lambda r: r.trial.id):
+            if done.trial.id not in {trial.original for trial in wanted}:
+                listener.note(f"{done.trial.id} has {epochs} epochs already, and is left as it is")
+        if not missing:
+            return False
+        self._begin(EXTENSION, last, recorded)
+        workers = self._running.start_workers(0)
+        for trial in missing:
+            kept = workers.checkpoints
+            if kept is None or not kept.of(trial, study.fixed).epochs():
+                why = "no copy of its folder is kept" if study.checkpoints else (
+                    "without a table [checkpoints] nothing of it is kept"
+                )
+                listener.note(f"{trial.original} is trained anew, from epoch 1: {why}")
+        listener.extension_started(len(missing), epochs)
+        self._train(missing, recorded, workers)
+        now = self._running.read()
+        extended = extension.extensions_of(now.results, now.extensions)
+        if not extended:
+            raise HPOError(
+                "every extension was deleted in MLflow while they ran; the same command begins "
+                "them anew"
+            )
+        self._end(EXTENSION, extension.note(extended, study.metric), {})
+        return True
+
+    def _refuse_changes(self, last: Round, accept_code: bool) -> None:
+        """Refuse a study that changed, and say so where its last round has not ended."""
+        note = self._listener.note
+        refuse_changes(self._study, last, self._running.data, note, accept_code=accept_code)
+        if not last.ended:
+            note(f"round {last.number} has not ended: these are the best trials so far")
+
+    def _begin(self, kind: str, last: Round, recorded: Recorded) -> None:
+        running = self._running
+        running.take_over(recorded)
+        running.accept_code(last, recorded)
+        running.patiently(lambda again: running.record.start_group(kind))
+        running.delivery.settings = last.fingerprint
+
+    def _train(self, trials: Sequence[Trial], recorded: Recorded, workers: Workers) -> None:
+        """Run trials to their end, and wait until they are on record; close the workers."""
+        known = (*recorded.results, *recorded.extensions)
+        try:
+            attempts = Attempts(
+                self._study, recorded.followed_attempts, known, self._running.delivery, workers,
+                self._listener,
+            )
+            for trial in trials:
+                attempts.submit(trial)
+            while attempts.running:
+                attempts.next_result()
+        finally:
+            workers.close()
+        self._running.wait_for_delivery()
+
+    def _end(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
+        running = self._running
+        running.patiently(lambda again: running.record.end_group(kind, note, metrics))
+        running.patiently(lambda again: running.delivery.confirm())
+
+
+def ranking(
+    study: Study, settings: ConfirmSettings, recorded: Recorded
+) -> list[confirmation.Confirmation]:
+    """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
+    known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
+    best = rank(recorded.results, study.direction)[: settings.top]
+    trials = [known[r.trial.id] for r in best if r.trial.id in known]
+    return confirmation.in_order(trials, study.direction)
+
+
+def _extended(study: Study, best: Sequence[TrialResult], epochs: int) -> list[Trial]:
+    """Return trials as they go on; raise InputError where that cannot be, or all have as many."""
+    parameter = study.objective.parameters.get(EPOCHS)
+    if parameter is None:
+        raise InputError(
+            f"{study.path}: {study.objective.name} takes no hyperparameter `{EPOCHS}`, which "
+            "would say how long it trains; give it one"
+        )
+    if study.trial.parts > 1:
+        key = "folds" if study.trial.folds else "seeds"
+        raise InputError(
+            f"{study.path}: trial.{key}: a trial consists of {study.trial.parts} trainings, and "
+            "hpo extend goes on with one; evaluate the study as it is"
+        )
+    wanted, lengths = [], []
+    for result in best:
+        values: dict[str, Value] = result.trial.values(study.fixed)
+        length = values.get(EPOCHS, parameter.default)
+        lengths.append(length if isinstance(length, int) and length is not MISSING else 0)
+        if lengths[-1] < epochs:
+            wanted.append(extension.extended(result.trial, epochs))
+    if not wanted:
+        raise InputError(
+            f"--epochs: the best {wording.count(len(best), 'trial')} were trained for "
+            f"{wording.count(max(lengths), 'epoch')}; name more than that"
+        )
+    why = refused(study.objective, study.objective.taken(wanted[0].values(study.fixed)))
+    if why is not None:
+        raise InputError(f"--epochs: {study.objective.name} refuses {epochs}: {why}")
+    return wanted

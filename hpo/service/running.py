@@ -1,0 +1,94 @@
+"""A study that this process runs: the record of it, the delivery of results, its workers."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hpo.data.loading import Description
+from hpo.errors import HPOError, RecordUnavailable
+from hpo.record.delivery import Delivery
+from hpo.record.interface import Record
+from hpo.record.values import Recorded, Round
+from hpo.service import remarks
+from hpo.service.attempts import Listener
+from hpo.service.comparability import new_code
+from hpo.study import Study
+from hpo.workers.attempt import Workers
+
+POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 600.0  # for a record that is away at the end of a round
+T = TypeVar("T")
+
+
+class Running:
+    """What rounds and all that follows them need of a study.
+
+    `data` describes what the workers hold, None where that is nothing. `start_workers` is given a
+    repeat, whose split the workers shall hold, or 0 for that of the study.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        record: Record,
+        delivery: Delivery,
+        data: Description | None,
+        start_workers: Callable[[int], Workers],
+        listener: Listener,
+    ) -> None:
+        self.study, self.record, self.delivery, self.data = study, record, delivery, data
+        self.start_workers, self.listener = start_workers, listener
+
+    def take_over(self, recorded: Recorded) -> None:
+        """Claim the study, and delete attempts that a process which died left without a result."""
+        self.record.claim(self.listener.note)
+        for attempt in (*recorded.attempts.values(), *recorded.followed_attempts.values()):
+            self.record.discard(attempt.run_id)
+        for result in recorded.unwritten:
+            self.delivery.add(result)
+
+    def accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
+        """Say that the code is new, and record it with the last round unless another one follows.
+
+        There is nothing to do where it is as it was.
+        """
+        accepted = new_code(self.study, last)
+        if accepted is None:
+            return
+        self.listener.note(
+            f"the code of the objective changed since round {last.number} and is accepted; all "
+            "trials before still inform the search"
+        )
+        if not round_follows:
+            remark = remarks.of_accepted_code(accepted, last, recorded)
+            self.patiently(lambda again: self.record.accept_code(last.run_id, accepted, remark))
+
+    def read(self) -> Recorded:
+        """Return what is on record; raise HPOError where the study is gone."""
+        recorded = self.patiently(lambda again: self.record.read())
+        if recorded is None:
+            raise HPOError(f"the experiment {self.study.name!r} is gone; the study stops")
+        return recorded
+
+    def wait_for_delivery(self) -> None:
+        """Return when every result is on record."""
+        if not self.delivery.finish(PATIENCE_SECONDS):
+            raise RecordUnavailable(
+                "the record is still away; every result is on disk: "
+                "the same command delivers them and goes on"
+            )
+
+    def patiently(self, call: Callable[[bool], T]) -> T:
+        """Return what `call` returns, tried again while the record is away, then with True."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        again = False
+        while True:
+            try:
+                return call(again)
+            except RecordUnavailable as error:
+                if time.monotonic() > end:
+                    raise
+                if not again:
+                    self.listener.note(f"waiting for the record ({error})")
+                again = True
+                time.sleep(POLL_SECONDS)
