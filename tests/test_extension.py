@@ -12,9 +12,8 @@ import pytest
 from hpo.cli import session
 from hpo.data.loading import load
 from hpo.record.models import last_model
-from hpo.record.tracking import Tracking
 from hpo.study import read
-from tests.fixtures import Command, Make, hpo, table
+from tests.fixtures import Command, Make, client_of, hpo, table
 from tests.processes import start, wait_for
 from tests.test_checkpoints import TRAIN, kept_epochs, study, trained
 from tests.test_steering import recorded
@@ -104,6 +103,17 @@ def test_what_is_better_for_more_epochs_is_what_commands_go_by(
     )
     (listed,) = json.loads(command("list", "--json").out)
     assert listed["state"] == "extended"
+    # Each leads to the trial that it continues.
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
+    for result in recorded().extensions:
+        (run,) = client.search_runs(
+            [recorded().experiment_id], f"tags.kind = 'extended' and tags.number = "
+            f"'{result.trial.number}'"
+        )
+        trial = recorded().runs[result.trial.original]
+        assert f"/runs/{trial}" in run.data.tags["mlflow.note.content"]
+        assert run.data.metrics["loss"] == result.value
+        assert len(client.get_metric_history(run.info.run_id, "loss")) == 25
     # A copy of the study has them, too.
     hpo("copy", "toy", "again")
     again = [r for r in table("again", "--extensions") if r["extended_to"] != "0"]
@@ -231,7 +241,7 @@ def test_the_trainer_goes_on_to_the_bit_and_says_of_a_schedule_that_it_is_anothe
     file = make_study(**DIGITS, fixed={**fixed, "epochs": 4})
     hpo("run", file, "--inline")
     hpo("extend", file, "--top", 2, "--epochs", 9, "--inline")
-    record = Tracking("sqlite:///mlflow.db")
+    record = session.existing_record("sqlite:///mlflow.db")
     longer = record.study("longer").read()
     assert longer is not None
     scratch = {r.trial.number: r for r in longer.results}

@@ -9,7 +9,7 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from hpo import wording
 from hpo.distributions import (
@@ -53,11 +53,9 @@ ADDED = "added"  # the tag of a trial whose point a person chose
 PLACED = "placed."  # with its number, the tag of a round that says so before the trial is sent out
 RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables
 STOPPED = "stopped"  # the tag of a round that ended early, and why
-# What a reader raises where a tag was edited: it becomes one line that names run and tag.
+# What a reader raises where a tag was edited: one line is made of it.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
-
-
 _REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
 _REMEDY_OF_PARAM = "delete the run in MLflow, so that it no longer counts"  # written but once
 
@@ -115,17 +113,24 @@ def joined(name: str, tags: Mapping[str, str]) -> str:
     return text
 
 
-def result_tags(result: TrialResult, metric: str, round_page: str = "") -> dict[str, str]:
-    """Return what is read back of a result without a request for each run.
+class Pages(NamedTuple):
+    """Where the description of a trial leads to: its round, and the trial that it follows."""
 
-    `round_page` is where the description leads to: the round of the trial.
-    """
+    round: str = ""
+    trial: str = ""
+
+
+_NOWHERE = Pages()
+
+
+def result_tags(result: TrialResult, metric: str, pages: Pages = _NOWHERE) -> dict[str, str]:
+    """Return what is read back of a result without a request for each run."""
     tags = {
         "state": result.state.value,
         "seconds": repr(result.seconds),
         "started": _time(result.started),
         "place": result.place,
-        "mlflow.note.content": trial_note(result, metric, round_page),
+        "mlflow.note.content": trial_note(result, metric, pages),
     }
     if result.value is not None:
         tags |= {"value": repr(result.value), "epoch": str(result.epoch)}
@@ -382,10 +387,12 @@ def _upgraded(move: Mapping[str, Any]) -> Mapping[str, Any]:
     return {earlier.get(name, name): value for name, value in move.items()}
 
 
-def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
+def trial_note(result: TrialResult, metric: str, pages: Pages) -> str:
     """Return the description of a trial in Markdown: its round, what came of it, and why."""
     trial = result.trial
-    of_round = f"[round {trial.round}]({round_page})" if round_page else f"round {trial.round}"
+    name, of_round = f"Trial {trial.number}", f"round {trial.round}"
+    name = f"[{name}]({pages.trial})" if pages.trial else name
+    of_round = f"[{of_round}]({pages.round})" if pages.round else of_round
     if result.state is State.COMPLETE and result.value is not None:
         epochs = f"epoch {result.epoch} of {len(result.metrics)}"
         end = f"`{metric}` **{result.value:.4g}**, in {epochs}"
@@ -400,7 +407,7 @@ def trial_note(result: TrialResult, metric: str, round_page: str) -> str:
     repeat += f", part {trial.part}" if trial.part else ""
     repeat += f", extended to epoch {trial.extended_to}" if trial.extended_to else ""
     added = ", a point added by hand" if trial.added else ""
-    note = f"Trial {trial.number} of {of_round}{repeat}{added}: {end}."
+    note = f"{name} of {of_round}{repeat}{added}: {end}."
     if result.message:
         note += f"\n\n```\n{result.message}\n```"
     return shortened(note, NOTE_CHARACTERS)

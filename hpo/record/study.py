@@ -311,7 +311,7 @@ class StudyRecord:
             results |= derived
             runs |= {**{i: in_parts.runs[i] for i in derived}, **in_parts.part_runs}
             attempts |= in_parts.attempts
-        self._parents.trials = in_parts.runs
+        self._parents.trials, self._parents.searched = in_parts.runs, runs
         deleted = in_parts.deleted()
         for run in self._connection.runs(experiment_id, "tags.kind = 'trial'", deleted=True):
             tags = run.data.tags

@@ -16,6 +16,7 @@ from hpo.record.format import (
     EXTENDED_TO,
     EXTENSION,
     RANKED_BY,
+    Pages,
     missing,
     read_id,
     result_tags,
@@ -44,6 +45,7 @@ class Parents:
         self.rounds: dict[int, str] = {}
         self.spaces: dict[int, SearchSpace] = {}
         self.trials: dict[TrialId, str] = {}  # those that have parts
+        self.searched: Mapping[TrialId, str] = {}  # all that were on record when it was read
         self.groups: dict[str, str] = {}  # of trials that follow the search, by kind
         self._connection = connection
         self._experiment_id = ""
@@ -95,8 +97,14 @@ class Trials:
         if fault:
             raise RecordRefused(f"{trial.id} has {fault}")
         run_id, told = self._shown.get(key, (None, 0))
-        round_run = run_page(self._parents.experiment_id, self._parents.rounds[trial.round])
-        tags = result_tags(result, metric, round_run)
+        experiment_id, original = self._parents.experiment_id, self._parents.searched.get(
+            trial.original, ""
+        )
+        pages = Pages(
+            run_page(experiment_id, self._parents.rounds[trial.round]),
+            run_page(experiment_id, original) if original and not trial.id.is_searched else "",
+        )
+        tags = result_tags(result, metric, pages)
         ended = int((result.started + result.seconds) * 1000)
         if result.parts is not None:  # whose seconds are those of all, side by side or not
             ended = int(time.time() * 1000)

@@ -60,7 +60,7 @@ def test_a_result_comes_back(result: TrialResult) -> None:
 
 
 def test_a_result_is_written_in_tags() -> None:
-    assert form.result_tags(replace(DONE, message="m"), "loss", "#/page") == {
+    assert form.result_tags(replace(DONE, message="m"), "loss", form.Pages("#/page")) == {
         "state": "complete", "seconds": "2.5", "started": "2001-09-09 01:46:40.500000+00:00",
         "place": "here", "value": "0.25", "epoch": "2", "ranked_by": "value", "message": "m",
         "curve": "[0.5, 0.25]",
@@ -138,21 +138,25 @@ def test_a_long_text_is_cut_into_tags_and_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "page", "said"),
+    ("changes", "pages", "said"),
     [
-        ({}, "", "Trial 7 of round 2: `loss` **0.25**, in epoch 2 of 2."),
-        ({"value": 1 / 3}, "p", "Trial 7 of [round 2](p): `loss` **0.3333**, in epoch 2 of 2."),
-        ({"state": State.PRUNED}, "",
+        ({}, (), "Trial 7 of round 2: `loss` **0.25**, in epoch 2 of 2."),
+        ({"value": 1 / 3}, ("p",), "Trial 7 of [round 2](p): `loss` **0.3333**, in epoch 2 of 2."),
+        ({"state": State.PRUNED}, (),
          "Trial 7 of round 2: stopped after epoch 2, with `loss` 0.25."),
-        ({"state": State.DIVERGED, "value": None}, "", "Trial 7 of round 2: diverged."),
-        ({"state": State.FAILED, "value": None, "message": "no"}, "",
+        ({"state": State.DIVERGED, "value": None}, (), "Trial 7 of round 2: diverged."),
+        ({"state": State.FAILED, "value": None, "message": "no"}, (),
          "Trial 7 of round 2: failed.\n\n```\nno\n```"),
-        ({"trial": replace(DONE.trial, repeat=3)}, "",
+        ({"trial": replace(DONE.trial, repeat=3)}, (),
          "Trial 7 of round 2, repeat 3: `loss` **0.25**, in epoch 2 of 2."),
+        ({"trial": replace(DONE.trial, extended_to=9)}, ("p", "t"),
+         "[Trial 7](t) of [round 2](p), extended to epoch 9: `loss` **0.25**, in epoch 2 of 2."),
     ],
 )
-def test_the_description_of_a_trial(changes: dict[str, Any], page: str, said: str) -> None:
-    assert form.trial_note(replace(DONE, **changes), "loss", page) == said
+def test_the_description_of_a_trial(
+    changes: dict[str, Any], pages: tuple[str, ...], said: str
+) -> None:
+    assert form.trial_note(replace(DONE, **changes), "loss", form.Pages(*pages)) == said
 
 
 def test_the_description_of_a_round() -> None:
