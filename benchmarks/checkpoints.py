@@ -20,7 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.folders import FolderStore
+from hpo.checkpoints.trials import Checkpoints
 from hpo.data.loading import load
 from hpo.data.settings import DataSettings
 from hpo.trial import Trial
@@ -36,7 +37,7 @@ def train(optimizer: str, kept: bool, copied: bool) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder, metrics = Path(name) / "folder", []
         folder.mkdir()
-        copies = Checkpoints(str(Path(name) / "kept"), "", 0.0).of(TRIAL, {})
+        copies = Checkpoints(FolderStore(str(Path(name) / "kept")), "", 0.0).of(TRIAL, {})
         begun = time.perf_counter()
         for epoch in perceptron(chosen, data, seed=0, folder=folder if kept else None):
             metrics.append(dict(epoch))
@@ -53,7 +54,7 @@ def large(megabytes: int) -> tuple[float, float]:
         with (folder / "model").open("wb") as file:
             for _ in range(megabytes):
                 file.write(np.random.default_rng(0).bytes(1 << 20))
-        copies = Checkpoints(str(Path(name) / "kept"), "", 0.0).of(TRIAL, {})
+        copies = Checkpoints(FolderStore(str(Path(name) / "kept")), "", 0.0).of(TRIAL, {})
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun = time.perf_counter()
         copies.save(folder, [{"loss": 1.0}], {})

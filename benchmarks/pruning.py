@@ -41,9 +41,12 @@ PRUNERS: dict[str, Pruner | None] = {
 }
 
 
-def curves(folder: Path, seed: int, trials: int, epochs: int) -> list[TrialResult]:
-    """Train all trials of one seed to their end."""
-    settings = DataSettings(source=str(folder), rows=500, validation=0.2)
+def curves(
+    folder: Path, seed: int, trials: int, epochs: int, validation_rows: int = 100
+) -> list[TrialResult]:
+    """Train all trials of one seed to their end, on 400 rows."""
+    rows = 400 + validation_rows
+    settings = DataSettings(source=str(folder), rows=rows, validation=validation_rows / rows)
     split = data.load(settings, seed=seed, folder=ROOT)
     space = {
         "learning_rate": FloatDistribution(1e-6, 1e0, log=True),

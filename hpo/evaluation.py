@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo import wording
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable

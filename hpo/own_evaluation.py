@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo import wording
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.data.predictor import Predictor
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.evaluation import Request, begin, best, keep, next_look, refuse_repetition

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hpo import frameworks, wording
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.folders import FolderStore
+from hpo.checkpoints.trials import Checkpoints
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.distributions import Value
@@ -106,7 +107,7 @@ def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) ->
 
 def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> str:
     """Stop a trial after two epochs, and go on with it from the first; return what was seen."""
-    job = job_of(study, Checkpoints(str(directory), "", 0.0))
+    job = job_of(study, Checkpoints(FolderStore(str(directory)), "", 0.0))
 
     def stopped(epochs: int) -> TrialResult:
         looks = iter(range(epochs + 1))  # before the first epoch, and after each

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hpo import frameworks, wording
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.errors import HPOError, InputError, NotResumed
 from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess

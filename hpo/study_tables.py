@@ -1,11 +1,11 @@
 """The tables of a study file that say how trials run: rounds, budget, packages, resources."""
 
-import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, field_validator, model_validator
 
+from hpo.checkpoints.remote import fault, is_address
 from hpo.resources import MOST, Demand, parse_bytes, part_fault
 from hpo.search.pruning import PRUNERS, Pruner
 from hpo.search.samplers import SAMPLERS
@@ -174,7 +174,8 @@ class Environment(BaseModel):
 class CheckpointSettings(BaseModel):
     """The table [checkpoints]: that the folders of trials are kept, and where.
 
-    `every` so many seconds, at the end of an epoch; in `storage`, a folder that all workers share.
+    `every` so many seconds, at the end of an epoch; in `storage`, a folder that all workers share,
+    or an address of an object store.
     Of the `keep` best trials the folder is kept when they have ended.
     """
 
@@ -185,9 +186,9 @@ class CheckpointSettings(BaseModel):
 
     @field_validator("storage")
     @classmethod
-    def _a_folder(cls, storage: str) -> str:
-        if re.match(r"[a-z][a-z0-9]+://", storage):
-            raise ValueError("is an address; name a folder that all workers share, such as a mount")
+    def _a_place(cls, storage: str) -> str:
+        if is_address(storage) and (wrong := fault(storage)):
+            raise ValueError(wrong)
         return storage
 
 

@@ -17,7 +17,9 @@ from tests.processes import ROOT
 ORDER = {
     "hpo": """
         errors text toml_text wording passwords exported distributions search_space trial
-        parts moves checkpoints resources threads process_state objective_code objective output
+        parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
+        checkpoints.behind checkpoints.carried checkpoints.remote
+        resources threads process_state objective_code objective output
         framework_models frameworks forms
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
@@ -64,6 +66,7 @@ THIRD_PARTY = {
     "threads": {"threadpoolctl"},
     "framework_models": {"keras", "lightgbm", "skops", "torch", "xgboost"},
     "frameworks": {"keras", "sklearn"},
+    "checkpoints.remote": {"pyarrow"},
     "data.tables": {"charset_normalizer", "pandas", "pyarrow"},
     "data.cells": {"pandas"},
     "data.encoding": {"pandas"},

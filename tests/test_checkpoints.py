@@ -119,6 +119,33 @@ def test_a_killed_worker_costs_the_epochs_since_the_last_copy(
     assert not any(path.is_file() for path in (folder / "storage").rglob("*"))
 
 
+@pytest.mark.parametrize("storage", ["file", "carried"])
+def test_copies_come_from_an_object_store_or_from_the_service(
+    study: Make, folder: Path, ray_address: str, storage: str
+) -> None:
+    address = f"file://{folder}/store" if storage == "file" else ""
+    before = undisturbed(study())
+    file = study(
+        checkpoints={"every": 0, "keep": 1, "storage": address}, fixed={"sleep": 0.1}
+    )
+    for death in ("5-a", "11-a", "19-a", "20-a", "20-b"):
+        (folder / "deaths" / death).touch()
+    hpo("run", file, "--ray-address", ray_address)
+    rows = [{name: cell for name, cell in row.items() if name != "sleep"} for row in table()]
+    assert rows == before
+    # Each death costs the epoch that it was in, and where the copy was on its way one more.
+    assert 85 <= trained().total() <= 85 + 5
+    kept = folder / ("store" if address else ".hpo/checkpoints")
+    (copy,) = kept.rglob("*.json")
+    best = min(before, key=lambda row: float(row["loss"]))
+    assert (copy.parent.name, copy.stem) == (f"1-{best['number']}", "20")
+    hpo("extend", file, "--top", 1, "--epochs", 25, "--ray-address", ray_address)
+    assert trained().total() == 5
+    assert {path.parent.name for path in kept.rglob("*.json")} == {
+        f"1-{best['number']}", f"1-{best['number']}-extended-to-25"
+    }
+
+
 def test_a_killed_service_costs_no_more(study: Make, folder: Path) -> None:
     file = study(fixed={"sleep": 0.1}, rounds=1)
     before = undisturbed(study(rounds=1))
@@ -197,7 +224,8 @@ def test_a_program_goes_on_from_its_folder(
 
 
 def test_what_cannot_be_kept_is_said(
-    study: Make, make_study: Make, folder: Path, command: Command
+    study: Make, make_study: Make, folder: Path, command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without = make_study(checkpoints={"every": 1})
     outcome = command("check", without)
@@ -205,8 +233,17 @@ def test_what_cannot_be_kept_is_said(
         2, f"hpo: {without}: checkpoints: toy:quadratic takes no folder whose content could be "
         "kept; give the function a parameter `folder`\n"
     )
-    remote = study(checkpoints={"storage": "s3://bucket/here"})
-    assert "checkpoints.storage: is an address; name a folder" in command("check", remote).err
+    remote = study(checkpoints={"storage": "abfs://bucket/here"})
+    assert "checkpoints.storage: is an address that hpo does not know; name a folder, or one of " \
+        "s3://, gs://, file://" in command("check", remote).err
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nothing listens there
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # or Amazon would be asked for it
+    away = study(checkpoints={"storage": "s3://bucket/here"})
+    outcome = command("run", away, "--inline")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "checkpoints.storage: s3://bucket/here does not answer (" in outcome.err
     # No room: the trials go on, and say so.
     (folder / "storage").write_text("a file")
     hpo("run", study(), "--inline")

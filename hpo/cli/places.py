@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.errors import InputError
 from hpo.record.file import path_of
+from hpo.text import one_line
 
 if TYPE_CHECKING:
-    from hpo.checkpoints import Checkpoints
+    from hpo.checkpoints.trials import Checkpoints
     from hpo.data.loading import Split
     from hpo.study import Study
 
@@ -23,21 +25,43 @@ def outbox_path(uri: str, study: str) -> Path:
     return Path(os.environ.get("HPO_OUTBOX", ".hpo")) / f"{readable}-{digest}.jsonl"
 
 
-def checkpoints_of(study: "Study", split: "Split | None", outbox: Path) -> "Checkpoints | None":
-    """Return where copies of trials are kept; None where the study asks for none."""
+def checkpoints_of(
+    study: "Study", split: "Split | None", outbox: Path, is_remote: bool = False
+) -> "Checkpoints | None":
+    """Return where copies of trials are kept; None where the study asks for none.
+
+    That is what `storage` names, else HPO_CHECKPOINTS, else beside the outbox. There workers that
+    are remote, on a cluster, may not reach it: copies are carried.
+
+    Raises InputError where an object store does not answer.
+    """
     if study.checkpoints is None:
         return None
-    from hpo.checkpoints import Checkpoints
+    from hpo.checkpoints.folders import FolderStore
+    from hpo.checkpoints.remote import RemoteStore, is_address
+    from hpo.checkpoints.trials import Checkpoints
     from hpo.service.comparability import data_digest
 
-    storage = study.checkpoints.storage
+    settings = study.checkpoints
+    storage = settings.storage or os.environ.get("HPO_CHECKPOINTS", "")
+    data = data_digest(study, split.description if split is not None else None)
+    context = f"{study.objective.name} {study.objective.code.syntax} {data}"
+    if is_address(storage):
+        store = RemoteStore(f"{storage.rstrip('/')}/{outbox.stem}")
+        try:
+            store.trials()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{study.path}: checkpoints.storage: {storage} does not answer "
+                f"({one_line(str(error))}); mend it, or name another place"
+            ) from error
+        return Checkpoints(store, context, settings.every, settings.keep, is_far=True)
     directory = kept_beside(outbox)
     if storage:
         directory = study.path.absolute().parent / storage / outbox.stem
-    data = data_digest(study, split.description if split is not None else None)
-    context = f"{study.objective.name} {study.objective.code.syntax} {data}"
     return Checkpoints(
-        str(directory.absolute()), context, study.checkpoints.every, study.checkpoints.keep
+        FolderStore(str(directory.absolute())), context, settings.every, settings.keep,
+        is_carried=is_remote and not storage,
     )
 
 

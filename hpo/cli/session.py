@@ -23,7 +23,7 @@ from hpo.record.file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from hpo.checkpoints import Checkpoints
+    from hpo.checkpoints.trials import Checkpoints
     from hpo.cli.progress import Display
     from hpo.data.folds import Held
     from hpo.data.loading import Description, Split
@@ -104,14 +104,7 @@ def open_session(
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
             display.note(note)
-        if study.checkpoints is not None and not _is_shared(study, placement):
-            display.note(
-                "[checkpoints] storage: workers of a cluster may be on other machines; name a "
-                "folder that all share, or a trial that loses its worker begins anew"
-            )
-            checkpoints = None
-        else:
-            checkpoints = checkpoints_of(study, split, path)
+        checkpoints = checkpoints_of(study, split, path, placement.ray_address is not None)
         ready: list[Workers] = []
 
         def close_idle() -> None:
@@ -399,12 +392,6 @@ def _workers(
     )
     stop_on_termination()  # once more: Ray sets a handler of its own
     return started
-
-
-def _is_shared(study: "Study", placement: Placement) -> bool:
-    """Say whether all workers reach the place where copies of trials are kept."""
-    named = study.checkpoints is not None and study.checkpoints.storage
-    return bool(named) or placement.ray_address is None
 
 
 def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:

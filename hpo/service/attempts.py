@@ -12,7 +12,7 @@ from hpo.search.best_so_far import Point
 from hpo.service.retention import Retention
 from hpo.study import Study
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
-from hpo.workers.attempt import CodeChanged, NoMetric, Stalled, Workers
+from hpo.workers.attempt import CodeChanged, NoMetric, Remark, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
@@ -101,6 +101,9 @@ class Attempts:
             return None
         if isinstance(event, Stalled):
             self.listener.note(f"{self._file}: {event.reason}")
+            return None
+        if isinstance(event, Remark):
+            self.listener.note(event.text)
             return None
         if isinstance(event, CodeChanged):
             raise HPOError(

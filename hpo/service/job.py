@@ -1,6 +1,6 @@
 """What workers have to know of a study, as one value that travels to them."""
 
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.study import Study
 from hpo.workers.attempt import Job
 

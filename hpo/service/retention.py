@@ -5,7 +5,7 @@ Those of use belong to trials that run, to the best that have ended, and to what
 
 from collections.abc import Collection, Iterable
 
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.trial import Direction, State, TrialId, TrialResult, rank
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from hpo import forms, program, program_process, wording
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.trials import Checkpoints
 from hpo.data.folds import Held, data_of
 from hpo.distributions import Value
 from hpo.errors import Infeasible, NotResumed
@@ -95,12 +95,28 @@ class Stalled:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something to tell a person, who need not do anything now."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class CodeChanged:
     """A worker at `place` has other code of the objective; `files` are those that differ."""
 
     trial: Trial
     files: tuple[str, ...]
     place: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A copy of the folder of a trial that runs, which is carried to where copies are kept."""
+
+    trial: Trial
+    attempt: int
+    packed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,7 @@ class NoMetric:
 
 # Says why a person asked for a trial to end, or returns None.
 Stops: TypeAlias = Callable[[TrialId], str | None]
-Event: TypeAlias = Progress | Lost | Stalled | CodeChanged | NoMetric | TrialResult
+Event: TypeAlias = Progress | Lost | Stalled | Remark | CodeChanged | NoMetric | TrialResult
 
 
 class Workers(Protocol):
@@ -146,9 +162,11 @@ def attempt_trial(
     attempt: int,
     tell: Tell | None = None,
     stops: Stops | None = None,
-) -> Iterator[Progress | CodeChanged | NoMetric | TrialResult]:
+    last: bytes | None = None,
+) -> Iterator[Progress | CodeChanged | Kept | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
+    It goes on from the `last` copy of its folder, where copies are carried.
     What is printed inside a long epoch is told meanwhile, by another thread. Whatever goes wrong,
     even a call of sys.exit, is a failed result that says why. A worker that has other code than
     the job trains nothing and yields that.
@@ -178,7 +196,7 @@ def attempt_trial(
         try:
             with _captured(output):
                 objective = _objective(job)
-                folder = _folder(job, objective, trial)
+                folder = _folder(job, objective, trial, last)
                 if folder is not None:
                     leaving.enter_context(folder)
                     folder.resume(process)
@@ -213,6 +231,9 @@ def attempt_trial(
                     break
                 if folder is not None and folder.is_due:
                     _keep(folder, metrics, process, output)
+                    if packed := folder.taken():
+                        with process.suspended():
+                            yield Kept(trial, attempt, packed)
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
@@ -232,7 +253,10 @@ def attempt_trial(
                 if passed:
                     state, message = State.INFEASIBLE, passed
                 elif folder is not None and folder.is_due_at_the_end(len(metrics)):
-                    _keep(folder, metrics, process, output)
+                    _keep(folder, metrics, process, output, ends=True)
+                    if packed := folder.taken():
+                        with process.suspended():
+                            yield Kept(trial, attempt, packed)
         except _OtherCodeError as other:
             changed = CodeChanged(trial, other.files, place)
         except Infeasible as found:
@@ -327,11 +351,13 @@ def _objective(job: Job) -> Objective:
     return job.program.objective({}, Path(job.folder or "."))
 
 
-def _folder(job: Job, objective: Objective, trial: Trial) -> TrialFolder | None:
+def _folder(
+    job: Job, objective: Objective, trial: Trial, last: bytes | None
+) -> TrialFolder | None:
     """Return the folder of a trial, where its objective asks for one that there is."""
     if "folder" not in objective.asks or not (objective.needs_folder or job.checkpoints):
         return None
-    return TrialFolder(job.checkpoints, trial, job.fixed)
+    return TrialFolder(job.checkpoints, trial, job.fixed, last)
 
 
 def _of_extension(
@@ -351,10 +377,17 @@ def _of_extension(
 
 
 def _keep(
-    folder: TrialFolder, metrics: Sequence[EpochMetrics], process: TrialProcess, output: Output
+    folder: TrialFolder,
+    metrics: Sequence[EpochMetrics],
+    process: TrialProcess,
+    output: Output,
+    ends: bool = False,
 ) -> None:
+    """Keep the folder of a trial; where that fails it says so and goes on."""
     with process.suspended():
         fault = folder.keep(metrics, process)
+        if ends:
+            fault = fault or folder.finish(len(metrics))
     if fault:
         with _captured(output):
             print(fault)

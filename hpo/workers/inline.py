@@ -9,7 +9,7 @@ from dataclasses import replace
 from hpo.data.folds import Held
 from hpo.resources import refuse_absent, this_machine
 from hpo.trial import Progress, Trial, TrialId
-from hpo.workers.attempt import Event, Job, Stops, attempt_trial, timed_out
+from hpo.workers.attempt import Event, Job, Kept, Stops, attempt_trial, timed_out
 
 
 class InlineWorkers:
@@ -52,7 +52,9 @@ class InlineWorkers:
             if self._teller is not None:
                 self._teller.running = trial.id
             self._events = self._alarmed(
-                attempt_trial(self._job, self._data, trial, attempt, self._teller, self._stops),
+                _told(attempt_trial(
+                    self._job, self._data, trial, attempt, self._teller, self._stops
+                )),
                 self._job.timeout_of(trial),
             )
 
@@ -77,6 +79,11 @@ class InlineWorkers:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+def _told(events: Iterator[Event | Kept]) -> Iterator[Event]:
+    """Yield what is to be told; here no copy has to be carried."""
+    return (event for event in events if not isinstance(event, Kept))
 
 
 class _Teller:

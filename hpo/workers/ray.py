@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpo.checkpoints.carried import Carrier
 from hpo.data.folds import Held, size
 from hpo.errors import HPOError, InputError
 from hpo.process_state import HASH_SEED
@@ -21,6 +22,8 @@ from hpo.workers import ray_settings
 from hpo.workers.attempt import (
     Event,
     Job,
+    Kept,
+    Remark,
     Stalled,
     Stops,
     attempt_trial,
@@ -86,10 +89,10 @@ class _Sent:
 
 
 def _attempt(
-    job: Job, data: Held, trial: Trial, attempt: int, box: str
-) -> Iterator[Event]:
+    job: Job, data: Held, trial: Trial, attempt: int, box: str, last: bytes | None
+) -> Iterator[Event | Kept]:
     """Run one trial in a worker of Ray's."""
-    yield from attempt_trial(job, data, trial, attempt, Sender(box))
+    yield from attempt_trial(job, data, trial, attempt, Sender(box), last=last)
 
 
 class RayWorkers:
@@ -146,6 +149,10 @@ class RayWorkers:
                 f"resources: Ray refuses {job.demand} ({_one_line(error)}); ask for another amount"
             ) from error
         self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
+        self._carrier: Carrier | None = None
+        self._is_full = False  # where copies are kept
+        if job.checkpoints is not None and job.checkpoints.is_carried:
+            self._carrier = Carrier(job.checkpoints, job.fixed)
         self._job = ray.put(job)
         self._data = ray.put(data)
         self._boxes, self._next_look = Boxes(), 0.0
@@ -159,7 +166,8 @@ class RayWorkers:
     def submit(self, trial: Trial, attempt: int) -> None:
         """Hand the trial to Ray, which waits for a free CPU."""
         box = self._boxes.new()
-        events = self._task.remote(self._job, self._data, trial, attempt, box)
+        last = self._carrier.last(trial) if self._carrier is not None else None
+        events = self._task.remote(self._job, self._data, trial, attempt, box, last)
         self._running[events] = _Sent(trial, attempt, box, time.monotonic())
 
     def next_event(self, timeout: float) -> Event | None:
@@ -184,7 +192,7 @@ class RayWorkers:
         events = ready[0]
         sent = self._running[events]
         trial, attempt = sent.trial, sent.attempt
-        event: Event
+        event: Event | Kept
         try:
             event = self._ray.get(next(events))
         except self._ray.exceptions.OutOfMemoryError as error:
@@ -195,6 +203,8 @@ class RayWorkers:
         except (self._ray.exceptions.RayError, StopIteration) as error:
             self._check_cluster(now=True)
             event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
+        if isinstance(event, Kept):
+            return self._taken(event)
         if not isinstance(event, Progress):
             self._forget(events)
             return event
@@ -205,6 +215,15 @@ class RayWorkers:
         if seconds is not None and not event.metrics:
             self._deadlines[events] = time.monotonic() + seconds
         return event
+
+    def _taken(self, kept: Kept) -> Remark | None:
+        """Keep a copy that came from a worker; say so where that fails, the first time."""
+        assert self._carrier is not None
+        fault = self._carrier.keep(kept.trial, kept.packed)
+        if not fault or self._is_full:
+            return None
+        self._is_full = True
+        return Remark(f"[checkpoints]: no copy of {kept.trial.id} was kept: {fault}")
 
     def _told(self) -> Progress | None:
         """Return what a trial has printed inside an epoch, where one runs for long enough."""

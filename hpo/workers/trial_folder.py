@@ -1,12 +1,16 @@
 """The folder that a trial has for itself, kept now and then where it can go on from a copy."""
 
+import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hpo.checkpoints import Checkpoints, TrialCheckpoints, empty
+from hpo.checkpoints.behind import CopiesBehind
+from hpo.checkpoints.carried import CarriedCopies
+from hpo.checkpoints.folders import empty
+from hpo.checkpoints.trials import Checkpoints, Copies
 from hpo.distributions import Value
 from hpo.process_state import TrialProcess
 from hpo.trial import EpochMetrics, Trial
@@ -15,21 +19,25 @@ from hpo.trial import EpochMetrics, Trial
 class TrialFolder:
     """An empty folder, or one as the last copy of it is: a context, after which it is gone.
 
-    `epochs` are the metrics that go with the copy.
+    `last` is the copy that was sent along, where copies are carried. `epochs` are the metrics that
+    go with the copy.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints | None, trial: Trial, fixed: Mapping[str, Value]
+        self,
+        checkpoints: Checkpoints | None,
+        trial: Trial,
+        fixed: Mapping[str, Value],
+        last: bytes | None = None,
     ) -> None:
         self.epochs: tuple[EpochMetrics, ...] = ()
         self._is_told = False
-        self._copies: TrialCheckpoints | None = None
-        self._seconds = math.inf
-        self._is_kept_at_the_end = False
-        self._last = 0  # epoch that there is a copy of
+        self._copies = _copies(checkpoints, trial, fixed, last)
+        self._seconds, self._is_kept_at_the_end = math.inf, False
         if checkpoints is not None:
-            self._copies, self._seconds = checkpoints.of(trial, fixed), checkpoints.seconds
+            self._seconds = checkpoints.seconds
             self._is_kept_at_the_end = checkpoints.keep > 0 and trial.id.can_go_on
+        self._last_epoch = 0  # that there is a copy of
         self._kept = time.monotonic()
 
     def __enter__(self) -> "TrialFolder":
@@ -38,6 +46,9 @@ class TrialFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if isinstance(self._copies, CopiesBehind):
+            with contextlib.suppress(OSError):
+                self._copies.wait()
         self._held.cleanup()
 
     def resume(self, process: TrialProcess) -> None:
@@ -51,10 +62,11 @@ class TrialFolder:
             empty(self.path)
         else:
             self.epochs = snapshot.metrics
+            self._last_epoch = len(snapshot.metrics)
 
     def begin_anew(self) -> None:
         """Forget what was kept: the trial did not go on from there."""
-        self.epochs = ()
+        self.epochs, self._last_epoch = (), 0
         empty(self.path)
         if self._copies is not None:
             self._copies.forget()
@@ -62,11 +74,13 @@ class TrialFolder:
     @property
     def is_due(self) -> bool:
         """Whether the folder is to be kept after this epoch."""
+        if isinstance(self._copies, CopiesBehind) and self._copies.is_busy:
+            return False
         return time.monotonic() - self._kept >= self._seconds
 
     def is_due_at_the_end(self, epochs: int) -> bool:
         """Say whether the folder is to be kept though its trial has ended after so many epochs."""
-        return self._is_kept_at_the_end and epochs != self._last
+        return self._is_kept_at_the_end and epochs != self._last_epoch
 
     def keep(self, metrics: Sequence[EpochMetrics], process: TrialProcess) -> str:
         """Copy the folder after so many epochs.
@@ -74,13 +88,42 @@ class TrialFolder:
         Where that fails the trial goes on, and what is returned says why, the first time.
         """
         assert self._copies is not None
-        fault = ""
-        try:
-            self._copies.save(self.path, metrics, process.generators())
-            self._last = len(metrics)
-        except OSError as error:
-            if not self._is_told:
-                fault = f"no checkpoint was kept after epoch {len(metrics)}: {error}"
-            self._is_told = True
+        copies, generators = self._copies, process.generators()
+        fault = self._tried(lambda: copies.save(self.path, metrics, generators), len(metrics))
+        if not fault:
+            self._last_epoch = len(metrics)
         self._kept = time.monotonic()
         return fault
+
+    def finish(self, epochs: int) -> str:
+        """Return once all copies are where they go; say as `keep` does where one is not."""
+        copies = self._copies
+        return self._tried(copies.wait, epochs) if isinstance(copies, CopiesBehind) else ""
+
+    def taken(self) -> bytes:
+        """Return the copy that is to be carried away since this was asked last, or nothing."""
+        return self._copies.taken() if isinstance(self._copies, CarriedCopies) else b""
+
+    def _tried(self, keep: Callable[[], None], epochs: int) -> str:
+        try:
+            keep()
+        except OSError as error:
+            if not self._is_told:
+                self._is_told = True
+                return f"no checkpoint was kept after epoch {epochs}: {error}"
+        return ""
+
+
+def _copies(
+    checkpoints: Checkpoints | None,
+    trial: Trial,
+    fixed: Mapping[str, Value],
+    last: bytes | None,
+) -> Copies | None:
+    """Return the copies of a trial, wherever they are."""
+    if checkpoints is None:
+        return None
+    if checkpoints.is_carried:
+        return CarriedCopies(last)
+    copies = checkpoints.of(trial, fixed)
+    return CopiesBehind(copies) if checkpoints.is_far else copies

@@ -67,15 +67,15 @@ def train(learning_rate: float, *, data, seed, folder, sleep: float = 0.0):
 def test_workers_and_service_killed_again_and_again_while_folders_are_kept(
     make_study: Make, folder: Path, tally: Tally
 ) -> None:
-    (folder / "kept.py").write_text(KEPT)
+    (folder / "often_killed.py").write_text(KEPT)
     settings = {
-        "objective": "kept:train", "metric": "validation_loss", "direction": "minimize",
+        "objective": "often_killed:train", "metric": "validation_loss", "direction": "minimize",
         "data": {"source": "digits", "rows": 200},
         "search_space": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}},
         "round": {"trials": 8, "sampler": "tpe", "parallel": 2},
     }
     expected = undisturbed(make_study, **settings)
-    file = make_study(**settings, fixed={"sleep": 0.1}, checkpoints={"every": 0.3})
+    file = make_study(**settings, fixed={"sleep": 0.1}, checkpoints={"every": 0.3, "keep": 0})
     kills, kept = 0, dict[str, int]()
     for killed_after in (7.0, None):  # the service, and then to the end
         process, begun = start("run", file, "--workers", 2), time.monotonic()

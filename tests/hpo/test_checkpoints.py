@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hpo.checkpoints import Checkpoints, TrialCheckpoints
+from hpo.checkpoints.folders import FolderStore
+from hpo.checkpoints.trials import Checkpoints, TrialCheckpoints
 from hpo.trial import Trial, TrialId
 
 TRIAL = Trial(1, 3, {"rate": 0.1}, 7)
@@ -19,7 +20,7 @@ METRICS = [{"loss": 0.5}, {"loss": 0.25}]
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(str(tmp_path / "kept" / "study"), "code and data", 0.0)
+    return Checkpoints(FolderStore(str(tmp_path / "kept" / "study")), "code and data", 0.0)
 
 
 @pytest.fixture
@@ -67,13 +68,13 @@ def test_a_folder_comes_back_as_it_was(
     assert (snapshot.metrics, snapshot.generators) == (tuple(METRICS), GENERATORS)
     assert content(tmp_path / "again") == before
     assert checkpoints.epochs(TRIAL.id) == 2
-    assert os.stat(Path(checkpoints.directory) / "1-3").st_mode & 0o077 == 0
+    assert os.stat(Path(checkpoints.store.directory) / "1-3").st_mode & 0o077 == 0
 
 
 def test_the_last_whole_copy_counts(
     checkpoints: Checkpoints, folder: Path, tmp_path: Path
 ) -> None:
-    copies, directory = checkpoints.of(TRIAL, {}), Path(checkpoints.directory) / "1-3"
+    copies, directory = checkpoints.of(TRIAL, {}), Path(checkpoints.store.directory) / "1-3"
     copies.save(folder, METRICS[:1], GENERATORS)
     (first,) = directory.glob("1.????????")
     kept = {p.name: p for p in directory.iterdir()}
@@ -104,14 +105,14 @@ def test_a_description_that_is_none_is_no_copy(
 ) -> None:
     copies = checkpoints.of(TRIAL, {})
     copies.save(folder, METRICS, GENERATORS)
-    (Path(checkpoints.directory) / "1-3" / "2.json").write_text(text)
+    (Path(checkpoints.store.directory) / "1-3" / "2.json").write_text(text)
     assert restored(copies, tmp_path / "again") is None
 
 
 def test_a_copy_that_broke_off_is_none(
     checkpoints: Checkpoints, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies, directory = checkpoints.of(TRIAL, {}), Path(checkpoints.directory) / "1-3"
+    copies, directory = checkpoints.of(TRIAL, {}), Path(checkpoints.store.directory) / "1-3"
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -162,7 +163,7 @@ def test_what_is_of_no_use_is_removed(checkpoints: Checkpoints, folder: Path) ->
     trials = [replace(TRIAL, number=n) for n in (1, 2)] + [
         replace(TRIAL, part=2), replace(TRIAL, repeat=1), replace(TRIAL, repeat=1, resplit=True)
     ]
-    directory = Path(checkpoints.directory)
+    directory = Path(checkpoints.store.directory)
     for trial in trials:
         checkpoints.of(trial, {}).save(folder, METRICS, GENERATORS)
     assert len(os.listdir(directory)) == 5

@@ -118,7 +118,7 @@ def test_members_that_diverge_are_left_out(
     assert recorded is not None
     listener = Quiet()
     result = evaluation.evaluate(
-        study, split, recorded, record.study(study.name), listener, top=8
+        study, split, recorded, record.study(study.name), listener, evaluation.Request(8)
     )
     assert 0 < len(result.members) < 8
     assert all(m.trial.hyperparameters == {"learning_rate": 0.001} for m in result.members)

@@ -1,10 +1,9 @@
 """Copies stay of the best trials and of what was trained longest, in whatever order these end."""
 
-from pathlib import Path
-
 import numpy as np
 
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints.folders import FolderStore
+from hpo.checkpoints.trials import Checkpoints
 from hpo.service.retention import Retention
 from hpo.trial import State, Trial, TrialId, TrialResult, rank
 
@@ -21,7 +20,7 @@ class Forgotten(Checkpoints):
 
 
 def forgotten(keep: int) -> Forgotten:
-    copies = Forgotten(str(Path("nowhere")), "", 0.0, keep)
+    copies = Forgotten(FolderStore("nowhere"), "", 0.0, keep)
     object.__setattr__(copies, "gone", set())
     return copies
 

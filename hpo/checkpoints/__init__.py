@@ -1,0 +1,1 @@
+"""Copies of the folders of trials, from which these go on."""

@@ -1,0 +1,105 @@
+"""Copies that travel as bytes between a worker and the service, where no place is shared."""
+
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo import wording
+from hpo.checkpoints.folders import empty, walked
+from hpo.checkpoints.packing import pack, unpack
+from hpo.checkpoints.trials import Checkpoints, Snapshot
+from hpo.distributions import Value
+from hpo.trial import EpochMetrics, Trial
+
+MOST_BYTES = 100_000_000  # of a folder that travels
+_LENGTH = 8  # bytes that say how long the description is
+
+
+def packed(folder: Path, snapshot: Snapshot) -> bytes:
+    """Return a copy of a folder, and what goes with it, as bytes."""
+    described = json.dumps([[dict(epoch) for epoch in snapshot.metrics], snapshot.generators])
+    file = io.BytesIO()
+    file.write(len(described.encode()).to_bytes(_LENGTH, "big") + described.encode())
+    pack(folder, file)
+    return file.getvalue()
+
+
+def unpacked(content: bytes, folder: Path) -> Snapshot:
+    """Fill an empty folder with a copy; return what goes with it.
+
+    Raises ValueError where it is none.
+    """
+    file = io.BytesIO(content)
+    length = int.from_bytes(file.read(_LENGTH), "big")
+    metrics, generators = json.loads(file.read(length))
+    unpack(file, folder)
+    return Snapshot(tuple(metrics), generators)
+
+
+class CarriedCopies:
+    """The copies of a trial at its worker, which holds the last one until it is taken away."""
+
+    def __init__(self, last: bytes | None = None) -> None:
+        self._last, self._made = last, b""
+
+    def save(
+        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
+    ) -> None:
+        """Copy a folder as it is after so many epochs; raise OSError where it is too large."""
+        files = [path for path in walked(folder) if path.is_file() and not path.is_symlink()]
+        size = sum(path.stat().st_size for path in files)
+        if size > MOST_BYTES:
+            raise OSError(
+                f"[checkpoints] storage: the folder holds {wording.number(size / 1e6)} MB, and no "
+                f"more than {wording.whole(MOST_BYTES / 1e6)} MB travel to the service; name a "
+                "place there that all workers reach"
+            )
+        if any(folder.iterdir()):
+            self._made = packed(folder, Snapshot(tuple(metrics), generators))
+
+    def restore(self, folder: Path) -> Snapshot | None:
+        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        try:
+            return unpacked(self._last, folder) if self._last is not None else None
+        except ValueError:
+            empty(folder)
+            return None
+
+    def forget(self) -> None:
+        """Forget the copy, since it turned out to be of no use."""
+        self._last = None
+
+    def taken(self) -> bytes:
+        """Return the copy that was made since this was asked last; nothing where there is none."""
+        made, self._made = self._made, b""
+        return made
+
+
+class Carrier:
+    """The copies of trials at the service: sent along with a trial, and taken from its worker."""
+
+    def __init__(self, checkpoints: Checkpoints, fixed: Mapping[str, Value]) -> None:
+        self._checkpoints, self._fixed = checkpoints, fixed
+
+    def last(self, trial: Trial) -> bytes | None:
+        """Return the copy that a trial goes on from; None where there is none."""
+        copies = self._checkpoints.of(trial, self._fixed)
+        if not copies.epochs():
+            return None
+        with tempfile.TemporaryDirectory() as name:
+            snapshot = copies.restore(Path(name))
+            return packed(Path(name), snapshot) if snapshot is not None else None
+
+    def keep(self, trial: Trial, content: bytes) -> str:
+        """Keep a copy that came from a worker; return why that failed, or ""."""
+        with tempfile.TemporaryDirectory() as name:
+            try:
+                snapshot = unpacked(content, Path(name))
+                copies = self._checkpoints.of(trial, self._fixed)
+                copies.save(Path(name), snapshot.metrics, snapshot.generators)
+            except (OSError, ValueError) as error:
+                return str(error)
+        return ""

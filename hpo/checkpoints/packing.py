@@ -1,0 +1,104 @@
+"""A folder as one stream of bytes: a tar file of what lies in it."""
+
+import io
+import os
+import stat
+import tarfile
+import zlib
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from hpo.checkpoints.folders import walked
+from hpo.checkpoints.store import Content
+
+_BLOCK = 1 << 20  # bytes that are read at a time
+
+
+def pack(folder: Path, file: BinaryIO) -> Content:
+    """Write what lies in a folder to a file; return what that is, as a `Store` does.
+
+    Sockets, pipes and devices are left out. A file that goes away meanwhile is, too.
+    """
+    content: Content = {}
+    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as packed:
+        for path in sorted(walked(folder)):
+            name = str(path.relative_to(folder))
+            try:
+                mode = path.lstat().st_mode
+                opened = path.open("rb") if stat.S_ISREG(mode) else None
+            except FileNotFoundError:
+                continue  # it went away meanwhile
+            entry = tarfile.TarInfo(name)
+            entry.mode = stat.S_IMODE(mode)
+            if stat.S_ISLNK(mode):
+                entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
+                content[name] = entry.linkname
+                packed.addfile(entry)
+            elif stat.S_ISDIR(mode):
+                entry.type = tarfile.DIRTYPE
+                content[name] = None
+                packed.addfile(entry)
+            elif opened is not None:
+                with opened:
+                    entry.size = os.fstat(opened.fileno()).st_size
+                    read = _Checked(opened)
+                    packed.addfile(entry, read)
+                content[name] = [entry.size, read.checksum]
+    return content
+
+
+def unpack(file: IO[bytes], folder: Path) -> Content:
+    """Fill an empty folder with what was packed; return what that is.
+
+    Raises ValueError where it is no such file, or where a name leads out of the folder.
+    """
+    content: Content = {}
+    try:
+        with tarfile.open(fileobj=file, mode="r|") as packed:
+            for entry in packed:
+                path = folder / entry.name
+                if Path(entry.name).is_absolute() or ".." in Path(entry.name).parts:
+                    raise ValueError(f"{entry.name!r} leads out of the folder")
+                if any(parent.is_symlink() for parent in path.parents if parent != folder):
+                    raise ValueError(f"{entry.name!r} lies behind a link")
+                if entry.issym():
+                    content[entry.name] = entry.linkname
+                    path.symlink_to(entry.linkname)
+                elif entry.isdir():
+                    content[entry.name] = None
+                    path.mkdir(mode=0o700)
+                elif entry.isfile():
+                    content[entry.name] = _unpack_file(packed, entry, path)
+                    path.chmod(entry.mode | stat.S_IRUSR | stat.S_IWUSR)
+    except tarfile.TarError as error:
+        raise ValueError(str(error)) from error
+    return content
+
+
+def _unpack_file(packed: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> list[int]:
+    """Write a file block by block; return its size and its checksum (CRC-32)."""
+    source = packed.extractfile(entry)
+    assert source is not None
+    size = checksum = 0
+    with path.open("wb") as written:
+        while block := source.read(_BLOCK):
+            written.write(block)
+            size, checksum = size + len(block), zlib.crc32(block, checksum)
+    return [size, checksum]
+
+
+class _Checked(io.RawIOBase):
+    """A file that is read once, with the checksum of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.checksum = file, 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        block = self._file.read(size)
+        self.checksum = zlib.crc32(block, self.checksum)
+        return block

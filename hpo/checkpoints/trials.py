@@ -1,0 +1,221 @@
+"""Copies of the folders of trials: one that was cut off goes on from there, and so do the best.
+
+A copy belongs to an epoch. It is there as soon as the file that describes it is, which is written
+last: a copy that broke off is no copy. A copy whose files are not as that file says is none either.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from hpo.checkpoints.folders import empty
+from hpo.checkpoints.store import Store
+from hpo.distributions import Value
+from hpo.trial import EpochMetrics, Trial, TrialId
+
+_DESCRIBED = re.compile(r"(\d+)\.json")
+_EXTENDED = re.compile(r"(.*)-extended-to-(\d+)")
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or of another trial
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a trial goes on with: the metrics of its epochs so far, and the generators' states."""
+
+    metrics: tuple[EpochMetrics, ...]
+    generators: Mapping[str, Any]
+
+
+class Copies(Protocol):
+    """The copies of the folder of one trial, of which the last one counts."""
+
+    def save(
+        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
+    ) -> None:
+        """Copy a folder as it is after so many epochs; raise OSError where that fails."""
+        ...
+
+    def restore(self, folder: Path) -> Snapshot | None:
+        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        ...
+
+    def forget(self) -> None:
+        """Remove all copies, since they turned out to be of no use."""
+        ...
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The copies of the trials of one study, in a place that its workers reach.
+
+    `context` tells the trials of this study from others that only have the same names. `seconds`
+    at least lie between two copies of a trial. Of the `keep` best trials the last copy stays when
+    they have ended. Where they are `carried`, only this process reaches the place, and workers send
+    their copies here. A place that `is_far` takes a copy of a copy, while the trial goes on.
+    """
+
+    store: Store
+    context: str
+    seconds: float
+    keep: int = 0
+    is_carried: bool = False
+    is_far: bool = False
+
+    def of(self, trial: Trial, fixed: Mapping[str, Value]) -> "TrialCheckpoints":
+        """Return the copies of one trial, which has these values besides its own.
+
+        One that is extended has besides its own those of the trial before.
+        """
+        lengths = sorted({*self._lengths(trial), 0}, reverse=True)
+        shorter = [replace(trial, extended_to=n) for n in lengths if n < trial.extended_to]
+        return TrialCheckpoints(self.store, self._named(trial, fixed), [
+            self._named(earlier, fixed) for earlier in shorter
+        ])
+
+    def epochs(self, trial: TrialId) -> int:
+        """Return how many epochs of a trial need not be trained again."""
+        with contextlib.suppress(OSError):
+            return max(_epochs(self.store, _name(trial)), default=0)
+        return 0
+
+    def forget(self, trial: TrialId) -> None:
+        """Remove the copies of a trial."""
+        with contextlib.suppress(OSError):
+            self.store.forget(_name(trial))
+
+    def forget_others(
+        self, kept: Collection[TrialId], among: Collection[TrialId] | None = None
+    ) -> None:
+        """Remove all copies but for those of the trials that are `kept`.
+
+        Where some are named, only such as are `among` them go.
+        """
+        stay = set(map(_name, kept))
+        go = None if among is None else set(map(_name, among))
+        with contextlib.suppress(OSError):
+            for name in self.store.trials():
+                if name not in stay and (go is None or name in go):
+                    self.store.forget(name)
+
+    def _named(self, trial: Trial, fixed: Mapping[str, Value]) -> "_Named":
+        values = sorted(trial.values(fixed).items())
+        identity = json.dumps([self.context, trial.id, trial.seed, values])
+        return _Named(_name(trial.id), hashlib.sha256(identity.encode()).hexdigest()[:32])
+
+    def _lengths(self, trial: Trial) -> list[int]:
+        """Return to how many epochs a trial was extended, of which there are copies."""
+        if not trial.extended_to:
+            return []
+        name = _name(trial.id._replace(extended_to=0))
+        with contextlib.suppress(OSError):
+            found = map(_EXTENDED.fullmatch, self.store.trials())
+            return [int(match[2]) for match in found if match and match[1] == name]
+        return []
+
+
+class _Named(NamedTuple):
+    """What the copies of a trial are called, and what they have to say that they are of."""
+
+    name: str
+    key: str
+
+
+class TrialCheckpoints:
+    """The copies of the folder of one trial, of which the last one counts; they are `Copies`.
+
+    Where there are none of its `own`, it goes on from the first of those `before` that there are.
+    """
+
+    def __init__(self, store: Store, own: _Named, before: Sequence[_Named] = ()) -> None:
+        self._store, self._own, self._before = store, own, before
+
+    def save(
+        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
+    ) -> None:
+        """Copy a folder as it is after so many epochs; raise OSError where that fails.
+
+        An empty one is left out: there would be nothing to go on from. Of what lies in it, files,
+        folders and links are copied.
+        """
+        if not any(folder.iterdir()):
+            return
+        epochs, (name, key) = len(metrics), self._own
+        described, copy = f"{epochs}.json", f"{epochs}.{secrets.token_hex(4)}"
+        try:
+            description = {
+                "key": key, "copy": copy, "content": self._store.put(name, copy, folder),
+                "metrics": [dict(epoch) for epoch in metrics], "generators": generators,
+            }
+            self._store.write(name, described, json.dumps(description))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._store.remove(name, copy)
+            raise
+        with contextlib.suppress(OSError):  # of another attempt that does the same
+            for entry in self._store.entries(name):
+                if entry not in (described, copy):
+                    self._store.remove(name, entry)
+
+    def restore(self, folder: Path) -> Snapshot | None:
+        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        for known, epochs in self._known():
+            try:
+                description = self._described(known, epochs)
+                content = self._store.get(known.name, str(description["copy"]), folder)
+                if content == description["content"]:
+                    return Snapshot(tuple(description["metrics"]), description["generators"])
+            except _UNUSABLE:
+                pass
+            empty(folder)
+        return None
+
+    def epochs(self) -> int:
+        """Return after how many epochs the copy was made that the trial would go on from."""
+        for known, epochs in self._known():
+            with contextlib.suppress(*_UNUSABLE):
+                self._described(known, epochs)
+                return epochs
+        return 0
+
+    def forget(self) -> None:
+        """Remove all copies, since they turned out to be of no use."""
+        with contextlib.suppress(OSError):
+            self._store.forget(self._own.name)
+
+    def _known(self) -> list[tuple[_Named, int]]:
+        """Return the copies that there are, those to be tried first before the others."""
+        with contextlib.suppress(OSError):
+            return [
+                (known, epochs) for known in (self._own, *self._before)
+                for epochs in sorted(_epochs(self._store, known.name), reverse=True)
+            ]
+        return []
+
+    def _described(self, known: _Named, epochs: int) -> dict[str, Any]:
+        """Return what is said of a copy; raise one of several errors where it is of no use."""
+        description: dict[str, Any] = json.loads(self._store.read(known.name, f"{epochs}.json"))
+        if description["key"] != known.key or len(description["metrics"]) != epochs:
+            raise ValueError("it is of another trial")
+        return description
+
+
+def _name(trial: TrialId) -> str:
+    name = f"{trial.round}-{trial.number}"
+    if trial.part:
+        name += f"-part-{trial.part}"
+    if trial.repeat:
+        name += f"-repeat-{trial.repeat}" + ("-resplit" if trial.resplit else "")
+    if trial.extended_to:
+        name += f"-extended-to-{trial.extended_to}"
+    return name
+
+
+def _epochs(store: Store, name: str) -> list[int]:
+    """Return after how many epochs there are copies."""
+    return [int(found[1]) for found in map(_DESCRIBED.fullmatch, store.entries(name)) if found]
