@@ -13,6 +13,7 @@ ENV PATH=/opt/hpo/bin:$PATH \
 
 RUN useradd --create-home --uid 1000 hpo \
  && install -d -o hpo -g hpo -m 700 /var/lib/hpo/outbox /var/lib/hpo/artifacts \
+    /var/lib/hpo/checkpoints \
  && python3 -m venv /opt/hpo
 
 # The packages, as pinned for a local installation; pip compiles them, so that no process has to.

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from hpo.checkpoints.folders import FolderStore
-from hpo.checkpoints.trials import Checkpoints
+from hpo.checkpoints.trials import Checkpoints, Snapshot
 from hpo.data.loading import load
 from hpo.data.settings import DataSettings
 from hpo.trial import Trial
@@ -42,7 +42,7 @@ def train(optimizer: str, kept: bool, copied: bool) -> float:
         for epoch in perceptron(chosen, data, seed=0, folder=folder if kept else None):
             metrics.append(dict(epoch))
             if copied:
-                copies.save(folder, metrics, {})
+                copies.save(folder, Snapshot(tuple(metrics), {}))
         return (time.perf_counter() - begun) / EPOCHS * 1000
 
 
@@ -57,7 +57,7 @@ def large(megabytes: int) -> tuple[float, float]:
         copies = Checkpoints(FolderStore(str(Path(name) / "kept")), "", 0.0).of(TRIAL, {})
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begun = time.perf_counter()
-        copies.save(folder, [{"loss": 1.0}], {})
+        copies.save(folder, Snapshot(({"loss": 1.0},), {}))
         seconds = time.perf_counter() - begun
         return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 

@@ -35,4 +35,9 @@ class RoundAbsent(HPOError):
 
 
 class NotResumed(Exception):
-    """A program that was to go on from a copy of its folder began with another epoch."""
+    """A trial that was to go on after an epoch begins with another `epoch`, or with none."""
+
+    def __init__(self, epoch: int | None = None) -> None:
+        began = "it tells no epoch" if epoch is None else f"it begins with epoch {epoch}"
+        super().__init__(began)
+        self.epoch = epoch

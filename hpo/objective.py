@@ -85,6 +85,7 @@ class Given:
     evaluates: bool = False
     done: int = 0
     is_kept: bool = False  # the folder, now and then
+    had_ended: bool = False  # the trial, after the epochs that are done
 
 
 Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # the model in the end, or None

@@ -130,7 +130,7 @@ class Program:
         tested: dict[str, float] | None = {} if given.evaluates else None
         try:
             told = _told(self, lines, given, tested)
-            yield from _epochs_after(given.done, told) if given.is_kept else _epochs(told)
+            yield from _epochs_after(given, told) if given.is_kept else _epochs(told)
         finally:
             lines.close()  # type: ignore[attr-defined]  # it is a generator
         return tested or None
@@ -295,15 +295,16 @@ def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dic
 
 
 def _epochs_after(
-    done: int, told: Iterator[tuple[int | None, dict[str, float]]]
+    given: Given, told: Iterator[tuple[int | None, dict[str, float]]]
 ) -> Iterator[dict[str, float]]:
     """Yield the metrics of each epoch as soon as it is told, after those that are `done`.
 
     What the program has written belongs to the epoch that it told last, so that each line is one.
     Raises NotResumed where a program that was to go on does not, and ValueError where an epoch has
-    no name, is missing or goes back.
+    no name, is missing or goes back. One that has no epoch left to tell was further than the copy
+    said, unless that is one of a trial that had ended.
     """
-    last = done
+    done = last = given.done
     for epoch, metrics in told:
         if epoch is None:
             raise ValueError(
@@ -312,13 +313,15 @@ def _epochs_after(
             )
         if epoch != last + 1:
             if done and last == done:
-                raise NotResumed
+                raise NotResumed(epoch)
             raise ValueError(
                 f"the program goes from epoch {last} to {epoch}; with [checkpoints] tell each "
                 "epoch once, from 1"
             )
         yield metrics
         last = epoch
+    if done and last == done and not given.had_ended:
+        raise NotResumed
 
 
 def parameters_of(

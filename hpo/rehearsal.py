@@ -14,7 +14,7 @@ from hpo.checkpoints.trials import Checkpoints
 from hpo.data.loading import Split
 from hpo.data.predictor import Predictor
 from hpo.distributions import Value
-from hpo.errors import Infeasible, InputError
+from hpo.errors import Infeasible, InputError, NotResumed
 from hpo.evaluation import keep
 from hpo.objective import Data, Given
 from hpo.own_evaluation import tried_to_keep
@@ -129,6 +129,14 @@ def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> 
             f"checkpoints: {study.objective.name} leaves its folder empty after an epoch; let it "
             "save there, before it yields, what it needs to go on"
         )
+    if study.program is not None:
+        ahead = _begins_with(study, trial, job.checkpoints, directory / "resumed")
+        if ahead is None or ahead > EPOCHS:
+            where = "at its end" if ahead is None else f"with epoch {ahead}"
+            return (
+                f"checkpoints: it goes on, but {where}: its epochs are shorter than it takes to "
+                "copy its folder, and such a trial begins anew"
+            )
     resumed = stopped(EPOCHS - 1)
     for name, value in whole.metrics[-1].items():
         found = resumed.metrics[-1].get(name)
@@ -139,6 +147,25 @@ def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> 
                 "its folder, before it yields, and look there first when it begins"
             )
     return "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"
+
+
+def _begins_with(study: Study, trial: Trial, copies: Checkpoints, folder: Path) -> int | None:
+    """Return the epoch that a program begins with where it goes on after the first, if any."""
+    folder.mkdir()
+    snapshot = copies.of(trial, study.fixed).restore(folder)
+    given = Given(
+        study.metric, trial.seed, None, folder, trial.id,
+        done=len(snapshot.metrics) if snapshot is not None else 0, is_kept=True,
+    )
+    with trial_process(study, trial.seed):
+        epochs = study.objective.start(study.objective.taken(trial.values(study.fixed)), given)
+        try:
+            quiet(lambda: next(epochs, None))
+        except NotResumed as found:
+            return found.epoch
+        finally:
+            epochs.close()
+    return given.done + 1
 
 
 def _trained(

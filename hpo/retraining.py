@@ -136,7 +136,7 @@ def recall(
         )
     given = Given(
         study.metric, trial.seed, data, own, trial.id, evaluates=data is None, done=epochs,
-        is_kept=True,
+        is_kept=True, had_ended=snapshot.has_ended,
     )
     hyperparameters = study.objective.taken(trial.values(study.fixed))
     try:

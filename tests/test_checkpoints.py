@@ -206,11 +206,16 @@ def test_a_program_goes_on_from_its_folder(
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if not line.startswith("objective")))
     before = undisturbed(file)
-    for death in ("3", "4", "10"):
+    for death in ("3", "4"):
         (folder / "deaths" / death).touch()
     hpo("run", file, "--ray-address", near_ray)
     assert table() == before
     assert trained().total() == 20
+    # One that has no epoch left to tell may have been further than its copy: it begins anew.
+    (folder / "deaths" / "10").touch()
+    hpo("run", file, "--ray-address", near_ray, "--set", "name=ended")
+    assert table("ended") == before
+    assert trained().total() == 30
     # One that begins with another epoch than it should is started anew.
     (folder / "confused").touch()
     (folder / "deaths" / "7").touch()
@@ -221,6 +226,23 @@ def test_a_program_goes_on_from_its_folder(
     (folder / "train.py").write_text(PROGRAM.replace('"epoch": epoch, ', ""))
     hpo("run", file, "--inline", "--set", "name=nameless", "--set", "round.max_failures=2")
     assert "each line needs one, from 1" in table("nameless")[0]["message"]
+
+
+def test_a_check_of_a_program_tells_one_that_begins_anew_from_one_that_is_fast(
+    study: Make, folder: Path, command: Command
+) -> None:
+    file = study(objective=None, command=["python", "train.py", "{rate}"])
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("objective")))
+    (folder / "train.py").write_text(PROGRAM)  # all its epochs are done before the copy is
+    outcome = command("check", file, "--try")
+    assert outcome.code == 0, outcome.err
+    assert "its epochs are shorter than it takes to copy its folder" in outcome.out
+    slow = PROGRAM.replace("    total +=", "    import time; time.sleep(0.5)\n    total +=")
+    (folder / "train.py").write_text(slow)
+    assert "it goes on with the same epoch 2" in command("check", file, "--try").out
+    (folder / "train.py").write_text(slow.replace("if os.path.exists(state)", "if False"))
+    assert "goes on with another epoch 2" in command("check", file, "--try").err
 
 
 def test_what_cannot_be_kept_is_said(

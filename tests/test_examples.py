@@ -29,6 +29,7 @@ SMALLER = {
     "pytorch_mnist": ["fixed.rows=500", "fixed.epochs=2"],
     "pytorch_resumed": ["fixed.rows=300", "fixed.epochs=4", "checkpoints.every=0"],
     "script": [],
+    "script_resumed": ["checkpoints.every=0"],
     "support_vectors": ["fixed.folds=2"],
 }
 JUDGED = {"boosted_trees": "test accuracy", "pytorch_mnist": "test_accuracy"}
@@ -131,18 +132,27 @@ def test_an_example_gives_the_same_table_on_ray_and_inline(
     assert table(again) == expected
 
 
+def kept_epochs(folder: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):  # of what is removed meanwhile
+        return max((int(path.stem) for path in folder.rglob("*.json")), default=0)
+    return 0
+
+
+@pytest.mark.parametrize("name", ["pytorch_resumed", "script_resumed"])
 def test_an_example_goes_on_after_its_worker_died(
-    examples: Path, folder: Path, ray_address: str
+    name: str, examples: Path, folder: Path, ray_address: str
 ) -> None:
-    options, file = options_of("pytorch_resumed"), examples / "pytorch_resumed.toml"
-    options += ["--trials", "2", "--set", "round.parallel=1", "--set", "round.sampler=random"]
-    hpo("check", file, "--try", *[o for o in options if o not in ("--trials", "2")])
+    options, file = options_of(name), examples / f"{name}.toml"
+    if name == "script_resumed":
+        options += ["--set", "fixed.epochs=600"]
+    options += ["--set", "round.trials=2", "--set", "round.parallel=1"]
+    hpo("check", file, "--try", *options)
     hpo("run", file, *options, "--inline")
-    expected = table("pytorch_resumed")
+    expected = table(name)
     options += ["--set", "name=again", "--set", f"checkpoints.storage={folder / 'kept'}"]
     process, killed = start("run", file, *options, "--ray-address", ray_address), 0
     while process.poll() is None:
-        if not killed and any((folder / "kept").rglob("2.json")):
+        if not killed and kept_epochs(folder / "kept") >= 2:
             for line in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     if line.read_bytes().startswith(b"ray::_attempt") and (
@@ -156,6 +166,13 @@ def test_an_example_goes_on_after_its_worker_died(
     assert table("again") == expected
     with open("table.csv", newline="") as lines:
         assert {row["attempt"] for row in csv.DictReader(lines)} == {"1", "2"}
+    # Its best trial goes on from what was kept of it.
+    epochs = 602 if name == "script_resumed" else 6
+    hpo("extend", file, *options, "--top", 1, "--epochs", epochs, "--inline")
+    rows = [row for row in table("again", "--extensions") if row["extended_to"] != "0"]
+    (row,) = rows
+    assert (row["epochs"], row["state"]) == (str(epochs), "complete")
+    assert f"goes on after epoch {epochs - 2}" in row["message"]
 
 
 def test_every_example_is_on_the_page() -> None:

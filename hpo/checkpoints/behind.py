@@ -3,13 +3,10 @@
 import contextlib
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hpo.checkpoints.folders import copied
 from hpo.checkpoints.trials import Copies, Snapshot
-from hpo.trial import EpochMetrics
 
 
 class CopiesBehind:
@@ -25,9 +22,7 @@ class CopiesBehind:
         """Whether the last copy is still on its way."""
         return self._sending is not None and self._sending.is_alive()
 
-    def save(
-        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
-    ) -> None:
+    def save(self, folder: Path, snapshot: Snapshot) -> None:
         """Copy a folder here, and have that sent; raise OSError where the one before failed."""
         self.wait()
         if not any(folder.iterdir()):
@@ -42,11 +37,10 @@ class CopiesBehind:
         def send() -> None:
             try:
                 with here:
-                    self._copies.save(Path(here.name), metrics, generators)
+                    self._copies.save(Path(here.name), snapshot)
             except OSError as error:
                 self._error = error
 
-        metrics = tuple(metrics)  # it grows meanwhile
         self._sending = threading.Thread(target=send, name="checkpoint", daemon=True)
         self._sending.start()
 

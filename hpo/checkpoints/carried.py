@@ -3,16 +3,15 @@
 import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from hpo import wording
 from hpo.checkpoints.folders import empty, walked
 from hpo.checkpoints.packing import pack, unpack
-from hpo.checkpoints.trials import Checkpoints, Snapshot
+from hpo.checkpoints.trials import Checkpoints, Snapshot, from_table, to_table
 from hpo.distributions import Value
-from hpo.trial import EpochMetrics, Trial
+from hpo.trial import Trial
 
 MOST_BYTES = 100_000_000  # of a folder that travels
 _LENGTH = 8  # bytes that say how long the description is
@@ -20,9 +19,9 @@ _LENGTH = 8  # bytes that say how long the description is
 
 def packed(folder: Path, snapshot: Snapshot) -> bytes:
     """Return a copy of a folder, and what goes with it, as bytes."""
-    described = json.dumps([[dict(epoch) for epoch in snapshot.metrics], snapshot.generators])
+    described = json.dumps(to_table(snapshot)).encode()
     file = io.BytesIO()
-    file.write(len(described.encode()).to_bytes(_LENGTH, "big") + described.encode())
+    file.write(len(described).to_bytes(_LENGTH, "big") + described)
     pack(folder, file)
     return file.getvalue()
 
@@ -34,9 +33,9 @@ def unpacked(content: bytes, folder: Path) -> Snapshot:
     """
     file = io.BytesIO(content)
     length = int.from_bytes(file.read(_LENGTH), "big")
-    metrics, generators = json.loads(file.read(length))
+    snapshot = from_table(json.loads(file.read(length)))
     unpack(file, folder)
-    return Snapshot(tuple(metrics), generators)
+    return snapshot
 
 
 class CarriedCopies:
@@ -45,9 +44,7 @@ class CarriedCopies:
     def __init__(self, last: bytes | None = None) -> None:
         self._last, self._made = last, b""
 
-    def save(
-        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
-    ) -> None:
+    def save(self, folder: Path, snapshot: Snapshot) -> None:
         """Copy a folder as it is after so many epochs; raise OSError where it is too large."""
         files = [path for path in walked(folder) if path.is_file() and not path.is_symlink()]
         size = sum(path.stat().st_size for path in files)
@@ -58,7 +55,7 @@ class CarriedCopies:
                 "place there that all workers reach"
             )
         if any(folder.iterdir()):
-            self._made = packed(folder, Snapshot(tuple(metrics), generators))
+            self._made = packed(folder, snapshot)
 
     def restore(self, folder: Path) -> Snapshot | None:
         """Fill an empty folder with the last copy; return what goes with it, None without one."""
@@ -99,7 +96,7 @@ class Carrier:
             try:
                 snapshot = unpacked(content, Path(name))
                 copies = self._checkpoints.of(trial, self._fixed)
-                copies.save(Path(name), snapshot.metrics, snapshot.generators)
+                copies.save(Path(name), snapshot)
             except (OSError, ValueError) as error:
                 return str(error)
         return ""

@@ -26,18 +26,35 @@ _UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or o
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a trial goes on with: the metrics of its epochs so far, and the generators' states."""
+    """What a trial goes on with: the metrics of its epochs so far, and the generators' states.
+
+    `has_ended` says that it was made when the trial had ended.
+    """
 
     metrics: tuple[EpochMetrics, ...]
     generators: Mapping[str, Any]
+    has_ended: bool = False
+
+
+def to_table(snapshot: Snapshot) -> dict[str, Any]:
+    """Return plain values for JSON."""
+    return {
+        "metrics": [dict(epoch) for epoch in snapshot.metrics],
+        "generators": snapshot.generators, "has_ended": snapshot.has_ended,
+    }
+
+
+def from_table(table: Mapping[str, Any]) -> Snapshot:
+    """Return what `to_table` wrote; raise LookupError where that is missing."""
+    return Snapshot(
+        tuple(table["metrics"]), table["generators"], bool(table.get("has_ended", False))
+    )
 
 
 class Copies(Protocol):
     """The copies of the folder of one trial, of which the last one counts."""
 
-    def save(
-        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
-    ) -> None:
+    def save(self, folder: Path, snapshot: Snapshot) -> None:
         """Copy a folder as it is after so many epochs; raise OSError where that fails."""
         ...
 
@@ -135,9 +152,7 @@ class TrialCheckpoints:
     def __init__(self, store: Store, own: _Named, before: Sequence[_Named] = ()) -> None:
         self._store, self._own, self._before = store, own, before
 
-    def save(
-        self, folder: Path, metrics: Sequence[EpochMetrics], generators: Mapping[str, Any]
-    ) -> None:
+    def save(self, folder: Path, snapshot: Snapshot) -> None:
         """Copy a folder as it is after so many epochs; raise OSError where that fails.
 
         An empty one is left out: there would be nothing to go on from. Of what lies in it, files,
@@ -145,12 +160,12 @@ class TrialCheckpoints:
         """
         if not any(folder.iterdir()):
             return
-        epochs, (name, key) = len(metrics), self._own
+        epochs, (name, key) = len(snapshot.metrics), self._own
         described, copy = f"{epochs}.json", f"{epochs}.{secrets.token_hex(4)}"
         try:
             description = {
                 "key": key, "copy": copy, "content": self._store.put(name, copy, folder),
-                "metrics": [dict(epoch) for epoch in metrics], "generators": generators,
+                **to_table(snapshot),
             }
             self._store.write(name, described, json.dumps(description))
         except BaseException:
@@ -169,7 +184,7 @@ class TrialCheckpoints:
                 description = self._described(known, epochs)
                 content = self._store.get(known.name, str(description["copy"]), folder)
                 if content == description["content"]:
-                    return Snapshot(tuple(description["metrics"]), description["generators"])
+                    return from_table(description)
             except _UNUSABLE:
                 pass
             empty(folder)

@@ -206,8 +206,9 @@ def attempt_trial(
                 with _captured(output):
                     try:
                         yielded = next(epochs, None)
-                    except NotResumed:
+                    except NotResumed as found:
                         assert folder is not None
+                        print(f"{found} instead of {len(metrics) + 1}, and is started anew")
                         folder.begin_anew()
                         metrics.clear()
                         epochs = _epochs(job, objective, _given(job, data, trial, folder), trial)
@@ -357,7 +358,10 @@ def _folder(
     """Return the folder of a trial, where its objective asks for one that there is."""
     if "folder" not in objective.asks or not (objective.needs_folder or job.checkpoints):
         return None
-    return TrialFolder(job.checkpoints, trial, job.fixed, last)
+    folder = TrialFolder(job.checkpoints, trial, job.fixed, last)
+    if job.program is not None:
+        folder.goes_ahead()
+    return folder
 
 
 def _of_extension(
@@ -385,7 +389,7 @@ def _keep(
 ) -> None:
     """Keep the folder of a trial; where that fails it says so and goes on."""
     with process.suspended():
-        fault = folder.keep(metrics, process)
+        fault = folder.keep(metrics, process, has_ended=ends)
         if ends:
             fault = fault or folder.finish(len(metrics))
     if fault:
@@ -397,7 +401,7 @@ def _given(job: Job, data: Held, trial: Trial, folder: TrialFolder | None) -> Gi
     path, done = (None, 0) if folder is None else (folder.path, len(folder.epochs))
     return Given(
         job.metric, trial.seed, data_of(data, trial), path, trial.id, done=done,
-        is_kept=job.checkpoints is not None,
+        is_kept=job.checkpoints is not None, had_ended=folder is not None and folder.has_ended,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hpo.checkpoints.behind import CopiesBehind
 from hpo.checkpoints.carried import CarriedCopies
 from hpo.checkpoints.folders import empty
-from hpo.checkpoints.trials import Checkpoints, Copies
+from hpo.checkpoints.trials import Checkpoints, Copies, Snapshot
 from hpo.distributions import Value
 from hpo.process_state import TrialProcess
 from hpo.trial import EpochMetrics, Trial
@@ -31,12 +31,14 @@ class TrialFolder:
         last: bytes | None = None,
     ) -> None:
         self.epochs: tuple[EpochMetrics, ...] = ()
+        self.has_ended = False  # the trial, when the copy was made
         self._is_told = False
         self._copies = _copies(checkpoints, trial, fixed, last)
         self._seconds, self._is_kept_at_the_end = math.inf, False
         if checkpoints is not None:
             self._seconds = checkpoints.seconds
             self._is_kept_at_the_end = checkpoints.keep > 0 and trial.id.can_go_on
+        self._is_ahead = False
         self._last_epoch = 0  # that there is a copy of
         self._kept = time.monotonic()
 
@@ -61,8 +63,15 @@ class TrialFolder:
         except (ValueError, TypeError, LookupError):
             empty(self.path)
         else:
-            self.epochs = snapshot.metrics
+            self.epochs, self.has_ended = snapshot.metrics, snapshot.has_ended
             self._last_epoch = len(snapshot.metrics)
+
+    def goes_ahead(self) -> None:
+        """Take note that the trial does not wait while its folder is copied, as a program does not.
+
+        Only the copy that is made at its end is then known to be of its last epoch.
+        """
+        self._is_ahead = True
 
     def begin_anew(self) -> None:
         """Forget what was kept: the trial did not go on from there."""
@@ -80,16 +89,19 @@ class TrialFolder:
 
     def is_due_at_the_end(self, epochs: int) -> bool:
         """Say whether the folder is to be kept though its trial has ended after so many epochs."""
-        return self._is_kept_at_the_end and epochs != self._last_epoch
+        return self._is_kept_at_the_end and (self._is_ahead or epochs != self._last_epoch)
 
-    def keep(self, metrics: Sequence[EpochMetrics], process: TrialProcess) -> str:
+    def keep(
+        self, metrics: Sequence[EpochMetrics], process: TrialProcess, has_ended: bool = False
+    ) -> str:
         """Copy the folder after so many epochs.
 
         Where that fails the trial goes on, and what is returned says why, the first time.
         """
         assert self._copies is not None
-        copies, generators = self._copies, process.generators()
-        fault = self._tried(lambda: copies.save(self.path, metrics, generators), len(metrics))
+        copies = self._copies
+        snapshot = Snapshot(tuple(metrics), process.generators(), has_ended)
+        fault = self._tried(lambda: copies.save(self.path, snapshot), len(metrics))
         if not fault:
             self._last_epoch = len(metrics)
         self._kept = time.monotonic()

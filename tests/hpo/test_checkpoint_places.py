@@ -21,7 +21,7 @@ from hpo.checkpoints.remote import RemoteStore, fault, is_address
 from hpo.checkpoints.store import Store
 from hpo.checkpoints.trials import Checkpoints, Copies
 from hpo.trial import Trial
-from tests.hpo.test_checkpoints import GENERATORS, METRICS, TRIAL, content, folder, restored
+from tests.hpo.test_checkpoints import METRICS, TRIAL, content, folder, restored, snapshot
 
 __all__ = ["folder"]  # a fixture
 
@@ -48,19 +48,18 @@ def test_each_place_gives_back_what_it_was_given(
     assert restored(copies, tmp_path / "nothing") is None
     with socket.socket(socket.AF_UNIX) as left_out:
         left_out.bind(str(folder / "socket"))
-        copies.save(folder, METRICS[:1], GENERATORS)
+        copies.save(folder, snapshot(METRICS[:1]))
     (folder / "socket").unlink()
-    copies.save(folder, METRICS, GENERATORS)
+    copies.save(folder, snapshot(METRICS))
     assert checkpoints.epochs(TRIAL.id) == copies.epochs() == 2
     assert len(store.entries("1-3")) == 2  # the first copy is of no use any more
-    snapshot = restored(copies, tmp_path / "again")
-    assert (snapshot.metrics, snapshot.generators) == (tuple(METRICS), GENERATORS)
+    assert restored(copies, tmp_path / "again") == snapshot(METRICS)
     assert content(tmp_path / "again") == before
     assert replace(checkpoints, context="other").of(TRIAL, {}).epochs() == 0
     # An extension goes on from the trial, and then from itself.
     longer = checkpoints.of(replace(TRIAL, extended_to=9), {})
     assert longer.epochs() == 2
-    longer.save(folder, [*METRICS, {"loss": 0.1}], GENERATORS)
+    longer.save(folder, snapshot([*METRICS, {"loss": 0.1}]))
     assert (copies.epochs(), longer.epochs()) == (2, 3)
     assert checkpoints.of(replace(TRIAL, extended_to=20), {}).epochs() == 3
     assert checkpoints.of(replace(TRIAL, extended_to=5), {}).epochs() == 2
@@ -75,7 +74,7 @@ def test_a_copy_that_broke_off_or_was_damaged_is_none(
     store: Store, folder: Path, tmp_path: Path
 ) -> None:
     copies = Checkpoints(store, "code", 0.0).of(TRIAL, {})
-    copies.save(folder, METRICS[:1], GENERATORS)
+    copies.save(folder, snapshot(METRICS[:1]))
     whole = {name: (tmp_path / "kept" / name).read_bytes() for name in files(tmp_path)}
     os.rename(tmp_path / "kept" / "1-3" / "1.json", tmp_path / "description")
     assert restored(copies, tmp_path / "a") is None  # the description is written last
@@ -94,7 +93,7 @@ def test_many_small_files_travel(folder: Path, tmp_path: Path) -> None:
         (folder / str(number)).write_text(str(number))
     store = RemoteStore(f"file://{tmp_path}/kept")
     copies = Checkpoints(store, "code", 0.0).of(TRIAL, {})
-    copies.save(folder, METRICS, GENERATORS)
+    copies.save(folder, snapshot(METRICS))
     assert len(files(tmp_path)) == 2
     assert restored(copies, tmp_path / "again") is not None
     assert content(tmp_path / "again") == content(folder)
@@ -105,7 +104,7 @@ def test_a_folder_goes_and_comes_as_bytes(
 ) -> None:
     at_worker = CarriedCopies()
     assert restored(at_worker, tmp_path / "nothing") is None
-    at_worker.save(folder, METRICS, GENERATORS)
+    at_worker.save(folder, replace(snapshot(METRICS), has_ended=True))
     sent = at_worker.taken()
     assert (sent != b"", at_worker.taken()) == (True, b"")
     checkpoints = Checkpoints(FolderStore(str(tmp_path / "kept")), "code", 0.0, is_carried=True)
@@ -114,8 +113,7 @@ def test_a_folder_goes_and_comes_as_bytes(
     assert carrier.keep(TRIAL, sent) == ""
     assert checkpoints.epochs(TRIAL.id) == 2
     back = CarriedCopies(carrier.last(TRIAL))
-    snapshot = restored(back, tmp_path / "again")
-    assert (snapshot.metrics, snapshot.generators) == (tuple(METRICS), GENERATORS)
+    assert restored(back, tmp_path / "again") == replace(snapshot(METRICS), has_ended=True)
     assert content(tmp_path / "again") == content(folder)
     back.forget()
     assert restored(back, tmp_path / "forgotten") is None
@@ -126,7 +124,7 @@ def test_a_folder_goes_and_comes_as_bytes(
     assert full.keep(TRIAL, sent) != ""
     monkeypatch.setattr(carried, "MOST_BYTES", 2_000_000)
     with pytest.raises(OSError, match=r"the folder holds 3 MB, and no more than 2 MB travel"):
-        at_worker.save(folder, METRICS, GENERATORS)
+        at_worker.save(folder, snapshot(METRICS))
     assert at_worker.taken() == b""
 
 
@@ -148,13 +146,11 @@ def test_a_trial_goes_on_while_its_copy_is_sent(folder: Path, tmp_path: Path) ->
     own = Checkpoints(FolderStore(str(tmp_path / "kept")), "code", 0.0).of(TRIAL, {})
     slow = Slow(own)
     behind = CopiesBehind(slow)
-    metrics = [METRICS[0]]
     begun = time.monotonic()
-    behind.save(folder, metrics, GENERATORS)
+    behind.save(folder, snapshot(METRICS[:1]))
     assert behind.is_busy
     before = content(folder)
     (folder / "state").write_text("later")  # the trial goes on, and its folder with it
-    metrics.append(METRICS[1])
     slow.go_on.set()
     behind.wait()
     assert time.monotonic() - begun < 9
@@ -162,12 +158,12 @@ def test_a_trial_goes_on_while_its_copy_is_sent(folder: Path, tmp_path: Path) ->
     assert restored(behind, tmp_path / "again").metrics == tuple(METRICS[:1])
     assert content(tmp_path / "again") == before
     slow.full = True
-    behind.save(folder, METRICS, GENERATORS)
+    behind.save(folder, snapshot(METRICS))
     with pytest.raises(OSError, match="No space left"):
         behind.wait()
-    behind.save(folder, METRICS, GENERATORS)
+    behind.save(folder, snapshot(METRICS))
     with pytest.raises(OSError, match="No space left"):  # said where the next one is to be sent
-        behind.save(folder, METRICS, GENERATORS)
+        behind.save(folder, snapshot(METRICS))
     behind.forget()
     assert own.epochs() == 0
 
@@ -225,7 +221,7 @@ def test_an_address_is_one_that_can_be_used(address: str, wrong: str) -> None:
 def test_many_lengths_of_one_trial_are_told_apart(store: Store, folder: Path) -> None:
     checkpoints = Checkpoints(store, "code", 0.0)
     for trial in (replace(TRIAL, extended_to=9), replace(TRIAL, number=33, extended_to=8)):
-        checkpoints.of(trial, {}).save(folder, METRICS, GENERATORS)
+        checkpoints.of(trial, {}).save(folder, snapshot(METRICS))
     assert checkpoints.of(replace(TRIAL, extended_to=99), {}).epochs() == 2
     other = Trial(1, 34, TRIAL.hyperparameters, TRIAL.seed, extended_to=99)
     assert checkpoints.of(other, {}).epochs() == 0

@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from hpo.checkpoints.folders import FolderStore
-from hpo.checkpoints.trials import Checkpoints, TrialCheckpoints
+from hpo.checkpoints.trials import Checkpoints, Snapshot, TrialCheckpoints
 from hpo.trial import Trial, TrialId
 
 TRIAL = Trial(1, 3, {"rate": 0.1}, 7)
 GENERATORS = {"random": [3, [1, 2], None]}
 METRICS = [{"loss": 0.5}, {"loss": 0.25}]
+
+
+def snapshot(metrics: list[dict[str, float]]) -> Snapshot:
+    return Snapshot(tuple(metrics), GENERATORS)
 
 
 @pytest.fixture
@@ -63,9 +67,8 @@ def test_a_folder_comes_back_as_it_was(
     with socket.socket(socket.AF_UNIX) as left_out:  # nor can a pipe be copied
         left_out.bind(str(folder / "socket"))
         os.mkfifo(folder / "pipe")
-        copies.save(folder, METRICS, GENERATORS)
-    snapshot = restored(copies, tmp_path / "again")
-    assert (snapshot.metrics, snapshot.generators) == (tuple(METRICS), GENERATORS)
+        copies.save(folder, snapshot(METRICS))
+    assert restored(copies, tmp_path / "again") == snapshot(METRICS)
     assert content(tmp_path / "again") == before
     assert checkpoints.epochs(TRIAL.id) == 2
     assert os.stat(Path(checkpoints.store.directory) / "1-3").st_mode & 0o077 == 0
@@ -75,13 +78,13 @@ def test_the_last_whole_copy_counts(
     checkpoints: Checkpoints, folder: Path, tmp_path: Path
 ) -> None:
     copies, directory = checkpoints.of(TRIAL, {}), Path(checkpoints.store.directory) / "1-3"
-    copies.save(folder, METRICS[:1], GENERATORS)
+    copies.save(folder, snapshot(METRICS[:1]))
     (first,) = directory.glob("1.????????")
     kept = {p.name: p for p in directory.iterdir()}
     os.rename(first, tmp_path / "first")
     os.rename(kept["1.json"], tmp_path / "1.json")
     (folder / "state").write_text("later")
-    copies.save(folder, METRICS, GENERATORS)
+    copies.save(folder, snapshot(METRICS))
     assert {p.suffix for p in directory.iterdir()} - {".json"} != set()
     assert len(list(directory.iterdir())) == 2  # what was before is of no use
     os.rename(tmp_path / "first", first)
@@ -104,7 +107,7 @@ def test_a_description_that_is_none_is_no_copy(
     checkpoints: Checkpoints, folder: Path, tmp_path: Path, text: str
 ) -> None:
     copies = checkpoints.of(TRIAL, {})
-    copies.save(folder, METRICS, GENERATORS)
+    copies.save(folder, snapshot(METRICS))
     (Path(checkpoints.store.directory) / "1-3" / "2.json").write_text(text)
     assert restored(copies, tmp_path / "again") is None
 
@@ -120,19 +123,19 @@ def test_a_copy_that_broke_off_is_none(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         with pytest.raises(OSError, match="No space left"):
-            copies.save(folder, METRICS, GENERATORS)
+            copies.save(folder, snapshot(METRICS))
     assert list(directory.iterdir()) == []  # it leaves nothing behind
     (directory / "2.0123abcd").mkdir()
     (directory / "2.0123abcd" / "state").write_text("half")
     assert restored(copies, tmp_path / "again") is None
-    copies.save(folder, METRICS, GENERATORS)
+    copies.save(folder, snapshot(METRICS))
     assert not (directory / "2.0123abcd").exists()
 
 
 def test_a_copy_is_one_of_just_this_trial(
     checkpoints: Checkpoints, folder: Path, tmp_path: Path
 ) -> None:
-    checkpoints.of(TRIAL, {"epochs": 3}).save(folder, METRICS, GENERATORS)
+    checkpoints.of(TRIAL, {"epochs": 3}).save(folder, snapshot(METRICS))
     others = [
         replace(checkpoints, context="other code").of(TRIAL, {"epochs": 3}),
         checkpoints.of(replace(TRIAL, seed=8), {"epochs": 3}),
@@ -150,11 +153,11 @@ def test_an_empty_folder_is_not_kept_and_many_files_are(
 ) -> None:
     (tmp_path / "some").mkdir()
     copies = checkpoints.of(TRIAL, {})
-    copies.save(tmp_path / "some", METRICS, GENERATORS)
+    copies.save(tmp_path / "some", snapshot(METRICS))
     assert checkpoints.epochs(TRIAL.id) == 0
     for number in range(10_000):
         (tmp_path / "some" / str(number)).write_text(str(number))
-    copies.save(tmp_path / "some", METRICS, GENERATORS)
+    copies.save(tmp_path / "some", snapshot(METRICS))
     assert restored(copies, tmp_path / "again") is not None
     assert len(os.listdir(tmp_path / "again")) == 10_000
 
@@ -165,7 +168,7 @@ def test_what_is_of_no_use_is_removed(checkpoints: Checkpoints, folder: Path) ->
     ]
     directory = Path(checkpoints.store.directory)
     for trial in trials:
-        checkpoints.of(trial, {}).save(folder, METRICS, GENERATORS)
+        checkpoints.of(trial, {}).save(folder, snapshot(METRICS))
     assert len(os.listdir(directory)) == 5
     checkpoints.forget(trials[0].id)
     checkpoints.forget_others((), among=())
@@ -173,7 +176,9 @@ def test_what_is_of_no_use_is_removed(checkpoints: Checkpoints, folder: Path) ->
     checkpoints.forget_others({trials[3].id}, {trials[1].id, trials[2].id, TrialId(9, 9)})
     assert sorted(os.listdir(directory)) == ["1-3-repeat-1", "1-3-repeat-1-resplit"]
     described = json.loads((directory / "1-3-repeat-1" / "2.json").read_text())
-    assert set(described) == {"key", "copy", "content", "metrics", "generators"}
+    assert set(described) == {
+        "key", "copy", "content", "metrics", "generators", "has_ended"
+    }
     checkpoints.forget_others({trials[3].id})
     assert os.listdir(directory) == ["1-3-repeat-1"]
     checkpoints.forget_others(())
