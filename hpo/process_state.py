@@ -77,6 +77,13 @@ class TrialProcess:
         if "torch" in sys.modules:
             self._resume_torch(sys.modules["torch"])
 
+    def begin_anew(self) -> None:
+        """Give the generators, inside, the states that they begin with."""
+        self._resumed = {}
+        self._seed_all()
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(self._seed)
+
     def generators(self) -> dict[str, Any]:
         """Return the states of the generators as the trial left them, as plain values."""
         state = self._inside or _State.now()
@@ -112,12 +119,15 @@ class TrialProcess:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         sys.argv[:] = [self._program]  # those of hpo, or of Ray, are not for an objective
         limit_threads(self._threads)
-        random.seed(self._seed)
-        np.random.seed(self._seed)  # noqa: NPY002  # the global state that objectives use
+        self._seed_all()
         if "torch" in sys.modules:
             self._prepare(sys.modules["torch"])
         elif not any(isinstance(finder, _WatchForTorch) for finder in sys.meta_path):
             sys.meta_path.insert(0, _WatchForTorch())
+
+    def _seed_all(self) -> None:
+        random.seed(self._seed)
+        np.random.seed(self._seed)  # noqa: NPY002  # the global state that objectives use
 
     def _prepare(self, torch: ModuleType) -> None:
         torch.manual_seed(self._seed)

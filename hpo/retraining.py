@@ -131,8 +131,8 @@ def recall(
         )
     if len(snapshot.metrics) != epochs:
         raise InputError(
-            f"--kept: the value of {who} is that of epoch {epochs}, and the copy is of epoch "
-            f"{len(snapshot.metrics)}; {remedy}"
+            f"--kept: the value of {who} is that of epoch {epochs}, and the last whole copy is of "
+            f"epoch {len(snapshot.metrics)}; {remedy}"
         )
     given = Given(
         study.metric, trial.seed, data, own, trial.id, evaluates=data is None, done=epochs,

@@ -32,7 +32,7 @@ ORDER = {
         search.ped_anova
         study_errors constraints settings study_parts study_values study_objective
         study_overrides study_tables feasibility study
-        workers.live workers.trial_folder workers.attempt workers.inline
+        workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
         workers.ray_settings workers.ray_folder workers.ray_live
         workers.ray
         record.file record.owner record.sources record.values record.interface record.format

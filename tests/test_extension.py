@@ -139,6 +139,7 @@ def test_lost_workers_and_a_lost_service_cost_no_more_than_in_the_search(
     hpo("extend", file, "--top", 1, "--epochs", 60, "--ray-address", ray_address)
     (row,) = extended()
     assert (row["state"], row["epochs"]) == ("complete", "60")
+    assert row["message"].startswith("goes on after epoch 20;")  # whatever died meanwhile
     assert trained().total() <= 37 + 1 + 3
     hpo("run", study(fixed={"epochs": 60}), "--inline", "--set", "name=longer")
     longer = {each["number"]: each["loss"] for each in table("longer")}
@@ -183,6 +184,83 @@ def test_no_copy_stays_that_is_of_no_use(study: Make, folder: Path) -> None:
     hpo("run", file, "--inline")
     best = sorted(table(), key=lambda row: float(row["loss"]))[:2]
     assert copies() == {f"1-{row['number']}" for row in best}
+
+
+def test_an_objective_that_does_not_go_on_from_its_folder_is_trained_anew(
+    study: Make, folder: Path
+) -> None:
+    text = TRAIN.replace('if (folder / "state").exists()', "if False")
+    (folder / "kept.py").write_text(text)
+    file = study(checkpoints=KEPT)
+    hpo("run", file, "--inline")
+    trained()
+    hpo("extend", file, "--top", 1, "--epochs", 30, "--inline")
+    (row,) = extended()
+    assert (row["epochs"], row["message"]) == ("30", "trained anew, from epoch 1")
+    hpo("run", study(fixed={"epochs": 30}), "--inline", "--set", "name=longer")
+    longer = {each["number"]: each["loss"] for each in table("longer")}
+    assert row["loss"] == longer[row["number"]]
+
+
+def test_an_extension_that_failed_is_tried_again(
+    study: Make, folder: Path, command: Command
+) -> None:
+    text = TRAIN.replace("        time.sleep(sleep)\n", "        time.sleep(sleep)\n"
+                         "        if epoch == 23 and os.path.exists('broken'):\n"
+                         "            print('about to break')\n"
+                         "            raise OSError('the disk is gone')\n")
+    (folder / "kept.py").write_text(text)
+    file = study(checkpoints=KEPT)
+    hpo("run", file, "--inline")
+    (folder / "broken").touch()
+    outcome = command("extend", file, "--top", "1", "--epochs", "25", "--inline")
+    (row,) = extended()
+    assert (outcome.code, row["state"]) == (0, "failed")
+    assert f"trial {row['number']} of round 1, extended to epoch 25 failed:" in outcome.out
+    assert "OSError: the disk is gone" in outcome.out
+    assert "OSError: the disk is gone" in command("show", "toy").out
+    assert command("logs", "toy", f"1/{row['number']}", "--epochs", "25").out == "about to break\n"
+    (folder / "broken").unlink()
+    trained()
+    hpo("extend", file, "--top", 1, "--epochs", 25, "--inline")
+    (row,) = extended()
+    assert (row["state"], row["epochs"]) == ("complete", "25")
+    assert trained().total() in (3, 5)  # from the copy of epoch 22, or of 20
+
+
+def test_what_followed_trials_that_are_gone_is_gone(
+    study: Make, folder: Path, command: Command
+) -> None:
+    file = study(checkpoints=KEPT)
+    hpo("run", file, "--inline")
+    hpo("extend", file, "--top", 1, "--epochs", 25, "--inline")
+    hpo("confirm", file, "--top", 1, "--repeats", 1, "--inline")
+    assert (len(recorded().extensions), len(recorded().repeats)) == (1, 1)
+    client = client_of(f"sqlite:///{folder}/mlflow.db")
+    client.delete_run(recorded().rounds[0].run_id)
+    hpo("run", file, "--inline")  # the same trials, but others
+    assert (len(recorded().extensions), len(recorded().repeats)) == (0, 0)
+    hpo("extend", file, "--top", 1, "--epochs", 25, "--inline")
+    assert len(recorded().extensions) == 1
+
+
+def test_a_damaged_copy_is_said_before_it_costs_anything(
+    study: Make, folder: Path, command: Command
+) -> None:
+    file = study(checkpoints={**KEPT, "keep": 1})
+    hpo("run", file, "--inline")
+    hpo("extend", file, "--top", 1, "--epochs", 25, "--inline")
+    (longer,) = Path("storage").rglob("*-extended-to-25/25.*/state")
+    longer.write_text("[25, 1.0]")
+    outcome = command("evaluate", file, "--kept", "--again")
+    assert outcome.code == 2  # without a table [data], and nothing that judges
+    outcome = command("extend", file, "--top", "1", "--epochs", "30", "--inline")
+    assert "goes on after epoch 20: the copy of epoch 25 is damaged" in outcome.out
+    for state in Path("storage").rglob("state"):
+        state.write_text("[1, 1.0]")
+    outcome = command("extend", file, "--top", "1", "--epochs", "40", "--inline")
+    assert "is trained anew, from epoch 1: the copy of its folder is damaged" in outcome.out
+    assert "extended to epoch" not in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -303,9 +381,8 @@ def test_a_value_of_an_earlier_epoch_is_not_that_of_kept_weights(
     assert best.epoch < 60
     outcome = command("evaluate", file, "--kept")
     assert outcome.code == 2
-    assert f"is that of epoch {best.epoch}, and the copy is of epoch 60; leave --kept out" in (
-        outcome.err
-    )
+    said = f"is that of epoch {best.epoch}, and the last whole copy is of epoch 60; leave "
+    assert f"{said}--kept out" in outcome.err
 
 
 def test_an_objective_that_judges_is_given_what_was_kept(

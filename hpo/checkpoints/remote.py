@@ -37,7 +37,8 @@ def fault(address: str) -> str:
     if "@" in place.partition("/")[0]:
         return "has a password; leave it to the environment, such as AWS_SECRET_ACCESS_KEY"
     if not place.strip("/"):
-        return f"names no place; write one, such as {scheme}://bucket/folder"
+        example = "/shared/folder" if scheme == "file" else "bucket/folder"
+        return f"names no place; write one, such as {scheme}://{example}"
     return ""
 
 

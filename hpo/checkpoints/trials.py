@@ -28,12 +28,14 @@ _UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or o
 class Snapshot:
     """What a trial goes on with: the metrics of its epochs so far, and the generators' states.
 
-    `has_ended` says that it was made when the trial had ended.
+    `has_ended` says that it was made when the trial had ended. Of one that is extended, `begun` are
+    the epochs that it had before.
     """
 
     metrics: tuple[EpochMetrics, ...]
     generators: Mapping[str, Any]
     has_ended: bool = False
+    begun: int = 0
 
 
 def to_table(snapshot: Snapshot) -> dict[str, Any]:
@@ -41,13 +43,15 @@ def to_table(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "metrics": [dict(epoch) for epoch in snapshot.metrics],
         "generators": snapshot.generators, "has_ended": snapshot.has_ended,
+        "begun": snapshot.begun,
     }
 
 
 def from_table(table: Mapping[str, Any]) -> Snapshot:
     """Return what `to_table` wrote; raise LookupError where that is missing."""
     return Snapshot(
-        tuple(table["metrics"]), table["generators"], bool(table.get("has_ended", False))
+        tuple(table["metrics"]), table["generators"], bool(table.get("has_ended", False)),
+        int(table.get("begun", 0)),
     )
 
 
@@ -184,7 +188,8 @@ class TrialCheckpoints:
                 description = self._described(known, epochs)
                 content = self._store.get(known.name, str(description["copy"]), folder)
                 if content == description["content"]:
-                    return from_table(description)
+                    found = from_table(description)
+                    return found if known == self._own else replace(found, begun=epochs)
             except _UNUSABLE:
                 pass
             empty(folder)

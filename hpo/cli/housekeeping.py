@@ -89,6 +89,10 @@ def copy(study: str, new: str, tracking_uri: str) -> None:
     with _held(record, uri, name), Counting("copying", "run", sys.stdout) as counting:
         record.copy(name, new, counting.show)
         _set_outbox_aside(uri, new)
+        kept = kept_beside(outbox_path(uri, name))
+        if kept.exists():
+            there = kept_beside(outbox_path(uri, new))
+            shutil.copytree(kept, there, symlinks=True, dirs_exist_ok=True)
     _retitle(record.study(new))
     contents = record.contents(new)
     assert contents is not None

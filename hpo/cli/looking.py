@@ -79,8 +79,10 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
 @study_argument
 @click.argument("trial", metavar="ROUND/TRIAL")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what a running trial prints.")
+@click.option("--epochs", type=click.IntRange(1),
+              help="What it printed when `hpo extend` trained it for so many.")
 @tracking_uri
-def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
+def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri: str) -> None:
     """Show what a trial of STUDY printed.
 
     ROUND/TRIAL is such as 2/17: trial 17 of round 2; where trials have parts, 2/17/3 is the third
@@ -92,14 +94,16 @@ def logs(study: str, trial: str, follow: bool, tracking_uri: str) -> None:
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
     if match is None:
         raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
-    identity = TrialId(int(match[1]), int(match[2]), part=int(match[3] or 0))
+    identity = TrialId(
+        int(match[1]), int(match[2]), part=int(match[3] or 0), extended_to=epochs or 0
+    )
     record = existing_record(tracking_uri)
     name = study_name(study)
     recorded = find(record, name)
     first = identity._replace(part=1)
     if not identity.part and (first in recorded.runs or first in recorded.attempts):
         identity = first
-    attempt = recorded.attempts.get(identity)
+    attempt = {**recorded.attempts, **recorded.followed_attempts}.get(identity)
     run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
     if not run_id:
         raise InputError(
@@ -153,7 +157,7 @@ def show(
     """
     from hpo.report.results import summarize
     from hpo.search import confirmation
-    from hpo.search.extension import extensions_of, to_table
+    from hpo.search.extension import extensions_of, longest, to_table
     from hpo.service.proposals import influential, recommendation
     from hpo.trial import State
 
@@ -201,7 +205,7 @@ def show(
     extended = extensions_of(results, recorded.extensions)
     if extended:
         console.print("\n[bold]trained longer[/bold]")
-        console.print(extension_table(extended, metric))
+        console.print(extension_table(longest(extended, summary["direction"]), metric))
     if recommended:
         console.print(f"\nrecommended: {escaped(str(recommended))}")
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
@@ -209,7 +213,7 @@ def show(
         console.print(f"\n{escaped(better)}")
     if recorded.looks:
         console.print(f"\ntest set {escaped(_spent(recorded))}")
-    for r in results:
+    for r in (*results, *recorded.extensions):
         if r.state is State.FAILED:
             console.print(f"\n{r.trial.id} failed:\n{escaped(r.message)}")
     if files:

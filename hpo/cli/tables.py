@@ -123,10 +123,10 @@ def extension_table(extensions: Sequence[Extension], metric: str) -> Grid:
     ]
     return Grid([
         *_numbered([e.found.trial for e in extensions]),
-        Column(f"{metric} found", values[::2]),
-        Column("epochs", [str(e.found.epochs) for e in extensions]),
+        Column(metric, values[::2]),
+        Column("after", [str(e.found.epochs) for e in extensions]),
         Column("extended", longer, words=True),
-        Column("epochs", [str(e.longer.epochs) for e in extensions]),
+        Column("after epoch", [str(e.longer.epochs) for e in extensions]),
     ])
 
 

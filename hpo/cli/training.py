@@ -186,6 +186,7 @@ def extend(
     from hpo.cli.console import open_console
     from hpo.cli.tables import extension_table
     from hpo.search import extension
+    from hpo.trial import State
 
     parsed = read_study_file(study, "extend", options.overrides)
     require_file(absolute(tracking_uri))
@@ -208,7 +209,11 @@ def extend(
         }, indent=2))
         return
     console = open_console()
-    console.print(extension_table(extended, parsed.metric))
+    longest = extension.longest(extended, parsed.direction)
+    console.print(extension_table(longest, parsed.metric))
+    for each in longest:
+        if each.longer.state is State.FAILED:
+            console.print(f"\n{each.longer.trial.id} failed:\n{escaped(each.longer.message)}")
     _say_recommended(console, recorded)
 
 

@@ -49,6 +49,7 @@ LOOK = "test set look "
 # The kinds of runs that stand above repeats, and above trials that were trained longer.
 CONFIRMATION, EXTENSION = "confirmation", "extension"
 EXTENDED, EXTENDED_TO = "extended", "extended_to"  # the kind of these, and a tag
+OF = "of"  # the tag of a run that follows a trial, with the run of that
 ADDED = "added"  # the tag of a trial whose point a person chose
 PLACED = "placed."  # with its number, the tag of a round that says so before the trial is sent out
 RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables

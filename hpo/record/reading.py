@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,17 @@ from hpo.errors import InputError
 from hpo.parts import Partition
 from hpo.record import sources
 from hpo.record.connection import Connection
-from hpo.record.format import check_trial, read_attempt, read_id, read_result, read_trial
+from hpo.record.format import (
+    CONFIRMATION,
+    EXTENDED,
+    EXTENSION,
+    OF,
+    check_trial,
+    read_attempt,
+    read_id,
+    read_result,
+    read_trial,
+)
 from hpo.record.values import Attempt, Round
 from hpo.search_space import backfilled, middle
 from hpo.trial import State, Trial, TrialId, TrialResult
@@ -85,6 +95,48 @@ class RecordedParts:
             for identity, run in ((read_id(run), run) for _, run in self._trials.values())
             if identity not in self._results and run.info.status != "RUNNING"
         }
+
+
+class Followed:
+    """The repeats and extensions of trials, which follow the search."""
+
+    def __init__(
+        self, connection: Connection, experiment_id: str, metric: str, rounds: Collection[Round]
+    ) -> None:
+        self._connection, self._experiment_id = connection, experiment_id
+        self._metric, self._rounds = metric, rounds
+        self.groups: dict[str, str] = {}  # the runs that they stand under, by kind
+        self.results: dict[TrialId, TrialResult] = {}
+        self.runs: dict[TrialId, str] = {}
+        self.attempts: dict[TrialId, Attempt] = {}  # that lead to none
+
+    def read(self, trials: Mapping[TrialId, TrialResult], runs: Mapping[TrialId, str]) -> None:
+        """Read those of the given trials, which have these runs.
+
+        Such of a trial that was deleted, and is another one now, are left out.
+        """
+        for group, kind in ((CONFIRMATION, "repeat"), (EXTENSION, EXTENDED)):
+            above = [run.info.run_id for run in self._runs(group)]
+            if not above:
+                continue
+            self.groups[group] = above[0]
+            for run in self._runs(kind):
+                tags, trial = run.data.tags, read_trial(run)
+                if tags.get("mlflow.parentRunId") not in above:
+                    continue  # its parent was deleted, and took it along
+                found = trials.get(trial.original)
+                values = with_backfill(trial, self._rounds)
+                same = found is not None and found.trial.hyperparameters == values and (
+                    tags.get(OF) in (None, runs.get(trial.original))
+                )
+                if same and run.info.status != "RUNNING" and "superseded" not in tags:
+                    self.results[trial.id] = filled(read_result(run, self._metric), self._rounds)
+                    self.runs[trial.id] = run.info.run_id
+                elif self.attempts.get(trial.id, NO_ATTEMPT).number < read_attempt(run):
+                    self.attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
+
+    def _runs(self, kind: str) -> "Iterator[Run]":
+        return self._connection.runs(self._experiment_id, f"tags.kind = '{kind}'")
 
 
 def partition_of(round_: Round) -> Partition:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,9 +14,6 @@ from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
 from hpo.record.connection import Connection, translated, translation, uncollected
 from hpo.record.evaluations import Evaluations, looks_that_ended
 from hpo.record.format import (
-    CONFIRMATION,
-    EXTENDED,
-    EXTENSION,
     accepted_tags,
     check_trial,
     chunks,
@@ -26,7 +23,6 @@ from hpo.record.format import (
     read_id,
     read_result,
     read_round,
-    read_trial,
     remarked,
     round_note,
 )
@@ -34,11 +30,11 @@ from hpo.record.owner import Owner
 from hpo.record.reading import (
     NO_ATTEMPT,
     WARM_START,
+    Followed,
     RecordedParts,
     deleted_trial,
     filled,
     read_sources,
-    with_backfill,
 )
 from hpo.record.requests import Requests
 from hpo.record.saved_view import best_of, view_tags
@@ -326,7 +322,11 @@ class StudyRecord:
         for round_ in rounds.values():
             self._parents.rounds[round_.number] = round_.run_id
             self._parents.spaces[round_.number] = round_.search_space
-        followed, followed_attempts = self._following(metric, results, rounds.values())
+        followed = Followed(self._connection, experiment_id, metric, rounds.values())
+        followed.read(results, runs)
+        self._parents.groups = followed.groups
+        runs |= followed.runs
+        later = _in_order(followed.results)
         copied, is_half_begun = read_sources(
             self._connection, warm, metric, has_trials=bool(results or attempts or deleted)
         )
@@ -338,9 +338,9 @@ class StudyRecord:
             runs=runs,
             attempts=attempts,
             looks=_in_order(looks),
-            repeats=[r for r in followed if r.trial.repeat],
-            extensions=[r for r in followed if r.trial.extended_to],
-            followed_attempts=followed_attempts,
+            repeats=[r for r in later if r.trial.repeat],
+            extensions=[r for r in later if r.trial.extended_to],
+            followed_attempts=followed.attempts,
             name=self.name,
             added=self._requests.added(),
             parts=_in_order(in_parts.ended),
@@ -377,36 +377,6 @@ class StudyRecord:
             self._client.set_terminated(run_id, "FINISHED")
 
         self._written(write)
-
-    def _following(
-        self,
-        metric: str,
-        results: Mapping[TrialId, TrialResult],
-        rounds: Collection[Round],
-    ) -> tuple[list[TrialResult], dict[TrialId, Attempt]]:
-        """Return repeats and extensions of trials in `results`, and attempts that lead to none."""
-        experiment_id = self._parents.experiment_id
-        followed: dict[TrialId, TrialResult] = {}
-        attempts: dict[TrialId, Attempt] = {}
-        self._parents.groups = {}
-        for group, kind in ((CONFIRMATION, "repeat"), (EXTENSION, EXTENDED)):
-            runs = self._connection.runs(experiment_id, f"tags.kind = '{group}'")
-            parents = [run.info.run_id for run in runs]
-            if not parents:
-                continue
-            self._parents.groups[group] = parents[0]
-            for run in self._connection.runs(experiment_id, f"tags.kind = '{kind}'"):
-                tags, trial = run.data.tags, read_trial(run)
-                if tags.get("mlflow.parentRunId") not in parents:
-                    continue  # its parent was deleted, and took it along
-                found = results.get(trial.original)
-                values = with_backfill(trial, rounds)
-                same = found is not None and found.trial.hyperparameters == values
-                if same and run.info.status != "RUNNING" and "superseded" not in tags:
-                    followed[trial.id] = filled(read_result(run, metric), rounds)
-                elif attempts.get(trial.id, NO_ATTEMPT).number < read_attempt(run):
-                    attempts[trial.id] = Attempt(read_attempt(run), run.info.run_id)
-        return list(_in_order(followed)), attempts
 
     def _written(self, write: Callable[[], None]) -> None:
         """Write what ends a round or what follows; say so where that was deleted meanwhile."""

@@ -15,6 +15,7 @@ from hpo.record.format import (
     EXTENDED,
     EXTENDED_TO,
     EXTENSION,
+    OF,
     RANKED_BY,
     Pages,
     missing,
@@ -222,6 +223,8 @@ class Trials:
             own = {
                 "kind": "repeat", "repeat": str(trial.repeat), "resplit": str(trial.resplit).lower()
             }
+        if not trial.id.is_searched and trial.original in self._parents.searched:
+            own |= {OF: self._parents.searched[trial.original]}
         if trial.added and trial.id.is_searched:
             own |= {ADDED: "true"}
         run = self._client.create_run(

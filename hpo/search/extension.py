@@ -74,14 +74,15 @@ def recommend(
     """Return which trial to go on with where some were extended.
 
     `ranked` are the complete trials, with the means of their repeats where they were confirmed.
-    To each comes what it gained. The recommended trial stays unless an extended one is better then.
+    To each comes what it gained, up to the value that it then had: a gain may be that of an unlucky
+    start. The recommended trial stays unless an extended one is better then.
     """
     if not counted:
         return recommended
-    values = {
-        r.trial.id: (r.value or 0.0) + (counted[r.trial.id].gain if r.trial.id in counted else 0.0)
-        for r in ranked
-    }
+    values = {r.trial.id: r.value or 0.0 for r in ranked}
+    for identity, extension in counted.items():
+        gained, measured = values[identity] + extension.gain, extension.longer.value or 0.0
+        values[identity] = gained if worse(gained, measured, direction) else measured
     pick = recommended.trial.trial.id
     for result in ranked:
         identity = result.trial.id
@@ -99,6 +100,19 @@ def recommend(
     return replace(
         recommended, trial=chosen.found, estimate=values[pick], longer=chosen.longer, reason=reason
     )
+
+
+def longest(extensions: Sequence[Extension], direction: Direction) -> list[Extension]:
+    """Return the longest training of each trial, the best first, those without a value last."""
+    of_trial = {e.found.trial.id: e for e in extensions}  # in order of their epochs
+    sign = -1.0 if direction == "maximize" else 1.0
+
+    def key(extension: Extension) -> tuple[bool, float, TrialId]:
+        value, trial = extension.longer.value, extension.longer.trial.id
+        sound = extension.longer.state is State.COMPLETE and value is not None
+        return not sound, sign * (value or 0.0), trial
+
+    return sorted(of_trial.values(), key=key)
 
 
 def note(extensions: Sequence[Extension], metric: str, remark: str = "") -> str:

@@ -76,6 +76,7 @@ class Attempts:
         if workers.checkpoints is not None:
             self._retention = Retention(workers.checkpoints, study.direction)
             self._retention.know(known)
+        self._has_remarked = False
         self.running = 0
 
     def submit(self, trial: Trial) -> None:
@@ -103,7 +104,9 @@ class Attempts:
             self.listener.note(f"{self._file}: {event.reason}")
             return None
         if isinstance(event, Remark):
-            self.listener.note(event.text)
+            if not self._has_remarked:  # once: it is the same for all trials
+                self.listener.note(event.text)
+            self._has_remarked = True
             return None
         if isinstance(event, CodeChanged):
             raise HPOError(

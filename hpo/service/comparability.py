@@ -103,8 +103,8 @@ def refuse_changes(
         remedy = (f"give search_space.{added[0]} a `backfill`, the value that the earlier trials "
                   "had, or give the study another name")
     if changed == [CODE]:
-        remedy = ("change it back, accept it by --accept-code of run or confirm, or give the study "
-                  "another name")
+        remedy = ("change it back, accept it by --accept-code of run, confirm or extend, or give "
+                  "the study another name")
     if accept_code:
         changed = [what for what in changed if what != CODE]
     if changed:

@@ -1,14 +1,18 @@
 """What follows the search: its best trials are repeated, or trained longer."""
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from hpo import wording
+from hpo.checkpoints.trials import Checkpoints
 from hpo.distributions import Value
 from hpo.errors import HPOError, InputError
 from hpo.objective import MISSING
 from hpo.record.format import CONFIRMATION, EXTENSION
-from hpo.record.values import Recorded, Round, last_round
+from hpo.record.values import Attempt, Recorded, Round, last_round
 from hpo.search import confirmation, extension
 from hpo.service.attempts import Attempts
 from hpo.service.comparability import refuse_changes
@@ -16,7 +20,7 @@ from hpo.service.proposals import best_trials
 from hpo.service.running import Running
 from hpo.study import Study, refused
 from hpo.study_tables import ConfirmSettings
-from hpo.trial import EPOCHS, Trial, TrialResult, rank
+from hpo.trial import EPOCHS, State, Trial, TrialResult, rank
 from hpo.workers.attempt import Workers
 
 
@@ -91,22 +95,24 @@ class Following:
         self._refuse_changes(last, accept_code)
         best = best_trials(recorded, study.direction, top)
         wanted = _extended(study, best, epochs)
-        known = {r.trial.id for r in recorded.extensions}
-        missing = [trial for trial in wanted if trial.id not in known]
+        known = {r.trial.id: r for r in recorded.extensions}
+        failed = {i: r for i, r in known.items() if r.state is State.FAILED}
+        missing = [trial for trial in wanted if trial.id not in known or trial.id in failed]
         for done in sorted(best, key=lambda r: r.trial.id):
             if done.trial.id not in {trial.original for trial in wanted}:
                 listener.note(f"{done.trial.id} has {epochs} epochs already, and is left as it is")
         if not missing:
             return False
         self._begin(EXTENSION, last, recorded)
+        begun = dict(recorded.followed_attempts)
+        for identity in failed.keys() & {trial.id for trial in missing}:
+            begun[identity] = Attempt(failed[identity].attempt, recorded.runs[identity])
+            self._running.record.discard(recorded.runs[identity])
+        recorded = replace(recorded, followed_attempts=begun)
         workers = self._running.start_workers(0)
         for trial in missing:
-            kept = workers.checkpoints
-            if kept is None or not kept.of(trial, study.fixed).epochs():
-                why = "no copy of its folder is kept" if study.checkpoints else (
-                    "without a table [checkpoints] nothing of it is kept"
-                )
-                listener.note(f"{trial.original} is trained anew, from epoch 1: {why}")
+            if said := _without_copy(study, trial, workers.checkpoints):
+                listener.note(said)
         listener.extension_started(len(missing), epochs)
         self._train(missing, recorded, workers)
         now = self._running.read()
@@ -163,6 +169,27 @@ def ranking(
     best = rank(recorded.results, study.direction)[: settings.top]
     trials = [known[r.trial.id] for r in best if r.trial.id in known]
     return confirmation.in_order(trials, study.direction)
+
+
+def _without_copy(study: Study, trial: Trial, kept: Checkpoints | None) -> str:
+    """Say that a trial is trained anew, or from an earlier epoch than it might be; or ""."""
+    anew = f"{trial.original} is trained anew, from epoch 1"
+    if kept is None:
+        return f"{anew}: without a table [checkpoints] nothing of it is kept"
+    copies = kept.of(trial, study.fixed)
+    told = copies.epochs()
+    if not told:
+        return f"{anew}: no copy of its folder is kept here that was made with this code and data"
+    if kept.is_far:
+        return ""  # to read it takes as long as to train, perhaps
+    with tempfile.TemporaryDirectory() as name:
+        snapshot = copies.restore(Path(name))
+    found = len(snapshot.metrics) if snapshot is not None else 0
+    if not found:
+        return f"{anew}: the copy of its folder is damaged"
+    if found < told:
+        return f"{trial.original} goes on after epoch {found}: the copy of epoch {told} is damaged"
+    return ""
 
 
 def _extended(study: Study, best: Sequence[TrialResult], epochs: int) -> list[Trial]:

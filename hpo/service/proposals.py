@@ -80,7 +80,13 @@ def recommendation(recorded: Recorded, extended: bool = True) -> Recommendation 
     results, repeats, direction = recorded.results, recorded.repeats, last.settings.direction
     with one_thread():
         found = recommend(last.search_space, results, repeats, direction)
-    counted = extension.better(results, recorded.extensions, direction)
+    broken = {
+        identity for identity, trial in confirmation.confirmed(results, repeats).items()
+        if not trial.is_sound
+    }
+    counted = extension.better(
+        [r for r in results if r.trial.id not in broken], recorded.extensions, direction
+    )
     if found is None or not extended or not counted:
         return found
     return extension.recommend(

@@ -39,6 +39,7 @@ from hpo.trial import (
     read_value,
     worse,
 )
+from hpo.workers.lengths import described, is_too_long
 from hpo.workers.live import Tell, Watched, watching
 from hpo.workers.trial_folder import TrialFolder
 
@@ -163,7 +164,7 @@ def attempt_trial(
     tell: Tell | None = None,
     stops: Stops | None = None,
     last: bytes | None = None,
-) -> Iterator[Progress | CodeChanged | Kept | NoMetric | TrialResult]:
+) -> Iterator[Progress | CodeChanged | Kept | Remark | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
     It goes on from the `last` copy of its folder, where copies are carried.
@@ -210,11 +211,22 @@ def attempt_trial(
                         assert folder is not None
                         print(f"{found} instead of {len(metrics) + 1}, and is started anew")
                         folder.begin_anew()
+                        process.begin_anew()
                         metrics.clear()
                         epochs = _epochs(job, objective, _given(job, data, trial, folder), trial)
                         continue
                     if yielded is None:
                         break
+                    if folder is not None and folder.epochs and is_too_long(
+                        objective, job.fixed, trial, len(metrics) + 1
+                    ):
+                        print(f"it goes on to epoch {len(metrics) + 1}, so it has not gone on from "
+                              "its folder, and is started anew")
+                        folder.begin_anew()
+                        process.begin_anew()
+                        metrics.clear()
+                        epochs = _epochs(job, objective, _given(job, data, trial, folder), trial)
+                        continue
                     metrics.append(yielded)
                 if job.metric not in metrics[-1]:
                     unnamed = objective.metrics is None and len(metrics) == 1
@@ -231,7 +243,10 @@ def attempt_trial(
                     state, message = State.STOPPED, asked
                     break
                 if folder is not None and folder.is_due:
-                    _keep(folder, metrics, process, output)
+                    fault = _keep(folder, metrics, process, output)
+                    if fault:
+                        with process.suspended():
+                            yield Remark(f"[checkpoints] {trial.id}: {fault}")
                     if packed := folder.taken():
                         with process.suspended():
                             yield Kept(trial, attempt, packed)
@@ -248,7 +263,8 @@ def attempt_trial(
             if not metrics:
                 raise ValueError("the objective yielded no epoch")
             if state is State.COMPLETE and trial.extended_to:
-                message = _of_extension(objective, job, trial, folder)
+                begun = folder.begun if folder is not None else 0
+                message = described(objective, job.fixed, trial, begun)
             if state is State.COMPLETE:
                 passed = passed_limit(job.limits, metrics[_value(job, metrics)[1] - 1])
                 if passed:
@@ -364,30 +380,14 @@ def _folder(
     return folder
 
 
-def _of_extension(
-    objective: Objective, job: Job, trial: Trial, folder: TrialFolder | None
-) -> str:
-    """Return what is said of a trial that was trained longer: from where, and what it is not."""
-    begun = len(folder.epochs) if folder is not None else 0
-    if not begun:
-        return "trained anew, from epoch 1"
-    said, depends = f"goes on after epoch {begun}", objective.depends_on_epochs
-    if depends is not None and not depends(objective.taken(trial.values(job.fixed))):
-        return said
-    scratch = f"this is not what training from scratch for {trial.extended_to} epochs gives"
-    if depends is None:
-        return f"{said}; where a schedule goes over all epochs, {scratch}"
-    return f"{said}; its schedule goes over all epochs, so {scratch}"
-
-
 def _keep(
     folder: TrialFolder,
     metrics: Sequence[EpochMetrics],
     process: TrialProcess,
     output: Output,
     ends: bool = False,
-) -> None:
-    """Keep the folder of a trial; where that fails it says so and goes on."""
+) -> str:
+    """Keep the folder of a trial; where that fails it says why, in its output too, and goes on."""
     with process.suspended():
         fault = folder.keep(metrics, process, has_ended=ends)
         if ends:
@@ -395,6 +395,7 @@ def _keep(
     if fault:
         with _captured(output):
             print(fault)
+    return fault
 
 
 def _given(job: Job, data: Held, trial: Trial, folder: TrialFolder | None) -> Given:

@@ -150,7 +150,6 @@ class RayWorkers:
             ) from error
         self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
         self._carrier: Carrier | None = None
-        self._is_full = False  # where copies are kept
         if job.checkpoints is not None and job.checkpoints.is_carried:
             self._carrier = Carrier(job.checkpoints, job.fixed)
         self._job = ray.put(job)
@@ -205,6 +204,8 @@ class RayWorkers:
             event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
         if isinstance(event, Kept):
             return self._taken(event)
+        if isinstance(event, Remark):
+            return event
         if not isinstance(event, Progress):
             self._forget(events)
             return event
@@ -217,12 +218,11 @@ class RayWorkers:
         return event
 
     def _taken(self, kept: Kept) -> Remark | None:
-        """Keep a copy that came from a worker; say so where that fails, the first time."""
+        """Keep a copy that came from a worker; say so where that fails."""
         assert self._carrier is not None
         fault = self._carrier.keep(kept.trial, kept.packed)
-        if not fault or self._is_full:
+        if not fault:
             return None
-        self._is_full = True
         return Remark(f"[checkpoints]: no copy of {kept.trial.id} was kept: {fault}")
 
     def _told(self) -> Progress | None:

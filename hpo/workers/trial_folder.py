@@ -32,6 +32,7 @@ class TrialFolder:
     ) -> None:
         self.epochs: tuple[EpochMetrics, ...] = ()
         self.has_ended = False  # the trial, when the copy was made
+        self.begun = 0  # after how many epochs an extension went on
         self._is_told = False
         self._copies = _copies(checkpoints, trial, fixed, last)
         self._seconds, self._is_kept_at_the_end = math.inf, False
@@ -64,6 +65,7 @@ class TrialFolder:
             empty(self.path)
         else:
             self.epochs, self.has_ended = snapshot.metrics, snapshot.has_ended
+            self.begun = snapshot.begun
             self._last_epoch = len(snapshot.metrics)
 
     def goes_ahead(self) -> None:
@@ -75,7 +77,7 @@ class TrialFolder:
 
     def begin_anew(self) -> None:
         """Forget what was kept: the trial did not go on from there."""
-        self.epochs, self._last_epoch = (), 0
+        self.epochs, self._last_epoch, self.begun = (), 0, 0
         empty(self.path)
         if self._copies is not None:
             self._copies.forget()
@@ -100,7 +102,7 @@ class TrialFolder:
         """
         assert self._copies is not None
         copies = self._copies
-        snapshot = Snapshot(tuple(metrics), process.generators(), has_ended)
+        snapshot = Snapshot(tuple(metrics), process.generators(), has_ended, self.begun)
         fault = self._tried(lambda: copies.save(self.path, snapshot), len(metrics))
         if not fault:
             self._last_epoch = len(metrics)

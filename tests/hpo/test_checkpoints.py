@@ -177,7 +177,7 @@ def test_what_is_of_no_use_is_removed(checkpoints: Checkpoints, folder: Path) ->
     assert sorted(os.listdir(directory)) == ["1-3-repeat-1", "1-3-repeat-1-resplit"]
     described = json.loads((directory / "1-3-repeat-1" / "2.json").read_text())
     assert set(described) == {
-        "key", "copy", "content", "metrics", "generators", "has_ended"
+        "key", "copy", "content", "metrics", "generators", "has_ended", "begun"
     }
     checkpoints.forget_others({trials[3].id})
     assert os.listdir(directory) == ["1-3-repeat-1"]

@@ -404,14 +404,15 @@ def test_a_program_names_what_it_uses_and_tells() -> None:
 
 
 def test_with_checkpoints_each_line_is_an_epoch_after_those_done() -> None:
-    def told(*numbers: int | None, done: int = 0) -> list[float]:
+    def told(*numbers: int | None, done: int = 0, had_ended: bool = False) -> list[float]:
         epochs = ((number, {"loss": float(number or 0)}) for number in numbers)
-        return [metrics["loss"] for metrics in program._epochs_after(done, epochs)]
+        given = Given("loss", 0, done=done, had_ended=had_ended)
+        return [metrics["loss"] for metrics in program._epochs_after(given, epochs)]
 
     assert told(1, 2, 3) == [1, 2, 3]
     assert told(5, 6, done=4) == [5, 6]
-    assert told(done=4) == []
-    for numbers, done in (((4, 5), 4), ((6,), 4), ((1,), 4)):
+    assert told(done=4, had_ended=True) == []
+    for numbers, done in (((4, 5), 4), ((6,), 4), ((1,), 4), ((), 4)):
         with pytest.raises(NotResumed):
             told(*numbers, done=done)
     for wrong in ((0, 1), (1, 1), (1, 3), (2,), (5, 5)):

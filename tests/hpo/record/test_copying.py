@@ -126,8 +126,9 @@ def same_in_the_ui(record: Tracking, old: "dict[str, Run]", new: "dict[str, Run]
             ]
             assert points[0] == points[1]
         tags = dict(before.data.tags)
-        if "mlflow.parentRunId" in tags:
-            tags["mlflow.parentRunId"] = ids[tags["mlflow.parentRunId"]]
+        for tag in ("mlflow.parentRunId", "of"):  # they lead to other runs
+            if tag in tags:
+                tags[tag] = ids[tags[tag]]
         left = {"mlflow.note.content", "released"}
         assert {n: v for n, v in after.data.tags.items() if n not in left} == {
             n: v for n, v in tags.items() if n not in left

@@ -65,6 +65,26 @@ def test_a_recommendation_follows_what_was_gained_and_says_so() -> None:
     assert extension.recommend(recommended(means[0]), means, both, "maximize").longer is None
 
 
+def test_a_gain_over_an_unlucky_start_is_not_added_to_a_mean_that_had_better_luck() -> None:
+    trials = [found(2, 0.85), found(3, 0.0037)]
+    means = [found(3, 0.0127), found(2, 0.49)]  # losses, confirmed
+    counted = extension.better(trials, [longer(2, 0.3275), longer(3, 0.0371)], "minimize")
+    first = recommended(means[0])
+    assert extension.recommend(first, means, counted, "minimize") is first
+    counted = extension.better(trials, [longer(2, 0.001)], "minimize")
+    pick = extension.recommend(first, means, counted, "minimize")
+    assert (pick.trial.trial.number, pick.estimate) == (2, 0.001)
+
+
+def test_of_each_trial_the_longest_training_is_shown_the_best_first() -> None:
+    trials = [found(1, 0.5), found(2, 0.6), found(3, 0.7)]
+    known = extension.extensions_of(
+        trials, [longer(1, 0.9), longer(1, 0.8, 9), longer(2, 0.85), longer(3, None)]
+    )
+    shown = extension.longest(known, "maximize")
+    assert [(e.found.trial.number, e.longer.epochs) for e in shown] == [(2, 4), (1, 9), (3, 4)]
+
+
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_no_trial_with_a_better_value_is_passed_over(direction: Direction) -> None:
     random = np.random.default_rng(0)
