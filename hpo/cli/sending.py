@@ -90,28 +90,18 @@ def submit_run(
 @file_argument
 @confirm_options
 @_sending_options
-def submit_confirm(
-    file: Path, options: ConfirmOptions, also: Sequence[Path], address: str | None, env_file: Path
-) -> None:
+def submit_confirm(file: Path, options: ConfirmOptions, **where: Any) -> None:
     """Repeat the best trials of FILE, as `hpo confirm`."""
-    from hpo.study import read
-
-    study = read(file, options.overrides)
-    _send(study, ["confirm", *options.as_arguments()], also, address, env_file)
+    _send_as("confirm", file, options, **where)
 
 
 @submit.command("extend")
 @file_argument
 @extend_options
 @_sending_options
-def submit_extend(
-    file: Path, options: ExtendOptions, also: Sequence[Path], address: str | None, env_file: Path
-) -> None:
+def submit_extend(file: Path, options: ExtendOptions, **where: Any) -> None:
     """Train the best trials of FILE for more epochs, as `hpo extend`."""
-    from hpo.study import read
-
-    study = read(file, options.overrides)
-    _send(study, ["extend", *options.as_arguments()], also, address, env_file)
+    _send_as("extend", file, options, **where)
 
 
 @submit.command("evaluate")
@@ -132,6 +122,15 @@ def submit_evaluate(
     if study.data is None:
         refuse_without_evaluate(study, options.top)
     _send(study, ["evaluate", *options.as_arguments()], also, address, env_file)
+
+
+def _send_as(
+    command: str, file: Path, options: ConfirmOptions | ExtendOptions, **where: Any
+) -> None:
+    """Send the study in a file, to have a command done there with these options."""
+    from hpo.study import read
+
+    _send(read(file, options.overrides), [command, *options.as_arguments()], **where)
 
 
 def _send(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 TAG_CHARACTERS = 7500  # MLflow cuts a tag at 8,000 without a word
 NOTE_CHARACTERS = 7900
 LOOK = "test set look "
-# The kinds of runs that stand above repeats, and above trials that were trained longer.
+# The kinds of runs above repeats, and above trials that were trained longer.
 CONFIRMATION, EXTENSION = "confirmation", "extension"
 EXTENDED, EXTENDED_TO = "extended", "extended_to"  # the kind of these, and a tag
 OF = "of"  # the tag of a run that follows a trial, with the run of that
@@ -54,7 +54,6 @@ ADDED = "added"  # the tag of a trial whose point a person chose
 PLACED = "placed."  # with its number, the tag of a round that says so before the trial is sent out
 RANKED_BY = "ranked_by"  # the tag that names the metric which was added for MLflow's tables
 STOPPED = "stopped"  # the tag of a round that ended early, and why
-# What a reader raises where a tag was edited: one line is made of it.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
 _REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
@@ -135,7 +134,8 @@ def result_tags(result: TrialResult, metric: str, pages: Pages = _NOWHERE) -> di
     }
     if result.value is not None:
         tags |= {"value": repr(result.value), "epoch": str(result.epoch)}
-        if not any(VALUE in epoch for epoch in result.metrics):
+        # What was trained longer is no dot among those of the search.
+        if not result.trial.extended_to and not any(VALUE in epoch for epoch in result.metrics):
             tags[RANKED_BY] = VALUE
     if result.message:
         tags["message"] = result.message

@@ -29,6 +29,7 @@ _IN_PARTS = " and ".join(
 )
 _SECTION = "hpo"
 _DRAWN = 500  # trials
+_CURVES = 100  # trials whose curves are drawn, each of which the UI asks for by itself
 _DIGITS = 215  # pixels that a number with all its digits takes
 _EDGE = 110  # and one with the few digits of an edge
 _LONGEST = 20_000  # characters, of a tag of an experiment
@@ -189,7 +190,7 @@ def _wide(name: str, numbers: int = _DIGITS) -> int:
 
 
 def _charts(shown: Shown) -> list[dict[str, Any]]:
-    """Return the charts: parallel coordinates, best so far, the value over hyperparameters.
+    """Return the charts: parallel coordinates, best so far, curves, value over hyperparameters.
 
     Of many hyperparameters the first ones have a chart of their own.
     """
@@ -198,14 +199,23 @@ def _charts(shown: Shown) -> list[dict[str, Any]]:
     cards = [
         _card("PARALLEL", selectedParams=list(shown.hyperparameters), selectedMetrics=[VALUE],
               showAllRuns=True),
-        _card("LINE", metricKey=best, selectedMetricKeys=[best], xAxisKey="step",
-              selectedXAxisMetricKey="", xAxisScaleType="linear", scaleType="linear",
-              lineSmoothness=0),
+        _line(best, _DRAWN),
+        _line(shown.metric, _CURVES),
         *(_card("SCATTER", xaxis=param, yaxis=value) for param in params[:4]),
     ]
     if len(params) > 1:
-        cards.insert(2, _card("CONTOUR", xaxis=params[0], yaxis=params[1], zaxis=value))
+        cards.insert(3, _card("CONTOUR", xaxis=params[0], yaxis=params[1], zaxis=value))
     return [{**card, "uuid": f"hpo-{number}"} for number, card in enumerate(cards)]
+
+
+def _line(metric: str, runs: int) -> Mapping[str, Any]:
+    """Return the chart of a metric by step, of so many runs at most."""
+    return {
+        **_card("LINE", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step",
+                selectedXAxisMetricKey="", xAxisScaleType="linear", scaleType="linear",
+                lineSmoothness=0),
+        "runsCountToCompare": runs,
+    }
 
 
 def _card(kind: str, **settings: Any) -> Mapping[str, Any]:

@@ -163,15 +163,20 @@ def test_the_views_show_trials_rounds_and_charts() -> None:
         {"type": "LINE", "uuid": "hpo-1", "metricKey": "best_loss",
          "selectedMetricKeys": ["best_loss"], "xAxisKey": "step", "selectedXAxisMetricKey": "",
          "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0, **common},
-        {"type": "CONTOUR", "uuid": "hpo-2", "xaxis": momentum, "yaxis": rate, "zaxis": value,
+        {"type": "LINE", "uuid": "hpo-2", "metricKey": "loss",
+         "selectedMetricKeys": ["loss"], "xAxisKey": "step", "selectedXAxisMetricKey": "",
+         "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0, **common,
+         "runsCountToCompare": 100},
+        {"type": "CONTOUR", "uuid": "hpo-3", "xaxis": momentum, "yaxis": rate, "zaxis": value,
          **common},
-        {"type": "SCATTER", "uuid": "hpo-3", "xaxis": momentum, "yaxis": value, **common},
-        {"type": "SCATTER", "uuid": "hpo-4", "xaxis": rate, "yaxis": value, **common},
+        {"type": "SCATTER", "uuid": "hpo-4", "xaxis": momentum, "yaxis": value, **common},
+        {"type": "SCATTER", "uuid": "hpo-5", "xaxis": rate, "yaxis": value, **common},
     ]
 
 
 @pytest.mark.parametrize(("count", "kinds"), [
-    (1, ["PARALLEL", "LINE", "SCATTER"]), (6, ["PARALLEL", "LINE", "CONTOUR", *["SCATTER"] * 4]),
+    (1, ["PARALLEL", "LINE", "LINE", "SCATTER"]),
+    (6, ["PARALLEL", "LINE", "LINE", "CONTOUR", *["SCATTER"] * 4]),
 ])
 def test_only_the_first_hyperparameters_have_charts_of_their_own(
     count: int, kinds: list[str]
