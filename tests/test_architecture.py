@@ -33,7 +33,7 @@ ORDER = {
         study_errors constraints settings study_parts study_values study_objective
         study_overrides study_tables feasibility study
         workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
-        workers.ray_settings workers.ray_folder workers.ray_live
+        workers.ray_settings workers.ray_folder workers.ray_draining workers.ray_live
         workers.ray
         record.file record.owner record.sources record.values record.interface record.format
         record.saved_view
@@ -82,6 +82,7 @@ THIRD_PARTY = {
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "workers.ray_live": {"ray"},
+    "workers.ray_draining": {"ray"},
     "record.format": {"mlflow"},
     "record.connection": {"mlflow"},
     "record.claim": {"mlflow"},

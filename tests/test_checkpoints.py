@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures import Command, Make, hpo, table
+from tests.fixtures import Command, Make, hpo, leave_ray, table
 from tests.processes import start, wait_for
 from tests.test_steering import recorded
 
@@ -144,6 +145,44 @@ def test_copies_come_from_an_object_store_or_from_the_service(
     assert {path.parent.name for path in kept.rglob("*.json")} == {
         f"1-{best['number']}", f"1-{best['number']}-extended-to-25"
     }
+
+
+def test_a_machine_that_is_called_back_costs_no_epoch(study: Make, folder: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    one = {"trials": 1, "parallel": 1}
+    before = undisturbed(study(round=one))
+    file = study(
+        checkpoints={"every": 1000, "storage": "storage"}, fixed={"sleep": 0.4}, round=one
+    )
+    leave_ray()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        spot = cluster.add_node(num_cpus=1)
+        process = start("run", file, "--ray-address", cluster.address)
+        wait_for(lambda: Path("trained").exists() and len(Path("trained").read_text()) > 60, 60)
+        assert kept_epochs() == 0
+        drained = subprocess.run(
+            [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", cluster.address,
+             "--node-id", spot.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION",
+             "--reason-message", "called back", "--deadline-remaining-seconds", "30"],
+            capture_output=True, text=True, check=False,
+        )
+        assert drained.returncode == 0, drained.stderr
+        wait_for(lambda: kept_epochs() > 0, 20)
+        kept = kept_epochs()
+        cluster.remove_node(spot, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 0, output
+    (row,) = table()
+    assert {name: cell for name, cell in row.items() if name != "sleep"} == before[0]
+    counts = trained()
+    assert kept > 2
+    assert max(counts.values()) == 2
+    assert sum(counts.values()) - 20 < 12  # what came between the copy and the end of the machine
 
 
 def test_a_killed_service_costs_no_more(study: Make, folder: Path) -> None:

@@ -174,6 +174,7 @@ def attempt_trial(
     """
     started, clock, place = time.time(), time.perf_counter(), _place()
     metrics: list[EpochMetrics] = []
+    is_leaving = tell.is_leaving if tell is not None else _is_staying
     told = clock
     asked = stops(trial.id) if stops is not None else None
     if asked is not None:  # before it began
@@ -242,7 +243,7 @@ def attempt_trial(
                 if asked is not None:
                     state, message = State.STOPPED, asked
                     break
-                if folder is not None and folder.is_due:
+                if folder is not None and folder.is_due(is_leaving):
                     fault = _keep(folder, metrics, process, output)
                     if fault:
                         with process.suspended():
@@ -378,6 +379,10 @@ def _folder(
     if job.program is not None:
         folder.goes_ahead()
     return folder
+
+
+def _is_staying() -> bool:
+    return False
 
 
 def _keep(

@@ -103,6 +103,10 @@ class _Teller:
     def forget(self) -> None:
         """Do nothing: what came too late was not shown."""
 
+    def is_leaving(self) -> bool:
+        """Say no: whatever ends this process ends the study."""
+        return False
+
     def end(self) -> None:
         """Show nothing from here on."""
         with self._lock:

@@ -27,6 +27,10 @@ class Tell(Protocol):
         """Take back what was told of a trial that has ended."""
         ...
 
+    def is_leaving(self) -> bool:
+        """Say whether the machine of the trial is about to go."""
+        ...
+
 
 @dataclass
 class Watched:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.trial import Progress, Trial
+from hpo.workers.ray_draining import is_draining
 
 _NAMESPACE = b"hpo"
 
@@ -44,6 +45,10 @@ class Sender:
     def forget(self) -> None:
         """Take back what was not taken."""
         _store()._internal_kv_del(self._key(), namespace=_NAMESPACE)
+
+    def is_leaving(self) -> bool:
+        """Say whether the machine of the trial is about to go."""
+        return is_draining()
 
     def _key(self) -> bytes:
         return f"{self._box}/{self._sent}".encode()

@@ -15,6 +15,8 @@ from hpo.distributions import Value
 from hpo.process_state import TrialProcess
 from hpo.trial import EpochMetrics, Trial
 
+LOOK_SECONDS = 2.0  # between looks whether the machine is about to go
+
 
 class TrialFolder:
     """An empty folder, or one as the last copy of it is: a context, after which it is gone.
@@ -41,7 +43,7 @@ class TrialFolder:
             self._is_kept_at_the_end = checkpoints.keep > 0 and trial.id.can_go_on
         self._is_ahead = False
         self._last_epoch = 0  # that there is a copy of
-        self._kept = time.monotonic()
+        self._kept = self._next_look = time.monotonic()
 
     def __enter__(self) -> "TrialFolder":
         self._held = tempfile.TemporaryDirectory()
@@ -82,12 +84,20 @@ class TrialFolder:
         if self._copies is not None:
             self._copies.forget()
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the folder is to be kept after this epoch."""
+    def is_due(self, is_leaving: Callable[[], bool]) -> bool:
+        """Say whether the folder is to be kept after this epoch.
+
+        Where the machine is about to go, it is kept sooner than it was to be.
+        """
         if isinstance(self._copies, CopiesBehind) and self._copies.is_busy:
             return False
-        return time.monotonic() - self._kept >= self._seconds
+        now = time.monotonic()
+        if now - self._kept >= self._seconds:
+            return True
+        if self._copies is None or now < self._next_look:
+            return False
+        self._next_look = now + LOOK_SECONDS
+        return is_leaving()
 
     def is_due_at_the_end(self, epochs: int) -> bool:
         """Say whether the folder is to be kept though its trial has ended after so many epochs."""
