@@ -47,7 +47,7 @@ def train(rate: float, *, data, seed: int):
     yield {"validation_accuracy": -(rate - 0.3) ** 2, "other": SCALE * rate}
     return Constant()
 """
-REFUSED = "the code of the objective changed since round 1, .* accept it by --accept-code of run or"
+REFUSED = "the code of the objective changed since round 1, .* accept it by --accept-code of run,"
 
 
 @pytest.fixture
