@@ -171,8 +171,8 @@ def test_the_page_of_a_run_stays_where_training_is(browser: Chrome, pages: Pages
 def test_charts_are_there(browser: Chrome, pages: Pages) -> None:
     go(browser, pages.charts)
     see(browser, "Charts", *pages.order)
-    # Best so far, the contour, and the value over each hyperparameter.
-    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")) == 4)
+    # Best so far, curves, the contour, and the value over each hyperparameter.
+    wait_for(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")) == 5)
     see(browser, "round 1 (best_accuracy)")  # a line of its own
 
 
