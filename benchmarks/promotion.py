@@ -93,9 +93,8 @@ def best_after(found: Found, spent: int) -> float:
 
 
 def epochs_to(found: Found, value: float) -> float:
-    """Return the epochs until a trial is found that is so good; all there are where none is."""
-    known = [epochs for epochs, reached in found if reached >= value]
-    return min(known, default=SPENT[-1])
+    """Return the epochs until a trial is found that is so good, at most the last of SPENT."""
+    return min([SPENT[-1], *(epochs for epochs, reached in found if reached >= value)])
 
 
 def main() -> None:
@@ -123,9 +122,7 @@ def main() -> None:
             for _, found in seeds
         ])
         bound = 1.96 * np.std(values - others, axis=0, ddof=1) / len(seeds) ** 0.5
-        needed = [
-            min(epochs_to(found[name], best - NEAR), SPENT[-1]) for best, found in seeds
-        ]
+        needed = [epochs_to(found[name], best - NEAR) for best, found in seeds]
         rows.append({
             "rule": name, "best": values.mean(axis=0).tolist(),
             "better": (values - others).mean(axis=0).tolist(), "bound": bound.tolist(),

@@ -147,6 +147,31 @@ def test_copies_come_from_an_object_store_or_from_the_service(
     }
 
 
+def test_a_store_that_goes_away_stops_no_trial_and_is_said_once(
+    study: Make, folder: Path, command: Command
+) -> None:
+    (folder / "kept.py").write_text(TRAIN.replace("        time.sleep(sleep)\n", (
+        "        time.sleep(sleep)\n"
+        "        if epoch == 5 and not os.path.isfile('store'):\n"
+        "            import shutil\n"
+        "            while os.path.isdir('store'):\n"  # a copy may be on its way
+        "                shutil.rmtree('store', ignore_errors=True)\n"
+        "            open('store', 'w').close()\n"
+    )))
+    for every in (0, 60):  # within the trials, or at their ends alone
+        Path("store").unlink(missing_ok=True)
+        address = f"file://{folder}/store"
+        file = study(
+            name=f"every_{every}", fixed={"sleep": 0.01},
+            checkpoints={"every": every, "keep": 3, "storage": address},
+        )
+        outcome = command("run", file, "--inline")
+        assert outcome.code == 0, outcome.err
+        assert outcome.out.count("no checkpoint was kept after epoch") == 1
+        assert [row["state"] for row in table(f"every_{every}")] == ["complete"] * 4
+        assert set(trained().values()) == {1}
+
+
 def test_a_machine_that_is_called_back_costs_no_epoch(study: Make, folder: Path) -> None:
     from ray.cluster_utils import Cluster
 
@@ -308,7 +333,8 @@ def test_what_cannot_be_kept_is_said(
     assert "checkpoints.storage: s3://bucket/here does not answer (" in outcome.err
     # No room: the trials go on, and say so.
     (folder / "storage").write_text("a file")
-    hpo("run", study(), "--inline")
+    outcome = command("run", study(), "--inline")
+    assert outcome.out.count("no checkpoint was kept after epoch 1: ") == 1
     assert len(table()) == 4
     assert "no checkpoint was kept" in command("logs", "toy", "1/1").out
 

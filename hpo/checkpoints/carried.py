@@ -1,5 +1,6 @@
 """Copies that travel as bytes between a worker and the service, where no place is shared."""
 
+import contextlib
 import io
 import json
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 from hpo import wording
 from hpo.checkpoints.folders import empty, walked
 from hpo.checkpoints.packing import pack, unpack
-from hpo.checkpoints.trials import Checkpoints, Snapshot, from_table, to_table
+from hpo.checkpoints.trials import UNUSABLE, Checkpoints, Snapshot, from_table, to_table
 from hpo.distributions import Value
 from hpo.trial import Trial
 
@@ -29,7 +30,7 @@ def packed(folder: Path, snapshot: Snapshot) -> bytes:
 def unpacked(content: bytes, folder: Path) -> Snapshot:
     """Fill an empty folder with a copy; return what goes with it.
 
-    Raises ValueError where it is none.
+    Raises one of UNUSABLE where that cannot be done.
     """
     file = io.BytesIO(content)
     length = int.from_bytes(file.read(_LENGTH), "big")
@@ -61,7 +62,7 @@ class CarriedCopies:
         """Fill an empty folder with the last copy; return what goes with it, None without one."""
         try:
             return unpacked(self._last, folder) if self._last is not None else None
-        except ValueError:
+        except UNUSABLE:
             empty(folder)
             return None
 
@@ -86,9 +87,10 @@ class Carrier:
         copies = self._checkpoints.of(trial, self._fixed)
         if not copies.epochs():
             return None
-        with tempfile.TemporaryDirectory() as name:
+        with contextlib.suppress(OSError), tempfile.TemporaryDirectory() as name:
             snapshot = copies.restore(Path(name))
             return packed(Path(name), snapshot) if snapshot is not None else None
+        return None
 
     def keep(self, trial: Trial, content: bytes) -> str:
         """Keep a copy that came from a worker; return why that failed, or ""."""
@@ -97,6 +99,6 @@ class Carrier:
                 snapshot = unpacked(content, Path(name))
                 copies = self._checkpoints.of(trial, self._fixed)
                 copies.save(Path(name), snapshot)
-            except (OSError, ValueError) as error:
+            except UNUSABLE as error:
                 return str(error)
         return ""

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from hpo.checkpoints.store import Content
 
@@ -114,10 +115,15 @@ def walked(folder: Path) -> Iterator[Path]:
 
 
 def _copy_file(source: Path, target: Path) -> list[int]:
-    """Copy a file block by block; return its size and its checksum (CRC-32)."""
+    with source.open("rb") as read:
+        return write_checked(read, target)
+
+
+def write_checked(source: IO[bytes], target: Path) -> list[int]:
+    """Write a file block by block; return its size and its checksum (CRC-32)."""
     size = checksum = 0
-    with source.open("rb") as read, target.open("wb") as written:
-        while block := read.read(_BLOCK):
+    with target.open("wb") as written:
+        while block := source.read(_BLOCK):
             written.write(block)
             size, checksum = size + len(block), zlib.crc32(block, checksum)
     return [size, checksum]

@@ -8,10 +8,8 @@ import zlib
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from hpo.checkpoints.folders import walked
+from hpo.checkpoints.folders import walked, write_checked
 from hpo.checkpoints.store import Content
-
-_BLOCK = 1 << 20  # bytes that are read at a time
 
 
 def pack(folder: Path, file: BinaryIO) -> Content:
@@ -68,23 +66,13 @@ def unpack(file: IO[bytes], folder: Path) -> Content:
                     content[entry.name] = None
                     path.mkdir(mode=0o700)
                 elif entry.isfile():
-                    content[entry.name] = _unpack_file(packed, entry, path)
+                    source = packed.extractfile(entry)
+                    assert source is not None
+                    content[entry.name] = write_checked(source, path)
                     path.chmod(entry.mode | stat.S_IRUSR | stat.S_IWUSR)
     except tarfile.TarError as error:
         raise ValueError(str(error)) from error
     return content
-
-
-def _unpack_file(packed: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> list[int]:
-    """Write a file block by block; return its size and its checksum (CRC-32)."""
-    source = packed.extractfile(entry)
-    assert source is not None
-    size = checksum = 0
-    with path.open("wb") as written:
-        while block := source.read(_BLOCK):
-            written.write(block)
-            size, checksum = size + len(block), zlib.crc32(block, checksum)
-    return [size, checksum]
 
 
 class _Checked(io.RawIOBase):

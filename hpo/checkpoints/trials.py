@@ -21,7 +21,7 @@ from hpo.trial import EpochMetrics, Trial, TrialId
 
 _DESCRIBED = re.compile(r"(\d+)\.json")
 _EXTENDED = re.compile(r"(.*)-extended-to-(\d+)")
-_UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or of another trial
+UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or of another trial
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class TrialCheckpoints:
                 if content == description["content"]:
                     found = from_table(description)
                     return found if known == self._own else replace(found, begun=epochs)
-            except _UNUSABLE:
+            except UNUSABLE:
                 pass
             empty(folder)
         return None
@@ -198,7 +198,7 @@ class TrialCheckpoints:
     def epochs(self) -> int:
         """Return after how many epochs the copy was made that the trial would go on from."""
         for known, epochs in self._known():
-            with contextlib.suppress(*_UNUSABLE):
+            with contextlib.suppress(*UNUSABLE):
                 self._described(known, epochs)
                 return epochs
         return 0

@@ -181,7 +181,8 @@ def extend(
 
     STUDY is a file. With [checkpoints] in it they go on where they ended, so that only the added
     epochs are trained; else they are trained anew. The search does not count them. `show`, `best`
-    and `evaluate` use what is better for it. Run again, it finds all done and does nothing.
+    and `evaluate` use the longer training where it is better. Run again, it finds all done and does
+    nothing.
     """
     from hpo.cli.console import open_console
     from hpo.cli.tables import extension_table

@@ -115,7 +115,7 @@ def longest(extensions: Sequence[Extension], direction: Direction) -> list[Exten
     return sorted(of_trial.values(), key=key)
 
 
-def note(extensions: Sequence[Extension], metric: str, remark: str = "") -> str:
+def note(extensions: Sequence[Extension], metric: str) -> str:
     """Return what came of longer training in Markdown, for the record."""
     lines = [
         f"Trials that were trained longer than the search trained them: {metric} as found, and "
@@ -131,7 +131,7 @@ def note(extensions: Sequence[Extension], metric: str, remark: str = "") -> str:
             f"| {trial.round} | {trial.number} | {found} | {extension.found.epochs} | {cell} | "
             f"{extension.longer.epochs} |"
         )
-    return "\n".join([*lines, *(["", remark] if remark else [])])
+    return "\n".join(lines)
 
 
 def to_table(extensions: Sequence[Extension], direction: Direction) -> list[dict[str, object]]:

@@ -244,13 +244,9 @@ def attempt_trial(
                     state, message = State.STOPPED, asked
                     break
                 if folder is not None and folder.is_due(is_leaving):
-                    fault = _keep(folder, metrics, process, output)
-                    if fault:
+                    for event in _keep(folder, trial, attempt, metrics, process, output):
                         with process.suspended():
-                            yield Remark(f"[checkpoints] {trial.id}: {fault}")
-                    if packed := folder.taken():
-                        with process.suspended():
-                            yield Kept(trial, attempt, packed)
+                            yield event
                 if time.perf_counter() - told > FLUSH_SECONDS:
                     told = time.perf_counter()
                     text = output.text() if output.written > shown else ""
@@ -271,10 +267,11 @@ def attempt_trial(
                 if passed:
                     state, message = State.INFEASIBLE, passed
                 elif folder is not None and folder.is_due_at_the_end(len(metrics)):
-                    _keep(folder, metrics, process, output, ends=True)
-                    if packed := folder.taken():
+                    for event in _keep(
+                        folder, trial, attempt, metrics, process, output, ends=True
+                    ):
                         with process.suspended():
-                            yield Kept(trial, attempt, packed)
+                            yield event
         except _OtherCodeError as other:
             changed = CodeChanged(trial, other.files, place)
         except Infeasible as found:
@@ -387,20 +384,26 @@ def _is_staying() -> bool:
 
 def _keep(
     folder: TrialFolder,
+    trial: Trial,
+    attempt: int,
     metrics: Sequence[EpochMetrics],
     process: TrialProcess,
     output: Output,
     ends: bool = False,
-) -> str:
-    """Keep the folder of a trial; where that fails it says why, in its output too, and goes on."""
+) -> list[Kept | Remark]:
+    """Keep the folder of a trial; return what is to be told, also that it failed."""
     with process.suspended():
         fault = folder.keep(metrics, process, has_ended=ends)
         if ends:
             fault = fault or folder.finish(len(metrics))
+    events: list[Kept | Remark] = []
     if fault:
         with _captured(output):
             print(fault)
-    return fault
+        events.append(Remark(f"[checkpoints] {trial.id}: {fault}"))
+    if packed := folder.taken():
+        events.append(Kept(trial, attempt, packed))
+    return events
 
 
 def _given(job: Job, data: Held, trial: Trial, folder: TrialFolder | None) -> Given:
