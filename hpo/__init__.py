@@ -1,5 +1,38 @@
 """Hyperparameter optimization in rounds: knows studies, rounds and trials, not networks."""
 
-from hpo.errors import Infeasible
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Infeasible"]
+from hpo.errors import HPOError, Infeasible, InputError
+
+if TYPE_CHECKING:
+    from hpo.api.asking import open_study as open  # noqa: A004  # hpo.open
+    from hpo.api.results import load, studies
+    from hpo.api.site import Placement
+    from hpo.api.study import Study
+    from hpo.api.values import Choices, Range
+
+__all__ = [
+    "Choices", "HPOError", "Infeasible", "InputError", "Placement", "Range", "Study", "load",
+    "open", "studies",
+]
+# Imported when first asked for: objectives import hpo in every worker.
+_LAZY = {
+    "Choices": "values", "Placement": "site", "Range": "values", "Study": "study",
+    "load": "results", "open": "asking", "studies": "results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a program asks for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    module = importlib.import_module(f"hpo.api.{_LAZY[name]}")
+    found = getattr(module, "open_study" if name == "open" else name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return what there is, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -18,7 +18,7 @@ from hpo import objective_code, wording
 from hpo.data import own_files, sources
 from hpo.errors import HPOError, InputError
 from hpo.service.warm_start import is_table
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.workers import ray_settings
 
 MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
@@ -44,7 +44,7 @@ class Parcel:
         return sum(file.stat().st_size for file in self.files.values())
 
 
-def pack(study: Study, also: Sequence[Path] = ()) -> Parcel:
+def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
     """Return what a study needs: its file, the data it names, the code of its objective.
 
     Data that is named by its whole path is taken to be on the cluster already, and so is a module
@@ -228,7 +228,7 @@ def _job_id(study: str, attempt: int | str) -> str:
     return f"hpo-{readable}-{digest}-{attempt}"
 
 
-def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
+def _data_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
     """Return files of [data] and [warm_start] with relative names, and where each is looked for.
 
     A table of [warm_start] that is gone is of no use to a study that has begun.
@@ -246,7 +246,7 @@ def _data_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
     return [*own, *tables, *_source_files(study, folder)]
 
 
-def _source_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
+def _source_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
     if study.data is None:
         return []
     source = study.data.source
@@ -260,7 +260,7 @@ def _source_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
     return [(path, path)]
 
 
-def _code_files(study: Study, folder: Path) -> list[tuple[Path, Path]]:
+def _code_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
     """Return the files of the objective, unless they are installed there."""
     if study.objective.name.partition(":")[0].partition(".")[0] in objective_code.OURS:
         return []

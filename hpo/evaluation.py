@@ -37,7 +37,7 @@ from hpo.scores import (
 )
 from hpo.search import confirmation, extension
 from hpo.service.proposals import best_trials
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.text import VALUE_CHARACTERS, shortened
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult, rank
@@ -123,7 +123,7 @@ class Request:
 
 
 def evaluate(
-    study: Study,
+    study: StudyFile,
     split: Split,
     recorded: Recorded,
     record: StudyRecord,
@@ -168,7 +168,7 @@ def evaluate(
 
 
 def _look(
-    study: Study,
+    study: StudyFile,
     split: Split,
     recorded: Recorded,
     record: StudyRecord,
@@ -218,7 +218,7 @@ def _look(
 
 
 def begin(
-    study: Study,
+    study: StudyFile,
     record: StudyRecord,
     recorded: Recorded,
     results: Sequence[TrialResult],
@@ -246,7 +246,7 @@ def next_look(recorded: Recorded) -> Look:
     return Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
-def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
+def refuse_repetition(study: StudyFile, recorded: Recorded, again: bool) -> None:
     """Raise InputError where the test set is spent, unless it is to be used `again`."""
     if recorded.looks and not again:
         last = recorded.looks[-1]
@@ -257,7 +257,7 @@ def refuse_repetition(study: Study, recorded: Recorded, again: bool) -> None:
         )
 
 
-def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
+def best(study: StudyFile, recorded: Recorded, top: int) -> list[TrialResult]:
     """Return the recommended trial, and after it the best others, `top` in all.
 
     One that was trained longer, and is better for it, is as it was then.
@@ -270,7 +270,7 @@ def best(study: Study, recorded: Recorded, top: int) -> list[TrialResult]:
 
 
 def chosen_as(
-    result: TrialResult, study: Study, recorded: Recorded
+    result: TrialResult, study: StudyFile, recorded: Recorded
 ) -> Literal["observed", "recommended", "confirmed", "extended"]:
     """Say what a trial is: that of the best value, one that was confirmed or extended, or none."""
     if result.trial.extended_to:
@@ -298,7 +298,7 @@ def _judge(
     return score(ensemble.outputs(split.test.inputs), split, seed), tuple(members)
 
 
-def keep(study: Study, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
+def keep(study: StudyFile, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
     """Save the models, and make sure that they come back as they were."""
     try:
         ensemble.save(folder)

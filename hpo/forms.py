@@ -70,6 +70,14 @@ def find(name: str) -> Objective:
     return _reduced(name, function, code)
 
 
+_importing: list[str] = []
+
+
+def imported_now() -> str:
+    """Return the module that is imported for its objective at this moment, or ""."""
+    return _importing[-1] if _importing else ""
+
+
 _imported_code: "WeakKeyDictionary[ModuleType, Code]" = WeakKeyDictionary()
 
 
@@ -80,7 +88,11 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
     """
     module = sys.modules.get(module_name)
     before = read_code(module_name) if module is None else None
-    module = importlib.import_module(module_name)
+    _importing.append(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    finally:
+        _importing.pop()
     code = _imported_code.get(module)
     if code is None:
         code = _imported_code[module] = read_code(module_name)

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 OURS = ("hpo", "trainer")  # wherever hpo is they are, too
+CELL = "cell_"  # what names of modules made of the cells of a notebook begin with
+CODE_FOLDER = Path(".hpo") / "code"  # below that of a study, where they lie
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python"}
 _IMPORTERS = ("import_module", "__import__")  # functions that take the name of a module
@@ -66,11 +69,41 @@ class Code:
 def read_code(name: str) -> Code:
     """Return the code of an objective, "package.module:name", as its `files` are now."""
     package, found = _folders(_top(name)), files(name)
+    if is_of_notebook(name):  # its module is named by its content
+        found = {known_as(path): file for path, file in found.items()}
     inside = {
         path: next((str(file.relative_to(f)) for f in package if file.is_relative_to(f)), path)
         for path, file in found.items()
     }
     return digest(found, inside)
+
+
+def is_of_notebook(name: str) -> bool:
+    """Say whether an objective was made of the cells of a notebook."""
+    return re.match(rf"{CELL}[0-9a-f]{{16}}:", name) is not None
+
+
+def known_as(name: str) -> str:
+    """Return a name of an objective or a file that stays when cells of a notebook change."""
+    return re.sub(rf"^{CELL}[0-9a-f]{{16}}\b", CELL.rstrip("_"), name)
+
+
+def search_path(name: str, folder: Path) -> tuple[str, ...]:
+    """Return the folders in which a process has to look for an objective, a study's own first.
+
+    They are that of the study, that of the code of notebooks below it, and those that this process
+    has on its path beyond what is installed.
+    """
+    found = [folder, *([folder / CODE_FOLDER] if is_of_notebook(name) else [])]
+    top = _top(name)
+    if top in OURS:
+        return (str(folder),)
+    spec = _spec(top)
+    inside = [Path(f) for f in _search_locations(top)]
+    if not inside and spec is not None and spec.has_location and spec.origin:
+        inside = [Path(spec.origin)]
+    found += [place.parent.absolute() for place in inside]
+    return tuple(dict.fromkeys(str(f) for f in found if f == folder or not is_installed(f)))
 
 
 def digest(found: Mapping[str, Path], inside: Mapping[str, str] | None = None) -> Code:
@@ -115,6 +148,8 @@ def files(name: str) -> dict[str, Path]:
     spec = _spec(top)
     module_file = Path(spec.origin if spec and spec.has_location and spec.origin else "")
     roots = [folder.parent for folder in folders] or [module_file.parent]
+    if is_of_notebook(name) and roots[0].parts[-2:] == CODE_FOLDER.parts:
+        roots.append(roots[0].parents[1])  # what lies beside the notebook
     if folders:
         found = {file: _path_below(file, root) for root, folder in zip(roots, folders, strict=True)
                  for file in _modules(folder)}

@@ -24,7 +24,7 @@ from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
 from hpo.retraining import Listener, quiet, recall, retrain, trial_process
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.text import one_line
 from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult
@@ -71,7 +71,7 @@ class OwnEvaluation:
 
 
 def evaluate(
-    study: Study,
+    study: StudyFile,
     recorded: Recorded,
     record: StudyRecord,
     listener: Listener,
@@ -129,7 +129,7 @@ def evaluate(
     return evaluation
 
 
-def tried_to_keep(study: Study, model: Any, folder: Path) -> Predictor:
+def tried_to_keep(study: StudyFile, model: Any, folder: Path) -> Predictor:
     """Save a model in a folder, and make sure that it comes back as it was.
 
     Raises ValueError, one line with the remedy, where it cannot be kept.
@@ -143,7 +143,7 @@ def tried_to_keep(study: Study, model: Any, folder: Path) -> Predictor:
     return own.predictor
 
 
-def _kept(study: Study, model: Any, folder: Path) -> tuple[Predictor | None, str]:
+def _kept(study: StudyFile, model: Any, folder: Path) -> tuple[Predictor | None, str]:
     """Return a model as it was saved in a folder, or why it was not."""
     if study.program is not None:
         return None, "it was trained by a program, which keeps its own"
@@ -154,7 +154,7 @@ def _kept(study: Study, model: Any, folder: Path) -> tuple[Predictor | None, str
         return None, one_line(str(error))
 
 
-def refuse_without_evaluate(study: Study, top: int = 1) -> None:
+def refuse_without_evaluate(study: StudyFile, top: int = 1) -> None:
     """Raise InputError where there is nothing to judge by, or more than one model to judge."""
     if study.objective.evaluate is None:
         function = study.objective.name.partition(":")[2]
@@ -168,7 +168,7 @@ def refuse_without_evaluate(study: Study, top: int = 1) -> None:
 
 
 def _judged(
-    study: Study,
+    study: StudyFile,
     result: TrialResult,
     listener: Listener,
     folder: Path,

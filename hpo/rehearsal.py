@@ -23,7 +23,7 @@ from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.service.job import job_of
-from hpo.study import Study, refused
+from hpo.study import StudyFile, refused
 from hpo.text import one_line, shortened
 from hpo.trial import State, Trial, TrialId, TrialResult, is_finite, trial_seed
 from hpo.workers.attempt import attempt_trial
@@ -32,7 +32,7 @@ REASON_CHARACTERS = 300
 EPOCHS = 2  # that are enough to see
 
 
-def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> None:
+def rehearse(study: StudyFile, split: Split | None, say: Callable[[str], None]) -> None:
     """Run the first trial for two epochs, then train, save, load and predict as `evaluate` does.
 
     Each thing seen is said in a line. No test row is used, and nothing is recorded. Raises
@@ -62,7 +62,7 @@ def rehearse(study: Study, split: Split | None, say: Callable[[str], None]) -> N
         raise InputError(one_line(f"{study.path}: {error}")) from error
 
 
-def first_trial(study: Study) -> Trial:
+def first_trial(study: StudyFile) -> Trial:
     """Return the first trial of the first round."""
     plan = RoundPlan(
         study.search_space, study.direction, study.seed, 1, study.round.trials,
@@ -74,7 +74,7 @@ def first_trial(study: Study) -> Trial:
     return Trial(1, 1, SAMPLERS[study.round.sampler](plan).propose(1, seed), seed)
 
 
-def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) -> str:
+def _short_trial(study: StudyFile, trial: Trial, data: Data | None, folder: Path) -> str:
     """Train for two epochs; return what was seen."""
     hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     _, epochs = _run(study, trial, hyperparameters, Given(study.metric, trial.seed, data, folder),
@@ -105,7 +105,7 @@ def _short_trial(study: Study, trial: Trial, data: Data | None, folder: Path) ->
     return f"{line}; {' and '.join(passed)}, or it is infeasible" if passed else line
 
 
-def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> str:
+def _resumed(study: StudyFile, trial: Trial, data: Data | None, directory: Path) -> str:
     """Stop a trial after two epochs, and go on with it from the first; return what was seen."""
     job = job_of(study, Checkpoints(FolderStore(str(directory)), "", 0.0))
 
@@ -149,7 +149,7 @@ def _resumed(study: Study, trial: Trial, data: Data | None, directory: Path) -> 
     return "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"
 
 
-def _begins_with(study: Study, trial: Trial, copies: Checkpoints, folder: Path) -> int | None:
+def _begins_with(study: StudyFile, trial: Trial, copies: Checkpoints, folder: Path) -> int | None:
     """Return the epoch that a program begins with where it goes on after the first, if any."""
     folder.mkdir()
     snapshot = copies.of(trial, study.fixed).restore(folder)
@@ -169,7 +169,7 @@ def _begins_with(study: Study, trial: Trial, copies: Checkpoints, folder: Path) 
 
 
 def _trained(
-    study: Study, trial: Trial, data: Data | None, folder: Path
+    study: StudyFile, trial: Trial, data: Data | None, folder: Path
 ) -> tuple[Any, str]:
     """Train to the end, as for an evaluation; return the model, and what was seen."""
     hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
@@ -191,7 +191,7 @@ def _trained(
 
 
 def _run(
-    study: Study,
+    study: StudyFile,
     trial: Trial,
     hyperparameters: dict[str, Value],
     given: Given,
@@ -218,7 +218,7 @@ def _run(
     return None, epochs
 
 
-def _without_model(study: Study) -> str:
+def _without_model(study: StudyFile) -> str:
     """Return what `hpo evaluate` would do without a table [data] and a model."""
     if study.program is not None:
         return (
@@ -232,7 +232,7 @@ def _without_model(study: Study) -> str:
     )
 
 
-def _kept_alone(study: Study, model: Any, folder: Path) -> str:
+def _kept_alone(study: StudyFile, model: Any, folder: Path) -> str:
     """Save and load a model of an objective with data of its own; return what was seen."""
     kind = type(model).__name__
     try:
@@ -247,7 +247,7 @@ def _kept_alone(study: Study, model: Any, folder: Path) -> str:
     return f"model: {kind}, saved and loaded, predicts the same: {names}"
 
 
-def _kept(study: Study, model: Any, split: Split | None, folder: Path) -> str:
+def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> str:
     """Save a model, load it and predict some training rows; return what was seen."""
     if model is None and split is not None:
         return (

@@ -16,7 +16,7 @@ from hpo.errors import HPOError, InputError, NotResumed
 from hpo.objective import Data, Given, Model, Part
 from hpo.process_state import TrialProcess
 from hpo.program import TEST
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.trial import Trial, TrialResult, is_finite
 
 CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
@@ -47,7 +47,7 @@ def joined(data: Data) -> Data:
 
 
 def retrain(
-    study: Study,
+    study: StudyFile,
     result: TrialResult,
     data: Data | None,
     listener: Listener,
@@ -111,7 +111,7 @@ def retrain(
 
 
 def recall(
-    study: Study, result: TrialResult, data: Data | None, copies: Checkpoints, folder: Path
+    study: StudyFile, result: TrialResult, data: Data | None, copies: Checkpoints, folder: Path
 ) -> tuple[Any, int]:
     """Return the model of a trial as it was validated, and its epochs; nothing is trained.
 
@@ -163,7 +163,7 @@ def recall(
     return (adapted(study, model, data) if data is not None else model), epochs
 
 
-def _no_model(study: Study, data: Data | None) -> str:
+def _no_model(study: StudyFile, data: Data | None) -> str:
     if data is None:
         return _nothing_to_judge(study)
     return (
@@ -172,7 +172,7 @@ def _no_model(study: Study, data: Data | None) -> str:
     )
 
 
-def _nothing_to_judge(study: Study) -> str:
+def _nothing_to_judge(study: StudyFile) -> str:
     """Return what is said where there is no model to judge, or where a program tells nothing."""
     if study.program is None:
         return (
@@ -185,13 +185,13 @@ def _nothing_to_judge(study: Study) -> str:
     )
 
 
-def trial_process(study: Study, seed: int) -> TrialProcess:
+def trial_process(study: StudyFile, seed: int) -> TrialProcess:
     """Return the process as a trial of a study finds it."""
     folder = str(study.path.absolute().parent)
     return TrialProcess(study.objective.name, seed, folder, study.resources.demand())
 
 
-def adapted(study: Study, model: Any, data: Data) -> Model:
+def adapted(study: StudyFile, model: Any, data: Data) -> Model:
     """Return what an objective returned as a model."""
     inputs = data.training.inputs[:CHECKED_ROWS]
     try:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from hpo import constraints as constraints_of
-from hpo import forms
+from hpo import forms, objective_code
 from hpo.constraints import Constraint
 from hpo.data.settings import DataSettings
 from hpo.distributions import (
@@ -46,7 +46,7 @@ from hpo.study_errors import (
     short_text,
     study_name_fault,
 )
-from hpo.study_objective import with_data_files, with_program
+from hpo.study_objective import with_data_files, with_program, with_told
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import (
@@ -66,7 +66,7 @@ _NAME_LENGTH = 200  # of an objective
 _RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study, not of its file
 
 
-class Study(BaseModel):
+class StudyFile(BaseModel):
     """What a study file says, checked against what its objective declares."""
 
     model_config = STRICT
@@ -251,7 +251,7 @@ class Study(BaseModel):
         return tuple(points)
 
     @model_validator(mode="after")
-    def _data_for_who_takes_them(self) -> "Study":
+    def _data_for_who_takes_them(self) -> "StudyFile":
         """Refuse an objective without the data it needs, and data that no objective would see."""
         if self.checkpoints is not None and "folder" not in self.objective.asks:
             raise WrongKeyError("checkpoints", f"{self.objective.name} takes no folder whose "
@@ -271,7 +271,7 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _yielded_for_task(self) -> "Study":
+    def _yielded_for_task(self) -> "StudyFile":
         """Refuse a metric of classification where the file says regression, and vice versa."""
         task = self.data.task if self.data is not None else None
         declared = self.objective.metrics
@@ -282,7 +282,7 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _accepted(self) -> "Study":
+    def _accepted(self) -> "StudyFile":
         """Let the objective check the corners of the space before anything runs."""
         for name in self.objective.required():
             if name not in self.fixed and name not in wholes(self.search_space):
@@ -309,7 +309,14 @@ class Study(BaseModel):
         parsed = tuple(map(constraints_of.parse, constraints))
         return Feasibility(space, self.fixed, parsed, partial(refused, self.objective))
 
-    def with_trials(self, trials: int) -> "Study":
+    def search_path(self) -> tuple[str, ...]:
+        """Return the folders in which a worker has to look for the objective."""
+        folder = self.path.absolute().parent
+        if not forms.is_name(self.objective.name):  # a program
+            return (str(folder),)
+        return objective_code.search_path(self.objective.name, folder)
+
+    def with_trials(self, trials: int) -> "StudyFile":
         """Return the study with another number of trials a round."""
         return self.model_copy(
             update={"round": self.round.model_copy(update={"trials": trials})}
@@ -326,7 +333,7 @@ def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str |
     return None
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> Study:
+def read(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
     """Read and check a study file, with `overrides`, such as "round.trials=20", in their places.
 
     Its folder is searched first for the objective's module, for the rest of this process: a
@@ -334,24 +341,35 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Study:
     thing wrong.
     """
     try:
-        return _read(path, overrides)
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            one_line(f"{path}: no such file; name a study file (.toml)")
+        ) from None
+    except (OSError, ValueError) as error:
+        said = clipped(str(error), 200)
+        raise InputError(
+            one_line(f"{path}: cannot be read: {said}; name a text file in UTF-8")
+        ) from None
+    return parse(text, path, overrides)
+
+
+def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
+    """Check the text of a study file as `read` does; `path` is where it lies, or would lie."""
+    try:
+        return _parse(text, path, overrides)
     except InputError as error:
         raise InputError(one_line(f"{path}: {error}")) from None
     except RecursionError:
-        line = deepest_line(path.read_text(encoding="utf-8-sig"))
         raise InputError(
-            one_line(f"{path}: nested too deeply (at line {line}); make it flatter")
+            one_line(
+                f"{path}: nested too deeply (at line {deepest_line(text)}); make it flatter"
+            )
         ) from None
 
 
-def _read(path: Path, overrides: Sequence[str]) -> Study:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("no such file; name a study file (.toml)") from None
-    except (OSError, ValueError) as error:
-        said = clipped(str(error), 200)
-        raise InputError(f"cannot be read: {said}; name a text file in UTF-8") from None
+def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the table that the text of a study file is, with overrides in their places."""
     try:
         table = tomllib.loads(text)
         json.dumps(table, default=str)  # a hexadecimal number may have too many digits for that
@@ -369,18 +387,25 @@ def _read(path: Path, overrides: Sequence[str]) -> Study:
             "correct this place"
         ) from None
     override(table, overrides)
+    return table
+
+
+def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
+    table = table_of(text, overrides)
     for reserved in _RESERVED:
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
     if "name" not in table:
         table["name"] = path.stem
-    folder = str(path.absolute().parent)
-    forms.refuse_hiding(Path(folder))
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # a user's own objective lies beside the study file
-    table = with_data_files(with_program(table, Path(folder)))
+    folder = path.absolute().parent
+    forms.refuse_hiding(folder)
+    is_of_notebook = objective_code.is_of_notebook(str(table.get("objective")))
+    for place in (*([folder / objective_code.CODE_FOLDER] if is_of_notebook else []), folder):
+        if str(place) not in sys.path:
+            sys.path.insert(0, str(place))  # a user's own objective lies beside the study file
+    table = with_data_files(with_told(with_program(table, folder)))
     try:
-        return Study.model_validate(
+        return StudyFile.model_validate(
             {**table, "path": path, "text": text, "overrides": tuple(overrides)}
         )
     except ValidationError as error:
@@ -390,7 +415,7 @@ def _read(path: Path, overrides: Sequence[str]) -> Study:
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [
-        *(key for key in Study.model_fields if key not in (*_RESERVED, "environment")),
+        *(key for key in StudyFile.model_fields if key not in (*_RESERVED, "environment")),
         "environment", "command", "metrics_pattern",
     ],
     ("round",): list(RoundSettings.model_fields),

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from hpo import told
 from hpo.errors import InputError
+from hpo.objective import Parameter
 from hpo.program import Program, parameters_of
 from hpo.study_errors import WrongKeyError, nearest
 from hpo.study_values import fill
@@ -22,6 +24,22 @@ def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
     return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
 
 
+def with_told(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of a study file with an objective where a program tells its results."""
+    if table.get("objective") != told.TOLD:
+        return table
+    return {**table, "objective": told.objective(_parameters(table))}
+
+
+def _parameters(table: dict[str, Any]) -> dict[str, Parameter]:
+    """Return the hyperparameters that a study file itself says, with their types."""
+    tables = [table.get(key) for key in ("fixed", "search_space")]
+    fixed, space = (each if isinstance(each, dict) else {} for each in tables)
+    points = table.get("start")
+    points = [p for p in points if isinstance(p, dict)] if isinstance(points, list) else []
+    return parameters_of(fixed, space, points)
+
+
 def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the table of a study file with the objective that its command is, if it has one."""
     keys = ("command", "metrics_pattern")
@@ -35,11 +53,7 @@ def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise InputError("metrics_pattern: it is of use to a command alone; add one")
     try:
         program = fill(Program, given)
-        tables = [table.get(key) for key in ("fixed", "search_space")]
-        points = table.get("start")
-        fixed, space = (each if isinstance(each, dict) else {} for each in tables)
-        points = [p for p in points if isinstance(p, dict)] if isinstance(points, list) else []
-        parameters = parameters_of(fixed, space, points)
+        parameters = _parameters(table)
         for name in sorted(program.used() - parameters.keys()):
             raise WrongKeyError(
                 "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "

@@ -13,6 +13,23 @@ def to_toml(values: Mapping[str, Any]) -> str:
     return "".join(f"{toml_key(key)} = {toml_value(value)}\n" for key, value in values.items())
 
 
+def document(table: Mapping[str, Any]) -> str:
+    """Return nested plain values as the text of a TOML file: plain keys first, then tables."""
+    plain = {k: v for k, v in table.items() if not isinstance(v, Mapping) and not _is_tables(v)}
+    parts = [to_toml(plain)] if plain else []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            parts.append(f"[{toml_key(key)}]\n{to_toml(value)}")
+        elif _is_tables(value):
+            parts += [f"[[{toml_key(key)}]]\n{to_toml(each)}" for each in value]
+    return "\n".join(parts)
+
+
+def _is_tables(value: Any) -> bool:
+    is_list = isinstance(value, list | tuple) and bool(value)
+    return is_list and all(isinstance(each, Mapping) for each in value)
+
+
 def toml_key(key: str) -> str:
     """Return a name as TOML has it before an equals sign."""
     return key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quoted(key)
@@ -26,6 +43,9 @@ def toml_value(value: Any) -> str:
         return _quoted(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{toml_key(k)} = {toml_value(v)}" for k, v in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
     return repr(value)
 
 

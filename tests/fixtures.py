@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hpo.api import session, training
 from hpo.cli import commands as cli
-from hpo.cli import session, training
 from hpo.distributions import FloatDistribution
 from hpo.exported import CIRCUMSTANCES
 from hpo.record.tracking import Tracking

@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from hpo.api import session
 from hpo.cli import commands as cli
-from hpo.cli import session
 
 ROOT = Path(__file__).parents[1]
 HPO = str(Path(sys.executable).with_name("hpo"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.cli import session
+from hpo.api import lookup
 from hpo.data.loading import load
 from hpo.record.models import last_model
 from hpo.study import read
@@ -319,7 +319,7 @@ def test_the_trainer_goes_on_to_the_bit_and_says_of_a_schedule_that_it_is_anothe
     file = make_study(**DIGITS, fixed={**fixed, "epochs": 4})
     hpo("run", file, "--inline")
     hpo("extend", file, "--top", 2, "--epochs", 9, "--inline")
-    record = session.existing_record("sqlite:///mlflow.db")
+    record = lookup.existing_record("sqlite:///mlflow.db")
     longer = record.study("longer").read()
     assert longer is not None
     scratch = {r.trial.number: r for r in longer.results}
@@ -356,7 +356,7 @@ def test_kept_weights_are_scored_as_they_were_validated(
     split = load(parsed.data, seed=parsed.seed, folder=folder)
     validation = split.data.validation
     assert validation is not None
-    record = session.existing_record("sqlite:///mlflow.db")
+    record = lookup.existing_record("sqlite:///mlflow.db")
     model = last_model(record.study("toy"))
     outputs = model.outputs(validation.inputs)
     assert (outputs.argmax(axis=1) == validation.targets).mean() == result.value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli.points import parse_point
+from hpo.api.points import parse_point
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,

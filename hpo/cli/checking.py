@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import wording
+from hpo.api.session import load_data
 from hpo.cli.options import (
     as_json,
     file_argument,
@@ -16,16 +17,13 @@ from hpo.cli.options import (
     overrides,
     say,
 )
-from hpo.cli.session import (
-    load_data,
-)
 from hpo.errors import InputError
 from hpo.text import one_line
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
 
-    from hpo.study import Study
+    from hpo.study import StudyFile
 
 
 @hpo.command()
@@ -103,7 +101,7 @@ def check(
         rehearse(study, split, lambda line: say(f"  {line}"))
 
 
-def _tables(study: "Study") -> list[str]:
+def _tables(study: "StudyFile") -> list[str]:
     """Return what [warm_start] takes from files; of studies that shows when the study begins."""
     if study.warm_start is None:
         return []

@@ -9,7 +9,7 @@ from rich.console import ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from hpo.cli.console import Console
+from hpo.display.console import Console
 
 GAP = 2  # between the columns of a table
 HEADING_LINES = 3  # of a column, at most

@@ -14,15 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import wording
+from hpo.api.lookup import existing_record, study_name, unknown
+from hpo.api.pictures import PAGE
+from hpo.api.places import kept_beside, outbox_path
+from hpo.api.session import take_up
 from hpo.cli.options import hpo, say, study_argument, tracking_uri
-from hpo.cli.places import kept_beside, outbox_path
-from hpo.cli.session import (
-    PAGE,
-    existing_record,
-    study_name,
-    take_up,
-    unknown,
-)
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import absolute
@@ -78,8 +74,8 @@ def copy(study: str, new: str, tracking_uri: str) -> None:
     and files. The two then have nothing to do with each other. It has its name once it is whole;
     broken off, the same command begins anew. A study that runs is refused.
     """
-    from hpo.cli.console import open_console, print_next
-    from hpo.cli.progress import Counting
+    from hpo.display.console import open_console, print_next
+    from hpo.display.progress import Counting
     from hpo.toml_text import toml_value
 
     uri, name = absolute(tracking_uri), study_name(study)
@@ -116,8 +112,8 @@ def delete(study: str, yes: bool, purge: bool, tracking_uri: str) -> None:
     It says what would be lost, and asks. MLflow keeps what is deleted, with its name, and restores
     it by a command that is printed; with --purge nothing is kept. A study that runs is refused.
     """
-    from hpo.cli.console import open_console, print_next
-    from hpo.cli.progress import Counting
+    from hpo.display.console import open_console, print_next
+    from hpo.display.progress import Counting
 
     uri, name = absolute(tracking_uri), study_name(study)
     record = existing_record(tracking_uri)

@@ -3,18 +3,18 @@
 import contextlib
 import csv
 import json
-import re
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from hpo import wording
+from hpo.api.lookup import existing_record
+from hpo.api.pictures import draw_proposal, figures_of
 from hpo.cli.options import (
     as_json,
     complain,
@@ -25,15 +25,6 @@ from hpo.cli.options import (
     say,
     study_argument,
     tracking_uri,
-)
-from hpo.cli.session import (
-    draw,
-    draw_proposal,
-    existing_record,
-    figures_of,
-    find,
-    read_recorded,
-    study_name,
 )
 from hpo.errors import HPOError, InputError
 from hpo.text import clean
@@ -66,8 +57,8 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
                                | {"rounds": len(s["rounds"])} for s in studies], indent=2))
         return
-    from hpo.cli.console import open_console
     from hpo.cli.tables import studies_table
+    from hpo.display.console import open_console
 
     if studies:
         open_console().print(studies_table(studies))
@@ -89,29 +80,13 @@ def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri:
     of them, and 2/17 the first. Of much output the beginning and the end are on record, and of a
     trial that still runs what it had printed a few seconds ago.
     """
-    from hpo.trial import TrialId
+    from hpo.api.results import load
 
-    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
-    if match is None:
-        raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
-    identity = TrialId(
-        int(match[1]), int(match[2]), part=int(match[3] or 0), extended_to=epochs or 0
-    )
-    record = existing_record(tracking_uri)
-    name = study_name(study)
-    recorded = find(record, name)
-    first = identity._replace(part=1)
-    if not identity.part and (first in recorded.runs or first in recorded.attempts):
-        identity = first
-    attempt = {**recorded.attempts, **recorded.followed_attempts}.get(identity)
-    run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
-    if not run_id:
-        raise InputError(
-            f"{name} has no {identity} on record; `hpo export {name} trials.csv` lists all"
-        )
+    results = load(study, tracking_uri)
+    run_id = results.run_of(trial, epochs)
     printed = ""
     while True:
-        text, ended = record.study(name).output(run_id)
+        text, ended = results.record.output(run_id)
         going_on = follow and not ended
         if going_on:
             text = text[: text.rfind("\n") + 1]  # whole lines
@@ -155,31 +130,24 @@ def show(
     hyperparameter matters, and the ranges proposed for the next round. They also stand under
     Artifacts of each round's run in MLflow, as of its end.
     """
-    from hpo.report.results import summarize
+    from hpo.api.results import load
     from hpo.search import confirmation
-    from hpo.search.extension import extensions_of, longest, to_table
-    from hpo.service.proposals import influential, recommendation
+    from hpo.search.extension import extensions_of, longest
+    from hpo.service.proposals import influential
     from hpo.trial import State
 
-    name, recorded = read_recorded(study, tracking_uri)
-    summary = summarize(name, recorded, round_number)
-    recommended = recommendation(recorded) if round_number is None else None
-    if round_number is None:
-        summary["recommended"] = recommended.to_table() if recommended else None
-        if recorded.extensions:
-            extended = extensions_of(recorded.results, recorded.extensions)
-            summary["extensions"] = to_table(extended, summary["direction"])
+    of_study = load(study, tracking_uri)
+    name, recorded = of_study.name, of_study.recorded
+    summary = of_study.summary(round_number)
     files: list[Path] = []
     if figures is not None and summary["rounds"]:
-        shown = tuple(r for r in recorded.rounds if round_number in (None, r.number))
-        record = existing_record(tracking_uri).study(name)
-        files = draw(record, replace(recorded, rounds=shown), figures)
+        files = of_study.figures(figures, round_number)
     if as_json:
         drawn = {"figures": [str(file) for file in files]} if files else {}
         click.echo(json.dumps(summary | drawn, indent=2))
         return
-    from hpo.cli.console import open_console
     from hpo.cli.tables import best_trials, extension_table, no_best, rounds_table
+    from hpo.display.console import open_console
     from hpo.distributions import describe
     from hpo.search_space import wholes
 
@@ -206,6 +174,7 @@ def show(
     if extended:
         console.print("\n[bold]trained longer[/bold]")
         console.print(extension_table(longest(extended, summary["direction"]), metric))
+    recommended = of_study.recommendation() if round_number is None else None
     if recommended:
         console.print(f"\nrecommended: {escaped(str(recommended))}")
     better = confirmation.unconfirmed_best(results, recorded.repeats, summary["direction"])
@@ -231,25 +200,25 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
     round's run in MLflow; with --json to DIR only.
     """
-    from hpo.record.values import last_round
+    from hpo.api.results import load
     from hpo.service import proposals
 
-    name, recorded = read_recorded(study, tracking_uri)
-    last = last_round(name, recorded)
-    moves = proposals.moves_after(recorded)
+    results = load(study, tracking_uri)
+    last, proposal = results.last_round, results.narrow()
     drawn = {}
     if figures is not None:
-        drawn = {"figure": str(draw_proposal(recorded, moves, figures))}
+        drawn = {"figure": str(draw_proposal(results.recorded, proposal.moves, figures))}
     if as_json:
-        tables = [move.to_table() for move in moves]
-        summary = {"study": name, "round": last.number + 1, "moves": tables, **drawn}
+        summary = {
+            "study": results.name, "round": proposal.round, "moves": proposal.to_table(), **drawn
+        }
         click.echo(json.dumps(summary, indent=2))
         return
-    from hpo.cli.console import open_console
     from hpo.cli.tables import MovesTable
+    from hpo.display.console import open_console
 
     console = open_console()
-    console.print(MovesTable(moves))
+    console.print(MovesTable(proposal.moves))
     if not proposals.is_found(last):
         console.print(
             f"{escaped(last.settings.objective)} is not found here, so its limits are not "
@@ -260,8 +229,8 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     if figures is None:
         drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
         try:
-            with figures_of(existing_record(tracking_uri).study(name), last.run_id) as folder:
-                draw_proposal(recorded, moves, folder)
+            with figures_of(results.record, last.run_id) as folder:
+                draw_proposal(results.recorded, proposal.moves, folder)
         except HPOError as error:
             drawn["figure"] = f"not kept: {error}"
     console.print(f"\nfigure:   {escaped(drawn['figure'])}")
@@ -293,15 +262,15 @@ def export(
     (') instead, and control characters are written as \x1b. The other formats keep all text as it
     is.
     """
-    from hpo.report.results import write
+    from hpo.api.results import load
 
-    _, recorded = read_recorded(study, tracking_uri)
+    results = load(study, tracking_uri)
+    recorded = results.recorded
+    results.export(file, repeats=repeats, parts=parts, extensions=extensions)
     more = {
         "repeat": (repeats, recorded.repeats), "part": (parts, recorded.parts),
         "extension": (extensions, recorded.extensions),
     }
-    written = [one for wanted, some in more.values() if wanted for one in some]
-    write([*recorded.results, *written], file)
     said = wording.count(len(recorded.results), "trial")
     for noun, (wanted, some) in more.items():
         if wanted:
@@ -323,15 +292,11 @@ def report(study: str, file: Path, tracking_uri: str) -> None:
     and all trials. Brushes and states choose which of them it shows. FILE ends in .html, or in
     .json for its data alone. Each round's run in MLflow has the page, too, as of its end.
     """
-    from hpo.record.values import last_round
-    from hpo.report.page import write
-    from hpo.report.page_data import page_data
-    from hpo.service import proposals
+    from hpo.api.results import load
 
-    name, recorded = read_recorded(study, tracking_uri)
-    last_round(name, recorded)
-    write(page_data(recorded, proposals.moves_after(recorded)), file)
-    say(f"{file}: {wording.count(len(recorded.results), 'trial')}")
+    results = load(study, tracking_uri)
+    results.report(file)
+    say(f"{file}: {wording.count(len(results.recorded.results), 'trial')}")
 
 
 @hpo.command()
@@ -347,19 +312,9 @@ def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> N
     there; others are left aside. Of images it has one column for each pixel. The result is a label
     and the probability of each class, or a value, for each row.
     """
-    from hpo.data.tables import read_rows
-    from hpo.record.models import last_model
+    from hpo.api.results import load
 
-    record = existing_record(tracking_uri)
-    name = study_name(study)
-    find(record, name)
-    model = last_model(record.study(name))
-    table = read_rows(rows, model.preprocessing)
-    try:
-        predictions = model.predict(table)
-        filled = model.preprocessing.filled(table)
-    except ValueError as error:
-        raise InputError(f"{rows}: {error}") from error
+    predictions, filled = load(study, tracking_uri).predicted(rows)
     for column, count in filled.items():
         where = f"of column {column!r} " if column else ""
         click.echo(f"{rows}: {count} missing values {where}filled as in training", err=True)

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from hpo.cli.session import Placement
+from hpo.api.lookup import DEFAULT_RECORD
+from hpo.api.site import Placement
 from hpo.errors import HPOError
 from hpo.passwords import without_passwords_of
 from hpo.text import clean, one_line
 
-DEFAULT_RECORD = "sqlite:///mlflow.db"
 tracking_uri = click.option(
     "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
     help=f"Where MLflow keeps the record.  [MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",

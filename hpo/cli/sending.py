@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo import wording
+from hpo.api.lookup import study_name
 from hpo.cli.options import (
     ConfirmOptions,
     EvaluateOptions,
@@ -22,10 +23,9 @@ from hpo.cli.options import (
     say,
     study_argument,
 )
-from hpo.cli.session import study_name
 
 if TYPE_CHECKING:
-    from hpo.study import Study
+    from hpo.study import StudyFile
 
 
 def _cluster_options(command: Any) -> Any:
@@ -77,7 +77,7 @@ def submit_run(
     file: Path, options: RunOptions, also: Sequence[Path], address: str | None, env_file: Path
 ) -> None:
     """Run the study in FILE, or go on with it."""
-    from hpo.cli.ranges import parse_range
+    from hpo.api.ranges import parse_range
     from hpo.study import read
 
     study = read(file, options.overrides)
@@ -134,7 +134,7 @@ def _send_as(
 
 
 def _send(
-    study: "Study", command: Sequence[str], also: Sequence[Path], address: str | None,
+    study: "StudyFile", command: Sequence[str], also: Sequence[Path], address: str | None,
     env_file: Path,
 ) -> None:
     """Send a study and what is to be done with it, and say how to follow and stop that."""

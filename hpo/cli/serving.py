@@ -9,18 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from hpo.api.lookup import existing_record, read_recorded, require_file
+from hpo.api.pictures import PAGE
+from hpo.api.site import stopping_on_termination
 from hpo.cli.options import hpo, say, tracking_uri
-from hpo.cli.session import (
-    PAGE,
-    existing_record,
-    read_recorded,
-    require_file,
-    stop_on_termination,
-)
 from hpo.errors import HPOError, InputError
 from hpo.passwords import without_password
 from hpo.record.file import RecordFile, absolute, checkpoint, path_of
@@ -65,7 +62,8 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     }
     command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1",
                "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    stop_on_termination()
+    at_the_end = ExitStack()
+    at_the_end.enter_context(stopping_on_termination())
     process = subprocess.Popen(
         command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -91,6 +89,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
             os.killpg(process.pid, signal.SIGTERM)  # it has children of its own
         if path is not None:
             checkpoint(path)
+        at_the_end.close()
     if code:
         raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
 

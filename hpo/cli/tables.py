@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import wording
-from hpo.cli.console import Console, Hanging, shown
 from hpo.cli.grid import GAP, Column, Grid, width
+from hpo.display.console import Console, Hanging, shown
 from hpo.distributions import describe as describe_range
 from hpo.moves import Move, of_wholes
 from hpo.search.confirmation import Confirmation, changes

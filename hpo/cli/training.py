@@ -1,16 +1,18 @@
 """Commands that train: run, confirm, extend, evaluate."""
 
 import json
+import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hpo import wording
+from hpo.api.lookup import read_study_file
+from hpo.api.site import Placement, Site
 from hpo.cli.options import (
     ConfirmOptions,
     EvaluateOptions,
@@ -29,31 +31,16 @@ from hpo.cli.options import (
     study_argument,
     tracking_uri,
 )
-from hpo.cli.places import checkpoints_of, outbox_path
-from hpo.cli.session import (
-    Placement,
-    existing_record,
-    find,
-    load_data,
-    open_session,
-    read_study_file,
-    renew_page,
-    require_file,
-)
-from hpo.errors import InputError
+from hpo.errors import INTERRUPTED
 from hpo.passwords import without_password
 from hpo.record.file import absolute
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hpo.cli.console import Console
-    from hpo.cli.session import Session
-    from hpo.data.loading import Description
-    from hpo.record.sources import Source
-    from hpo.record.values import Recorded, Round
-    from hpo.study import Study
+    from hpo.display.console import Console
+    from hpo.display.progress import Display
+    from hpo.record.values import Recorded
+    from hpo.study import StudyFile
 
 
 @hpo.command()
@@ -67,10 +54,11 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     It ends when it has its rounds. Run again, it finds all done and does nothing; interrupted, the
     same command goes on.
     """
-    from hpo.cli.ranges import parse_ranges
+    from hpo.api import training
+    from hpo.api.ranges import parse_ranges
+    from hpo.display.progress import Display
     from hpo.service.rounds import Goal
     from hpo.study import read
-    from hpo.trial import State
 
     study = read(file, options.overrides)
     if options.trials is not None:
@@ -79,45 +67,23 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     goal = Goal(
         options.rounds or study.rounds, ranges, options.keep_ranges, options.accept_code
     )
-    with open_session(study, tracking_uri, placement, sys.stdout) as session:
-        goal = replace(goal, sources=_sources(session, study))
-        ran = session.rounds.run(goal, session.recorded)
-        if study.confirm is not None:
-            recorded = session.record.read()
-            complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
-            if recorded and complete and session.following.confirm(
-                study.confirm, recorded, accept_code=options.accept_code
-            ):
-                ran = True
-                renew_page(session.record, session.display.note)
-        recorded = session.record.read()
-    assert recorded is not None
-    _finish(session.display.console, study, recorded, ran, goal.rounds)
+    display = Display(study, sys.stdout)
+    recorded, ran = training.run(study, goal, _site(tracking_uri, placement, display))
+    _finish(display.console, study, recorded, ran, goal.rounds)
 
 
-def _sources(session: "Session", study: "Study") -> "Sequence[Source]":
-    """Return the trials that a new study begins with; say which they are, or that it is too late.
+def _site(tracking_uri: str, placement: Placement, display: "Display") -> Site:
+    """Return where a command trains; interrupted a second time it ends at once."""
 
-    What they come to is on record from then on, whatever becomes of the study file.
-    """
-    from hpo.service import warm_start
-    from hpo.service.remarks import told_of_source
+    def interrupted() -> str:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        return f"Go on with: {_command_line()}"
 
-    recorded, note = session.recorded, session.display.note
-    if recorded is not None and recorded.rounds and not recorded.is_half_begun:
-        named = study.warm_start.sources if study.warm_start is not None else ()
-        if named != tuple(source.name for source in recorded.sources):
-            note("[warm_start] was read when round 1 began; changing it now has no effect")
-        return ()
-    sources = warm_start.gather(
-        study, lambda name: session.whole.study(name).read(), session.data
-    )
-    for source in sources:
-        note(f"the search begins with {told_of_source(source)}")
-    if sources and study.round.sampler != "tpe":
-        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from it; "
-             "`hpo narrow` does")
-    return sources
+    return Site(tracking_uri, placement, display, interrupted)
+
+
+def _command_line() -> str:
+    return shlex.join(["hpo", *map(without_password, sys.argv[1:])])
 
 
 @hpo.command()
@@ -135,25 +101,18 @@ def confirm(
     good to be true; the mean of its repeats is not. `show`, `evaluate` and `narrow` use the means
     from then on. Run again, it finds all done and does nothing.
     """
-    from hpo.cli.console import open_console
+    from hpo.api import training
     from hpo.cli.tables import confirmation_parts
+    from hpo.display.console import open_console
+    from hpo.display.progress import Display
     from hpo.search import confirmation
-    from hpo.service.following import ranking
     from hpo.study_tables import ConfirmSettings
 
     parsed = read_study_file(study, "confirm", options.overrides)
     settings = (parsed.confirm or ConfirmSettings()).model_copy(update=options.settings())
-    require_file(absolute(tracking_uri))
-    shown = sys.stderr if as_json else sys.stdout
-    with open_session(parsed, tracking_uri, placement, shown) as session:
-        recorded = find(session.whole, parsed.name)
-        if not session.following.confirm(settings, recorded, accept_code=options.accept_code):
-            session.display.note("every repeat is on record already: nothing to run")
-        else:
-            renew_page(session.record, session.display.note)
-        if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
-            session.display.note("show, evaluate and narrow go by the repeats with --resplit")
-        order = ranking(parsed, settings, find(session.whole, parsed.name))
+    display = Display(parsed, sys.stderr if as_json else sys.stdout)
+    site = _site(tracking_uri, placement, display)
+    order = training.confirm(parsed, settings, options.accept_code, site)
     if as_json:
         summary = {
             "study": parsed.name, "metric": parsed.metric, "direction": parsed.direction,
@@ -184,23 +143,17 @@ def extend(
     and `evaluate` use the longer training where it is better. Run again, it finds all done and does
     nothing.
     """
-    from hpo.cli.console import open_console
+    from hpo.api import training
     from hpo.cli.tables import extension_table
+    from hpo.display.console import open_console
+    from hpo.display.progress import Display
     from hpo.search import extension
     from hpo.trial import State
 
     parsed = read_study_file(study, "extend", options.overrides)
-    require_file(absolute(tracking_uri))
-    shown = sys.stderr if as_json else sys.stdout
-    with open_session(parsed, tracking_uri, placement, shown) as session:
-        recorded = find(session.whole, parsed.name)
-        if not session.following.extend(
-            options.top, options.epochs, recorded, accept_code=options.accept_code
-        ):
-            session.display.note("every extension is on record already: nothing to run")
-        else:
-            renew_page(session.record, session.display.note)
-        recorded = find(session.whole, parsed.name)
+    display = Display(parsed, sys.stderr if as_json else sys.stdout)
+    site = _site(tracking_uri, placement, display)
+    recorded = training.extend(parsed, options.top, options.epochs, options.accept_code, site)
     extended = extension.extensions_of(recorded.results, recorded.extensions)
     if as_json:
         table = extension.to_table(extended, parsed.direction)
@@ -243,49 +196,23 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     With --kept nothing is trained: the models are those that were validated, on training rows
     alone, as [checkpoints] kept them.
     """
-    from hpo import evaluation, own_evaluation
-    from hpo.cli.console import open_console, print_next
-    from hpo.cli.progress import Retraining
+    from hpo.api import training
     from hpo.cli.tables import evaluation_tables, own_evaluation_parts
-    from hpo.record.values import last_round
+    from hpo.display.console import open_console, print_next
+    from hpo.display.progress import Retraining
+    from hpo.own_evaluation import OwnEvaluation
 
     parsed = read_study_file(study, "evaluate", options.overrides)
-    top, again = options.top, options.again
-    record = existing_record(tracking_uri)
-    name, recorded = parsed.name, find(record, parsed.name)
-    last = last_round(name, recorded)
-    evaluation.refuse_repetition(parsed, recorded, again)
-    split = load_data(parsed)
-    if split is None:
-        own_evaluation.refuse_without_evaluate(parsed, top)
-    kept = None
-    if options.kept:
-        kept = checkpoints_of(parsed, split, outbox_path(absolute(tracking_uri), name))
-        if kept is None:
-            raise InputError(
-                f"{parsed.path}: --kept needs a table [checkpoints], by which copies of the best "
-                "trials are kept; leave it out"
-            )
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
-        description = None if split is None else split.description
-        _before_evaluation(parsed, last, recorded, description, listener.note)
-        result: evaluation.Evaluation | own_evaluation.OwnEvaluation
-        request = evaluation.Request(top, again, kept)
-        if split is None:
-            result = own_evaluation.evaluate(
-                parsed, recorded, record.study(name), listener, request
-            )
-        else:
-            result = evaluation.evaluate(
-                parsed, split, recorded, record.study(name), listener, request
-            )
-        renew_page(record.study(name), listener.note)
+        result = training.evaluate(
+            parsed, options.top, options.again, options.kept, tracking_uri, listener
+        )
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))
         return
     console = open_console()
     parts = (
-        own_evaluation_parts(result) if isinstance(result, own_evaluation.OwnEvaluation)
+        own_evaluation_parts(result) if isinstance(result, OwnEvaluation)
         else evaluation_tables(result)
     )
     for part in parts:
@@ -293,7 +220,8 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     if not result.model:
         return
     uri = shlex.quote(without_password(absolute(tracking_uri)))
-    held = "model" if split is None else "confusion matrix and model"
+    name = parsed.name
+    held = "model" if isinstance(result, OwnEvaluation) else "confusion matrix and model"
     print_next(console, [
         (f"hpo predict {shlex.quote(name)} rows.csv", "predictions for rows of your own"),
         (f"hpo ui {shlex.quote(name)}", f'the run "evaluation" has {held}'),
@@ -304,36 +232,12 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     ])
 
 
-def _before_evaluation(
-    study: "Study",
-    last: "Round",
-    recorded: "Recorded",
-    data: "Description | None",
-    note: "Callable[[str], None]",
-) -> None:
-    """Refuse a study that changed, and say what is to be known before its test set is spent."""
-    from hpo.search import confirmation
-    from hpo.service import comparability, proposals
-
-    for text in data.notes if data is not None else ():
-        note(text)
-    comparability.refuse_changes(study, last, data, note)
-    if not last.ended:
-        note(f"round {last.number} has not ended: these are the best trials so far")
-    better = confirmation.unconfirmed_best(recorded.results, recorded.repeats, study.direction)
-    if better:
-        note(better)
-    recommended = proposals.recommendation(recorded)
-    if recommended is not None and recommended.differs:
-        note(recommended.reason)
-
-
 def _finish(
-    console: "Console", study: "Study", recorded: "Recorded", ran: bool, rounds: int
+    console: "Console", study: "StudyFile", recorded: "Recorded", ran: bool, rounds: int
 ) -> None:
     """Show the best trials of the study, and what to type next."""
-    from hpo.cli.console import print_next
     from hpo.cli.tables import best_trials, no_best
+    from hpo.display.console import print_next
     from hpo.search import confirmation
     from hpo.service.proposals import influential
     from hpo.service.round_loop import budget_reached

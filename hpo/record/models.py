@@ -18,7 +18,7 @@ from hpo.errors import HPOError
 from hpo.framework_models import LOADERS
 from hpo.objective import Model
 from hpo.record.study import StudyRecord
-from hpo.study import Study
+from hpo.study import StudyFile
 
 _BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 
@@ -89,7 +89,7 @@ def _mlflow_on(uri: str) -> Iterator[None]:
 
 
 def log_model(
-    study: Study,
+    study: StudyFile,
     uri: str,
     run_id: str,
     preprocessing: Preprocessing,

@@ -58,19 +58,30 @@ def write(
     `history` reads a metric by epoch, given the id of a run and its name. `moves` are the ranges
     proposed after the last round. Raises InputError where the folder cannot be written.
     """
-    figures = {
-        "ranges": ranges(recorded),
-        "best_so_far": best_so_far(recorded),
-        "proposal": proposal(recorded, moves),
+    drawings = by_name(recorded, moves, history)
+    return [save(draw(), folder / f"{name}.png") for name, draw in drawings.items()]
+
+
+def by_name(
+    recorded: Recorded,
+    moves: Sequence[Move],
+    history: Callable[[str, str], Sequence[float]],
+) -> dict[str, "Callable[[], Figure]"]:
+    """Return what draws each figure that a study can have; the arguments are those of `write`."""
+    drawings: dict[str, Callable[[], Figure]] = {
+        "ranges": lambda: ranges(recorded),
+        "best_so_far": lambda: best_so_far(recorded),
+        "proposal": lambda: proposal(recorded, moves),
     }
     if any(result.epochs > 1 for result in recorded.results):
-        histories = training_histories(recorded, history)
-        figures["learning_curves"] = learning_curves(recorded, histories, moves)
-        figures["all_curves"] = all_curves(recorded)
+        drawings["learning_curves"] = lambda: learning_curves(
+            recorded, training_histories(recorded, history), moves
+        )
+        drawings["all_curves"] = lambda: all_curves(recorded)
     if len(recorded.rounds[-1].search_space) > 1:
-        figures["map"] = landscape(recorded, moves)
-        figures["importance"] = importance(recorded, moves)
-    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+        drawings["map"] = lambda: landscape(recorded, moves)
+        drawings["importance"] = lambda: importance(recorded, moves)
+    return drawings
 
 
 @style()

@@ -10,7 +10,7 @@ from hpo.record.delivery import Delivery
 from hpo.record.values import Asked, Attempt, Round
 from hpo.search.best_so_far import Point
 from hpo.service.retention import Retention
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
 from hpo.workers.attempt import CodeChanged, NoMetric, Remark, Stalled, Workers
 
@@ -59,7 +59,7 @@ class Attempts:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyFile,
         begun: Mapping[TrialId, Attempt],
         known: Sequence[TrialResult],
         delivery: Delivery,

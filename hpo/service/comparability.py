@@ -12,14 +12,15 @@ from hpo.data.loading import Description
 from hpo.distributions import Value, describe
 from hpo.errors import InputError
 from hpo.objective import Objective
+from hpo.objective_code import known_as
 from hpo.record.values import AcceptedCode, Recorded, Round
 from hpo.search import pruning
 from hpo.settings import Settings
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.threads import blas
 
 
-def settings_of(study: Study, data: Description | None) -> Settings:
+def settings_of(study: StudyFile, data: Description | None) -> Settings:
     """Return what a round of this study, on this data, begins with."""
     return Settings(
         objective=study.objective.name,
@@ -45,7 +46,7 @@ def settings_of(study: Study, data: Description | None) -> Settings:
     )
 
 
-def file_digests(study: Study) -> dict[str, str]:
+def file_digests(study: StudyFile) -> dict[str, str]:
     """Return the digests of the files that the objective reads by itself, by their names."""
     if not study.data_files:
         return {}
@@ -56,7 +57,7 @@ def file_digests(study: Study) -> dict[str, str]:
         raise InputError(f"{study.path}: {error}") from error
 
 
-def data_digest(study: Study, data: Description | None) -> str:
+def data_digest(study: StudyFile, data: Description | None) -> str:
     """Return the digest of all data of a study: split by hpo, and read by the objective."""
     digest = data.digest if data is not None else ""
     files = file_digests(study)
@@ -81,7 +82,7 @@ _COMPARABLE = {
 
 
 def refuse_changes(
-    study: Study,
+    study: StudyFile,
     round_: Round,
     data: Description | None,
     note: Callable[[str], None],
@@ -135,18 +136,18 @@ def refuse_changes(
             )
 
 
-def incomparable(study: Study, round_: Round, data: Description | None) -> str:
+def incomparable(study: StudyFile, round_: Round, data: Description | None) -> str:
     """Return what of the study is not as it was in a round and makes its trials others, or ""."""
     return " and ".join(_changes(study, round_, data))
 
 
-def is_comparable(study: Study, round_: Round, data: Description | None) -> bool:
+def is_comparable(study: StudyFile, round_: Round, data: Description | None) -> bool:
     """Say whether trials of a round of another study have values on one scale with this one's.
 
     They have the same objective, code and data, and what this study does not search they had fixed
     at the same value. The seed may be another one.
     """
-    now, before = settings_of(study, data), round_.settings
+    now, before = _known(settings_of(study, data)), _known(round_.settings)
     if new_code(study, round_) is None:
         before = replace(before, code=now.code)
     same = _COMPARABLE.keys() - {"seed", "fixed"}
@@ -158,8 +159,8 @@ def is_comparable(study: Study, round_: Round, data: Description | None) -> bool
     )
 
 
-def _changes(study: Study, round_: Round, data: Description | None) -> list[str]:
-    now, before = settings_of(study, data), round_.settings
+def _changes(study: StudyFile, round_: Round, data: Description | None) -> list[str]:
+    now, before = _known(settings_of(study, data)), _known(round_.settings)
     if new_code(study, round_) is None:
         before = replace(before, code=now.code)
     new = new_names(study, round_)
@@ -172,7 +173,12 @@ def _changes(study: Study, round_: Round, data: Description | None) -> list[str]
     return changed
 
 
-def new_names(study: Study, round_: Round) -> list[str]:
+def _known(settings: Settings) -> Settings:
+    """Return settings in which no name of an objective depends on its code."""
+    return replace(settings, objective=known_as(settings.objective))
+
+
+def new_names(study: StudyFile, round_: Round) -> list[str]:
     """Return what is searched from now on, and of which it is said what a round's trials had."""
     return [
         name for name, d in study.search_space.items()
@@ -180,7 +186,7 @@ def new_names(study: Study, round_: Round) -> list[str]:
     ]
 
 
-def new_code(study: Study, round_: Round) -> AcceptedCode | None:
+def new_code(study: StudyFile, round_: Round) -> AcceptedCode | None:
     """Return the code of the objective where that of a round's trials is another, else None."""
     now, (code, syntax) = study.objective.code, round_.code
     if now.digest == code or now.syntax == syntax:  # one of the two is enough
@@ -188,7 +194,7 @@ def new_code(study: Study, round_: Round) -> AcceptedCode | None:
     return AcceptedCode(now.digest, now.syntax, since=round_.number)
 
 
-def grows(study: Study, last: Round, trials: int) -> bool:
+def grows(study: StudyFile, last: Round, trials: int) -> bool:
     """Say whether the last round, which ended with so many trials, is to have more of them.
 
     Earlier rounds never are: what followed came of the trials that they had. The points of a grid
@@ -198,7 +204,7 @@ def grows(study: Study, last: Round, trials: int) -> bool:
     return began.sampler != "grid" and study.round.trials > max(trials, began.trials)
 
 
-def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> list[str]:
+def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0) -> list[str]:
     """Return what becomes of edits of a study file that has these rounds, a line for each.
 
     A round goes on with what it began with, but for the number of its trials. `goal` is how many
@@ -250,7 +256,7 @@ def edits(study: Study, rounds: Sequence[Round], goal: int, trials: int = 0) -> 
     return lines
 
 
-def new_points(study: Study, recorded: Recorded) -> list[Mapping[str, Value]]:
+def new_points(study: StudyFile, recorded: Recorded) -> list[Mapping[str, Value]]:
     """Return the points that [[start]] has since the first round began, none of them on record."""
     before = recorded.rounds[0].settings.start
     if before is None:

@@ -18,7 +18,7 @@ from hpo.service.attempts import Attempts
 from hpo.service.comparability import refuse_changes
 from hpo.service.proposals import best_trials
 from hpo.service.running import Running
-from hpo.study import Study, refused
+from hpo.study import StudyFile, refused
 from hpo.study_tables import ConfirmSettings
 from hpo.trial import EPOCHS, State, Trial, TrialResult, rank
 from hpo.workers.attempt import Workers
@@ -162,7 +162,7 @@ class Following:
 
 
 def ranking(
-    study: Study, settings: ConfirmSettings, recorded: Recorded
+    study: StudyFile, settings: ConfirmSettings, recorded: Recorded
 ) -> list[confirmation.Confirmation]:
     """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
     known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
@@ -171,7 +171,7 @@ def ranking(
     return confirmation.in_order(trials, study.direction)
 
 
-def _without_copy(study: Study, trial: Trial, kept: Checkpoints | None) -> str:
+def _without_copy(study: StudyFile, trial: Trial, kept: Checkpoints | None) -> str:
     """Say that a trial is trained anew, or from an earlier epoch than it might be; or ""."""
     anew = f"{trial.original} is trained anew, from epoch 1"
     if kept is None:
@@ -192,7 +192,7 @@ def _without_copy(study: Study, trial: Trial, kept: Checkpoints | None) -> str:
     return ""
 
 
-def _extended(study: Study, best: Sequence[TrialResult], epochs: int) -> list[Trial]:
+def _extended(study: StudyFile, best: Sequence[TrialResult], epochs: int) -> list[Trial]:
     """Return trials as they go on; raise InputError where that cannot be, or all have as many."""
     parameter = study.objective.parameters.get(EPOCHS)
     if parameter is None:

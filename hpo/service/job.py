@@ -1,11 +1,11 @@
 """What workers have to know of a study, as one value that travels to them."""
 
 from hpo.checkpoints.trials import Checkpoints
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.workers.attempt import Job
 
 
-def job_of(study: Study, checkpoints: Checkpoints | None = None) -> Job:
+def job_of(study: StudyFile, checkpoints: Checkpoints | None = None) -> Job:
     """Return what workers have to know of a study, and where they keep copies of its trials."""
     return Job(
         objective=study.objective.name,
@@ -14,7 +14,7 @@ def job_of(study: Study, checkpoints: Checkpoints | None = None) -> Job:
         value=study.value,
         fixed=study.fixed,
         limits=study.constraint_metrics,
-        search_path=(str(study.path.absolute().parent),),
+        search_path=study.search_path(),
         demand=study.resources.demand(),
         trial_timeout=study.round.trial_timeout,
         fresh_process=study.round.fresh_process,

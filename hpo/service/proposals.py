@@ -15,7 +15,7 @@ from hpo.search import confirmation, extension
 from hpo.search.narrowing import by_influence, change, narrow
 from hpo.search.recommendation import Recommendation, recommend
 from hpo.search_space import SearchSpace
-from hpo.study import Study, refused
+from hpo.study import StudyFile, refused
 from hpo.threads import one_thread
 from hpo.trial import Direction, TrialResult
 
@@ -117,7 +117,7 @@ def best_trials(
 
 
 def next_ranges(
-    study: Study,
+    study: StudyFile,
     recorded: Recorded,
     moves: Sequence[Move] | None,
     overruled: Mapping[str, Distribution],

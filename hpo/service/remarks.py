@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hpo import wording
 from hpo.record.sources import Source
 from hpo.record.values import AcceptedCode, Recorded, Round
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.text import one_line
 
 
@@ -33,7 +33,7 @@ def of_overrides(overrides: Sequence[str]) -> str:
     return f"In place of what the study file says, `--set` gave {given}."
 
 
-def of_study(study: Study) -> str:
+def of_study(study: StudyFile) -> str:
     """Return the description of a study."""
     text = (
         f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
@@ -64,7 +64,7 @@ def told_of_source(source: Source) -> str:
     return line
 
 
-def of_parallel(study: Study, slots: int) -> list[str]:
+def of_parallel(study: StudyFile, slots: int) -> list[str]:
     """Return what of a chosen `parallel` leaves workers idle, or makes proposals worse."""
     if "parallel" not in study.round.model_fields_set:
         return []  # nobody chose it

@@ -15,7 +15,7 @@ from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.service.attempts import Attempts
 from hpo.service.in_parts import TrialsInParts
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.trial import (
     CutOffs,
     State,
@@ -38,7 +38,7 @@ class RoundLoop:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyFile,
         round_: Round,
         trials: int,
         ends: float,
@@ -222,7 +222,7 @@ class RoundLoop:
             )
 
 
-def budget_reached(study: Study, results: Sequence[TrialResult]) -> str:
+def budget_reached(study: StudyFile, results: Sequence[TrialResult]) -> str:
     """Return which budget these results, in order, have reached, or ""."""
     target, patience = study.budget.target, study.budget.patience
     best, since = math.nan, 0

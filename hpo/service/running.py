@@ -12,7 +12,7 @@ from hpo.record.values import Recorded, Round
 from hpo.service import remarks
 from hpo.service.attempts import Listener
 from hpo.service.comparability import new_code
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.workers.attempt import Workers
 
 POLL_SECONDS = 0.5
@@ -29,7 +29,7 @@ class Running:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyFile,
         record: Record,
         delivery: Delivery,
         data: Description | None,

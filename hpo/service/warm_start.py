@@ -21,7 +21,7 @@ from hpo.record.sources import Source
 from hpo.record.values import Recorded
 from hpo.search_space import active, contains, is_absent
 from hpo.service.comparability import is_comparable
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.text import spreadsheet_cell
 from hpo.trial import State, Trial, TrialResult, compact
 
@@ -38,7 +38,7 @@ def is_table(name: str) -> bool:
 
 
 def gather(
-    study: Study, find: Callable[[str], Recorded | None], data: Description | None
+    study: StudyFile, find: Callable[[str], Recorded | None], data: Description | None
 ) -> tuple[Source, ...]:
     """Return what [warm_start] names, with those trials that say something of this search space.
 
@@ -52,12 +52,12 @@ def gather(
     )
 
 
-def of_tables(study: Study) -> tuple[Source, ...]:
+def of_tables(study: StudyFile) -> tuple[Source, ...]:
     """Return those sources that are tables, which can be read without the record; see `gather`."""
     return _each(study, lambda name: _of_table(study, name) if is_table(name) else None)
 
 
-def _each(study: Study, read: Callable[[str], Source | None]) -> tuple[Source, ...]:
+def _each(study: StudyFile, read: Callable[[str], Source | None]) -> tuple[Source, ...]:
     """Return what is read of each name; an error says which of them it is about."""
     sources = []
     for index, name in enumerate(study.warm_start.sources if study.warm_start is not None else ()):
@@ -78,7 +78,7 @@ def _each(study: Study, read: Callable[[str], Source | None]) -> tuple[Source, .
     return tuple(sources)
 
 
-def _of_table(study: Study, name: str) -> Source:
+def _of_table(study: StudyFile, name: str) -> Source:
     """Return the trials of a table that `hpo export` wrote."""
     path = study.path.absolute().parent / name
     rows = _rows(path)
@@ -114,7 +114,7 @@ def _of_table(study: Study, name: str) -> Source:
 
 
 def _of_study(
-    study: Study, name: str, recorded: Recorded | None, data: Description | None
+    study: StudyFile, name: str, recorded: Recorded | None, data: Description | None
 ) -> Source:
     if name == study.name:
         raise InputError(f"{name!r} is this study itself; name another one")
@@ -147,7 +147,7 @@ def _of_study(
 
 
 def _completed(
-    study: Study,
+    study: StudyFile,
     values: Mapping[str, Value],
     had: Mapping[str, Value],
     source: str,
@@ -171,7 +171,7 @@ def _completed(
 
 
 def _source(
-    study: Study,
+    study: StudyFile,
     name: str,
     comparable: bool,
     results: Sequence[TrialResult],

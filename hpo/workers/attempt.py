@@ -172,7 +172,7 @@ def attempt_trial(
     even a call of sys.exit, is a failed result that says why. A worker that has other code than
     the job trains nothing and yields that.
     """
-    started, clock, place = time.time(), time.perf_counter(), _place()
+    started, clock, place = time.time(), time.perf_counter(), place_of()
     metrics: list[EpochMetrics] = []
     is_leaving = tell.is_leaving if tell is not None else _is_staying
     told = clock
@@ -233,11 +233,8 @@ def attempt_trial(
                     unnamed = objective.metrics is None and len(metrics) == 1
                     known = ", ".join(metrics[-1]) or "nothing"
                     raise KeyError(f"the objective yields no {job.metric!r}, but {known}")
-                if not is_finite(metrics[-1]):
-                    state = State.DIVERGED
-                    break
-                if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
-                    state = State.PRUNED
+                if (ended := ended_by(metrics, job, trial)) is not None:
+                    state = ended
                     break
                 asked = stops(trial.id) if stops is not None else None
                 if asked is not None:
@@ -263,7 +260,7 @@ def attempt_trial(
                 begun = folder.begun if folder is not None else 0
                 message = described(objective, job.fixed, trial, begun)
             if state is State.COMPLETE:
-                passed = passed_limit(job.limits, metrics[_value(job, metrics)[1] - 1])
+                passed = passed_limit(job.limits, metrics[value_of(job, metrics)[1] - 1])
                 if passed:
                     state, message = State.INFEASIBLE, passed
                 elif folder is not None and folder.is_due_at_the_end(len(metrics)):
@@ -289,7 +286,7 @@ def attempt_trial(
         return
     value = epoch = None
     if state in (State.COMPLETE, State.PRUNED, State.STOPPED):
-        value, epoch = _value(job, metrics)
+        value, epoch = value_of(job, metrics)
     result = TrialResult(
         trial, state, value, epoch, tuple(metrics), attempt, started,
         time.perf_counter() - clock, place, message, output.text(),
@@ -302,7 +299,7 @@ def stopped(
 ) -> TrialResult:
     """Return the result of a trial that a person stopped, from what it `told` last, if anything."""
     metrics = tuple(told.metrics) if told is not None else ()
-    value, epoch = _value(job, metrics) if metrics else (None, None)
+    value, epoch = value_of(job, metrics) if metrics else (None, None)
     if told is None:
         return TrialResult(
             trial, State.STOPPED, attempt=attempt, started=time.time(), message=reason
@@ -313,9 +310,19 @@ def stopped(
     )
 
 
-def _value(job: Job, metrics: Sequence[EpochMetrics]) -> tuple[float, int]:
+def value_of(job: Job, metrics: Sequence[EpochMetrics]) -> tuple[float, int]:
+    """Return the value of a trial with these epochs, and the epoch that it is of."""
     curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
     return read_value(curve, job.value, job.direction)
+
+
+def ended_by(metrics: Sequence[EpochMetrics], job: Job, trial: Trial) -> State | None:
+    """Return the state in which the last of these epochs ends a trial; None where it goes on."""
+    if not is_finite(metrics[-1]):
+        return State.DIVERGED
+    if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
+        return State.PRUNED
+    return None
 
 
 def passed_limit(limits: Mapping[str, Limit], metrics: EpochMetrics) -> str:
@@ -355,7 +362,7 @@ class _OtherCodeError(Exception):
 
 
 def _search(folders: Sequence[str]) -> None:
-    for folder in folders:
+    for folder in reversed(folders):
         if folder not in sys.path:
             sys.path.insert(0, folder)
 
@@ -428,7 +435,8 @@ def _captured(output: Output) -> Iterator[None]:
         yield
 
 
-def _place() -> str:
+def place_of() -> str:
+    """Return where trials of this process run: the host, and the id of the process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

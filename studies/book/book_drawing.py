@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hpo.record.study import StudyRecord
 from hpo.record.values import Recorded
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.trial import TrialResult
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Section: TypeAlias = tuple[Figure, list[list[str]], str]  # a picture, a table, 
 class Ran:
     """A study and what the record knows of it."""
 
-    study: Study
+    study: StudyFile
     record: StudyRecord
     recorded: Recorded
 

@@ -18,7 +18,7 @@ from hpo.report.palette import (
     TRAINING,
     VALIDATION,
 )
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.threads import limit_threads
 from hpo.trial import TrialResult
 
@@ -91,7 +91,7 @@ def dropout(ran: Mapping[str, Ran]) -> Section:
     return _two_gaps(ran["dropout"], "dropout_rate", 0.2, ("no dropout", "dropout 0.2"))
 
 
-def _train_again(study: Study, results: Sequence[TrialResult]) -> Iterator[tuple[str, Array]]:
+def _train_again(study: StudyFile, results: Sequence[TrialResult]) -> Iterator[tuple[str, Array]]:
     """Train trials once more; yield a name and the validation rows' probabilities for each.
 
     Raises ValueError where a trial does not come out as recorded, to the last bit.

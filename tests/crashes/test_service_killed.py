@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli import session
+from hpo.api import session
 from tests.crashes.conftest import Tally
 from tests.deaths import die_at, die_making
 from tests.fixtures import Make, hpo, table, trainings, undisturbed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hpo.data.loading import Split, load
 from hpo.record.tracking import Tracking
-from hpo.study import Study, read
+from hpo.study import StudyFile, read
 from hpo.trial import Trial
 
 # An objective that is best in its second epoch, and keeps the rows that it was given.
@@ -85,7 +85,7 @@ class Quiet:
         assert 1 <= epoch <= epochs
 
 
-def split_of(file: Path) -> tuple[Study, Split]:
+def split_of(file: Path) -> tuple[StudyFile, Split]:
     study = read(file)
     return study, load(study.data, seed=study.seed, folder=file.parent)
 

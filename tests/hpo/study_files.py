@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hpo.study import Study, read
+from hpo.study import StudyFile, read
 
 # An objective with every kind of hyperparameter; it costs nothing to import.
 OBJECTIVE = '''
@@ -84,7 +84,7 @@ SPACE = "[search_space]\nrate = { low = 1e-3, high = 1.0, log = true }\n"
 GOOD = HEAD + SPACE
 
 
-def parse(folder: Path, text: str | bytes, name: str = "study.toml") -> Study:
+def parse(folder: Path, text: str | bytes, name: str = "study.toml") -> StudyFile:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return read(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli import session
+from hpo.cli import training
 from hpo.passwords import without_password, without_passwords_of
 from tests.processes import descendants, start, wait_for
 
@@ -44,7 +44,7 @@ def test_what_a_library_makes_of_a_password_is_hidden_as_well() -> None:
 def test_commands_are_repeated_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["hpo", "run", "a b.toml", "--tracking-uri", "postgresql://me:secret@h/db"]
     monkeypatch.setattr(sys, "argv", command)
-    assert session._command_line() == (
+    assert training._command_line() == (
         "hpo run 'a b.toml' --tracking-uri 'postgresql://me:***@h/db'"
     )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.api.places import outbox_path
 from hpo.cli import commands as cli
-from hpo.cli.places import outbox_path
 from hpo.errors import HPOError, InputError
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking

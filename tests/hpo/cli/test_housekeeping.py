@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli.places import outbox_path
+from hpo.api.places import outbox_path
 from hpo.record.outbox import Outbox
 from hpo.record.tracking import Tracking
 from hpo.trial import TrialResult

@@ -10,7 +10,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from hpo.cli import session
+from hpo.api import lookup, pictures
 from tests.fixtures import hpo, preparing, table, write_study
 from tests.ports import free_ports
 from tests.processes import start_anew, wait_for
@@ -40,8 +40,8 @@ def pages(
         round_ = {"trials": 6, "pruner": {"name": "median", "startup_trials": 2}}
         file = write_study(folder, rounds=2, round=round_, objective="toy:cliff", seed=3)
         hpo("run", file, "--inline")
-        record = session.existing_record("sqlite:///mlflow.db").study("toy")
-        session.renew_page(record, print)  # else no round of a toy is drawn
+        record = lookup.existing_record("sqlite:///mlflow.db").study("toy")
+        pictures.renew_page(record, print)  # else no round of a toy is drawn
         rows = [row for row in table() if row["state"] == "complete"]
         rows.sort(key=lambda row: -float(row["value"]))
         (port,) = free_ports(1)

@@ -11,7 +11,6 @@ import pytest
 from rich.text import Text
 
 from hpo import wording
-from hpo.cli import console
 from hpo.cli.tables import (
     MovesTable,
     best_trials,
@@ -21,6 +20,7 @@ from hpo.cli.tables import (
     own_evaluation_parts,
     rounds_table,
 )
+from hpo.display import console
 from hpo.distributions import FloatDistribution, Value
 from hpo.evaluation import Evaluation, Member
 from hpo.moves import Move
@@ -29,7 +29,7 @@ from hpo.record.values import Look
 from hpo.scores import ClassResult, Interval, Score
 from hpo.search.confirmation import Confirmation
 from hpo.trial import State, TrialId, TrialResult
-from tests.hpo.cli.shown import LONG, WIDTHS, printed, trials
+from tests.hpo.display.shown import LONG, WIDTHS, printed, trials
 
 
 def numeric(count: int) -> list[TrialResult]:

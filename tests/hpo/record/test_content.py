@@ -34,7 +34,7 @@ from hpo.record.tracking import Tracking
 from hpo.record.values import Recorded, Round, RoundStart, Shown
 from hpo.search.pruning import MedianPruner, Pruner, SuccessiveHalvingPruner
 from hpo.search_space import SearchSpace
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.study_values import hyperparameter_fault, text_fault_of
 from hpo.text import clean, name_fault
 from hpo.trial import MESSAGE_CHARACTERS, State, Trial, TrialResult
@@ -120,7 +120,7 @@ LONG = st.builds(lambda text, times: (text * times)[:10_000], TEXT, st.sampled_f
 
 def is_accepted(name: str) -> bool:
     try:
-        return bool(Study._recordable_name(name))
+        return bool(StudyFile._recordable_name(name))
     except ValueError:
         return False
 

@@ -21,13 +21,13 @@ from hpo.service.comparability import (
     refuse_changes,
     settings_of,
 )
-from hpo.study import Study, read
+from hpo.study import StudyFile, read
 from tests.fixtures import hpo, table, undisturbed
 
 Make = Callable[..., Path]
 
 
-def begun(study: Study, ended: bool) -> Round:
+def begun(study: StudyFile, ended: bool) -> Round:
     return Round(1, "run", study.search_space, settings_of(study, None), "", ended)
 
 

@@ -11,7 +11,7 @@ from hpo.record.values import Recorded, Round
 from hpo.search_space import SearchSpace
 from hpo.service import proposals
 from hpo.service.comparability import settings_of
-from hpo.study import Study, read
+from hpo.study import StudyFile, read
 from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import TOY, write_study
 
@@ -25,24 +25,24 @@ MOVES = (
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFile:
     (tmp_path / "toy.py").write_text(TOY.read_text())
     monkeypatch.syspath_prepend(tmp_path)
     return read(write_study(tmp_path))
 
 
-def round_of(study: Study) -> Round:
+def round_of(study: StudyFile) -> Round:
     return Round(1, "run", study.search_space, settings_of(study, None), "", True)
 
 
-def test_a_first_round_has_the_ranges_of_the_file_or_of_the_command_line(study: Study) -> None:
+def test_a_first_round_has_the_ranges_of_the_file_or_of_the_command_line(study: StudyFile) -> None:
     space, decisions = proposals.next_ranges(study, Recorded("1"), None, {}, False)
     assert (space, decisions) == ({"learning_rate": RATE, "weight_decay": DECAY}, ())
     space, _ = proposals.next_ranges(study, Recorded("1"), None, {"learning_rate": NEW}, False)
     assert space == {"learning_rate": NEW, "weight_decay": DECAY}
 
 
-def test_a_move_is_taken_kept_changed_or_overruled(study: Study) -> None:
+def test_a_move_is_taken_kept_changed_or_overruled(study: StudyFile) -> None:
     recorded = Recorded("1", rounds=(round_of(study),))
     other, third = replace(RATE, low=1e-3), replace(RATE, low=0.5)
     edited = study.model_copy(update={"search_space": {**study.search_space,
@@ -60,7 +60,7 @@ def test_a_move_is_taken_kept_changed_or_overruled(study: Study) -> None:
         assert decisions[1].why == ("kept by --keep-ranges" if keep else "taken")
 
 
-def test_a_choice_of_the_file_comes_back_to_a_round_without_it(study: Study) -> None:
+def test_a_choice_of_the_file_comes_back_to_a_round_without_it(study: StudyFile) -> None:
     kinds: SearchSpace = {"kind": CategoricalDistribution(("good", "bad", "worse"))}
     round_ = replace(
         round_of(study), search_space={"kind": CategoricalDistribution(("bad", "worse"))},
@@ -93,7 +93,7 @@ def test_an_edge_that_is_not_accepted_stays_where_it_was() -> None:
     assert proposals._accepted(fewer, lambda name, value: False) is fewer
 
 
-def test_the_objective_is_asked_where_it_is_found(study: Study) -> None:
+def test_the_objective_is_asked_where_it_is_found(study: StudyFile) -> None:
     round_ = round_of(study)
     assert proposals.is_found(round_)
     accepts = proposals.feasibility_of(round_).allows
@@ -106,7 +106,7 @@ def test_the_objective_is_asked_where_it_is_found(study: Study) -> None:
         assert proposals.feasibility_of(other).allows("learning_rate", 1e9)
 
 
-def test_what_matters_most_comes_first(study: Study) -> None:
+def test_what_matters_most_comes_first(study: StudyFile) -> None:
     results = []
     for number in range(1, 41):
         value = 1e-8 * 1.2 ** (number * 7 % 41)

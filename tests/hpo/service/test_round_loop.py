@@ -14,7 +14,7 @@ from hpo.record.values import Added, Asked, Recorded, Round
 from hpo.search.best_so_far import Point
 from hpo.service.comparability import settings_of
 from hpo.service.round_loop import RoundLoop, budget_reached
-from hpo.study import Study, read
+from hpo.study import StudyFile, read
 from hpo.trial import State, Trial, TrialId, TrialResult
 from tests.fixtures import TOY, write_study
 
@@ -113,7 +113,7 @@ class Hears:
 
 
 def loop_of(
-    study: Study,
+    study: StudyFile,
     ends: Ends,
     known: Recorded | None = None,
     until: float = math.inf,

@@ -1,10 +1,13 @@
-"""Ranges that stand on the command line, as `--range NAME=LOW:HIGH`."""
+"""Ranges of the next round, as `--range NAME=LOW:HIGH` and as values."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pydantic import ValidationError
 
+from hpo.api import values
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,
@@ -14,7 +17,7 @@ from hpo.distributions import (
 )
 from hpo.errors import InputError
 from hpo.search_space import parts_of
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.study_errors import WrongKeyError, first_error, nearest
 from hpo.study_values import Range, read_choices
 
@@ -54,7 +57,24 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
     return name, new
 
 
-def parse_ranges(texts: Sequence[str], study: Study) -> dict[str, Distribution]:
+def range_texts(ranges: Mapping[str, Any]) -> list[str]:
+    """Return ranges as the command line has them, such as "learning_rate=0.01:0.1"."""
+    texts = []
+    for name, given in ranges.items():
+        if isinstance(given, values.Range):
+            given = (given.low, given.high)
+        if isinstance(given, values.Choices):
+            given = list(given.choices)
+        if isinstance(given, tuple) and len(given) == 2:
+            low, high = (values.plain(edge, name) for edge in given)
+            texts.append(f"{name}={low!r}:{high!r}")
+        else:
+            choices = given if isinstance(given, list | tuple) else [given]
+            texts.append(f"{name}={json.dumps(values.plain(choices, name))[1:-1]}")
+    return texts
+
+
+def parse_ranges(texts: Sequence[str], study: StudyFile) -> dict[str, Distribution]:
     """Read several ranges as `parse_range` does, and let the objective check them."""
     space = study.search_space
     whole = {d.part_of: d for d in space.values() if d.part_of}

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from hpo.cli import console
+from hpo.display import console
 from hpo.distributions import Value
 from hpo.trial import State, Trial, TrialResult
 

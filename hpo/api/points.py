@@ -1,8 +1,10 @@
-"""Points that stand on the command line, as NAME=VALUE for each hyperparameter."""
+"""Points to be tried, as NAME=VALUE for each hyperparameter and as values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hpo.api.values import plain
 from hpo.distributions import (
     LARGEST,
     CategoricalDistribution,
@@ -15,6 +17,14 @@ from hpo.errors import InputError
 from hpo.search_space import SearchSpace, parts_of, wholes
 from hpo.study_errors import WrongKeyError, nearest, short_text
 from hpo.study_values import LARGEST_INTEGER, read_choices, unmet_condition
+
+
+def point_texts(point: Mapping[str, Any]) -> list[str]:
+    """Return a point as the command line has it, such as "learning_rate=0.01"."""
+    return [
+        f"{name}={value if isinstance(value, str) else json.dumps(plain(value, name))}"
+        for name, value in point.items()
+    ]
 
 
 def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Value]:

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from hpo import wording
-from hpo.cli.console import Hanging, duration, open_console, took
+from hpo.display.console import Hanging, duration, open_console, took
 from hpo.distributions import describe as describe_range
 from hpo.record.values import Round
 from hpo.search_space import parts_of, wholes
-from hpo.study import Study
+from hpo.study import StudyFile
 from hpo.trial import Progress as TrialProgress
 from hpo.trial import State, Trial, TrialId, TrialResult, rank
 
@@ -30,7 +30,7 @@ SHOWN = (  # of a status
 class Display:
     """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, study: Study, file: TextIO) -> None:
+    def __init__(self, study: StudyFile, file: TextIO) -> None:
         self._direction = study.direction
         # The file as it is now: trials run inline send their own output elsewhere meanwhile.
         self.console = open_console(file)
@@ -143,15 +143,20 @@ class Display:
         self._new += result.trial.id in self._begun
         self._update()
         now, last = time.monotonic(), self._done == self._trials
-        plain = not self.console.is_terminal and now - self._shown > PLAIN_SECONDS
+        plain = self._is_plain and now - self._shown > PLAIN_SECONDS
         if plain or (last and self._new):
             self._shown = now
             done = f"{self._title}: {self._done} of {wording.count(self._trials, self._noun)}"
             parts = [done, *self._parts(SHOWN), *([took(now - self._started)] if last else [])]
             self.console.print(", ".join(parts))
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether lines say now and then what a bar would show."""
+        return not self.console.is_terminal
+
     def _update(self) -> None:
-        if not self.console.is_terminal:
+        if self._is_plain:
             return
         counted = _counted(self._done, self._trials)
         for names in (SHOWN, ("running", "best", "left"), ("best",), ("value",), ()):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpo.cli.ranges import parse_range
+from hpo.api.ranges import parse_range
 from hpo.distributions import (
     CategoricalDistribution,
     Distribution,

@@ -13,7 +13,7 @@ from hpo.text import one_line
 if TYPE_CHECKING:
     from hpo.checkpoints.trials import Checkpoints
     from hpo.data.loading import Split
-    from hpo.study import Study
+    from hpo.study import StudyFile
 
 
 def outbox_path(uri: str, study: str) -> Path:
@@ -26,7 +26,7 @@ def outbox_path(uri: str, study: str) -> Path:
 
 
 def checkpoints_of(
-    study: "Study", split: "Split | None", outbox: Path, is_remote: bool = False
+    study: "StudyFile", split: "Split | None", outbox: Path, is_remote: bool = False
 ) -> "Checkpoints | None":
     """Return where copies of trials are kept; None where the study asks for none.
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from hpo import study, wording
-from hpo.cli import console, progress
-from hpo.cli.progress import Counting, Display, Retraining
+from hpo.display import console, progress
+from hpo.display.progress import Counting, Display, Retraining
 from hpo.distributions import FloatDistribution
 from hpo.moves import Decision, Move
 from hpo.record.values import Round
 from hpo.search_space import SearchSpace
 from hpo.trial import State
 from tests.fixtures import client_of, hpo, round_settings
-from tests.hpo.cli.shown import Terminal, trials
+from tests.hpo.display.shown import Terminal, trials
 
 
 def begun(space: SearchSpace) -> Round:

@@ -43,7 +43,7 @@ def open_console(file: TextIO | None = None) -> Console:
     """Return a console on a file, standard output if None; where it is no terminal, very wide."""
     is_terminal = (file or sys.stdout).isatty()
     return Console(
-        file=file, soft_wrap=not is_terminal,
+        file=file, soft_wrap=not is_terminal, force_jupyter=False,
         width=None if is_terminal else PIPE_WIDTH,
     )
 

@@ -2,17 +2,18 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hpo.cli import session
-from hpo.cli.places import outbox_path
-from hpo.cli.session import Placement
+from hpo.api import lookup, pictures, session, site
+from hpo.api.places import outbox_path
 from hpo.errors import HPOError, InputError
 from hpo.record.values import Recorded
+from hpo.service.job import job_of
 from hpo.study import read
 from tests.fixtures import TOY, write_study
 
@@ -26,26 +27,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_record_that_is_not_there_is_named(home: Path) -> None:
-    session.require_file("http://nowhere")
+    lookup.require_file("http://nowhere")
     with pytest.raises(InputError) as caught:
-        session.require_file("sqlite:///none.db")
+        lookup.require_file("sqlite:///none.db")
     assert str(caught.value) == (
         "there is no record at none.db; run a study first, or name it by --tracking-uri"
     )
     Path("some.db").touch()
-    session.require_file("sqlite:///some.db")
+    lookup.require_file("sqlite:///some.db")
 
 
 def test_a_study_is_named_by_itself_or_by_its_file(home: Path) -> None:
-    assert session.study_name("some study") == "some study"
-    assert session.study_name(str(write_study(home, "mine"))) == "mine"
+    assert lookup.study_name("some study") == "some study"
+    assert lookup.study_name(str(write_study(home, "mine"))) == "mine"
     with pytest.raises(InputError) as caught:
-        session.read_study_file("toy", "confirm", ())
+        lookup.read_study_file("toy", "confirm", ())
     assert str(caught.value) == (
         "toy: confirm needs the study file (.toml), which says what the data is and how it is split"
     )
     file = str(write_study(home))
-    assert session.read_study_file(file, "confirm", ("round.trials=3",)).round.trials == 3
+    assert lookup.read_study_file(file, "confirm", ("round.trials=3",)).round.trials == 3
 
 
 @pytest.mark.parametrize(("known", "listed"), [([], "none yet"), (["a", "b"], "a, b")])
@@ -57,13 +58,13 @@ def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
         studies=lambda: [(name, "1") for name in known],
     )
     with pytest.raises(InputError) as caught:
-        session.find(record, "x")
+        lookup.find(record, "x")
     assert str(caught.value) == f"no study 'x' on record; there are: {listed}"
 
 
 def test_a_study_that_is_misspelled_is_told_its_name() -> None:
     record: Any = SimpleNamespace(studies=lambda: [("digits", {}), ("shop", {})])
-    assert str(session.unknown(record, "digts")) == (
+    assert str(lookup.unknown(record, "digts")) == (
         "no study 'digts' on record; did you mean 'digits'?"
     )
 
@@ -124,7 +125,7 @@ def test_the_outbox_is_compared_with_the_record() -> None:
 def test_a_process_of_its_own_cannot_be_had_inline(home: Path) -> None:
     study = read(write_study(home, round={"fresh_process": True}))
     with pytest.raises(InputError) as caught:
-        session._start_workers(study, None, Placement(inline=True), print, lambda _: None)
+        site.Placement(inline=True).start(study, job_of(study), None, print, lambda _: None)
     assert str(caught.value) == (
         f"{study.path}: round.fresh_process: --inline trains all trials in this process; drop one "
         "of the two"
@@ -147,12 +148,28 @@ def test_a_record_that_cannot_be_written_is_refused(
 
 def test_a_cluster_that_terminates_a_command_interrupts_it() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        session.stop_on_termination()
+    with site.stopping_on_termination() as set_up_once_more:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as a library might
+        set_up_once_more()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_thread_of_its_own_leaves_the_signals_of_its_process_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    within: list[object] = []
+
+    def run() -> None:
+        with site.stopping_on_termination():
+            within.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert within == [before]
 
 
 def test_a_page_that_cannot_be_renewed_is_said_and_stops_nothing() -> None:
@@ -161,10 +178,10 @@ def test_a_page_that_cannot_be_renewed_is_said_and_stops_nothing() -> None:
 
     record: Any = SimpleNamespace(read=read)
     said: list[str] = []
-    session.renew_page(record, said.append)
+    pictures.renew_page(record, said.append)
     assert said == ["report.html is as it was before: HPOError: the record is away"]
     record.read = lambda: None
-    session.renew_page(record, said.append)
+    pictures.renew_page(record, said.append)
     assert len(said) == 1
 
 
@@ -173,7 +190,7 @@ def test_figures_are_kept_with_a_run() -> None:
     record: Any = SimpleNamespace(add_files=lambda run, folder: kept.append(
         (run, {str(p.relative_to(folder)) for p in folder.rglob("*")})
     ))
-    with session.figures_of(record, "run-1") as folder:
+    with pictures.figures_of(record, "run-1") as folder:
         (folder / "a.png").touch()
     assert kept == [("run-1", {"figures", "figures/a.png"})]
     assert not folder.exists()

@@ -1,0 +1,90 @@
+"""Finding a study on record, by its name or by its file."""
+
+import atexit
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import InputError
+from hpo.record.file import absolute, path_of
+
+# What takes long to import is imported where it is used.
+if TYPE_CHECKING:
+    from hpo.record.process import RecordProcess
+    from hpo.record.tracking import Tracking
+    from hpo.record.values import Recorded
+    from hpo.study import StudyFile
+
+DEFAULT_RECORD = "sqlite:///mlflow.db"
+
+
+def record_address(given: str | None = None) -> str:
+    """Return where the record is: as given, else as MLflow's environment says, else a file here."""
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_RECORD
+
+
+def existing_record(tracking_uri: str) -> "Tracking":
+    """Return the record; raise InputError where there is none yet."""
+    from hpo.record.tracking import Tracking
+
+    uri = absolute(tracking_uri)
+    require_file(uri)
+    record = Tracking(uri)
+    atexit.register(record.close)
+    return record
+
+
+def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
+    """Return the name of a study, given as that or as its file, and its record."""
+    record, name = existing_record(tracking_uri), study_name(study)
+    return name, find(record, name)
+
+
+def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
+    """Return what is on record of a study; raise InputError where that is nothing."""
+    recorded = record.study(name).read()
+    if recorded is None:
+        raise unknown(record, name)
+    return recorded
+
+
+def unknown(record: "Tracking | RecordProcess", name: str) -> InputError:
+    """Return the error of a study that is not on record: it names the nearest one, or all."""
+    known = [known for known, _ in record.studies()]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none yet'}"
+    return InputError(f"no study {name!r} on record; {hint}")
+
+
+def read_study_file(study: str, command: str, overrides: Sequence[str]) -> "StudyFile":
+    """Read a study file; raise InputError where a name was given."""
+    from hpo.study import read
+
+    if not study.endswith(".toml"):
+        raise InputError(
+            f"{study}: {command} needs the study file (.toml), which says what the data is and "
+            "how it is split"
+        )
+    return read(Path(study), overrides)
+
+
+def study_name(study: str) -> str:
+    """Return the name of a study, given as that or as its file."""
+    if not study.endswith(".toml"):
+        return study
+    from hpo.study import read
+
+    return read(Path(study)).name
+
+
+def require_file(uri: str) -> None:
+    """Raise InputError where the address is that of an SQLite file that is not there."""
+    path = path_of(uri)
+    if path and not path.exists():
+        raise InputError(
+            f"there is no record at {path}; run a study first, or name it by --tracking-uri"
+        )
+
+

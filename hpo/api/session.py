@@ -1,0 +1,205 @@
+"""What training works with: a study on record, its data, its workers, and the service of it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpo import wording
+from hpo.api.pictures import illustrate
+from hpo.api.places import checkpoints_of, outbox_path
+from hpo.api.site import Site, stopping_on_termination
+from hpo.errors import HPOError, InputError
+from hpo.record.file import absolute, path_of
+
+# What takes long to import is imported where it is used: `hpo --help` is instant.
+if TYPE_CHECKING:
+    from hpo.data.loading import Description, Split
+    from hpo.display.watching import Watching
+    from hpo.record.interface import Record
+    from hpo.record.outbox import Outbox
+    from hpo.record.process import RecordProcess
+    from hpo.record.tracking import Tracking
+    from hpo.record.values import Recorded
+    from hpo.service.following import Following
+    from hpo.service.rounds import Rounds
+    from hpo.study import StudyFile
+    from hpo.workers.attempt import Workers
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command that trains works with: a study on record, and the service that runs it.
+
+    `whole` is the record of all studies, `recorded` what it knows of this one.
+    """
+
+    whole: "Tracking | RecordProcess"
+    record: "Record"
+    recorded: "Recorded | None"
+    rounds: "Rounds"
+    following: "Following"
+    display: "Watching"
+    data: "Description | None" = None
+
+
+@contextlib.contextmanager
+def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
+    """Open what training works with; close it in the end, however that comes."""
+    from hpo.record.delivery import Delivery
+    from hpo.record.outbox import Outbox
+    from hpo.service.comparability import file_digests
+    from hpo.service.following import Following
+    from hpo.service.job import job_of
+    from hpo.service.retention import Retention
+    from hpo.service.rounds import Rounds
+    from hpo.service.running import PATIENCE_SECONDS, Running
+
+    uri, placement = absolute(site.tracking_uri), site.placement
+    path = outbox_path(uri, study.name)
+    first_time = not path.exists()
+    with (
+        stopping_on_termination() as set_up_once_more,
+        closing(Outbox(path)) as outbox,
+        site.display as display,
+        ThreadPoolExecutor(1) as beside,
+        ExitStack() as at_the_end,
+    ):
+        if outbox.damage:
+            display.note(outbox.damage)
+        display.waiting("opening the record")
+        whole = _open_record(uri, outbox, placement.inline, at_the_end)
+        record = whole.study(study.name)
+        opening = beside.submit(record.read)  # MLflow takes a while to import
+        if study.data_files:
+            display.waiting("reading the files of [data]")
+            file_digests(study)
+        split = load_data(study)
+        for note in split.description.notes if split is not None else ():
+            display.note(note)
+        checkpoints = checkpoints_of(study, split, path, placement.ray_address is not None)
+        ready: list[Workers] = []
+
+        def close_idle() -> None:
+            while ready:
+                ready.pop().close()
+
+        def start_workers(repeat: int = 0) -> "Workers":
+            if ready and not repeat:
+                return ready.pop()
+            close_idle()  # of two Rays in one process the second would be refused
+            display.waiting("starting workers")
+            held = load_data(study, repeat) if repeat else split
+            data = (held.folds or held.data) if held is not None else None
+            started = placement.start(
+                study, job_of(study, checkpoints), data, lambda told: delivery.show(told),
+                lambda trial: delivery.stop_asked(trial),
+            )
+            set_up_once_more()  # Ray sets a handler of its own
+            display.workers_started(started.slots)
+            return started
+
+        # A study that is new has something to run, and Ray takes a while to start, too.
+        if first_time and not placement.inline:
+            ready.append(start_workers())
+            at_the_end.callback(close_idle)
+        try:
+            recorded = opening.result()
+            if checkpoints is not None and recorded is not None:
+                retention = Retention(checkpoints, study.direction)
+                retention.know((*recorded.results, *recorded.extensions))
+                retention.forget_others([trial for trial, _ in recorded.ended_attempts()])
+            others = take_up(outbox, recorded)
+            if others:
+                display.note(f"{others} results on disk belong to an earlier round of the same "
+                             f"number with other settings: set aside beside {outbox.path}")
+            delivery = Delivery(outbox, record, study.metric, display.note)
+            at_the_end.callback(_release, record)
+            at_the_end.callback(delivery.close)
+            delivery.start()
+            if outbox.waiting():
+                waiting = wording.count(len(outbox.waiting()), "result")
+                display.note(f"delivering {waiting} that waited on disk")
+                delivery.finish(PATIENCE_SECONDS)
+                recorded = record.read()
+            if delivery.held:
+                display.note(
+                    f"{len(delivery.held)} results wait in {outbox.path} for a round that the "
+                    "record does not have: it is not the record they were written to; "
+                    "where the same trial comes up again, its result counts"
+                )
+            description = split.description if split is not None else None
+            running = Running(study, record, delivery, description, start_workers, display)
+            rounds = Rounds(running, lambda *known: illustrate(record, *known))
+            yield Session(
+                whole, record, recorded, rounds, Following(running), display, description
+            )
+        except KeyboardInterrupt:
+            display.note(f"stopped; what is finished is kept. {site.interrupted()}")
+            raise
+
+
+def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
+    """Return the split data of a study, or another split of them for a repeat; None without [data].
+
+    Raises InputError where the objective does not yield the study's metric for such data.
+    """
+    if study.data is None:
+        return None
+    from hpo.data.loading import load
+
+    folder = study.path.absolute().parent
+    try:
+        split = load(
+            study.data, seed=study.seed, folder=folder, repeat=repeat,
+            folds=study.trial.folds or 0,
+        )
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
+    yielded = (study.objective.metrics or {}).get(split.data.task)
+    if yielded is not None and study.metric not in yielded:
+        raise InputError(
+            f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
+            f"{study.metric!r}, but {', '.join(yielded)}; name one of them"
+        )
+    return split
+
+
+def _open_record(
+    uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
+) -> "Tracking | RecordProcess":
+    """Return the record; but for `inline` in a process of its own, which ends at the end."""
+    path = path_of(uri)
+    for place in (path, path.parent) if path and path.exists() else ():
+        if not os.access(place, os.W_OK):
+            raise InputError(
+                f"{place} cannot be written, and the record is kept there; "
+                "name another place by --tracking-uri"
+            )
+    if inline:
+        from hpo.record.tracking import Tracking
+
+        record = Tracking(uri)
+        at_the_end.callback(record.close)
+        return record
+    from hpo.record.process import RecordProcess
+
+    process = RecordProcess(uri, [outbox.fileno()])
+    at_the_end.callback(process.close)
+    return process
+
+
+def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
+    """Compare the outbox with the record; return how many results belong to other rounds."""
+    if recorded is None:
+        return outbox.take_up((), {})
+    rounds = {round_.number: round_.fingerprint for round_ in recorded.rounds}
+    return outbox.take_up(recorded.ended_attempts(), rounds)
+
+
+def _release(record: "Record") -> None:
+    with contextlib.suppress(HPOError):
+        record.release()

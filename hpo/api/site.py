@@ -1,0 +1,107 @@
+"""Where a study runs: its record, its workers, and who watches."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpo.errors import InputError
+
+# What takes long to import is imported where it is used.
+if TYPE_CHECKING:
+    from hpo.data.folds import Held
+    from hpo.display.watching import Watching
+    from hpo.study import StudyFile
+    from hpo.trial import Progress
+    from hpo.workers.attempt import Job, Stops, Workers
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where trials run: in this process, on a Ray that is there, or on one with so many CPUs."""
+
+    inline: bool = False
+    ray_address: str | None = None
+    workers: int | None = None
+
+    def start(
+        self,
+        study: "StudyFile",
+        job: "Job",
+        data: "Held",
+        show: "Callable[[Progress], None]",
+        stops: "Stops",
+    ) -> "Workers":
+        """Start the workers; raise InputError where they cannot do what the study asks for."""
+        from hpo.resources import NotHere
+        from hpo.told import TOLD, refuse_to_train
+
+        if study.objective.name == TOLD:
+            try:
+                refuse_to_train()
+            except InputError as error:
+                raise InputError(f"{study.path}: {error}") from None
+        try:
+            return self._workers(study, job, data, show, stops)
+        except NotHere as error:
+            raise InputError(f"{study.path}: {error}") from error
+
+    def _workers(
+        self,
+        study: "StudyFile",
+        job: "Job",
+        data: "Held",
+        show: "Callable[[Progress], None]",
+        stops: "Stops",
+    ) -> "Workers":
+        if self.inline:
+            from hpo.workers.inline import InlineWorkers
+
+            if study.round.fresh_process:
+                raise InputError(
+                    f"{study.path}: round.fresh_process: --inline trains all trials in this "
+                    "process; drop one of the two"
+                )
+            return InlineWorkers(job, data, show, stops)
+        from hpo.workers.ray import RayWorkers
+
+        return RayWorkers(job, data, address=self.ray_address, workers=self.workers, stops=stops)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a study runs, and who watches.
+
+    `interrupted` is called where a person ends it, and returns what is said of how to go on.
+    """
+
+    tracking_uri: str
+    placement: Placement
+    display: "Watching"
+    interrupted: Callable[[], str]
+
+
+@contextlib.contextmanager
+def stopping_on_termination() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does, until the end.
+
+    What is given sets that up once more, after somebody else did so. A thread that is not the main
+    one cannot, and leaves it.
+    """
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def set_up() -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stop)
+
+    before = signal.getsignal(signal.SIGTERM)
+    set_up()
+    try:
+        yield set_up
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)

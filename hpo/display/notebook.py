@@ -1,0 +1,66 @@
+"""Progress in a notebook: one bar that changes in place, below the lines that stay."""
+
+import html
+import sys
+import time
+from typing import Any
+
+from hpo.display.progress import SHOWN, Display
+from hpo.study import StudyFile
+
+SECONDS = 0.2  # between two pictures of the bar
+
+
+def open_display(study: StudyFile) -> Display:
+    """Return what shows a study here: in a notebook with a bar, elsewhere as the command line."""
+    return NotebookDisplay(study) if is_notebook() else Display(study, sys.stdout)
+
+
+def is_notebook() -> bool:
+    """Say whether this process is the kernel of a notebook."""
+    interactive = sys.modules.get("IPython")
+    shell = interactive.get_ipython() if interactive is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class NotebookDisplay(Display):
+    """Shows a study as it runs below a cell."""
+
+    def __init__(self, study: StudyFile) -> None:
+        super().__init__(study, sys.stdout)
+        self._handle: Any = None
+        self._pictured = 0.0
+
+    def __enter__(self) -> "NotebookDisplay":
+        import IPython.display
+
+        show: Any = IPython.display.display
+        self._handle = show({"text/html": ""}, raw=True, display_id=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._show("")
+
+    def waiting(self, what: str) -> None:
+        """Say what is being waited for, before the first round."""
+        self._show(html.escape(what))
+
+    @property
+    def _is_plain(self) -> bool:
+        return False
+
+    def _update(self) -> None:
+        now = time.monotonic()
+        if now - self._pictured < SECONDS and self._done < self._trials:
+            return
+        self._pictured = now
+        status = ", ".join(self._parts(SHOWN))
+        self._show(
+            f"<b>{html.escape(self._title)}</b> "
+            f'<progress value="{self._done}" max="{self._trials}"></progress> '
+            f"{self._done}/{self._trials}&ensp;{html.escape(status)}"
+        )
+
+    def _show(self, text: str) -> None:
+        shown = f'<div style="font-size: 0.9em">{text}</div>'
+        self._handle.update({"text/html": shown, "text/plain": ""}, raw=True)

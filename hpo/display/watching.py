@@ -1,0 +1,27 @@
+"""What shows a study while it runs, as those who run it know it."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from hpo.service.attempts import Listener
+
+
+class Watching(Listener, Protocol):
+    """Is told what happens, from before the first round until all is done."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def waiting(self, what: str) -> None:
+        """Say what is being waited for, before the first round."""
+        ...
+
+    def workers_started(self, slots: int) -> None:
+        """Take note of how many trials run at the same time; the others wait."""
+        ...

@@ -1,0 +1,212 @@
+"""Workers that hand trials to whoever asks for them, and wait for what they are told."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.checkpoints.trials import Checkpoints
+from hpo.errors import InputError
+from hpo.forms import as_metrics
+from hpo.text import shortened
+from hpo.trial import EpochMetrics, Progress, State, Trial, TrialId, TrialResult
+from hpo.workers.attempt import (
+    FLUSH_SECONDS,
+    REASON_CHARACTERS,
+    Event,
+    Job,
+    Stops,
+    ended_by,
+    passed_limit,
+    place_of,
+    value_of,
+)
+
+
+class Closed(BaseException):
+    """Whoever asked for trials asks for no more."""
+
+
+@dataclass
+class Running:
+    """A trial that somebody trains, and what is known of it so far."""
+
+    trial: Trial
+    attempt: int
+    started: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.perf_counter)
+    shown: float = field(default_factory=time.perf_counter)
+    metrics: list[EpochMetrics] = field(default_factory=list)
+
+
+class AskedWorkers:
+    """Hands trials to whoever asks; the service of the study runs in another thread."""
+
+    checkpoints: Checkpoints | None = None
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._job: Job
+        self._stops: Stops
+        self._changed = threading.Condition()
+        self._submitted: deque[tuple[Trial, int]] = deque()
+        self._running: dict[TrialId, Running] = {}
+        self._events: deque[Event] = deque()
+        self._is_idle = False  # the service, which waits for an event
+        self._is_closed = self._has_ended = False
+        self._error: BaseException | None = None
+
+    def begin(self, job: Job, stops: Stops) -> None:
+        """Take note of what trials have in common, before the first one is submitted."""
+        self._job, self._stops = job, stops
+
+    def submit(self, trial: Trial, attempt: int) -> None:
+        """Take a trial, for whoever asks next."""
+        with self._changed:
+            self._submitted.append((trial, attempt))
+            self._changed.notify_all()
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Wait for what is told."""
+        with self._changed:
+            self._is_idle = not self._events
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._events or self._is_closed, timeout)
+            self._is_idle = False
+            if self._events:
+                return self._events.popleft()
+            if self._is_closed:
+                raise Closed
+            return None
+
+    def close(self) -> None:
+        """Do nothing: whoever trains is somebody else."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Take note that the service ended, and of what."""
+        with self._changed:
+            self._has_ended, self._error = True, error
+            self._changed.notify_all()
+
+    def ask_no_more(self) -> None:
+        """Let the service end as soon as it waits; what is asked and not told runs again later."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def ask(self, wait: bool) -> Trial | None:
+        """Return the next trial, None where there is none left.
+
+        Raises InputError where one has to be told before, unless another thread is to `wait` for
+        that; whatever ended the service comes out here.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._submitted or self._has_ended or (self._is_stuck() and not wait)
+            )
+            self._raise()
+            if self._submitted:
+                trial, attempt = self._submitted.popleft()
+                self._running[trial.id] = Running(trial, attempt)
+                return trial
+            if self._has_ended:
+                return None
+            raise InputError(
+                f"{len(self._running)} trials are asked for, and the next one is to know what came "
+                "of one of them: tell one first, or raise round.parallel"
+            )
+
+    def _is_stuck(self) -> bool:
+        return self._is_idle and not self._events
+
+    def report(self, trial: Trial, epoch: Any) -> State | None:
+        """Take the metrics of one more epoch; return the state in which that ends the trial."""
+        with self._changed:
+            running = self._of(trial)
+            running.metrics.append(self._checked(epoch))
+            ended = ended_by(running.metrics, self._job, trial)
+            reason = self._stops(trial.id) if ended is None else None
+            if reason is not None:
+                ended = State.STOPPED
+            if ended is not None:
+                self._conclude(running, ended, reason or "")
+            elif time.perf_counter() - running.shown > FLUSH_SECONDS:
+                running.shown = time.perf_counter()
+                self._events.append(Progress(
+                    trial, running.attempt, running.started, place_of(), tuple(running.metrics)
+                ))
+                self._changed.notify_all()
+            return ended
+
+    def tell(self, trial: Trial, epochs: Sequence[Any]) -> None:
+        """Take the result of a trial: more epochs, if any, and its end; return once it is kept."""
+        with self._changed:
+            running = self._of(trial)
+            for epoch in epochs:
+                running.metrics.append(self._checked(epoch))
+                ended = ended_by(running.metrics, self._job, trial)
+                if ended is not None:
+                    self._conclude(running, ended)
+                    return
+            if not running.metrics:
+                raise InputError(f"{trial.id}: nothing is told of it; tell its {self._job.metric}")
+            last = running.metrics[value_of(self._job, running.metrics)[1] - 1]
+            try:
+                passed = passed_limit(self._job.limits, last)
+            except KeyError as error:
+                raise InputError(f"{trial.id}: {error.args[0]}") from None
+            state = State.INFEASIBLE if passed else State.COMPLETE
+            self._conclude(running, state, passed)
+
+    def fail(self, trial: Trial, reason: str, state: State = State.FAILED) -> None:
+        """Take note that a trial came to nothing, and why; return once that is kept."""
+        with self._changed:
+            self._conclude(self._of(trial), state, shortened(reason, REASON_CHARACTERS))
+
+    def _of(self, trial: Trial) -> Running:
+        self._raise()
+        if trial.id not in self._running:
+            raise InputError(f"{trial.id} was told already, or not asked for here")
+        return self._running[trial.id]
+
+    def _checked(self, epoch: Any) -> EpochMetrics:
+        try:
+            metrics = as_metrics(epoch, self._job.metric)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error).replace("the objective gives", "told was")) from None
+        if self._job.metric not in metrics:
+            raise InputError(
+                f"told were {', '.join(metrics) or 'no metrics'}, and the study searches by "
+                f"{self._job.metric!r}; tell that as well"
+            )
+        return metrics
+
+    def _conclude(self, running: Running, state: State, message: str = "") -> None:
+        """Hand a result to the service, and wait until it has it on disk."""
+        value = epoch = None
+        if state in (State.COMPLETE, State.PRUNED, State.STOPPED):
+            value, epoch = value_of(self._job, running.metrics)
+        del self._running[running.trial.id]
+        self._events.append(TrialResult(
+            running.trial, state, value, epoch, tuple(running.metrics), running.attempt,
+            running.started, time.perf_counter() - running.clock, place_of(), message,
+        ))
+        self._is_idle = False
+        self._changed.notify_all()
+        self._changed.wait_for(
+            lambda: self._has_ended or (self._is_idle and not self._events)
+        )
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def hyperparameters_of(trial: Trial, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial is to be trained with, what is fixed among it."""
+    from hpo.search_space import packed
+
+    return packed(trial.values(fixed))
