@@ -128,8 +128,8 @@ class _Module:
             self._texts[name] = f"{name} = {literal}\n"
         else:
             raise InputError(
-                f"objective: {self._objective} takes {name!r} from another cell, and a "
-                f"{type(value).__name__} cannot be kept with the study; make it inside the "
+                f"objective: {self._objective} takes {name!r} from another cell, and what is of "
+                f"type {type(value).__name__} cannot be kept with the study; make it inside the "
                 "function, or put both into a module"
             )
 

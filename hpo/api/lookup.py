@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpo.study import StudyFile
 
 DEFAULT_RECORD = "sqlite:///mlflow.db"
+_closed_at_exit: set[str] = set()  # records, which a notebook opens again and again
 
 
 def record_address(given: str | None = None) -> str:
@@ -32,7 +33,9 @@ def existing_record(tracking_uri: str) -> "Tracking":
     uri = absolute(tracking_uri)
     require_file(uri)
     record = Tracking(uri)
-    atexit.register(record.close)
+    if uri not in _closed_at_exit:
+        _closed_at_exit.add(uri)
+        atexit.register(record.close)
     return record
 
 
