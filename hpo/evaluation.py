@@ -79,6 +79,10 @@ class Evaluation:
             return None
         return self.score.metrics[self.score.metric].value > self.mean_of_members
 
+    def __str__(self) -> str:
+        """Return the result in a line."""
+        return self.look.result
+
     def to_table(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {

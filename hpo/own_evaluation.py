@@ -51,6 +51,10 @@ class OwnEvaluation:
     not_kept: str = ""
     kept: bool = False  # as it was validated, not trained once more
 
+    def __str__(self) -> str:
+        """Return the result in a line."""
+        return self.look.result
+
     def to_table(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {

@@ -21,10 +21,7 @@ from hpo.study_values import LARGEST_INTEGER, read_choices, unmet_condition
 
 def point_texts(point: Mapping[str, Any]) -> list[str]:
     """Return a point as the command line has it, such as "learning_rate=0.01"."""
-    return [
-        f"{name}={value if isinstance(value, str) else json.dumps(plain(value, name))}"
-        for name, value in point.items()
-    ]
+    return [f"{name}={json.dumps(plain(value, name))}" for name, value in point.items()]
 
 
 def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Value]:

@@ -72,8 +72,7 @@ def test_no_order_of_telling_changes_what_is_asked(folder: Path, sampler: str) -
             while len(open_trials) < 3:
                 try:
                     more = asking.ask()
-                except hpo.InputError as error:
-                    assert "tell one first" in str(error)
+                except hpo.InputError:  # one has to be told first
                     break
                 if more is None:
                     break
@@ -170,9 +169,17 @@ def test_a_reported_trial_ends_where_the_pruner_says_so(folder: Path) -> None:
 
 
 def test_what_ends_the_study_comes_out_of_the_loop(folder: Path) -> None:
-    with pytest.raises(hpo.HPOError, match="5 of 5 trials failed"), hpo.open(asked()) as asking:
-        for trial in asking:
+    with hpo.open(asked()) as asking:
+        for _ in range(4):
+            trial = asking.ask()
+            assert trial is not None
             asking.fail(trial, "no")
+        trial = asking.ask()
+        assert trial is not None
+        with pytest.raises(hpo.HPOError, match="5 of 5 trials failed, the last with: no"):
+            asking.fail(trial, "no")
+        with pytest.raises(hpo.HPOError, match="5 of 5 trials failed"):
+            asking.ask()
 
 
 def test_repeats_and_several_seeds_are_asked_for(folder: Path) -> None:

@@ -191,11 +191,11 @@ def test_what_has_no_name_to_import_is_refused(tmp_path: Path) -> None:
         return learning_rate
 
     @dataclass
-    class Callable_:
+    class Called:
         def __call__(self, learning_rate: float) -> float:
             return learning_rate
 
-    for function in (inside, lambda x: x, Callable_(), print):
+    for function in (inside, lambda x: x, Called(), print):
         with pytest.raises(InputError, match="cannot be imported by a name; write it with def"):
             cells.name_of(function, tmp_path)
 
