@@ -261,13 +261,15 @@ def _source_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _code_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
-    """Return the files of the objective, unless they are installed there."""
-    if study.objective.name.partition(":")[0].partition(".")[0] in objective_code.OURS:
-        return []
+    """Return the files of the objective and of [notify], unless they are installed there."""
+    found: dict[str, Path] = {}
+    if study.notify is not None:
+        found |= objective_code.files_of_command(study.notify.command, folder)
+    if study.objective.name.partition(":")[0].partition(".")[0] not in objective_code.OURS:
+        found |= study.objective.files()
     return [
         (folder / path, file)
-        for path, file in study.objective.files().items()
-        if not objective_code.is_installed(file)
+        for path, file in found.items() if not objective_code.is_installed(file)
     ]
 
 

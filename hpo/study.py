@@ -54,6 +54,7 @@ from hpo.study_tables import (
     CheckpointSettings,
     ConfirmSettings,
     Environment,
+    NotifySettings,
     Resources,
     RoundSettings,
     TrialSettings,
@@ -96,6 +97,7 @@ class StudyFile(BaseModel):
     resources: Resources = Resources()
     checkpoints: CheckpointSettings | None = None
     confirm: ConfirmSettings | None = None
+    notify: NotifySettings | None = None
 
     @field_validator("name")
     @classmethod
@@ -426,6 +428,7 @@ _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     ("warm_start",): ["from"],
     ("checkpoints",): list(CheckpointSettings.model_fields),
     ("confirm",): list(ConfirmSettings.model_fields),
+    ("notify",): list(NotifySettings.model_fields),
 }
 
 

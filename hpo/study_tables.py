@@ -1,7 +1,8 @@
 """The tables of a study file that say how trials run: rounds, budget, packages, resources."""
 
+import string
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, field_validator, model_validator
 
@@ -12,6 +13,7 @@ from hpo.search.samplers import SAMPLERS
 from hpo.study_errors import WrongKeyError, key_text, one_of, short_text
 from hpo.study_values import STRICT, fill
 
+NOTIFIED = ("event", "study", "message", "metric", "time", "round", "trial", "value")
 MOST_PARTS = 1000  # of a trial
 MOST_TRIALS = 1_000_000  # of a round: far more than a record holds, and few enough to count to
 
@@ -206,6 +208,41 @@ class WarmStart(BaseModel):
         if len(set(names)) < len(names):
             raise ValueError("names one source twice; take one out")
         return tuple(names)
+
+
+class NotifySettings(BaseModel):
+    """The table [notify]: a command that is run at events of a study, and at which of them."""
+
+    model_config = STRICT
+    command: tuple[str, ...] = Field(min_length=1)
+    on: tuple[Literal["best", "round", "study", "failure"], ...] = (
+        "best", "round", "study", "failure",
+    )
+
+    @field_validator("command", "on", mode="before")
+    @classmethod
+    def _lists(cls, given: object) -> object:
+        return tuple(given) if isinstance(given, list) else given
+
+    @field_validator("command")
+    @classmethod
+    def _known_names(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for text in command:
+            try:
+                parsed = list(string.Formatter().parse(text))
+            except ValueError as error:
+                raise ValueError(
+                    f"{short_text(text)}: {error}; write {{{{ for a brace"
+                ) from None
+            for _, name, form, conversion in parsed:
+                if name is None:
+                    continue
+                if form or conversion:
+                    raise ValueError(
+                        f"{short_text(text)}: write {{{name}}} alone, or {{{{ for a brace"
+                    )
+                one_of(name, NOTIFIED, "name in braces")
+        return command
 
 
 class ConfirmSettings(BaseModel):

@@ -41,8 +41,8 @@ ORDER = {
         record.trials record.reading record.requests record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery
         service.comparability service.remarks service.warm_start service.proposals service.job
-        service.retention service.attempts service.in_parts service.round_loop service.illustrating
-        service.running service.rounds service.following
+        service.retention service.listening service.attempts service.in_parts service.round_loop
+        service.illustrating service.notifying service.running service.rounds service.following
         report.results report.palette report.scales report.ticks report.drawing report.axis
         report.swarm report.labels report.marks report.curves report.maps report.importance
         report.proposing report.figures

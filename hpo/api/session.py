@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hpo.record.tracking import Tracking
     from hpo.record.values import Recorded
     from hpo.service.following import Following
+    from hpo.service.listening import Listener
+    from hpo.service.notifying import Notifying
     from hpo.service.rounds import Rounds
     from hpo.study import StudyFile
     from hpo.workers.attempt import Workers
@@ -44,6 +46,7 @@ class Session:
     following: "Following"
     display: "Watching"
     data: "Description | None" = None
+    notifying: "Notifying | None" = None
 
 
 @contextlib.contextmanager
@@ -54,6 +57,8 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
     from hpo.service.comparability import file_digests
     from hpo.service.following import Following
     from hpo.service.job import job_of
+    from hpo.service.listening import Listeners
+    from hpo.service.notifying import Notifying
     from hpo.service.retention import Retention
     from hpo.service.rounds import Rounds
     from hpo.service.running import PATIENCE_SECONDS, Running
@@ -132,11 +137,26 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                     "where the same trial comes up again, its result counts"
                 )
             description = split.description if split is not None else None
-            running = Running(study, record, delivery, description, start_workers, display)
+            listener: Listener = display
+            notifying = None
+            if study.notify is not None:
+                notifying = Notifying(study, display.note)
+                notifying.know(recorded)
+                at_the_end.callback(notifying.close)
+                listener = Listeners(display, notifying)
+            running = Running(study, record, delivery, description, start_workers, listener)
             rounds = Rounds(running, lambda *known: illustrate(record, *known))
-            yield Session(
-                whole, record, recorded, rounds, Following(running), display, description
+            session = Session(
+                whole, record, recorded, rounds, Following(running), display, description,
+                notifying,
             )
+            try:
+                yield session
+            except Exception as error:
+                if notifying is not None:
+                    kind = "" if isinstance(error, HPOError) else f"{type(error).__name__}: "
+                    notifying.failed(f"{kind}{error}")
+                raise
         except KeyboardInterrupt:
             display.note(f"stopped; what is finished is kept. {site.interrupted()}")
             raise

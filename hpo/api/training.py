@@ -46,15 +46,16 @@ def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:
 
     goal = replace(goal, sources=_sources(session, study))
     ran = session.rounds.run(goal, session.recorded)
-    if study.confirm is None:
-        return ran
-    recorded = session.record.read()
-    complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
-    if recorded and complete and session.following.confirm(
-        study.confirm, recorded, accept_code=goal.accept_code
-    ):
-        ran = True
-        renew_page(session.record, session.display.note)
+    if study.confirm is not None:
+        recorded = session.record.read()
+        complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
+        if recorded and complete and session.following.confirm(
+            study.confirm, recorded, accept_code=goal.accept_code
+        ):
+            ran = True
+            renew_page(session.record, session.display.note)
+    if ran and session.notifying is not None:
+        session.notifying.study_ended(find(session.whole, study.name))
     return ran
 
 

@@ -1,8 +1,10 @@
 """Progress in a notebook: one bar that changes in place, below the lines that stay."""
 
 import html
+import logging
 import sys
 import time
+import warnings
 from typing import Any
 
 from hpo.display.progress import SHOWN, Display
@@ -29,17 +31,23 @@ class NotebookDisplay(Display):
     def __init__(self, study: StudyFile) -> None:
         super().__init__(study, sys.stdout)
         self._handle: Any = None
+        self._warnings: Any = warnings.catch_warnings()
         self._pictured = 0.0
 
     def __enter__(self) -> "NotebookDisplay":
         import IPython.display
 
+        # Ray and tqdm would advise to install widgets, which nothing here needs.
+        logging.getLogger("ray.widgets").setLevel(logging.ERROR)
+        self._warnings.__enter__()
+        warnings.filterwarnings("ignore", "IProgress not found")
         show: Any = IPython.display.display
         self._handle = show({"text/html": ""}, raw=True, display_id=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._show("")
+        self._warnings.__exit__(*error)
 
     def waiting(self, what: str) -> None:
         """Say what is being waited for, before the first round."""

@@ -94,6 +94,9 @@ class Display:
             self.console.print(Hanging(Text(line), indent=2))
         self._update()
 
+    def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
+        """Show nothing: what its last trial came to says how it ended."""
+
     def confirmation_started(self, best: int, repeats: int) -> None:
         """Say that the best trials are trained again, and how many repeats are missing."""
         self._begin("confirmation", "repeat", repeats)

@@ -4,12 +4,11 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from hpo.record.values import Round
+from hpo.service.listening import Silent
 from hpo.text import clean
-from hpo.trial import Progress, Trial, TrialResult
 
 
-class Quiet:
+class Quiet(Silent):
     """Shows what a person has to know, and no progress."""
 
     def __enter__(self) -> Self:
@@ -31,22 +30,4 @@ class Quiet:
         """Say nothing."""
 
     def workers_started(self, slots: int) -> None:
-        """Say nothing."""
-
-    def round_started(self, round_: Round, trials: int) -> None:
-        """Say nothing."""
-
-    def confirmation_started(self, best: int, repeats: int) -> None:
-        """Say nothing."""
-
-    def extension_started(self, trials: int, epochs: int) -> None:
-        """Say nothing."""
-
-    def trial_started(self, trial: Trial) -> None:
-        """Say nothing."""
-
-    def trial_progressed(self, progress: Progress) -> None:
-        """Say nothing."""
-
-    def trial_ended(self, result: TrialResult) -> None:
         """Say nothing."""

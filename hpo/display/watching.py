@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Protocol, Self
 
-from hpo.service.attempts import Listener
+from hpo.service.listening import Listener
 
 
 class Watching(Listener, Protocol):

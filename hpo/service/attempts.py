@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from hpo.distributions import Value
 from hpo.errors import HPOError, InputError
 from hpo.record.delivery import Delivery
-from hpo.record.values import Asked, Attempt, Round
+from hpo.record.values import Asked, Attempt
 from hpo.search.best_so_far import Point
+from hpo.service.listening import Listener
 from hpo.service.retention import Retention
 from hpo.study import StudyFile
 from hpo.trial import Lost, Progress, State, Trial, TrialId, TrialResult
@@ -16,38 +16,6 @@ from hpo.workers.attempt import CodeChanged, NoMetric, Remark, Stalled, Workers
 
 ATTEMPTS = 3  # at a trial whose worker dies
 WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
-
-
-class Listener(Protocol):
-    """Is told what happens, for those who watch."""
-
-    def round_started(self, round_: Round, trials: int) -> None:
-        """Take note that a round begins or goes on."""
-        ...
-
-    def confirmation_started(self, best: int, repeats: int) -> None:
-        """Take note that so many repeats of the best trials are missing."""
-        ...
-
-    def extension_started(self, trials: int, epochs: int) -> None:
-        """Take note that so many trials are trained on, for so many epochs in all."""
-        ...
-
-    def trial_started(self, trial: Trial) -> None:
-        """Take note that a trial was handed to the workers."""
-        ...
-
-    def trial_progressed(self, progress: Progress) -> None:
-        """Take note of the epochs of a running trial."""
-        ...
-
-    def trial_ended(self, result: TrialResult) -> None:
-        """Take note of a result."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show a line to the user."""
-        ...
 
 
 class Attempts:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from hpo.moves import Move
 from hpo.record.values import Recorded
-from hpo.service.attempts import Listener
+from hpo.service.listening import Listener
 from hpo.service.proposals import moves_after
 
 Illustrate: TypeAlias = Callable[[Recorded, Sequence[Move]], None]

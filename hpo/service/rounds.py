@@ -248,6 +248,7 @@ class Rounds:
             lambda again: self._record.end_round(current.run_id, study.metric, points, tags)
         )
         self._running.patiently(lambda again: delivery.confirm())
+        self._listener.round_ended(current, results)
         return loop.stopped
 
     def _start_round(

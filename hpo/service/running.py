@@ -10,8 +10,8 @@ from hpo.record.delivery import Delivery
 from hpo.record.interface import Record
 from hpo.record.values import Recorded, Round
 from hpo.service import remarks
-from hpo.service.attempts import Listener
 from hpo.service.comparability import new_code
+from hpo.service.listening import Listener
 from hpo.study import StudyFile
 from hpo.workers.attempt import Workers
 
