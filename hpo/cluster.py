@@ -17,6 +17,7 @@ from typing import Any
 from hpo import objective_code, wording
 from hpo.data import own_files, sources
 from hpo.errors import HPOError, InputError
+from hpo.record.owner import SENT_BY, this_user
 from hpo.service.warm_start import is_table
 from hpo.study import StudyFile
 from hpo.workers import ray_settings
@@ -159,6 +160,7 @@ class Cluster:
                     submission_id=job_id,
                     runtime_env={
                         "working_dir": folder,
+                        "env_vars": {SENT_BY: this_user()},
                         **({"pip": list(parcel.packages)} if parcel.packages else {}),
                     },
                     metadata={"study": study},

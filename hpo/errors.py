@@ -13,6 +13,10 @@ class Infeasible(Exception):
 class HPOError(Exception):
     """The study cannot go on; the message says why and what to do. Exit code 1."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the sentence alone, as the command line does."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(HPOError):
     """The user has to change a file or an option; nothing was started. Exit code 2."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from hpo import wording
-from hpo.api.lookup import existing_record
 from hpo.api.pictures import draw_proposal, figures_of
 from hpo.cli.options import (
     as_json,
@@ -40,22 +39,20 @@ if TYPE_CHECKING:
 @tracking_uri
 @as_json
 def list_studies(tracking_uri: str, as_json: bool) -> None:
-    """List the studies on record."""
-    from hpo.report.results import summarize
+    """List the studies on record.
 
-    record = existing_record(tracking_uri)
-    studies, unread = [], 0
-    for name, _ in record.studies():
-        try:
-            recorded = record.study(name).read()
-            if recorded is not None:
-                studies.append(summarize(name, recorded))
-        except InputError as error:
-            complain(error)  # and list the others all the same
-            unread += 1
+    With --json, `health` has what a script can watch: whether a process runs the study, how long
+    ago it gave a sign of life and had a result, and how many results wait for the record, or were
+    refused by it and set aside.
+    """
+    from hpo.api.results import summaries
+
+    unread: list[InputError] = []
+    studies = list(summaries(tracking_uri, unread.append))
+    for error in unread:
+        complain(error)  # and list the others all the same
     if as_json:
-        click.echo(json.dumps([{k: v for k, v in s.items() if k != "rounds"}
-                               | {"rounds": len(s["rounds"])} for s in studies], indent=2))
+        click.echo(json.dumps([{**s, "rounds": len(s["rounds"])} for s in studies], indent=2))
         return
     from hpo.cli.tables import studies_table
     from hpo.display.console import open_console

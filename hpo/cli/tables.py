@@ -226,10 +226,12 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> Grid:
     best = [s["best"]["value"] if s["best"] else None for s in studies]
     extremes = {"maximize": "highest", "minimize": "lowest", None: ""}
     kinds = [f"{extremes[s['direction']]} {one_line(s['metric'] or '')}".strip() for s in studies]
+    running = [one_line(s["run_by"] or "") for s in studies]
     return Grid([
         Column("study", [one_line(s["study"]) for s in studies], words=True),
         Column("last result", [f"{end:%Y-%m-%d %H:%M}" if end else "" for end in ends], spare=1),
         Column("state", [s["state"] for s in studies], words=True),
+        *([Column("run by", running, words=True)] if any(running) else []),
         Column("trials", [str(sum(r["trials"] for r in s["rounds"])) for s in studies], spare=2),
         Column("best", ["" if v is None else wording.four_digits(v) for v in best]),
         Column("of", kinds, words=True),

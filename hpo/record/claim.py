@@ -3,11 +3,16 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hpo.errors import HPOError, InputError, RecordRefused
 from hpo.record.connection import Connection, translated, translation
-from hpo.record.format import claims
+from hpo.record.format import ASIDE, HEARTBEAT, RELEASED, WAITING, claims
 from hpo.record.owner import Owner
+from hpo.record.values import Service
+
+if TYPE_CHECKING:  # MLflow takes a second to import
+    from mlflow.entities import Run
 
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 AT_THE_SAME_MOMENT = (
@@ -21,6 +26,7 @@ class Claim:
     def __init__(self, connection: Connection, owner: Owner) -> None:
         self._connection, self._client, self._owner = connection, connection.client, owner
         self._held: tuple[str, int] | None = None  # the run with the claim, and its number
+        self._told: Mapping[str, int] = {}
 
     @property
     def is_held(self) -> bool:
@@ -50,7 +56,7 @@ class Claim:
                 self._connection.discard(mine)
             raise InputError(AT_THE_SAME_MOMENT)
         number, owner = max(claims(first).items(), default=(0, None))
-        if owner is not None and first.data.tags.get("released") != str(number):
+        if owner is not None and first.data.tags.get(RELEASED) != str(number):
             self._wait_until_gone(first.info.run_id, owner, note)
         try:
             self._client.log_param(first.info.run_id, f"owner {number + 1}", self.since_now())
@@ -61,17 +67,20 @@ class Claim:
                 "another process took this study over at the same moment; it goes on there"
             ) from error
         self._held = first.info.run_id, number + 1
+        self._told = dict.fromkeys((WAITING, ASIDE), -1)  # whatever an earlier process wrote
 
     def is_taken(self, experiment_id: str) -> bool:
         """Say whether a process has the claim that is not known to be gone."""
         for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
             number, owner = max(claims(run).items(), default=(0, None))
-            if owner is not None and run.data.tags.get("released") != str(number):
+            if owner is not None and run.data.tags.get(RELEASED) != str(number):
                 return not owner.is_gone()
         return False
 
-    def keep(self) -> bool:
+    def keep(self, waiting: int, aside: int) -> bool:
         """Move the heartbeat; return False where the claim was deleted with its round.
+
+        Beside it stands how many results are waiting for the record, and how many were set aside.
 
         Raises HPOError where another process took over.
         """
@@ -80,7 +89,12 @@ class Claim:
         run_id, number = self._held
 
         def write() -> None:
-            self._client.set_tag(run_id, "heartbeat", repr(time.time()))
+            self._client.set_tag(run_id, HEARTBEAT, repr(time.time()))
+            told = {WAITING: waiting, ASIDE: aside}
+            for name, count in told.items():
+                if self._told.get(name, 0) != count:
+                    self._client.set_tag(run_id, name, str(count))
+            self._told = told
             latest, owner = max(claims(self._client.get_run(run_id)).items())
             if latest > number:
                 raise HPOError(f"{owner} took this study over; it goes on there")
@@ -97,7 +111,7 @@ class Claim:
         if self._held:
             run_id, number = self._held
             self._held = None
-            translated(lambda: self._client.set_tag(run_id, "released", str(number)))
+            translated(lambda: self._client.set_tag(run_id, RELEASED, str(number)))
 
     def since_now(self) -> str:
         """Return the owner as it is written on record, as of now."""
@@ -110,10 +124,23 @@ class Claim:
         if owner.host == self._owner.host:
             raise InputError(refusal)
         note(f"{owner} ran this study; waiting {HEARTBEAT_STANDS:.0f} s for a sign of life")
-        before = self._client.get_run(run_id).data.tags.get("heartbeat")
+        before = self._client.get_run(run_id).data.tags.get(HEARTBEAT)
         waited = 0.0
         while waited < HEARTBEAT_STANDS:
             time.sleep(1.0)
             waited += 1.0
-            if self._client.get_run(run_id).data.tags.get("heartbeat") != before:
+            if self._client.get_run(run_id).data.tags.get(HEARTBEAT) != before:
                 raise InputError(refusal)
+
+
+def service_of(run: "Run") -> Service | None:
+    """Return the process that the run of the first round says runs the study; None for no one."""
+    tags = run.data.tags
+    number, owner = max(claims(run).items(), default=(0, None))
+    if owner is None or tags.get(RELEASED) == str(number) or owner.is_gone():
+        return None
+    try:
+        beat = float(tags[HEARTBEAT]) if HEARTBEAT in tags else None
+        return Service(owner, beat, int(tags.get(WAITING, 0)), int(tags.get(ASIDE, 0)))
+    except ValueError:  # somebody edited them, and a claim counts without
+        return Service(owner)

@@ -230,7 +230,7 @@ class Delivery(threading.Thread):
             return
         self._beat = time.monotonic()
         with contextlib.suppress(RecordUnavailable, RecordRefused):
-            self._record.keep()
+            self._record.keep(len(self._outbox.waiting()), self._outbox.aside())
 
     def _deliver(self, result: TrialResult, again: bool) -> None:
         tries = 0

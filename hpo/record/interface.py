@@ -73,8 +73,10 @@ class Record(Protocol):
         """
         ...
 
-    def keep(self) -> None:
+    def keep(self, waiting: int = 0, aside: int = 0) -> None:
         """Say that this process still runs the study; look whether the record is still there.
+
+        So many results are waiting for the record, and so many were set aside.
 
         Raises HPOError where another process took over, or where what runs was deleted.
         """

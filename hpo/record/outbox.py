@@ -1,5 +1,6 @@
 """The outbox keeps results on disk until the record has them."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -74,6 +75,10 @@ class Outbox:
         """Return the results that were not delivered, in order."""
         with self._lock:
             return list(self._waiting.values())
+
+    def aside(self) -> int:
+        """Return how many results were set aside, by this process and by earlier ones."""
+        return _lines(self.path.with_suffix(_REFUSED))
 
     def add(self, result: TrialResult, settings: str = "") -> None:
         """Write a result to disk, and return when it is there.
@@ -238,6 +243,27 @@ class Outbox:
             raise HPOError(
                 f"{self.path}: {error.strerror}; make room, then the same command goes on"
             ) from error
+
+
+def kept_on_disk(path: Path) -> tuple[int, int]:
+    """Return how many results of an outbox wait, and how many were set aside, whoever has it."""
+    waiting: set[str] = set()
+    with contextlib.suppress(OSError):
+        for line in path.read_bytes().split(b"\n"):
+            with contextlib.suppress(*_UNREADABLE):
+                entry = json.loads(line)
+                if "result" in entry:
+                    waiting.add(repr(_key(_result(entry["result"]))))
+                elif "delivered" in entry:
+                    waiting.discard(repr(_key_of(entry["delivered"])))
+    return len(waiting), _lines(path.with_suffix(_REFUSED))
+
+
+def _lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 def _key(result: TrialResult) -> Key:

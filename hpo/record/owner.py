@@ -1,11 +1,14 @@
 """Which process runs a study, and whether it still lives."""
 
+import getpass
 import json
 import os
 import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+SENT_BY = "HPO_SENT_BY"  # a variable that a job on a cluster has
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,12 @@ class Owner:
     process: int
     began: str
     since: float  # seconds since 1970
+    user: str = ""  # who started it, on which machine
 
     @classmethod
     def this_process(cls) -> "Owner":
         """Return the owner that this process is from now on."""
-        return cls(_host(), os.getpid(), _began(os.getpid()), time.time())
+        return cls(_host(), os.getpid(), _began(os.getpid()), time.time(), this_user())
 
     @classmethod
     def from_text(cls, text: str) -> "Owner":
@@ -31,6 +35,11 @@ class Owner:
         """Return the owner as one line."""
         return json.dumps(asdict(self))
 
+    @property
+    def by(self) -> str:
+        """Who runs the study, where that is known, else where it runs."""
+        return self.user or self.host.partition(" ")[0]
+
     def is_gone(self) -> bool:
         """Say whether it is sure that the process ended: never of one on another host."""
         return self.host == _host() and _began(self.process) != self.began
@@ -38,6 +47,17 @@ class Owner:
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         return f"process {self.process} on {self.host}, since {since}"
+
+
+def this_user() -> str:
+    """Return who starts a process here; on a cluster, who sent it there."""
+    sent_by = os.environ.get(SENT_BY)
+    if sent_by:
+        return sent_by
+    try:
+        return f"{getpass.getuser()} on {socket.gethostname()}"
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return ""
 
 
 def _host() -> str:

@@ -163,9 +163,9 @@ class StudyElsewhere:
         """Become the one process that runs the study; raise InputError where another one lives."""
         self._ask("claim", note)
 
-    def keep(self) -> None:
+    def keep(self, waiting: int = 0, aside: int = 0) -> None:
         """Say that this process still runs the study; look whether the record is still there."""
-        self._ask("keep")
+        self._ask("keep", waiting, aside)
 
     def release(self) -> None:
         """Give the claim up, so that the next process need not wait."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpo.distributions import to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.record import sources
-from hpo.record.claim import AT_THE_SAME_MOMENT, Claim
+from hpo.record.claim import AT_THE_SAME_MOMENT, Claim, service_of
 from hpo.record.connection import Connection, translated, translation, uncollected
 from hpo.record.evaluations import Evaluations, looks_that_ended
 from hpo.record.format import (
@@ -242,7 +242,7 @@ class StudyRecord:
         """Become the one process that runs the study; see `Claim.take`."""
         self._claim.take(self._parents.experiment_id, self._parents.rounds, note)
 
-    def keep(self) -> None:
+    def keep(self, waiting: int = 0, aside: int = 0) -> None:
         """Move the heartbeat of the claim; raise HPOError where another process took over.
 
         Raises HPOError as well where the last round, or what follows the search, was deleted: what
@@ -252,7 +252,7 @@ class StudyRecord:
         if not self._claim.is_held:
             return
         self._refuse_deleted()
-        if not self._claim.keep():  # it was deleted with an earlier round
+        if not self._claim.keep(waiting, aside):  # it was deleted with an earlier round
             self.claim(lambda _: None)
 
     def release(self) -> None:
@@ -276,9 +276,12 @@ class StudyRecord:
         rounds: dict[str, Round] = {}
         looks: dict[int, Look] = {}
         warm: Run | None = None
+        first: Run | None = None
         for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
             rounds[run.info.run_id] = read_round(run)
             looks |= looks_taken(run)
+            if rounds[run.info.run_id].number == min(r.number for r in rounds.values()):
+                first = run
             warm = run if WARM_START in run.data.tags else warm
         looks |= looks_that_ended(self._connection, experiment_id)
         metric = next((r.settings.metric for r in rounds.values()), "")
@@ -332,6 +335,7 @@ class StudyRecord:
         )
         return Recorded(
             experiment_id=experiment_id,
+            service=service_of(first) if first is not None else None,
             rounds=tuple(sorted(rounds.values(), key=lambda r: r.number)),
             results=_in_order(results),
             deleted=_in_order(deleted),

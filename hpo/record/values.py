@@ -8,6 +8,7 @@ from hpo.data.loading import Description
 from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.moves import Decision
+from hpo.record.owner import Owner
 from hpo.record.sources import Source
 from hpo.search_space import SearchSpace
 from hpo.settings import Settings
@@ -102,6 +103,19 @@ class RoundStart:
     sources: Sequence[Source] = ()
 
 
+class Service(NamedTuple):
+    """The process that runs a study now, as far as the record knows.
+
+    `beat` is when it last gave a sign of life, in seconds since 1970; then so many results were
+    waiting for the record, and so many had been set aside.
+    """
+
+    owner: Owner
+    beat: float | None = None
+    waiting: int = 0
+    aside: int = 0
+
+
 class Attempt(NamedTuple):
     """An attempt at a trial that began, and its run."""
 
@@ -143,6 +157,7 @@ class Recorded:
     extensions: Sequence[TrialResult] = ()
     followed_attempts: Mapping[TrialId, Attempt] = field(default_factory=dict)
     name: str = ""  # of the study
+    service: Service | None = None  # None where no process runs it
     added: Sequence[Added] = ()  # points that people added, oldest first
     parts: Sequence[TrialResult] = ()
     unwritten: Sequence[TrialResult] = ()

@@ -139,7 +139,7 @@ def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[st
     if not recorded.rounds:
         return {
             "study": name, "metric": None, "direction": None, "state": "no round yet",
-            "last": None, "rounds": [], "best": None,
+            "run_by": None, "last": None, "rounds": [], "best": None,
         }
     settings = recorded.rounds[0].settings
     rounds = []
@@ -166,6 +166,7 @@ def summarize(name: str, recorded: Recorded, only: int | None = None) -> dict[st
         "metric": settings.metric,
         "direction": settings.direction,
         "state": _state(recorded),
+        "run_by": recorded.service.owner.by if recorded.service is not None else None,
         "last": _last(recorded),
         "rounds": rounds,
         "best": _best(confirmation.ranked(shown, recorded.repeats, settings.direction)),

@@ -1,6 +1,7 @@
 """A loop of one's own asks for trials and tells what came of them; the record is as always."""
 
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -80,6 +81,20 @@ def test_no_order_of_telling_changes_what_is_asked(folder: Path, sampler: str) -
             for each in reversed(open_trials):
                 asking.tell(each, told(each))
     assert table("a") == table("b")
+
+
+def test_others_see_who_runs_it_and_how_it_fares(folder: Path, command: Any) -> None:
+    with hpo.open(asked()) as asking:
+        trial = asking.ask()
+        assert trial is not None
+        asking.tell(trial, 0.5)
+        (summary,) = hpo.studies()
+        assert summary["health"]["running"]
+        assert summary["run_by"].endswith(f"on {socket.gethostname()}")
+        assert "run by" in command("list").out
+    (summary,) = hpo.studies()
+    assert (summary["run_by"], summary["health"]["running"]) == (None, False)
+    assert "run by" not in command("list").out
 
 
 def test_more_than_parallel_are_refused_and_another_thread_may_be_waited_for(

@@ -126,3 +126,13 @@ def test_a_kernel_that_dies_in_mid_study_goes_on_with_the_same_cells(folder: Pat
         run(client, CELLS[-1])
     assert without_circumstances("killed") == without_circumstances("whole")
     assert len(list((folder / ".hpo" / "code").glob("*.py"))) == 1
+
+
+def test_an_error_is_a_sentence(folder: Path) -> None:
+    with kernel(folder, "wrong") as (_, client):
+        reply = client.execute_interactive(
+            'hpo.load("nothing")', timeout=60, output_hook=lambda message: None
+        )
+    assert reply["content"]["ename"] == "InputError"
+    (line,) = reply["content"]["traceback"]
+    assert line.startswith("InputError: there is no record at ") or "no study 'nothing'" in line

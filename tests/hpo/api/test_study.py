@@ -212,6 +212,11 @@ def test_a_study_is_run_confirmed_and_looked_at(folder: Path) -> None:
     assert [s["study"] for s in hpo.studies()] == ["toy"]
     assert confirmed.summary()["rounds"][0]["trials"] == 12
     assert confirmed.logs("1/1") == ""
+    health = hpo.studies()[0]["health"]
+    assert (health["running"], health["results_waiting"], health["results_set_aside"]) == (
+        False, 0, 0,
+    )
+    assert 0 <= health["seconds_since_last_result"] < 600
     confirmed.add({"learning_rate": 0.1})
     assert len(hpo.load("toy").recorded.waiting) == 1
     with pytest.raises(hpo.InputError, match="round 1 is not running"):

@@ -50,7 +50,7 @@ class SomeRecord:
         self.abandoned.append((trial.number, attempt))
         raise RecordRefused("deleted")
 
-    def keep(self) -> None:
+    def keep(self, waiting: int = 0, aside: int = 0) -> None:
         self.kept += 1
         raise RecordUnavailable("nobody there")
 

@@ -12,7 +12,7 @@ from hpo.errors import (
     HPOError,
     InputError,
 )
-from hpo.record.outbox import Outbox
+from hpo.record.outbox import Outbox, kept_on_disk
 from tests.hpo.record.some_record import result, same
 
 
@@ -239,3 +239,17 @@ def test_what_the_record_has_lost_is_known_to_have_been_delivered(tmp_path: Path
     assert same(outbox.waiting(), [result(1), result(3)])
     assert [outbox.was_delivered(result(n)) for n in (1, 2, 3)] == [True, False, False]
     assert (len(outbox), outbox.delivered()) == (2, [])
+
+
+def test_anybody_can_count_what_is_kept_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    assert kept_on_disk(path) == (0, 0)
+    outbox = Outbox(path)
+    for number in range(1, 5):
+        outbox.add(result(number))
+    outbox.drop(result(1))
+    outbox.set_aside(result(2), "no room")
+    assert kept_on_disk(path) == (2, 1)  # also while another process has it
+    assert outbox.aside() == 1
+    path.write_bytes(path.read_bytes() + b"{ half a li")
+    assert kept_on_disk(path) == (2, 1)

@@ -5,7 +5,9 @@ import socket
 import time
 from dataclasses import replace
 
-from hpo.record.owner import Owner
+import pytest
+
+from hpo.record.owner import SENT_BY, Owner
 from tests.processes import fork
 
 
@@ -29,3 +31,11 @@ def test_a_process_that_ended_is_gone() -> None:
 def test_an_owner_is_named_with_its_host_and_when_it_began() -> None:
     since = time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))
     assert str(Owner("there", 7, "1", since)) == "process 7 on there, since 2026-01-02 03:04:05"
+
+
+def test_whoever_sent_a_job_to_a_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SENT_BY, raising=False)
+    assert Owner.this_process().by.endswith(f" on {socket.gethostname()}")
+    monkeypatch.setenv(SENT_BY, "ada on laptop")
+    assert Owner.this_process().by == "ada on laptop"
+    assert Owner("head 1234", 7, "1", 0.0).by == "head"  # on records of earlier versions

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hpo.data.loading import Description
 from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution
 from hpo.errors import InputError, RecordRefused, RecordUnavailable
+from hpo.record.owner import Owner
 from hpo.record.tracking import Tracking
 from hpo.record.values import RoundStart, Shown
 from hpo.search.best_so_far import Point
@@ -265,6 +267,32 @@ def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
     other.study("toy").claim(print)
     with pytest.raises(Exception, match="took this study over"):
         record.study("toy").keep()
+
+
+def test_the_record_says_who_runs_a_study_and_how_its_results_fare(record: Tracking) -> None:
+    begin(record)
+    study = record.study("toy")
+    before = study.read()
+    assert before is not None
+    assert before.service is None
+    study.claim(print)
+    study.keep(3, 1)
+    running = study.read()
+    assert running is not None
+    assert running.service is not None
+    assert running.service.owner.by == Owner.this_process().by
+    assert (running.service.waiting, running.service.aside) == (3, 1)
+    assert 0 <= time.time() - (running.service.beat or 0) < 60
+    study.keep(0, 1)
+    later = study.read()
+    assert later is not None
+    assert later.service is not None
+    assert later.service.waiting == 0
+    study.release()
+    after = study.read()
+    assert after is not None
+    assert after.service is None
+
 
 
 def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(

@@ -89,7 +89,7 @@ def test_a_summary_counts_each_round() -> None:
     assert only["best"]["value"] == 0.125
     assert summarize("s", Recorded("1")) == {
         "study": "s", "metric": None, "direction": None, "state": "no round yet",
-        "last": None, "rounds": [], "best": None
+        "run_by": None, "last": None, "rounds": [], "best": None
     }
     nothing = summarize("s", Recorded("1", rounds=rounds[:1]))
     assert (nothing["best"], nothing["rounds"][0]["best"]) == (None, None)
