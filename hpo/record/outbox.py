@@ -52,6 +52,11 @@ class Outbox:
             raise InputError(
                 f"another process runs this study ({path} is locked); wait for it, or stop it"
             ) from None
+        except OSError as error:  # a file system without locks
+            raise InputError(
+                f"{path} cannot be locked ({error.strerror}), so that two processes might write "
+                "to it; name a folder on another file system by HPO_OUTBOX"
+            ) from error
         self._waiting: dict[Key, TrialResult] = {}
         self._delivered: dict[Key, None] = {}  # and not yet read back
         self._unsure: dict[Key, TrialResult] = {}  # such of an earlier process
