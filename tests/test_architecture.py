@@ -16,7 +16,7 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors text toml_text wording passwords exported distributions search_space trial
+        errors locks text toml_text wording passwords exported distributions search_space trial
         parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
         checkpoints.behind checkpoints.carried checkpoints.remote
         resources threads process_state objective_code objective output

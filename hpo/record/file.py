@@ -1,7 +1,6 @@
 """The SQLite file of a record: its address, its making, and whether what was written is in it."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from hpo import locks
 from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
 from hpo.record.mounts import Mount, mount_of
 
@@ -405,10 +405,7 @@ def _lock(descriptor: int, path: Path) -> None:
     """Wait for the lock, and say so where that takes long."""
     began = time.monotonic()
     said = False
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+    while not locks.take(descriptor):
         if not said and time.monotonic() - began > SAID_AFTER_SECONDS:
             said = True
             print(f"waiting: another process makes the record {path}", file=sys.stderr)

@@ -16,7 +16,7 @@ from hpo.checkpoints.carried import Carrier
 from hpo.data.folds import Held, size
 from hpo.errors import HPOError, InputError
 from hpo.process_state import HASH_SEED
-from hpo.resources import NotHere, refuse_absent, this_machine
+from hpo.resources import NotHere, cpus, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.attempt import (
@@ -120,11 +120,11 @@ class RayWorkers:
             if self._folder is None:
                 _connect(str(address))
             else:
-                cpus = workers or max(os.cpu_count() or 1, job.threads)
-                here = {**this_machine(), "CPU": float(cpus)}
+                count = workers or max(cpus(), job.threads)
+                here = {**this_machine(), "CPU": float(count)}
                 who = f"this machine with --workers {workers}" if workers else "this machine"
                 refuse_absent(job.demand, here, who)
-                _start_local(cpus, size(data), self._folder)
+                _start_local(count, size(data), self._folder)
         except BaseException:
             self._remove_folder()
             raise
