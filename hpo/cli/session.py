@@ -122,7 +122,7 @@ def open_session(
                 study, data, placement, lambda told: delivery.show(told),
                 lambda trial: delivery.stop_asked(trial), checkpoints,
             )
-            display.workers_started(started.slots)
+            display.workers_started(lambda: started.slots)
             return started
 
         # A study that is new has something to run, and Ray takes a while to start, too.

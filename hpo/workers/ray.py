@@ -186,8 +186,9 @@ class RayWorkers:
             return told
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
-        if not ready:
-            return self._check_cluster()
+        stalled = self._check_cluster()
+        if stalled is not None or not ready:
+            return stalled
         events = ready[0]
         sent = self._running[events]
         trial, attempt = sent.trial, sent.attempt
@@ -254,7 +255,9 @@ class RayWorkers:
         self._next_check = time.monotonic() + CHECK_SECONDS
         self._reach_head()
         nodes = self._nodes()
-        before, self._stalled = self._stalled, not self._room(nodes)
+        room = self._room(nodes)
+        self.slots = max(1, room)  # nodes come and go
+        before, self._stalled = self._stalled, not room
         if self._stalled and not before and not now:
             key = self._demand.lacking(nodes) if nodes else ""
             return Stalled(
