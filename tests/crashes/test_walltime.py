@@ -118,14 +118,13 @@ def job(folder: Path) -> Iterator[Job]:
 def test_a_job_out_of_time_again_and_again_completes_the_study(
     make_study: Make, folder: Path, tally: Tally, job: Job
 ) -> None:
-    settings = {"round": {"trials": 18, "sampler": "tpe", "parallel": 2}}
+    settings = {"round": {"trials": 14, "sampler": "tpe", "parallel": 2}}
     expected = undisturbed(make_study, **settings)
     file = make_study(**settings, fixed={"sleep": 0.8, "steady": True, "folder": str(folder)})
 
-    for wanted, ending in enumerate((warn, cancel, run_out, run_out), start=1):
+    for wanted, ending in enumerate((warn, run_out, cancel), start=1):
         process = job.start(file)
-        wait_for(lambda: len(trainings(folder)) >= 4 * wanted or process.poll() is not None, 120)  # noqa: B023
-        assert process.poll() is None, process.communicate()[0]
+        wait_until_trained(folder, 3 * wanted, process)
         assert job.token.stat().st_mode & 0o077 == 0
         token = job.token.read_bytes()
         assert not any(token in _command(number) for number in job.processes())
@@ -135,10 +134,15 @@ def test_a_job_out_of_time_again_and_again_completes_the_study(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert not job.requeued.exists()
-    tally("job of docs/slurm.sbatch out of time, without warning too (SIGTERM to all of it, then "
-          "SIGKILL to what is left), or canceled", 4, expected, table())
-    assert len(trainings(folder)) == 18
-    assert sum(trainings(folder).values()) <= 18 + 4 * 2  # two run at a time
+    tally("job of docs/slurm.sbatch out of time: warned, not warned (SIGTERM to all of it, then "
+          "SIGKILL to what is left), canceled", 3, expected, table())
+    assert len(trainings(folder)) == 14
+    assert sum(trainings(folder).values()) <= 14 + 3 * 2  # two run at a time
+
+
+def wait_until_trained(folder: Path, trials: int, process: subprocess.Popen[str]) -> None:
+    wait_for(lambda: len(trainings(folder)) >= trials or process.poll() is not None, 120)
+    assert process.poll() is None, process.communicate()[0]
 
 
 def warn(job: Job, process: subprocess.Popen[str]) -> None:
@@ -171,7 +175,9 @@ def run_out(job: Job, process: subprocess.Popen[str]) -> None:
     while job.processes() and time.monotonic() < end:
         time.sleep(0.1)
     job.signal(signal.SIGKILL)
-    process.communicate()
+    output, _ = process.communicate()
+    # Ray may be gone before the study has stopped.
+    assert "Go on with: hpo run" in output or "the same command goes on" in output, output
     wait_for(lambda: not job.processes(), 30)
     assert not job.requeued.exists()
 
