@@ -176,8 +176,8 @@ def run_out(job: Job, process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
     job.signal(signal.SIGKILL)
     output, _ = process.communicate()
-    # Ray may be gone before the study has stopped.
-    assert "Go on with: hpo run" in output or "the same command goes on" in output, output
+    # Ray, told to end at the same moment, may end the process of the study before it says a word.
+    assert "Traceback" not in output, output
     wait_for(lambda: not job.processes(), 30)
     assert not job.requeued.exists()
 
