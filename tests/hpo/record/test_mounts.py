@@ -23,9 +23,9 @@ TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 30 27 0:42 / /my\040data rw shared:1 - cifs //server/my\040data rw,nobrl
 31 27 254:0 /srv /mnt/bound rw - ext4 /dev/vda rw
 32 27 0:40 /ada /mnt/ada rw - nfs4 server:/home rw,vers=4.2
-33 27 0:43 / /work rw - nfs server:/work rw,vers=3,nolock,local_lock=all
-34 33 0:44 / /work/disk rw - ext4 /dev/vdc rw
-35 33 0:45 / /work rw - tmpfs tmpfs rw
+33 27 0:43 / /group rw - nfs server:/group rw,vers=3,nolock,local_lock=all
+34 33 0:44 / /group/disk rw - ext4 /dev/vdc rw
+35 33 0:45 / /group rw - tmpfs tmpfs rw
 36 27 0:46 / /auto rw - autofs systemd-1 rw,fd=42
 37 36 0:47 / /auto/ada rw - fuse.sshfs ada@host:/ rw,user_id=0
 38 27 0:48 / /back\134slash rw - lustre 10.0.0.1@tcp:/fs rw,localflock
@@ -49,8 +49,8 @@ TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
         ("/my", "ext4", False),
         ("/mnt/bound/x", "ext4", False),
         ("/mnt/ada/x", "nfs4", True),
-        ("/work/mlflow.db", "tmpfs", False),  # mounted over the NFS
-        ("/work/disk/mlflow.db", "tmpfs", False),  # and over what was mounted in that
+        ("/group/mlflow.db", "tmpfs", False),  # mounted over the NFS
+        ("/group/disk/mlflow.db", "tmpfs", False),  # and over what was mounted in that
         ("/auto/bob", "autofs", False),
         ("/auto/ada/mlflow.db", "fuse.sshfs", True),
         ("/back\\slash/x", "lustre", True),
@@ -80,7 +80,7 @@ def test_locks_that_other_machines_do_not_see_are_known(path: str, local: bool) 
 
 @given(st.lists(st.sampled_from([*TABLE.splitlines(), "", "27 1", "- -", "a b c d e f - g"])))
 def test_a_table_in_any_order_with_anything_in_it_is_read(lines: list[str]) -> None:
-    for path in ("/", "/home/local/x", "/work/disk/x"):
+    for path in ("/", "/home/local/x", "/group/disk/x"):
         find_mount("\n".join(lines), PurePosixPath(path))  # raises nothing
 
 
