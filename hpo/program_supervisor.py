@@ -3,7 +3,7 @@
 A program of its own, which knows nothing but its standard library and a socket to the worker. It
 leaves the session of the worker, so that nobody who kills that kills this first, and adopts
 whatever loses its parent below it (Linux: PR_SET_CHILD_SUBREAPER), daemons among them. A worker
-that dies closes the socket; then everything is killed here.
+that dies closes the socket; then everything is killed here. Elsewhere than on Linux daemons stay.
 """
 
 import contextlib
@@ -16,11 +16,14 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 LENGTH = 8  # bytes that say how long a request is
 STOP = bytes(LENGTH)
+LOOK_SECONDS = 0.02  # between looks at a program, where the system does not tell of its end
+_PROCESSES = Path("/proc")  # on Linux; elsewhere `ps` knows them
 
 
 def main(number: int) -> None:
@@ -63,16 +66,11 @@ def serve(worker: socket.socket) -> bool:
     finally:
         os.close(outputs[0])
     if program:
-        waiting = os.pidfd_open(program)
-        poll = select.poll()
-        for number in (worker.fileno(), waiting):
-            poll.register(number, select.POLLIN)
-        ready = [number for number, _ in poll.poll()]
-        os.close(waiting)
-        gone = worker.fileno() in ready and not worker.recv(LENGTH)
-        if waiting not in ready:
+        status = _status(program, worker)
+        gone = status is None and not worker.recv(LENGTH)
+        if status is None:
             os.kill(program, signal.SIGKILL)
-        _, status = os.waitpid(program, 0)
+            _, status = os.waitpid(program, 0)
         answer = str(os.waitstatus_to_exitcode(status))
         kill_descendants()
         if gone:
@@ -102,18 +100,55 @@ def kill_descendants() -> None:
 def descendants(process: int) -> list[int]:
     """Return the numbers of all processes that a process started, or adopted, and those of them."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                stat = (entry / "stat").read_bytes()
-                parent = int(stat.rpartition(b")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
+    for number, parent in _processes():
+        children.setdefault(parent, []).append(number)
     found, unseen = [], [process]
     while unseen:
         below = children.get(unseen.pop(), [])
         found += below
         unseen += below
     return found
+
+
+def _processes() -> Iterator[tuple[int, int]]:
+    """Yield the numbers of all processes, and those of their parents."""
+    if not (_PROCESSES / "self" / "stat").exists():
+        import subprocess  # which would double the time that this program takes to start
+
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid="], stdin=subprocess.DEVNULL, capture_output=True,
+        ).stdout  # fmt: skip
+        for line in listed.splitlines():
+            number, parent = map(int, line.split())
+            yield number, parent
+        return
+    for entry in _PROCESSES.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_bytes()
+                yield int(entry.name), int(stat.rpartition(b")")[2].split()[1])
+
+
+def _status(program: int, worker: socket.socket) -> int | None:
+    """Wait for the end of a program and return its status; None where the worker speaks before."""
+    poll = select.poll()
+    poll.register(worker.fileno(), select.POLLIN)
+    waiting = -1
+    patience: float | None = 1000 * LOOK_SECONDS
+    with contextlib.suppress(AttributeError, OSError):  # macOS, and Linux before 5.3
+        waiting, patience = os.pidfd_open(program), None
+        poll.register(waiting, select.POLLIN)
+    try:
+        while True:
+            ready = [number for number, _ in poll.poll(patience)]
+            ended, status = os.waitpid(program, os.WNOHANG)
+            if ended:
+                return status
+            if worker.fileno() in ready:
+                return None
+    finally:
+        if waiting >= 0:
+            os.close(waiting)
 
 
 def _receive(worker: socket.socket, size: int) -> bytes | None:

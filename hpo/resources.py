@@ -109,6 +109,13 @@ def refuse_absent(demand: Demand, machine: Mapping[str, float], who: str) -> Non
         )
 
 
+def cpus() -> int:
+    """Return how many CPUs this process may use: Slurm and containers leave it some of them."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def this_machine() -> dict[str, float]:
     """Return what this machine has, by the names that Ray gives it.
 
@@ -120,4 +127,4 @@ def this_machine() -> dict[str, float]:
     if chosen is not None:
         gpus = min(gpus, len([name for name in chosen.split(",") if name.strip()]))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"CPU": float(os.cpu_count() or 1), "GPU": float(gpus), "memory": float(memory)}
+    return {"CPU": float(cpus()), "GPU": float(gpus), "memory": float(memory)}

@@ -104,7 +104,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                 lambda trial: delivery.stop_asked(trial),
             )
             set_up_once_more()  # Ray sets a handler of its own
-            display.workers_started(started.slots)
+            display.workers_started(lambda: started.slots)
             return started
 
         # A study that is new has something to run, and Ray takes a while to start, too.

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -49,7 +49,7 @@ class Display:
         )
         self._task = self._progress.add_task("", total=None, status="")
         self._title, self._noun, self._trials = "", "trial", 0
-        self._slots = 1  # trials that run at the same time
+        self._slots: Callable[[], int] = lambda: 1  # trials that run at the same time
         self._done = 0
         self._counts: Counter[State] = Counter()
         self._best: TrialResult | None = None
@@ -72,8 +72,8 @@ class Display:
         self._bar.bar_width = self._room_for_bar(what, "0/?", "")
         self._progress.update(self._task, description=escape(what), total=None, status="")
 
-    def workers_started(self, slots: int) -> None:
-        """Take note of how many trials run at the same time; the others wait."""
+    def workers_started(self, slots: Callable[[], int]) -> None:
+        """Ask from now on how many trials run at the same time; the others wait."""
         self._slots = slots
 
     def note(self, text: str) -> None:
@@ -182,7 +182,7 @@ class Display:
 
     def _parts(self, names: Sequence[str]) -> list[str]:
         """Return those parts of the status that are named, where there is something to tell."""
-        running = min(len(self._running), self._slots)
+        running = min(len(self._running), self._slots())
         counts = {
             "running": running, "waiting": len(self._running) - running,
             **{state.value: self._counts[state] for state in State},

@@ -1,6 +1,7 @@
 """Notes alone, on standard error: for programs that have an output of their own."""
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -29,5 +30,5 @@ class Quiet(Silent):
     def waiting(self, what: str) -> None:
         """Say nothing."""
 
-    def workers_started(self, slots: int) -> None:
+    def workers_started(self, slots: Callable[[], int]) -> None:
         """Say nothing."""

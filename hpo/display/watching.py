@@ -1,5 +1,6 @@
 """What shows a study while it runs, as those who run it know it."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -22,6 +23,6 @@ class Watching(Listener, Protocol):
         """Say what is being waited for, before the first round."""
         ...
 
-    def workers_started(self, slots: int) -> None:
-        """Take note of how many trials run at the same time; the others wait."""
+    def workers_started(self, slots: Callable[[], int]) -> None:
+        """Take note of what says how many trials run at the same time now; the others wait."""
         ...

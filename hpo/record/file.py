@@ -1,7 +1,6 @@
 """The SQLite file of a record: its address, its making, and whether what was written is in it."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,10 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+from hpo import locks
 from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
+from hpo.record.mounts import Mount, mount_of
 
 LOCK_SECONDS = 20.0  # that SQLite waits for another process
 CHECKPOINT_SECONDS = 3.0  # that the end of a command waits for readers of the record
+ALONE_SECONDS = 5.0  # that a record waits for others to leave it, to change how it is kept
 SAID_AFTER_SECONDS = 1.0  # of waiting for another process that makes the record
 STILL_SECONDS = 20.0  # that a copy over the record may take
 NEWEST = 500  # runs that a quick check looks for
@@ -78,16 +80,20 @@ class RecordFile:
         """Return what `open_record` returns, which lets MLflow open the file.
 
         Only one process at a time makes a record, or lets MLflow upgrade it; others wait. One
-        that was left half-made is made again where it holds no study.
+        that was left half-made is made again where it holds no study. On a network file system it
+        is kept without a write-ahead log, which works on one machine alone.
 
         Raises InputError where the file cannot be one, and what `open_record` raises.
         """
         try:
+            mount = mount_of(self.path)
+            if mount is not None and mount.is_network and _has_log(self.path):
+                self._leave_log(mount)
             if self.is_made():
                 opened = open_record()
             else:
                 with _alone(self.path.resolve()):
-                    opened = self._make(open_record)
+                    opened = self._make(open_record, mount)
             self._hold()
         except OSError as error:
             raise InputError(
@@ -137,15 +143,20 @@ class RecordFile:
 
     # making
 
-    def _make(self, open_record: Callable[[], T]) -> T:
+    def _make(self, open_record: Callable[[], T], mount: Mount | None) -> T:
         """Open the record while no other process does: it is made or upgraded where need be."""
+        journal = "WAL"
+        if mount is not None and mount.is_network:
+            journal = "DELETE"
+            if not self.path.exists():
+                _tell(self.path, mount)
         if not self.path.exists():
             # SQLite gives the files beside it the same mode.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with contextlib.suppress(FileExistsError):
                 artifacts_beside(self.path).mkdir(0o700)
         with closing(_connect(self.path, "rw")) as database:
-            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(f"PRAGMA journal_mode = {journal}")
         try:
             opened = open_record()
         except HPOError as error:
@@ -160,6 +171,26 @@ class RecordFile:
         with contextlib.suppress(sqlite3.Error), closing(_connect(self.path, "rw")) as database:
             database.execute(f"PRAGMA user_version = {_our_stamp()}")
         return opened
+
+    def _leave_log(self, mount: Mount) -> None:
+        """Move the write-ahead log of a record into its file, and keep none from now on.
+
+        Raises InputError where another process has the record open.
+        """
+        try:
+            with closing(_connect(self.path, "rw", ALONE_SECONDS)) as database:
+                # Before anything is read: then the log is read without shared memory.
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")
+                database.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            raise InputError(
+                f"the record {self.path} has a write-ahead log, which does not work across "
+                f"{mount.kind}, and another process has it open; look at it on the machine of that "
+                "process, or run this command again once that has ended"
+            ) from error
+        _tell(self.path, mount)
 
     def _cleared(self) -> bool:
         """Remove all tables of a record that holds nothing; say whether that was done."""
@@ -252,6 +283,25 @@ class RecordFile:
             if _identity(beside) == self._identities[suffix]:
                 with contextlib.suppress(OSError):
                     beside.unlink()
+
+
+def _has_log(path: Path) -> bool:
+    """Say whether a file is one that SQLite keeps with a write-ahead log."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"  # the versions of the format: to write and to read
+    return False
+
+
+def _tell(path: Path, mount: Mount) -> None:
+    """Say what is different about a record on a network file system."""
+    alone = ""
+    if mount.has_local_locks:
+        alone = "; it is mounted with local locks: let no other machine open it while a study runs"
+    print(
+        f"the record {path} lies on a network file system ({mount.kind}) and is kept without a "
+        f"write-ahead log{alone}",
+        file=sys.stderr,
+    )
 
 
 def checkpoint(path: Path) -> None:
@@ -355,10 +405,7 @@ def _lock(descriptor: int, path: Path) -> None:
     """Wait for the lock, and say so where that takes long."""
     began = time.monotonic()
     said = False
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+    while not locks.take(descriptor):
         if not said and time.monotonic() - began > SAID_AFTER_SECONDS:
             said = True
             print(f"waiting: another process makes the record {path}", file=sys.stderr)

@@ -1,7 +1,6 @@
 """The outbox keeps results on disk until the record has them."""
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -10,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpo import locks
 from hpo.distributions import as_tuples
 from hpo.errors import (
     HPOError,
@@ -48,11 +48,16 @@ class Outbox:
             ) from error
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            is_ours = locks.take(descriptor)
+        except OSError as error:  # a file system without locks
+            raise InputError(
+                f"{path} cannot be locked ({error.strerror}), so that two processes might write "
+                "to it; name a folder on another file system by HPO_OUTBOX"
+            ) from error
+        if not is_ours:
             raise InputError(
                 f"another process runs this study ({path} is locked); wait for it, or stop it"
-            ) from None
+            )
         self._waiting: dict[Key, TrialResult] = {}
         self._delivered: dict[Key, None] = {}  # and not yet read back
         self._unsure: dict[Key, TrialResult] = {}  # such of an earlier process

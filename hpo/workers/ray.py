@@ -16,7 +16,7 @@ from hpo.checkpoints.carried import Carrier
 from hpo.data.folds import Held, size
 from hpo.errors import HPOError, InputError
 from hpo.process_state import HASH_SEED
-from hpo.resources import NotHere, refuse_absent, this_machine
+from hpo.resources import NotHere, cpus, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
 from hpo.workers import ray_settings
 from hpo.workers.attempt import (
@@ -120,11 +120,11 @@ class RayWorkers:
             if self._folder is None:
                 _connect(str(address))
             else:
-                cpus = workers or max(os.cpu_count() or 1, job.threads)
-                here = {**this_machine(), "CPU": float(cpus)}
+                count = workers or max(cpus(), job.threads)
+                here = {**this_machine(), "CPU": float(count)}
                 who = f"this machine with --workers {workers}" if workers else "this machine"
                 refuse_absent(job.demand, here, who)
-                _start_local(cpus, size(data), self._folder)
+                _start_local(count, size(data), self._folder)
         except BaseException:
             self._remove_folder()
             raise
@@ -186,8 +186,9 @@ class RayWorkers:
             return told
         waiting: list[Any] = list(self._running)
         ready: list[Any] = self._ray.wait(waiting, num_returns=1, timeout=timeout)[0]
-        if not ready:
-            return self._check_cluster()
+        stalled = self._check_cluster()
+        if stalled is not None or not ready:
+            return stalled
         events = ready[0]
         sent = self._running[events]
         trial, attempt = sent.trial, sent.attempt
@@ -254,7 +255,9 @@ class RayWorkers:
         self._next_check = time.monotonic() + CHECK_SECONDS
         self._reach_head()
         nodes = self._nodes()
-        before, self._stalled = self._stalled, not self._room(nodes)
+        room = self._room(nodes)
+        self.slots = max(1, room)  # nodes come and go
+        before, self._stalled = self._stalled, not room
         if self._stalled and not before and not now:
             key = self._demand.lacking(nodes) if nodes else ""
             return Stalled(

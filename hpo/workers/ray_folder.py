@@ -1,7 +1,6 @@
 """A private folder for the sockets and logs of a Ray of one's own, gone when that has ended."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import sys
@@ -9,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from hpo import locks
 from hpo.errors import InputError
 
 # The longest path of a socket that a system takes, and what Ray adds to its folder's.
@@ -28,7 +28,7 @@ class RayFolder:
         """Make the folder; raise InputError where there is no place for it."""
         self._folder = _make()
         self._lock = os.open(self._folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        locks.take(self._lock)  # which nobody else knows yet
         os.rename(self._folder / ".lock", self._folder / _LOCK)  # seen by others once it is held
         self.path = self._folder / _INSIDE  # Ray lets everybody into the folder that it is given
         self.path.mkdir()
@@ -68,7 +68,7 @@ def _sweep(place: Path) -> None:
                 continue
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if locks.take(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def program(folder: Path) -> list[str]:
     return [PYTHON, str(folder / "family.py")]
 
 
+ELSEWHERE = f"""
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from hpo import program_supervisor
+del os.pidfd_open
+program_supervisor._PROCESSES = Path("/nowhere")
+program_supervisor.main(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture(params=["here", "without what only Linux has"])
+def system(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Let the supervisor of this process be a new one, on a system like this or one with less."""
+    program_process._Connection.drop()
+    if request.param != "here":
+        (folder / "supervisor.py").write_text(ELSEWHERE)
+        monkeypatch.setattr(program_process.program_supervisor, "__file__",
+                            str(folder / "supervisor.py"))
+    yield
+    program_process._Connection.drop()
+
+
+@pytest.mark.usefixtures("system")
 def test_closed_early_nothing_is_left(program: list[str], folder: Path, mark: str) -> None:
     lines = run([*program, mark], dict(os.environ), str(folder))
     assert next(lines) == "ready"
@@ -108,6 +135,7 @@ def test_closed_early_nothing_is_left(program: list[str], folder: Path, mark: st
     assert list(run(["echo", "next"], dict(os.environ), str(folder))) == ["next"]
 
 
+@pytest.mark.usefixtures("system")
 def test_what_a_program_leaves_ends_with_it(program: list[str], folder: Path, mark: str) -> None:
     text = FAMILY.replace("time.sleep(300)\n", "")
     (folder / "family.py").write_text(text)

@@ -164,8 +164,23 @@ def test_gpus_of_this_machine_are_those_that_cuda_may_see(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     machine = this_machine()
     assert machine["GPU"] == gpus
-    assert machine["CPU"] == os.cpu_count()
     assert 1e8 < machine["memory"] < 1e14
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system knows no such limit")
+def test_cpus_of_this_machine_are_those_that_a_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    assert this_machine()["CPU"] == len(allowed)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})  # as Slurm does
+        assert this_machine()["CPU"] == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_without_such_a_limit_all_cpus_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert this_machine()["CPU"] == os.cpu_count()
 
 
 def test_a_demand_is_said_in_words() -> None:

@@ -61,7 +61,7 @@ def test_progress_is_never_cut(
     output = Terminal()
     space = {"rate": FloatDistribution(0.1, 1.0)}
     with Display(parsed, output) as display:
-        display.workers_started(2)
+        display.workers_started(lambda: 2)
         display.waiting("opening it")
         display.round_started(begun(space), 14)
         for result in trials(2)[:9]:

@@ -125,11 +125,18 @@ def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> 
     assert stalled.reason.startswith(
         "resources.gpus: no node of the Ray cluster has 1 CPU and 0.5 GPU"
     )
+    assert workers.slots == 1
+    cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
+    assert results(workers, 1, 60)[1].state is State.COMPLETE
+    end = time.monotonic() + 30
+    while workers.slots < 4 and time.monotonic() < end:  # it looks every few seconds
+        workers._check_cluster()
+        time.sleep(0.1)
+    assert workers.slots == 4
     workers.close()
     with pytest.raises(InputError, match=r"^resources: Ray refuses 1 CPU and 3 TPU \(.*; ask for"):
         RayWorkers(replace(job, demand=Demand(custom=(("TPU", 3.0),))), None,
                    address=cluster.address)
-    cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
     workers = RayWorkers(half, None, address=cluster.address)
     assert workers.slots == 4
     for number in range(8):
