@@ -15,9 +15,13 @@ BUILD = $(if $(HPO_IMAGE)$(shell grep -s '^HPO_IMAGE=.' $(ENV_FILE)),--no-build,
 
 WHERE = $(or $(shell sed -n 's/^HPO_SECRETS=//p' $(ENV_FILE)),$(ENV_FILE))
 
+# Where the record of the cluster is copied to.
+BACKUP ?= backups/$(shell date +%Y-%m-%dT%H%M%S)
 STUDIES = /opt/hpo/docker/entrypoint.sh python /opt/hpo/docker/ray_head.py
+RECORD = COMPOSE="$(COMPOSE)" PROJECT=$(PROJECT) docker/record.sh
 
-.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
+.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config \
+  cluster-down cluster-backup cluster-restore cluster-upgrade
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -111,6 +115,18 @@ cluster-down:   ## stop the cluster; its volumes are kept, and with them all stu
 	@# The studies first, while they have workers.
 	@$(COMPOSE) exec -T ray-head $(STUDIES) --stop 2>/dev/null || true
 	$(COMPOSE) down
+
+cluster-backup: cluster-secrets   ## copy the record, into backups/DATE or BACKUP=folder
+	@$(RECORD) backup "$(BACKUP)"
+
+cluster-restore: cluster-secrets   ## put the record of BACKUP=folder in place, then start
+	@$(RECORD) restore "$(if $(filter file,$(origin BACKUP)),,$(BACKUP))"
+	@$(MAKE) --no-print-directory cluster
+
+cluster-upgrade: cluster-secrets   ## back up, bring the record to the schema of a new MLflow, then start
+	@$(if $(filter --build,$(BUILD)),$(COMPOSE) build mlflow)
+	@$(RECORD) upgrade "$(BACKUP)"
+	@$(MAKE) --no-print-directory cluster
 
 clean:   ## remove the environment and the demo
 	rm -rf $(VENV) demo

@@ -174,3 +174,20 @@ def test_a_container_reads_its_secrets_from_files_and_takes_no_empty_one(tmp_pat
         assert refused.returncode == 1
         assert said in refused.stderr
         assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["cluster-restore"], "no backup is named"),
+    (["cluster-restore", "BACKUP={}/none"], "{}/none: no such folder"),
+    (["cluster-restore", "BACKUP={}"], "{} is no whole backup"),
+    (["cluster-backup", "BACKUP={}"], "{} is there already"),
+])  # fmt: skip
+def test_a_backup_that_cannot_be_is_one_line(
+    env_file: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    make = ["make", "-s", f"ENV_FILE={env_file}", *(a.format(tmp_path) for a in arguments)]
+    refused = subprocess.run(make, cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode != 0
+    first, *more = refused.stderr.splitlines()
+    assert said.format(tmp_path) in first
+    assert all(line.startswith("make") for line in more)
