@@ -1,5 +1,7 @@
 # One image for the MLflow server, the nodes of the Ray cluster, and the studies that run on it.
-FROM python:3.11-slim-bookworm
+# A digest may stand in place of a tag: python:3.11-slim-bookworm@sha256:…
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 
 # A package index of one's own, if there is one: docker build --build-arg PIP_INDEX_URL=…
 # It stays in the history of the image, so it must hold no password.
@@ -33,3 +35,4 @@ ENV HPO_OUTBOX=/var/lib/hpo/outbox \
 
 USER hpo
 WORKDIR /home/hpo
+ENTRYPOINT ["/opt/hpo/docker/entrypoint.sh"]

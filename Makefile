@@ -13,7 +13,15 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 # An image of your own is built by you: it would be overwritten with ours.
 BUILD = $(if $(HPO_IMAGE)$(shell grep -s '^HPO_IMAGE=.' $(ENV_FILE)),--no-build,--build)
 
-.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config cluster-down
+WHERE = $(or $(shell sed -n 's/^HPO_SECRETS=//p' $(ENV_FILE)),$(ENV_FILE))
+
+# Where the record of the cluster is copied to.
+BACKUP ?= backups/$(shell date +%Y-%m-%dT%H%M%S)
+STUDIES = /opt/hpo/docker/entrypoint.sh python /opt/hpo/docker/ray_head.py
+RECORD = COMPOSE="$(COMPOSE)" PROJECT=$(PROJECT) docker/record.sh
+
+.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config \
+  cluster-down cluster-backup cluster-restore cluster-upgrade
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
@@ -63,36 +71,62 @@ lock:   ## resolve the dependencies anew (needs uv)
 	  pyproject.toml -o requirements-test.lock
 
 cluster: cluster-secrets   ## build and start PostgreSQL, MLflow and Ray, with WORKERS=1 worker containers
-	$(COMPOSE) up $(BUILD) --detach --scale ray-worker=$(WORKERS)
+	@$(COMPOSE) up $(BUILD) --detach --scale ray-worker=$(WORKERS) || \
+	  { $(COMPOSE) logs --tail 3 mlflow >&2; exit 1; }
 	@status() { docker ps -q --filter label=com.docker.compose.project=$(PROJECT) --filter health=$$1; }; \
 	for _ in $$(seq 60); do [ -n "$$(status starting)" ] || break; sleep 2; done; \
 	if [ -n "$$(status starting)$$(status unhealthy)" ]; then \
 	  $(COMPOSE) ps; echo "not everything became healthy: $(COMPOSE) logs" >&2; exit 1; fi
 	@echo
-	@echo "MLflow  http://$$($(COMPOSE) port mlflow 5000)   user hpo, password: MLFLOW_TRACKING_PASSWORD in $(ENV_FILE)"
-	@echo "Ray     http://$$($(COMPOSE) port ray-head 8265)   token: RAY_AUTH_TOKEN in $(ENV_FILE)"
+	@echo "MLflow  http://$$($(COMPOSE) port mlflow 5000)   user hpo, password: MLFLOW_TRACKING_PASSWORD in $(WHERE)"
+	@echo "Ray     http://$$($(COMPOSE) port ray-head 8265)   token: RAY_AUTH_TOKEN in $(WHERE)"
 	@echo "send a study:   $(BIN)/hpo submit studies/digits.toml"
-	@echo "for hpo show:   export \$$(grep -E '^(MLFLOW_TRACKING|RAY)_' $(ENV_FILE))"
+	@echo "for hpo show:   export \$$(grep -E '^(MLFLOW_TRACKING|RAY)_.*=.' $(ENV_FILE))"
 
 cluster-secrets: $(ENV_FILE)   ## random passwords for the cluster, made once
 
 # A file that is there is never written: the volumes hold what was set up with its passwords.
+# With SECRETS=folder each secret is a file there, and the variable is empty. Each container sees those
+# of its own, whatever its user: so they may be read by all, and the folder by you alone.
 $(ENV_FILE):
 	@umask 077; random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
+	secrets="$(if $(SECRETS),$(abspath $(SECRETS)))"; \
+	secret() { \
+	  if [ -z "$$secrets" ]; then echo "$$1=$$(random)"; return; fi; \
+	  file=$$secrets/$$(echo $$1 | tr A-Z a-z); \
+	  [ -e $$file ] || { random > $$file && chmod 444 $$file; }; echo "$$1="; }; \
+	[ -z "$$secrets" ] || mkdir -p "$$secrets"; \
 	{ for name in POSTGRES_PASSWORD MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY \
-	    MLFLOW_TRACKING_PASSWORD RAY_AUTH_TOKEN; do echo "$$name=$$(random)"; done; \
+	    MLFLOW_TRACKING_PASSWORD RAY_AUTH_TOKEN; do secret $$name; done; \
+	  if [ "$$secrets" ]; then \
+	    echo COMPOSE_FILE=docker-compose.yml:docker-compose.secrets.yml; \
+	    echo "HPO_SECRETS=$$secrets"; echo "RAY_AUTH_TOKEN_PATH=$$secrets/ray_auth_token"; fi; \
 	  echo MLFLOW_TRACKING_USERNAME=hpo; \
 	  echo MLFLOW_TRACKING_URI=http://127.0.0.1:$${MLFLOW_PORT:-5000}; \
 	  echo RAY_AUTH_MODE=token; \
 	  echo RAY_API_SERVER_ADDRESS=http://127.0.0.1:$${RAY_JOBS_PORT:-8265}; } > $@.new
 	@ln $@.new $@; rm $@.new
-	@echo "$@ holds the passwords of the cluster: keep it to yourself"
+	@echo "$(if $(SECRETS),$(SECRETS),$@) holds the passwords of the cluster: keep it to yourself"
 
 cluster-config: cluster-secrets   ## check docker-compose.yml
 	$(COMPOSE) config --quiet
 
 cluster-down:   ## stop the cluster; its volumes are kept, and with them all studies
+	@# The studies first, while they have workers.
+	@$(COMPOSE) exec -T ray-head $(STUDIES) --stop 2>/dev/null || true
 	$(COMPOSE) down
+
+cluster-backup: cluster-secrets   ## copy the record, into backups/DATE or BACKUP=folder
+	@$(RECORD) backup "$(BACKUP)"
+
+cluster-restore: cluster-secrets   ## put the record of BACKUP=folder in place, then start
+	@$(RECORD) restore "$(if $(filter file,$(origin BACKUP)),,$(BACKUP))"
+	@$(MAKE) --no-print-directory cluster
+
+cluster-upgrade: cluster-secrets   ## back up, bring the record to the schema of a new MLflow, then start
+	@$(if $(filter --build,$(BUILD)),$(COMPOSE) build mlflow)
+	@$(RECORD) upgrade "$(BACKUP)"
+	@$(MAKE) --no-print-directory cluster
 
 clean:   ## remove the environment and the demo
 	rm -rf $(VENV) demo

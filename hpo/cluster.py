@@ -24,7 +24,8 @@ from hpo.workers import ray_settings
 
 MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
 STOP_SECONDS = 60.0  # that a cancelled study may take
-_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN")  # read of a file of many
+_TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+_VARIABLES = ("RAY_API_SERVER_ADDRESS", _TOKEN, _TOKEN_PATH)  # read of a file of many
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
@@ -90,9 +91,9 @@ def connect(address: str | None, env_file: Path) -> "Cluster":
 
 
 def find_address(address: str | None, env_file: Path) -> str:
-    """Return the address; that and the token may stand in a file of NAME=VALUE lines.
+    """Return the address; that and the token, or its file, may stand in a file of NAME=VALUE lines.
 
-    Of its lines only these two are read, and what the environment says goes before.
+    Of its lines only these are read, and what the environment says goes before.
     """
     found = _variables(env_file)
     address = address or found.get("RAY_API_SERVER_ADDRESS")
@@ -101,8 +102,10 @@ def find_address(address: str | None, env_file: Path) -> str:
             "no cluster is named; give --cluster URL, set RAY_API_SERVER_ADDRESS, "
             f"or write it in {env_file}"
         )
-    if "RAY_AUTH_TOKEN" in found and "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_TOKEN", found["RAY_AUTH_TOKEN"])
+    from_file = found.get(_TOKEN_PATH) and not found.get(_TOKEN)  # make writes an empty one then
+    name = _TOKEN_PATH if from_file else _TOKEN
+    if name in found and not os.environ.keys() & {_TOKEN, _TOKEN_PATH}:
+        os.environ[name] = found[name]
     return address
 
 
@@ -276,9 +279,9 @@ def _code_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _variables(file: Path) -> dict[str, str]:
-    """Return the address and the token that a file of NAME=VALUE lines gives.
+    """Return the address and the token, or its file, that a file of NAME=VALUE lines gives.
 
-    A dollar sign stands for itself. Raises InputError where one of the two cannot be read.
+    A dollar sign stands for itself. Raises InputError where one of them cannot be read.
     """
     try:
         text = file.read_text(encoding="utf-8")

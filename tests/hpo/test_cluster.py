@@ -170,6 +170,25 @@ def test_only_address_and_token_are_read_from_the_file(
     assert os.environ["RAY_AUTH_TOKEN"] == "mine"
 
 
+def test_the_token_may_be_in_a_file_that_the_file_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # so that what is read here is taken back afterwards
+        monkeypatch.delenv(name)
+    file = folder / ".env"
+    file.write_text(
+        "RAY_AUTH_TOKEN=\nRAY_AUTH_TOKEN_PATH=/secrets/token\nRAY_API_SERVER_ADDRESS=http://there:1\n"
+    )
+    find_address(None, file)
+    assert "RAY_AUTH_TOKEN" not in os.environ  # an empty one would go before the file
+    assert os.environ["RAY_AUTH_TOKEN_PATH"] == "/secrets/token"
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    find_address(None, file)
+    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
+
+
 @pytest.mark.parametrize(("line", "token"), [
     ("RAY_AUTH_TOKEN=abc", "abc"),
     ("export RAY_AUTH_TOKEN = abc  # of the cluster", "abc"),
