@@ -39,11 +39,19 @@ class Console(RichConsole):
             yield segment if segment.control else segment._replace(text=clean(segment.text))
 
 
+def is_notebook() -> bool:
+    """Say whether this process is the kernel of a notebook."""
+    interactive = sys.modules.get("IPython")
+    shell = interactive.get_ipython() if interactive is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
 def open_console(file: TextIO | None = None) -> Console:
     """Return a console on a file, standard output if None; where it is no terminal, very wide."""
-    is_terminal = (file or sys.stdout).isatty()
+    is_terminal = (file or sys.stdout).isatty() and not is_notebook()  # whose output says it is one
     return Console(
         file=file, soft_wrap=not is_terminal, force_jupyter=False,
+        force_terminal=False if is_notebook() else None,
         width=None if is_terminal else PIPE_WIDTH,
     )
 

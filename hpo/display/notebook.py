@@ -7,6 +7,7 @@ import time
 import warnings
 from typing import Any
 
+from hpo.display.console import is_notebook
 from hpo.display.progress import SHOWN, Display
 from hpo.study import StudyFile
 
@@ -16,13 +17,6 @@ SECONDS = 0.2  # between two pictures of the bar
 def open_display(study: StudyFile) -> Display:
     """Return what shows a study here: in a notebook with a bar, elsewhere as the command line."""
     return NotebookDisplay(study) if is_notebook() else Display(study, sys.stdout)
-
-
-def is_notebook() -> bool:
-    """Say whether this process is the kernel of a notebook."""
-    interactive = sys.modules.get("IPython")
-    shell = interactive.get_ipython() if interactive is not None else None
-    return getattr(shell, "kernel", None) is not None
 
 
 class NotebookDisplay(Display):
@@ -55,7 +49,7 @@ class NotebookDisplay(Display):
 
     @property
     def _is_plain(self) -> bool:
-        return False
+        return False  # a bar shows it
 
     def _update(self) -> None:
         now = time.monotonic()

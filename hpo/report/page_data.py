@@ -20,6 +20,7 @@ from hpo.distributions import (
     scale_of,
 )
 from hpo.moves import Move, by_evidence
+from hpo.objective_code import known_as
 from hpo.record.values import Recorded, Round
 from hpo.report.axis import Axis
 from hpo.report.drawing import ordered_results, round_borders, searched_metric, spaces_of
@@ -70,7 +71,7 @@ def page_data(recorded: Recorded, moves: Sequence[Move]) -> dict[str, Any]:
         "study": clean(recorded.name),
         "metric": clean(metric),
         "direction": direction,
-        "objective": clean(recorded.rounds[0].settings.objective),
+        "objective": clean(known_as(recorded.rounds[0].settings.objective)),
         "summary": {
             **_spent(recorded, results),
             "recommended": _recommended(recommended),

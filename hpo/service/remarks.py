@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hpo import wording
+from hpo.objective_code import known_as
 from hpo.record.sources import Source
 from hpo.record.values import AcceptedCode, Recorded, Round
 from hpo.study import StudyFile
@@ -36,7 +37,7 @@ def of_overrides(overrides: Sequence[str]) -> str:
 def of_study(study: StudyFile) -> str:
     """Return the description of a study."""
     text = (
-        f"A study of `{study.objective.name}`: {study.direction} `{study.metric}`. "
+        f"A study of `{known_as(study.objective.name)}`: {study.direction} `{study.metric}`. "
         "Each top-level run is a round of trials in fixed ranges; each run under it is a trial."
     )
     if study.trial.parts > 1:
