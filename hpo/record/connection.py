@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 PAGE = 500  # runs read by one request
-WRITERS = 4  # to a server, which keeps five connections to its database: for more it opens new ones
+WRITERS = 4  # to a server: a request takes up to two of the five connections it keeps to a database
 OUTPUT_FILE = "output.txt"  # what a trial printed, among the artifacts of its run
 DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
 _SETTINGS = {
