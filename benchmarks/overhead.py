@@ -60,6 +60,7 @@ def run_study(
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.record.process import RecordProcess, StudyElsewhere
+    from hpo.record.writing import Finished, Lanes, Outcomes
     from hpo.service.job import job_of
     from hpo.service.rounds import Goal, Rounds
     from hpo.service.running import Running
@@ -81,9 +82,11 @@ def run_study(
     class Clocked(StudyElsewhere):
         ended = 0.0
 
-        def deliver(self, *arguments: Any, **named: Any) -> None:
-            super().deliver(*arguments, **named)
-            self.ended = time.perf_counter()
+        def write(self, metric: str, lanes: Lanes) -> Outcomes:
+            outcomes = super().write(metric, lanes)
+            if any(isinstance(entry, Finished) for lane in lanes for entry in lane):
+                self.ended = time.perf_counter()
+            return outcomes
 
     process = RecordProcess(f"sqlite:///{os.getcwd()}/mlflow.db")
     record = Clocked(process, study.name)
@@ -150,6 +153,7 @@ def fill(record: Any, study: Any, count: int) -> None:
     import random
 
     from hpo.record.values import RoundStart, Shown
+    from hpo.record.writing import Finished
     from hpo.service.comparability import settings_of
     from hpo.trial import State, Trial, TrialResult, trial_seed
 
@@ -163,7 +167,7 @@ def fill(record: Any, study: Any, count: int) -> None:
         trial = Trial(1, number, values, trial_seed(0, 1, number))
         result = TrialResult(trial, State.COMPLETE, epochs[-1]["accuracy"], EPOCHS, epochs, 1,
                              time.time(), 0.001, "here")
-        record.deliver("accuracy", result, again=False)
+        record.write("accuracy", [[Finished(result)]])
 
 
 def time_optuna(trials: int, workers: int, epochs: bool = True) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What tests do first in the process of a command: let it die later, by SIGKILL, or hurry."""
 
+import itertools
 import os
 import signal
 
@@ -8,13 +9,12 @@ def die_at(method: str, left: int, after: bool) -> None:
     """Let this process die at the `left`-th call of a method of MLflow's client, or after it."""
     from mlflow import MlflowClient
 
-    original = getattr(MlflowClient, method)
+    original, calls = getattr(MlflowClient, method), itertools.count(1)
 
     def call(*args: object, **named: object) -> object:
-        nonlocal left
-        left -= 1
-        result = original(*args, **named) if after or left else None
-        if left == 0:
+        is_last = next(calls) == left  # of several threads, one is
+        result = original(*args, **named) if after or not is_last else None
+        if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 

@@ -1,4 +1,4 @@
-"""An MLflow server of a test's own, on 127.0.0.1, with the record in a folder of the test."""
+"""An MLflow server of a test's own, on 127.0.0.1, with its files in a folder of the test."""
 
 import os
 import urllib.request
@@ -9,14 +9,14 @@ from tests.ports import free_ports
 from tests.processes import fork, wait_for
 
 
-def serve(folder: Path, port: int) -> None:
+def serve(folder: Path, port: int, store: str) -> None:
     """Be an MLflow server: what `mlflow server` starts, with the settings that it hands on."""
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     os.chdir(folder)
     os.environ.update({
-        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder}/mlflow.db",
+        "_MLFLOW_SERVER_FILE_STORE": store,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": "./mlartifacts",
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
@@ -30,17 +30,28 @@ def serve(folder: Path, port: int) -> None:
 
 
 class Server:
-    """An MLflow server on this machine, which can be killed and started again."""
+    """An MLflow server on this machine, which can be killed and started again.
 
-    def __init__(self, folder: Path) -> None:
+    Its one process is what `mlflow server --workers 1` starts. Its store is by default an SQLite
+    file in the folder.
+    """
+
+    def __init__(self, folder: Path, store: str = "") -> None:
         (self.port,) = free_ports(1)
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
+        self._folder, self._store = folder, store or f"sqlite:///{folder}/mlflow.db"
         self._process: BaseProcess | None = None
 
     def start(self) -> None:
-        self._process = fork(serve, self._folder, self.port)
+        self._process = fork(serve, self._folder, self.port, self._store)
         wait_for(self._answers)
+
+    @property
+    def number(self) -> int:
+        """The id of its process, while it runs."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
 
     def kill(self) -> None:
         if self._process is not None:

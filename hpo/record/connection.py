@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow.entities import Run
 
 PAGE = 500  # runs read by one request
+WRITERS = 4  # to a server: a request takes up to two of the five connections it keeps to a database
 OUTPUT_FILE = "output.txt"  # what a trial printed, among the artifacts of its run
 DATABASE_TRIES = 2  # at opening a database; MLflow's 10 take two minutes
 _SETTINGS = {
@@ -34,6 +35,7 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "PGCONNECT_TIMEOUT": "4",  # seconds, of each try and each address of a host
 }
+_SERVERS = ("http://", "https://")
 T = TypeVar("T")
 
 
@@ -150,11 +152,19 @@ class Connection:
             self._file.checkpoint()
 
 
+def writers_of(uri: str) -> int:
+    """Return how many writes at the same time are of use: a server takes several.
+
+    A file has one lock, and what writes to a database from here takes one core for all.
+    """
+    return WRITERS if uri.startswith(_SERVERS) else 1
+
+
 def _check_reachable(uri: str) -> None:
     """Raise RecordUnavailable at once where no server answers: MLflow would try for minutes."""
     if uri.startswith("postgresql"):
         _check_database(uri)
-    if not uri.startswith(("http://", "https://")):
+    if not uri.startswith(_SERVERS):
         return
     address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
     try:
@@ -196,7 +206,7 @@ def _open(uri: str) -> "MlflowClient":
     """Let MLflow open a record; of a database it makes or upgrades the tables."""
     from mlflow import MlflowClient
 
-    if uri.startswith(("http://", "https://")):
+    if uri.startswith(_SERVERS):
         return translated(lambda: MlflowClient(uri))
     from mlflow.store.db import utils as databases
 

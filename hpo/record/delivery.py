@@ -5,14 +5,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
 
 from hpo.errors import HPOError, RecordRefused, RecordReplaced, RecordUnavailable, RoundAbsent
 from hpo.record.interface import Record
 from hpo.record.outbox import Outbox
 from hpo.record.requests import reason_of
 from hpo.record.values import Asked, Round
+from hpo.record.writing import Best, Entry, Finished, in_lanes
 from hpo.search.best_so_far import Point
 from hpo.trial import Lost, Progress, Trial, TrialId, TrialResult
 
@@ -21,22 +21,14 @@ CLOSING_SECONDS = 2.0  # for what waits when the study is stopped
 HEARTBEAT_SECONDS = 5.0
 ASK_SECONDS = 2.0  # between looks at what people ask of the study
 BACKLOG = 2000  # results that may wait for a record that answers, before the search waits too
+LANE = 4  # entries of each writer at a time: of fewer, writers wait; of more, the heartbeat does
 SHOWN = 200  # results that may wait before the epochs of running trials are left out
 
 
-@dataclass(frozen=True)
-class _Best:
-    """Best values so far of a round that runs."""
-
-    run_id: str
-    points: Sequence[Point]
-
-
-_Shown: TypeAlias = Progress | Lost | _Best  # what is shown, and may be left out
-
-
 class Delivery(threading.Thread):
-    """Delivers the outbox to the record, in the background, one result after another.
+    """Delivers the outbox to the record, in the background.
+
+    Results of different trials go side by side where the record takes several writes at a time.
 
     `notify` is called with a line for the user: once when the record goes away, once when it is
     back, and for each result it refuses.
@@ -48,7 +40,7 @@ class Delivery(threading.Thread):
         super().__init__(name="delivery", daemon=True)
         self._outbox, self._record, self._notify = outbox, record, notify
         self._metric = metric
-        self._queue: queue.Queue[tuple[TrialResult, bool] | _Shown | None] = queue.Queue()
+        self._queue: queue.Queue[Entry | None] = queue.Queue()
         self._beat = self._looked = time.monotonic()
         self._stopping = threading.Event()
         self._away = False
@@ -60,7 +52,7 @@ class Delivery(threading.Thread):
         self._stops: dict[int, tuple[str, bool]] = {}  # requests, and whether they are followed
         self.held: dict[TrialId, TrialResult] = {}  # of rounds that the record does not have
         for result in outbox.waiting():
-            self._queue.put((result, True))
+            self._queue.put(Finished(result, again=True))
 
     def add(self, result: TrialResult) -> None:
         """Put a result on disk and in the queue; wait while a working record is far behind.
@@ -70,7 +62,7 @@ class Delivery(threading.Thread):
         """
         if result.parts is None:
             self._outbox.add(result, self.settings)
-        self._queue.put((result, False))
+        self._queue.put(Finished(result))
         while self._queue.qsize() > BACKLOG and not self._away and self.is_alive():
             self._stopping.wait(0.01)
         self._raise()
@@ -93,7 +85,7 @@ class Delivery(threading.Thread):
                 f"{aside}"
             )
             return None
-        self._queue.put((result, True))
+        self._queue.put(Finished(result, again=True))
         return result
 
     def show(self, progress: Progress) -> None:
@@ -104,7 +96,7 @@ class Delivery(threading.Thread):
     def show_best(self, run_id: str, points: Sequence[Point]) -> None:
         """Put best values of a round in the queue; its end says them all once more."""
         if not self._away:
-            self._queue.put(_Best(run_id, points))
+            self._queue.put(Best(run_id, points))
 
     def begin(self, round_: Round) -> None:
         """Take note of the round that runs from now on."""
@@ -211,17 +203,17 @@ class Delivery(threading.Thread):
         return RecordReplaced(f"{error}; results stay in {self._outbox.path}")
 
     def _next(self) -> None:
+        """Write what waits now, as much as is written before the record is looked after again."""
+        writers, taken = self._record.writers, list[Entry | None]()
+        with contextlib.suppress(queue.Empty):
+            taken.append(self._queue.get(timeout=ASK_SECONDS))
+            while writers > 1 and len(taken) < writers * LANE:
+                taken.append(self._queue.get_nowait())
         try:
-            item = self._queue.get(timeout=ASK_SECONDS)
-        except queue.Empty:
-            return
-        try:
-            if isinstance(item, tuple):
-                self._deliver(*item)
-            elif item is not None:
-                self._show(item)
+            self._write([entry for entry in taken if entry is not None])
         finally:
-            self._queue.task_done()
+            for _ in taken:
+                self._queue.task_done()
 
     def _keep(self) -> None:
         if time.monotonic() - self._looked >= ASK_SECONDS:
@@ -232,56 +224,82 @@ class Delivery(threading.Thread):
         with contextlib.suppress(RecordUnavailable, RecordRefused):
             self._record.keep(len(self._outbox.waiting()), self._outbox.aside())
 
-    def _deliver(self, result: TrialResult, again: bool) -> None:
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Write entries until none is left; after a failure one by itself, then the others."""
         tries = 0
-        while not self._stopping.is_set():
-            try:
-                self._record.deliver(self._metric, result, again=again or tries > 0)
-            except RecordUnavailable as error:
-                self._look()
-                if not self._away:
-                    self._away = True
-                    self._notify(
-                        f"the record is away ({error}); results wait in {self._outbox.path}"
-                    )
+        while entries and not self._stopping.is_set():
+            now, later = (entries[:1], entries[1:]) if tries else (entries, ())
+            lanes = in_lanes(now, self._record.writers)
+            outcomes = self._record.write(self._metric, lanes)
+            tried = [pair for each in map(zip, lanes, outcomes) for pair in each]
+            left, error = self._settle_all(tried)
+            if error is not None:
+                raise error
+            for lane, known in zip(lanes, outcomes, strict=True):
+                left += lane[len(known) :]
+            entries = [*left, *later]
+            if left and self._away:
                 self._stopping.wait(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
-                tries += 1
-            except RoundAbsent:
-                self.held[result.trial.id] = result
-                return
-            except RecordRefused as error:
-                self._look()
-                if result.parts is not None:
-                    self._notify(f"the record refuses what parts came to ({error})")
-                    return
-                if self._outbox.was_delivered(result):  # it is on record, and deleted there
-                    self._outbox.drop(result)
-                    return
-                aside = self._outbox.set_aside(result, str(error))
-                self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
-                return
-            else:
-                if result.parts is None:
-                    self._outbox.drop(result)
-                if self._away:
-                    self._away = False
-                    self._notify("the record is back")
-                return
+            tries = tries + 1 if left else 0
+
+    def _settle_all(
+        self, tried: Sequence[tuple[Entry, HPOError | None]]
+    ) -> tuple[list[Entry], HPOError | None]:
+        """Take note of what entries came to; return those to try again, and what ends it all.
+
+        What is written comes first: nothing else keeps its line from being dropped.
+        """
+        left: list[Entry] = []
+        end: HPOError | None = None
+        for entry, outcome in sorted(tried, key=lambda pair: pair[1] is not None):
+            try:
+                left += self._settled(entry, outcome)
+            except HPOError as error:
+                end = end or error
+        return left, end
+
+    def _settled(self, entry: Entry, outcome: HPOError | None) -> Sequence[Entry]:
+        """Take note of what an entry came to; return it where it has to be tried again."""
+        if not isinstance(entry, Finished):
+            if outcome is None or isinstance(outcome, RecordUnavailable | RecordRefused):
+                return ()  # what comes later will say it all
+            raise outcome
+        result = entry.result
+        if isinstance(outcome, RecordUnavailable):
+            self._look()
+            if not self._away:
+                self._away = True
+                self._notify(f"the record is away ({outcome}); results wait in {self._outbox.path}")
+            return (Finished(result, again=True),)
+        if isinstance(outcome, RoundAbsent):
+            self.held[result.trial.id] = result
+        elif isinstance(outcome, RecordRefused):
+            self._look()
+            self._refuse(result, outcome)
+        elif outcome is not None:
+            raise outcome
+        else:
+            if result.parts is None:
+                self._outbox.drop(result)
+            if self._away:
+                self._away = False
+                self._notify("the record is back")
+        return ()
+
+    def _refuse(self, result: TrialResult, error: RecordRefused) -> None:
+        """Set a result aside that the record will never take, and say so."""
+        if result.parts is not None:
+            self._notify(f"the record refuses what parts came to ({error})")
+        elif self._outbox.was_delivered(result):  # it is on record, and deleted there
+            self._outbox.drop(result)
+        else:
+            aside = self._outbox.set_aside(result, str(error))
+            self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
 
     def _look(self) -> None:
         """Raise RecordReplaced where that is why the record is away, or refuses a result."""
         with contextlib.suppress(RecordUnavailable):
             self._record.verify()
-
-    def _show(self, event: "_Shown") -> None:
-        """Show or abandon an attempt, as far as that works: what comes later will say it all."""
-        with contextlib.suppress(RecordUnavailable, RecordRefused):
-            if isinstance(event, Progress):
-                self._record.show(event)
-            elif isinstance(event, _Best):
-                self._record.show_best(event.run_id, self._metric, event.points)
-            else:
-                self._record.abandon(event.trial, event.attempt)
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -6,12 +6,14 @@ from typing import Protocol
 
 from hpo.distributions import Value
 from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
+from hpo.record.writing import Lanes, Outcomes
 from hpo.search.best_so_far import Point
-from hpo.trial import Progress, Trial, TrialResult
 
 
 class Record(Protocol):
     """The record of one study; every call may raise RecordUnavailable."""
+
+    writers: int  # how many writes at the same time it takes
 
     def create(
         self,
@@ -34,10 +36,6 @@ class Record(Protocol):
 
     def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
         """Record that a round begins; with `again` take what an earlier try left."""
-        ...
-
-    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
-        """Write the best values so far of a round that still runs; the same ones once."""
         ...
 
     def end_round(
@@ -86,20 +84,12 @@ class Record(Protocol):
         """Give the claim up, so that the next process need not wait."""
         ...
 
-    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result, with the whole curve of `metric`; with `again` look what is there first.
+    def write(self, metric: str, lanes: Lanes) -> Outcomes:
+        """Write results, and what is shown of trials that run, with the whole curve of `metric`.
 
-        Raises RecordUnavailable: try again; RecordRefused: never; RoundAbsent: not before its
-        round is on record.
+        Lanes are written side by side, at most `writers` of them. Raises nothing: what each entry
+        came to is returned, see `Writer`.
         """
-        ...
-
-    def show(self, progress: Progress) -> None:
-        """Write the epochs of a trial that still runs, for those who watch."""
-        ...
-
-    def abandon(self, trial: Trial, attempt: int) -> None:
-        """Delete what was shown of an attempt that was lost."""
         ...
 
     def discard(self, run_id: str) -> None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.distributions import Value
 from hpo.errors import HPOError
+from hpo.record.connection import writers_of
 from hpo.record.owner import Owner
 from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
+from hpo.record.writing import Lanes, Outcomes
 from hpo.search.best_so_far import Point
-from hpo.trial import Progress, Trial, TrialResult
 
 if TYPE_CHECKING:
     pass
@@ -46,7 +47,7 @@ class RecordProcess:
                 pass_fds=[theirs.fileno(), *held],
                 process_group=0,  # Ctrl-C is for this process, which then ends the other one
             )
-        self.number = self._process.pid
+        self.uri, self.number = uri, self._process.pid
         self._connection = Connection(ours.detach())
         # One thread that talks: a caller that is interrupted leaves no half-read answer behind.
         self._talk = ThreadPoolExecutor(1, "record")
@@ -103,7 +104,7 @@ class StudyElsewhere:
     """The record of one study, a `Record`, in a process of its own."""
 
     def __init__(self, process: RecordProcess, name: str) -> None:
-        self.name = name
+        self.name, self.writers = name, writers_of(process.uri)
         self._process = process
 
     def create(
@@ -127,10 +128,6 @@ class StudyElsewhere:
         """Record that a round begins; with `again` take what an earlier try left."""
         answer: Round = self._ask("start_round", start, again=again)
         return answer
-
-    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
-        """Write the best values so far of a round that still runs; the same ones once."""
-        self._ask("show_best", run_id, metric, points)
 
     def end_round(
         self, run_id: str, metric: str, points: Sequence[Point], tags: Mapping[str, str]
@@ -171,17 +168,10 @@ class StudyElsewhere:
         """Give the claim up, so that the next process need not wait."""
         self._ask("release")
 
-    def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result, with the whole curve of `metric`."""
-        self._ask("deliver", metric, result, again=again)
-
-    def show(self, progress: Progress) -> None:
-        """Write the epochs of a trial that still runs, for those who watch."""
-        self._ask("show", progress)
-
-    def abandon(self, trial: Trial, attempt: int) -> None:
-        """Delete what was shown of an attempt that was lost."""
-        self._ask("abandon", trial, attempt)
+    def write(self, metric: str, lanes: Lanes) -> Outcomes:
+        """Write results, and what is shown of trials that run; return what each came to."""
+        answer: Outcomes = self._ask("write", metric, lanes)
+        return answer
 
     def discard(self, run_id: str) -> None:
         """Delete the run of an attempt without a result."""

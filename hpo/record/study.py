@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpo.distributions import to_table
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
-from hpo.record import sources
+from hpo.record import sources, writing
 from hpo.record.claim import AT_THE_SAME_MOMENT, Claim, service_of
-from hpo.record.connection import Connection, translated, translation, uncollected
+from hpo.record.connection import (
+    Connection,
+    translated,
+    translation,
+    uncollected,
+    writers_of,
+)
 from hpo.record.evaluations import Evaluations, looks_that_ended
 from hpo.record.format import (
     accepted_tags,
@@ -55,7 +61,7 @@ class StudyRecord:
     """The record of one study; a `Record`, so every call may raise RecordUnavailable."""
 
     def __init__(self, connection: Connection, name: str, owner: Owner) -> None:
-        self.name = name
+        self.name, self.writers = name, writers_of(connection.uri)
         self._connection, self._client = connection, connection.client
         self._parents = Parents(connection, name)
         self._claim = Claim(connection, owner)
@@ -215,6 +221,10 @@ class StudyRecord:
             self._client.set_terminated(run_id, "FINISHED")
 
         self._written(write)
+
+    def write(self, metric: str, lanes: writing.Lanes) -> writing.Outcomes:
+        """Write results, and what is shown of trials that run; return what each came to."""
+        return writing.write(self, metric, lanes)
 
     def reopen_round(self, run_id: str) -> None:
         """Record that a round which ended goes on."""

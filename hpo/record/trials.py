@@ -80,8 +80,8 @@ class Trials:
         self._connection, self._client, self._parents = connection, connection.client, parents
         # Of attempts that are shown: their runs, and how many epochs those have.
         self._shown: dict[tuple[TrialId, int], tuple[str, int]] = {}
-        self._failures = 0  # of the delivery that is tried now
-        self._despite = 0  # how many of them in a row though another write went through
+        # How often deliveries failed, and how often in a row though another write went through.
+        self._failures: dict[tuple[TrialId, int], tuple[int, int]] = {}
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
         """Record a result, with the whole curve of `metric` where it is read back in pages.
@@ -129,15 +129,15 @@ class Trials:
         try:
             translated(write)
         except HPOError as error:
-            refused = self._refusal(trial, error)
+            refused = self._refusal(result, error)
             if isinstance(refused, RecordRefused):
-                self._failures = self._despite = 0
+                self._failures.pop(key, None)
                 self._shown.pop(key, None)
                 if run_id and refused is not error:  # something was written before the refusal
                     with contextlib.suppress(HPOError):
                         self._connection.discard(run_id)
             raise refused from error
-        self._failures = self._despite = 0
+        self._failures.pop(key, None)
         self._shown.pop(key, None)
         if run_id is not None:
             self._connection.has_written(run_id, ended)
@@ -155,7 +155,7 @@ class Trials:
                 return f"a {name} of more than {VALUE_CHARACTERS} characters"
         return ""
 
-    def _refusal(self, trial: Trial, error: HPOError) -> HPOError:
+    def _refusal(self, result: TrialResult, error: HPOError) -> HPOError:
         """Return what a delivery that failed raises, so that no result blocks those after it.
 
         A refusal is not always told from an absence by its words. But where one result fails
@@ -169,16 +169,19 @@ class Trials:
             return RecordRefused(str(error))
         if isinstance(error, InputError) and code != "BAD_REQUEST":
             return error  # of the password: true of every result
-        self._failures += 1
-        if self._failures >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
+        key = (result.trial.id, result.attempt)
+        failures, despite = self._failures.get(key, (0, 0))
+        failures += 1
+        if failures >= REFUSED_TRIES and code != "TEMPORARILY_UNAVAILABLE":
             try:
-                run_id = self._parent(trial)
+                run_id = self._parent(result.trial)
                 self._client.set_tag(run_id, "heartbeat", repr(time.time()))
-                self._despite += 1
+                despite += 1
             except Exception:  # it is away, or came back and went again
-                self._despite = 0
-            if self._despite >= REFUSED_TRIES:
+                despite = 0
+            if despite >= REFUSED_TRIES:
                 return RecordRefused(str(error))
+        self._failures[key] = failures, despite
         return RecordUnavailable(str(error))
 
     def show(self, progress: Progress) -> None:

@@ -1,11 +1,15 @@
 """A record that is away or refuses, and the results that it is given."""
 
+from collections.abc import Sequence
+
 from hpo.errors import (
     RecordRefused,
     RecordReplaced,
     RecordUnavailable,
     RoundAbsent,
 )
+from hpo.record import writing
+from hpo.search.best_so_far import Point
 from hpo.trial import Progress, State, Trial, TrialResult
 
 
@@ -24,7 +28,8 @@ def same(left: list[TrialResult], right: list[TrialResult]) -> bool:
 class SomeRecord:
     """A record that is away, refuses, or takes what it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, writers: int = 1) -> None:
+        self.writers = writers
         self.taken: list[tuple[int, bool]] = []
         self.away = False
         self.refuses: set[int] = set()
@@ -32,6 +37,9 @@ class SomeRecord:
         self.abandoned: list[tuple[int, int]] = []
         self.replaced = False
         self.is_new = False
+
+    def write(self, metric: str, lanes: writing.Lanes) -> writing.Outcomes:
+        return writing.write(self, metric, lanes)
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
         if self.away:
@@ -45,6 +53,9 @@ class SomeRecord:
     def show(self, progress: Progress) -> None:
         self.shown += 1
         raise RecordUnavailable("nobody there")
+
+    def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
+        pass
 
     def abandon(self, trial: Trial, attempt: int) -> None:
         self.abandoned.append((trial.number, attempt))

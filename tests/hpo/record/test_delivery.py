@@ -13,7 +13,9 @@ import pytest
 from hpo.distributions import FloatDistribution
 from hpo.errors import (
     HPOError,
+    RecordRefused,
     RecordReplaced,
+    RecordUnavailable,
 )
 from hpo.record.delivery import Delivery
 from hpo.record.outbox import Outbox
@@ -27,15 +29,16 @@ from tests.hpo.record.some_record import SomeRecord, result, same
 from tests.processes import wait_for
 
 
+@pytest.mark.parametrize("writers", [1, 4])
 def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
-    tmp_path: Path,
+    tmp_path: Path, writers: int
 ) -> None:
     path = tmp_path / "o.jsonl"
     before, (ours, others) = Outbox(path), (fingerprint({"seed": seed}) for seed in (1, 2))
     for number, settings in ((1, ours), (2, ours), (3, others), (4, ours)):
         before.add(result(number), settings)
     before.close()
-    outbox, record, notes = Outbox(path), SomeRecord(), list[str]()
+    outbox, record, notes = Outbox(path), SomeRecord(writers), list[str]()
     assert outbox.take_up((), {}) == 0
     record.is_new = True
     delivery = Delivery(outbox, record, "loss", notes.append)
@@ -60,8 +63,9 @@ def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
     assert len(outbox) == 0
 
 
-def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> None:
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
+@pytest.mark.parametrize("writers", [1, 4])
+def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path, writers: int) -> None:
+    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(writers), list[str]()
     delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
     delivery.add(result(1))
@@ -77,11 +81,12 @@ def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path) -> No
     assert notes == []
 
 
+@pytest.mark.parametrize("writers", [1, 4])
 def test_results_wait_while_the_record_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writers: int
 ) -> None:
     monkeypatch.setattr("hpo.record.delivery.RETRY_SECONDS", (0.02,))
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
+    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(writers), list[str]()
     record.away = True
     delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
@@ -91,7 +96,9 @@ def test_results_wait_while_the_record_is_away(
     assert len(outbox.waiting()) == 3
     record.away = False
     assert delivery.finish(10)
-    assert record.taken == [(1, True), (2, False), (3, False)]
+    again = dict(record.taken)
+    assert (len(record.taken), set(again), again[1]) == (3, {1, 2, 3}, True)
+    assert writers > 1 or record.taken == [(1, True), (2, False), (3, False)]
     assert outbox.waiting() == []
     assert [("away" in notes[0]), notes[1]] == [True, "the record is back"]
     assert len(notes) == 2
@@ -109,8 +116,9 @@ def test_what_an_earlier_process_left_is_delivered_first_and_looked_for(tmp_path
     delivery.close()
 
 
-def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path) -> None:
-    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(), list[str]()
+@pytest.mark.parametrize("writers", [1, 4])
+def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path, writers: int) -> None:
+    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(writers), list[str]()
     record.refuses = {1}
     delivery = Delivery(outbox, record, "loss", notes.append)
     delivery.start()
@@ -123,6 +131,34 @@ def test_what_the_record_refuses_is_set_aside_and_said(tmp_path: Path) -> None:
     assert record.taken == [(2, False)]
     assert len(notes) == 1
     assert str(tmp_path / "o.refused.jsonl") in notes[0]
+
+
+@pytest.mark.parametrize("writers", [1, 4])
+def test_one_that_fails_again_and_again_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writers: int
+) -> None:
+    class Fails(SomeRecord):
+        tries = 0
+
+        def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
+            if result.trial.number == 3:
+                self.tries += 1
+                raise RecordUnavailable("what?") if self.tries < 5 else RecordRefused("what?")
+            super().deliver(metric, result, again=again)
+
+    monkeypatch.setattr("hpo.record.delivery.RETRY_SECONDS", (0.01,))
+    outbox, record, notes = Outbox(tmp_path / "o.jsonl"), Fails(writers), list[str]()
+    delivery = Delivery(outbox, record, "loss", notes.append)
+    for number in range(1, 30):
+        delivery.add(result(number))
+    delivery.start()
+    assert delivery.finish(10)
+    delivery.close()
+    assert sorted(number for number, _ in record.taken) == [n for n in range(1, 30) if n != 3]
+    assert len((tmp_path / "o.refused.jsonl").read_text().splitlines()) == 1
+    assert [note.split(" (")[0] for note in notes] == [
+        "the record is away", "the record refuses a result", "the record is back",
+    ]  # fmt: skip
 
 
 def mutated(file: bytes, chance: random.Random) -> bytes:
@@ -264,10 +300,11 @@ def delivering(
     return outbox, delivery, notes
 
 
+@pytest.mark.parametrize("writers", [1, 4])
 def test_what_is_said_names_the_reason_and_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writers: int
 ) -> None:
-    record = SomeRecord()
+    record = SomeRecord(writers)
     record.away, record.refuses = True, {2}
     outbox, delivery, notes = delivering(tmp_path, record, monkeypatch)
     delivery.add(result(1))
@@ -346,8 +383,9 @@ def test_attempts_are_abandoned_and_trials_not_shown_where_much_waits(
     assert (record.shown, record.abandoned) == (2, [(7, 2)])
 
 
+@pytest.mark.parametrize("writers", [1, 4])
 def test_the_search_waits_where_a_record_that_answers_is_far_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writers: int
 ) -> None:
     monkeypatch.setattr("hpo.record.delivery.BACKLOG", 1)
 
@@ -356,8 +394,9 @@ def test_the_search_waits_where_a_record_that_answers_is_far_behind(
             time.sleep(0.02)
             super().deliver(metric, result, again=again)
 
-    _, delivery, _ = delivering(tmp_path, record := Slow(), monkeypatch)
-    for number in range(1, 8):
+    monkeypatch.setattr("hpo.record.delivery.LANE", 1)
+    _, delivery, _ = delivering(tmp_path, record := Slow(writers), monkeypatch)
+    for number in range(1, 12):
         delivery.add(result(number))
     assert len(record.taken) >= 4
     assert delivery.finish(10)

@@ -16,6 +16,7 @@ from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
+from hpo.record.writing import Finished
 from tests.fixtures import begin, client_of, hpo, result
 from tests.ports import free_ports
 from tests.processes import fork
@@ -137,7 +138,7 @@ def test_closed_the_file_alone_is_complete(folder: Path, reading: bool) -> None:
         if reading:  # as `hpo ui` has it open
             reader.execute("SELECT count(*) FROM runs").fetchall()
         for number in range(1, 4):
-            record.study("toy").deliver("loss", result(number), again=False)
+            record.study("toy").write("loss", [[Finished(result(number))]])
         process.close()
         (folder / "copy").mkdir()
         shutil.copy(folder / "mlflow.db", folder / "copy" / "mlflow.db")

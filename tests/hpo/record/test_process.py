@@ -20,6 +20,7 @@ from hpo.record.owner import Owner
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from hpo.record.values import Shown
+from hpo.record.writing import Finished
 from hpo.trial import State, Trial, TrialResult
 from tests.fixtures import begin, result
 from tests.processes import ROOT, is_gone, wait_for
@@ -54,7 +55,7 @@ def test_what_is_written_over_there_is_read_here_and_the_other_way_round(
     assert there.study("both").read() is None
     begin(there, "both")
     for number in (1, 2):
-        there.study("both").deliver("loss", result(number), again=False)
+        there.study("both").write("loss", [[Finished(result(number))]])
     assert there.study("both").read() == here.study("both").read()
     recorded = there.study("both").read()
     assert recorded is not None
@@ -66,11 +67,12 @@ def test_errors_come_back_as_they_are(shared: RecordProcess) -> None:
     record = shared.study("errors")
     begin(shared, "errors")
     absent = TrialResult(Trial(7, 1, {}, 0), State.FAILED)
-    with pytest.raises(RoundAbsent, match="round 7"):
-        record.deliver("loss", absent, again=False)
+    [[error]] = record.write("loss", [[Finished(absent)]])
+    assert isinstance(error, RoundAbsent)
+    assert "round 7" in str(error)
     with pytest.raises(InputError, match="at the same moment"):
         record.create("a study", {}, Shown((), "loss", "minimize"))
-    record.deliver("loss", result(1), again=False)
+    assert record.write("loss", [[Finished(result(1))]]) == [[None]]
 
 
 def test_an_address_without_a_server_is_said_at_the_first_call(folder: Path) -> None:
@@ -116,6 +118,7 @@ def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -
     code = f"""
 import _thread, threading, time
 from hpo.record.process import RecordProcess
+from hpo.record.writing import Finished
 from tests.fixtures import begin, result
 process = RecordProcess("sqlite:///{folder}/mlflow.db")
 record = process
@@ -125,7 +128,7 @@ for number in range(1, 30):
     timer = threading.Timer(0.001 * number, _thread.interrupt_main)
     try:
         timer.start()
-        record.study("toy").deliver("loss", result(number), again=False)
+        record.study("toy").write("loss", [[Finished(result(number))]])
         delivered.append(number)
         timer.join()
         time.sleep(0.2)  # the interrupt, if it is still to come
