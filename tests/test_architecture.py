@@ -50,7 +50,8 @@ ORDER = {
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         display.watching display.console display.progress display.notebook display.quiet
         api.values api.ranges api.points api.places api.lookup api.pictures api.site api.session
-        api.training api.steering api.results api.study api.asking
+        api.training api.checking api.housekeeping api.sending api.steering api.results
+        api.study api.asking
         cli.grid cli.tables
         cli.options cli.training cli.checking cli.looking cli.housekeeping cli.best cli.serving
         cli.sending cli.steering cli.commands

@@ -354,6 +354,28 @@ class Results:
         """Ask for the end of one running trial, such as "2/17", as `hpo stop` does."""
         steering.stop(self.record, self.recorded, trial, reason)
 
+    def rename(self, new: str) -> "Results":
+        """Give the study another name on record, as `hpo rename` does; return it under that."""
+        from hpo.api import housekeeping
+
+        housekeeping.rename(self.record.uri, self.name, new, print)
+        return load(new, self.record.uri)
+
+    def copy(self, new: str) -> "Results":
+        """Copy all of the study that counts to another name; return the copy."""
+        from hpo.api import housekeeping
+
+        housekeeping.copy(self.record.uri, self.name, new, print, lambda done, total: None)
+        return load(new, self.record.uri)
+
+    def delete(self, *, purge: bool = False) -> None:
+        """Delete the study, so that MLflow can restore it; for good where it is to `purge` it."""
+        from hpo.api import housekeeping
+
+        housekeeping.delete(self.record.uri, self.name, print, purge=purge)
+        if purge:
+            housekeeping.purge(self.record.uri, self.name, print, lambda done, total: None)
+
     def predict(self, rows: "Path | str | pd.DataFrame") -> "pd.DataFrame":
         """Predict the rows of a table, or of its file, with the model that an evaluation kept.
 

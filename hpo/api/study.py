@@ -125,6 +125,50 @@ class Study:
         file = self.file
         return f"<study {file.name}: {file.direction} {file.metric} of {file.objective.name}>"
 
+    def check(self, *, data: bool = False, try_: bool = False) -> dict[str, Any]:
+        """Return what `hpo check --json` prints: ranges, and on demand the data, or a trial run.
+
+        With `try_` the objective is trained for two epochs in this process, and its model saved,
+        loaded and asked. Raises InputError where any of that fails.
+        """
+        from hpo.api import checking
+
+        checked = checking.check(self.file, data=data, split=try_)
+        if try_:
+            from hpo.rehearsal import rehearse
+
+            checked.summary["try"] = []
+            rehearse(self.file, checked.split, checked.summary["try"].append)
+        return checked.summary
+
+    def submit(
+        self,
+        command: str = "run",
+        *,
+        cluster: str | None = None,
+        env_file: Path | str = ".env",
+        also: Sequence[Path | str] = (),
+        **options: Any,
+    ) -> str:
+        """Send the study to a Ray cluster, as `hpo submit` does; return the id of its job.
+
+        `command` is run, confirm, extend or evaluate, and `options` are those of that method. The
+        address and the token come from `cluster`, from the environment, or from `env_file`. The
+        study is written to its file first, unless it was read from one.
+        """
+        from hpo.api.sending import send
+
+        if not self.file.path.exists():
+            self.write()
+        files = [Path(file) for file in also]
+        return send(self.file, command, options, files, cluster, Path(env_file)).job
+
+    def cancel(self, *, cluster: str | None = None, env_file: Path | str = ".env") -> str:
+        """Stop the study on a cluster, as `hpo cancel` does; return the id of its job."""
+        from hpo.cluster import connect
+
+        return connect(cluster, Path(env_file)).cancel(self.name)
+
     def results(self, tracking_uri: str | None = None) -> Results:
         """Return what is on record of the study."""
         return load(self.name, tracking_uri)

@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo import wording
-from hpo.api.session import load_data
 from hpo.cli.options import (
     as_json,
     file_argument,
@@ -17,13 +14,7 @@ from hpo.cli.options import (
     overrides,
     say,
 )
-from hpo.errors import InputError
 from hpo.text import one_line
-
-# Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
-if TYPE_CHECKING:
-
-    from hpo.study import StudyFile
 
 
 @hpo.command()
@@ -41,32 +32,14 @@ def check(
     With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
     tried once, without test rows and without a record.
     """
-    from hpo.distributions import describe
-    from hpo.search_space import wholes
+    from hpo.api import checking
     from hpo.study import read
 
     if tries:  # it imports all that an evaluation needs
         from hpo.rehearsal import rehearse
 
     study = read(file, overrides)
-    ranges = {name: describe(d) for name, d in wholes(study.search_space).items()}
-    summary: dict[str, Any] = {
-        "study": study.name,
-        "objective": study.objective.name,
-        "metric": study.metric,
-        "direction": study.direction,
-        "rounds": study.rounds,
-        "trials": study.round.trials,
-        "search_space": ranges,
-    }
-    feasible, reasons = study.feasibility().share()
-    summary["feasible_share"] = feasible
-    tables = _tables(study)
-    split = load_data(study) if with_data or tries else None
-    if with_data:
-        if split is None:
-            raise InputError(f"{file}: data: there is no table [data]; leave --data out")
-        summary["data"] = asdict(split.description)
+    summary, split, reasons, sources = checking.check(study, data=with_data, split=tries)
     if as_json:
         if tries:
             summary["try"] = []
@@ -76,10 +49,10 @@ def check(
     say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
          f"{wording.count(study.rounds, 'round')} of "
          f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
-    for name, text in ranges.items():
+    for name, text in summary["search_space"].items():
         say(f"  {name}: {text}")
     if reasons:
-        reason = next(iter(reasons))
+        reason, feasible = next(iter(reasons)), summary["feasible_share"]
         about = f"about {feasible:.0%}" if feasible >= 0.01 else "less than 1%"
         say(f"  {about} of the space can be trained with; most of the rest cannot, because "
             f"{one_line(reason)}")
@@ -95,17 +68,7 @@ def check(
                    f"inputs {'x'.join(map(str, data['shape']))}")
         for note in data["notes"]:
             say(f"    {note}")
-    for line in tables:
+    for line in sources:
         say(f"  warm start: {line}")
     if tries:
         rehearse(study, split, lambda line: say(f"  {line}"))
-
-
-def _tables(study: "StudyFile") -> list[str]:
-    """Return what [warm_start] takes from files; of studies that shows when the study begins."""
-    if study.warm_start is None:
-        return []
-    from hpo.service import warm_start
-    from hpo.service.remarks import told_of_source
-
-    return [told_of_source(source) for source in warm_start.of_tables(study)]

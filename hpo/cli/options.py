@@ -47,17 +47,6 @@ class RunOptions:
     accept_code: bool = False
     overrides: Sequence[str] = ()
 
-    def as_arguments(self) -> list[str]:
-        """Return the options as they are typed."""
-        return [
-            *(["--rounds", str(self.rounds)] if self.rounds else []),
-            *(["--trials", str(self.trials)] if self.trials else []),
-            *(part for text in self.ranges for part in ("--range", text)),
-            *(["--keep-ranges"] if self.keep_ranges else []),
-            *(["--accept-code"] if self.accept_code else []),
-            *set_arguments(self.overrides),
-        ]
-
 
 @dataclass(frozen=True)
 class ConfirmOptions:
@@ -74,16 +63,6 @@ class ConfirmOptions:
         given = {"top": self.top, "repeats": self.repeats, "resplit": self.resplit or None}
         return {key: value for key, value in given.items() if value is not None}
 
-    def as_arguments(self) -> list[str]:
-        """Return the options as they are typed."""
-        return [
-            *(["--top", str(self.top)] if self.top else []),
-            *(["--repeats", str(self.repeats)] if self.repeats else []),
-            *(["--resplit"] if self.resplit else []),
-            *(["--accept-code"] if self.accept_code else []),
-            *set_arguments(self.overrides),
-        ]
-
 
 @dataclass(frozen=True)
 class ExtendOptions:
@@ -93,14 +72,6 @@ class ExtendOptions:
     epochs: int
     accept_code: bool = False
     overrides: Sequence[str] = ()
-
-    def as_arguments(self) -> list[str]:
-        """Return the options as they are typed."""
-        return [
-            "--top", str(self.top), "--epochs", str(self.epochs),
-            *(["--accept-code"] if self.accept_code else []),
-            *set_arguments(self.overrides),
-        ]
 
 
 @dataclass(frozen=True)
@@ -112,18 +83,12 @@ class EvaluateOptions:
     kept: bool = False
     overrides: Sequence[str] = ()
 
-    def as_arguments(self) -> list[str]:
-        """Return the options as they are typed."""
-        return [
-            "--top", str(self.top), *(["--again"] if self.again else []),
-            *(["--kept"] if self.kept else []),
-            *set_arguments(self.overrides),
-        ]
 
-
-def set_arguments(overrides: Sequence[str]) -> list[str]:
-    """Return the options that override keys of a study file, as they are typed."""
-    return [part for text in overrides for part in ("--set", text)]
+def given(options: Any) -> dict[str, Any]:
+    """Return what gathered options say, but for what overrides the study file."""
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    del values["overrides"]
+    return values
 
 
 def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ from hpo.cli.options import (
     evaluate_options,
     extend_options,
     file_argument,
+    given,
     hpo,
     run_options,
     say,
@@ -25,7 +26,7 @@ from hpo.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hpo.study import StudyFile
+    pass
 
 
 def _cluster_options(command: Any) -> Any:
@@ -73,17 +74,9 @@ def submit() -> None:
 @file_argument
 @run_options
 @_sending_options
-def submit_run(
-    file: Path, options: RunOptions, also: Sequence[Path], address: str | None, env_file: Path
-) -> None:
+def submit_run(file: Path, options: RunOptions, **where: Any) -> None:
     """Run the study in FILE, or go on with it."""
-    from hpo.api.ranges import parse_range
-    from hpo.study import read
-
-    study = read(file, options.overrides)
-    for text in options.ranges:
-        parse_range(text, study.search_space)
-    _send(study, ["run", *options.as_arguments()], also, address, env_file)
+    _send("run", file, options, **where)
 
 
 @submit.command("confirm")
@@ -92,7 +85,7 @@ def submit_run(
 @_sending_options
 def submit_confirm(file: Path, options: ConfirmOptions, **where: Any) -> None:
     """Repeat the best trials of FILE, as `hpo confirm`."""
-    _send_as("confirm", file, options, **where)
+    _send("confirm", file, options, **where)
 
 
 @submit.command("extend")
@@ -101,53 +94,40 @@ def submit_confirm(file: Path, options: ConfirmOptions, **where: Any) -> None:
 @_sending_options
 def submit_extend(file: Path, options: ExtendOptions, **where: Any) -> None:
     """Train the best trials of FILE for more epochs, as `hpo extend`."""
-    _send_as("extend", file, options, **where)
+    _send("extend", file, options, **where)
 
 
 @submit.command("evaluate")
 @file_argument
 @evaluate_options
 @_sending_options
-def submit_evaluate(
-    file: Path, options: EvaluateOptions, also: Sequence[Path], address: str | None, env_file: Path
-) -> None:
+def submit_evaluate(file: Path, options: EvaluateOptions, **where: Any) -> None:
     """Judge the best trial of FILE, as `hpo evaluate`.
 
     It is trained where the study's service runs, on the head.
     """
-    from hpo.own_evaluation import refuse_without_evaluate
-    from hpo.study import read
-
-    study = read(file, options.overrides)
-    if study.data is None:
-        refuse_without_evaluate(study, options.top)
-    _send(study, ["evaluate", *options.as_arguments()], also, address, env_file)
-
-
-def _send_as(
-    command: str, file: Path, options: ConfirmOptions | ExtendOptions, **where: Any
-) -> None:
-    """Send the study in a file, to have a command done there with these options."""
-    from hpo.study import read
-
-    _send(read(file, options.overrides), [command, *options.as_arguments()], **where)
+    _send("evaluate", file, options, **where)
 
 
 def _send(
-    study: "StudyFile", command: Sequence[str], also: Sequence[Path], address: str | None,
+    command: str,
+    file: Path,
+    options: RunOptions | ConfirmOptions | ExtendOptions | EvaluateOptions,
+    also: Sequence[Path],
+    address: str | None,
     env_file: Path,
 ) -> None:
-    """Send a study and what is to be done with it, and say how to follow and stop that."""
-    from hpo.cluster import connect, pack
+    """Send the study in a file and what is to be done with it; say how to follow and stop that."""
+    from hpo.api.sending import send
+    from hpo.study import read
 
-    parcel = pack(study, also)
-    cluster = connect(address, env_file)
-    job = cluster.submit(study.name, parcel, command)
-    files = wording.count(len(parcel.files), "file")
+    study = read(file, options.overrides)
+    sent = send(study, command, given(options), also, address, env_file)
+    files, cluster = wording.count(len(sent.parcel.files), "file"), sent.cluster
     click.echo(
-        f"sent {files}, {wording.number(parcel.bytes / 1000)} kB; {study.name}: {command[0]} at "
-        f"{cluster.address} as the job {job}\n"
-        f"follow it: {cluster.log_command(job)}\n"
+        f"sent {files}, {wording.number(sent.parcel.bytes / 1000)} kB; {study.name}: {command} at "
+        f"{cluster.address} as the job {sent.job}\n"
+        f"follow it: {cluster.log_command(sent.job)}\n"
         f"stop it:   hpo cancel {shlex.quote(study.name)}"
     )
 

@@ -12,6 +12,7 @@ import click
 
 from hpo import wording
 from hpo.api.lookup import read_study_file
+from hpo.api.sending import set_arguments
 from hpo.api.site import Placement, Site
 from hpo.cli.options import (
     ConfirmOptions,
@@ -27,7 +28,6 @@ from hpo.cli.options import (
     hpo,
     placement_options,
     run_options,
-    set_arguments,
     study_argument,
     tracking_uri,
 )

@@ -62,6 +62,7 @@ class StudyRecord:
 
     def __init__(self, connection: Connection, name: str, owner: Owner) -> None:
         self.name, self.writers = name, writers_of(connection.uri)
+        self.uri = connection.uri
         self._connection, self._client = connection, connection.client
         self._parents = Parents(connection, name)
         self._claim = Claim(connection, owner)

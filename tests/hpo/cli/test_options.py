@@ -1,8 +1,7 @@
-"""What is typed becomes values and goes on as it was typed; what goes wrong is one line."""
+"""What is typed becomes values; what goes wrong is one line."""
 
 import errno
 import sys
-from typing import Any
 
 import click
 import pytest
@@ -10,37 +9,12 @@ import pytest
 from hpo.cli import commands, options
 from hpo.cli.options import (
     ConfirmOptions,
-    EvaluateOptions,
-    ExtendOptions,
-    RunOptions,
     complain,
     escaped,
     say,
 )
 from hpo.errors import HPOError, InputError, RecordRefused
 from tests.fixtures import Command
-
-
-@pytest.mark.parametrize(
-    ("given", "typed"),
-    [
-        (RunOptions(), []),
-        (RunOptions(2, 3, ("a=1:2", "b=x"), True, True, ("c=1", "d=2")),
-         ["--rounds", "2", "--trials", "3", "--range", "a=1:2", "--range", "b=x", "--keep-ranges",
-          "--accept-code", "--set", "c=1", "--set", "d=2"]),
-        (ConfirmOptions(), []),
-        (ConfirmOptions(2, 3, True, True, ("c=1",)),
-         ["--top", "2", "--repeats", "3", "--resplit", "--accept-code", "--set", "c=1"]),
-        (EvaluateOptions(), ["--top", "1"]),
-        (EvaluateOptions(3, True, True, ("c=1",)),
-         ["--top", "3", "--again", "--kept", "--set", "c=1"]),
-        (ExtendOptions(3, 200), ["--top", "3", "--epochs", "200"]),
-        (ExtendOptions(1, 9, True, ("c=1",)),
-         ["--top", "1", "--epochs", "9", "--accept-code", "--set", "c=1"]),
-    ],
-)
-def test_options_are_typed_as_they_were(given: Any, typed: list[str]) -> None:
-    assert given.as_arguments() == typed
 
 
 def test_only_what_was_said_replaces_the_table_of_the_file() -> None:
