@@ -7,7 +7,8 @@ from hpo.errors import HPOError, Infeasible, InputError
 
 if TYPE_CHECKING:
     from hpo.api.asking import open_study as open  # noqa: A004  # hpo.open
-    from hpo.api.results import load, studies
+    from hpo.api.overview import studies
+    from hpo.api.results import load
     from hpo.api.site import Placement
     from hpo.api.study import Study
     from hpo.api.values import Choices, Range
@@ -19,7 +20,7 @@ __all__ = [
 # Imported when first asked for: objectives import hpo in every worker.
 _LAZY = {
     "Choices": "values", "Placement": "site", "Range": "values", "Study": "study",
-    "load": "results", "open": "asking", "studies": "results",
+    "load": "results", "open": "asking", "studies": "overview",
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Never
 
 from hpo import objective_code
@@ -28,10 +29,11 @@ def objective(parameters: Mapping[str, Parameter]) -> Objective:
     )
 
 
-def refuse_to_train() -> Never:
-    """Raise InputError: there is nothing to call."""
+def refuse_to_train(file: Path | None = None) -> Never:
+    """Raise InputError, of a study file where that is known: there is nothing to call."""
+    where = f"{file}: " if file is not None else ""
     raise InputError(
-        f'objective: the results of "{TOLD}" come from a program that asks for trials, by '
+        f'{where}objective: the results of "{TOLD}" come from a program that asks for trials, by '
         "`hpo.open` in Python; run that, or name an objective"
     )
 

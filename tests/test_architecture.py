@@ -50,8 +50,8 @@ ORDER = {
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         display.watching display.console display.progress display.notebook display.quiet
         api.values api.ranges api.points api.places api.lookup api.pictures api.site api.session
-        api.training api.checking api.housekeeping api.sending api.steering api.results
-        api.study api.asking
+        api.training api.checking api.housekeeping api.sending api.steering api.findings
+        api.results api.overview api.study api.asking
         cli.grid cli.tables
         cli.options cli.training cli.checking cli.looking cli.housekeeping cli.best cli.serving
         cli.sending cli.steering cli.commands
@@ -115,6 +115,7 @@ THIRD_PARTY = {
     "api.ranges": {"pydantic"},
     "display.console": {"rich"},
     "display.notebook": {"IPython"},
+    "api.findings": {"matplotlib"},
     "api.results": {"matplotlib", "pandas"},
     "cli.grid": {"rich"},
     "cli.tables": {"rich"},
@@ -131,7 +132,7 @@ THIRD_PARTY = {
     "cli.commands": {"click"},
 }
 PUBLIC = {
-    "hpo.api.asking.open_study", "hpo.api.results.load", "hpo.api.results.studies",
+    "hpo.api.asking.open_study", "hpo.api.results.load", "hpo.api.overview.studies",
     "hpo.api.site.Placement", "hpo.api.study.Study", "hpo.api.values.Choices",
     "hpo.api.values.Range", "hpo.errors.HPOError", "hpo.errors.Infeasible",
     "hpo.errors.InputError", "importlib", "typing.TYPE_CHECKING", "typing.Any",

@@ -1,27 +1,19 @@
-"""What is on record of a study, as objects: tables, the best trial, next ranges, figures."""
+"""What is on record of a study: its trials as tables, figures of them, and what was found."""
 
-import html
 import re
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import wording
 from hpo.api import steering
+from hpo.api.findings import Best, Proposal, Report, shown
 from hpo.api.lookup import existing_record, find, record_address
 from hpo.api.pictures import draw
-from hpo.api.places import outbox_path
 from hpo.api.points import point_texts
-from hpo.distributions import describe
 from hpo.errors import InputError
-from hpo.moves import Move, of_wholes
-from hpo.record.file import absolute
 from hpo.search_space import packed
-from hpo.text import one_line
 from hpo.trial import TrialId, TrialResult
 
 # What takes long to import is imported where it is used.
@@ -32,112 +24,6 @@ if TYPE_CHECKING:
     from hpo.record.study import StudyRecord
     from hpo.record.values import Recorded, Round
     from hpo.search.recommendation import Recommendation
-
-
-@dataclass(frozen=True)
-class Best:
-    """The trial of a study to go on with.
-
-    `value` is that of the trial, or of its longer training; `mean` and `repeats` say what its
-    repeats came to, where there are some. `recommended` says why it is this one, and is None where
-    the best observed one was asked for.
-    """
-
-    study: str
-    metric: str
-    trial: TrialId
-    value: float
-    hyperparameters: Mapping[str, Any]
-    repeats: int = 0
-    recommended: "Recommendation | None" = None
-
-    def to_table(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        told = self.recommended.to_table() if self.recommended is not None else {}
-        return {
-            **told,  # with the mean where there is one
-            "study": self.study, "round": self.trial.round, "number": self.trial.number,
-            "value": self.value, "metric": self.metric, "hyperparameters": self.hyperparameters,
-        }
-
-    def __str__(self) -> str:
-        """Name the trial, its value and its hyperparameters in a line."""
-        mean = f" (the mean of {wording.count(self.repeats, 'repeat')})" if self.repeats else ""
-        return (
-            f"{self.trial}: {one_line(self.metric)} {wording.four_digits(self.value)}{mean}"
-        )
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """The ranges proposed after the last round of a study, each with the reason for its move."""
-
-    moves: Sequence[Move]
-    recorded: "Recorded"
-
-    @property
-    def round(self) -> int:
-        """The number of the round that would have them."""
-        return self.recorded.rounds[-1].number + 1
-
-    def figure(self) -> "Figure":
-        """Draw the ranges now and next over what the trials say."""
-        from hpo.report.proposing import proposal
-
-        return shown(proposal(self.recorded, self.moves))
-
-    def to_table(self) -> list[dict[str, Any]]:
-        """Return plain values for JSON."""
-        return [move.to_table() for move in self.moves]
-
-    def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        return [
-            (
-                one_line(move.name), one_line(describe(move.old)), one_line(describe(move.new)),
-                move.kind, one_line(move.reason),
-            )
-            for move in of_wholes(self.moves)
-        ]
-
-    def __str__(self) -> str:
-        """Return a line for each hyperparameter."""
-        return "\n".join(
-            f"{name}: {now if now == then else f'{now} → {then}'} ({kind}: {why})"
-            for name, now, then, kind, why in self._rows()
-        )
-
-    def _repr_html_(self) -> str:
-        heads = ("hyperparameter", "range now", "next range", "", "why")
-        rows = [heads, *self._rows()]
-        return "<table>" + "".join(
-            "<tr>" + "".join(
-                f'<{tag} style="text-align: left">{html.escape(cell)}</{tag}>' for cell in row
-            ) + "</tr>"
-            for row, tag in zip(rows, ["th"] + ["td"] * len(rows), strict=False)
-        ) + "</table>"
-
-
-@dataclass(frozen=True)
-class Report:
-    """A study on one page that needs no network; a notebook shows it below the cell."""
-
-    data: Mapping[str, Any]
-
-    def write(self, path: Path | str) -> Path:
-        """Write the page to a .html file, or its data to a .json file; return its path."""
-        from hpo.report.page import write
-
-        write(self.data, Path(path))
-        return Path(path)
-
-    def _repr_html_(self) -> str:
-        from hpo.report.page import page
-
-        text = html.escape(page(self.data), quote=True)
-        return (
-            f'<iframe srcdoc="{text}" sandbox="allow-scripts" '
-            'style="width: 100%; height: 900px; border: 0"></iframe>'
-        )
 
 
 class Results:
@@ -402,18 +288,6 @@ class Results:
             raise InputError(f"{source}{error}") from error
 
 
-def shown(figure: "Figure") -> "Figure":
-    """Return a figure that a notebook shows as `hpo show --figures` would write it."""
-    from hpo.report.drawing import save
-
-    def picture() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            return save(figure, Path(folder) / "figure.png").read_bytes()
-
-    figure._repr_png_ = picture  # type: ignore[attr-defined]  # for IPython
-    return figure
-
-
 def load(study: str, tracking_uri: str | None = None) -> Results:
     """Return what is on record of a study, given by its name or its file.
 
@@ -424,62 +298,3 @@ def load(study: str, tracking_uri: str | None = None) -> Results:
     uri = record_address(tracking_uri)
     record, name = existing_record(uri), study_name(str(study))
     return Results(name, find(record, name), record.study(name))
-
-
-def studies(tracking_uri: str | None = None) -> list[dict[str, Any]]:
-    """Return a summary of each study on record, as `hpo list --json` prints it."""
-    unread: list[InputError] = []
-    found = [
-        {**summary, "rounds": len(summary["rounds"])}
-        for summary in summaries(record_address(tracking_uri), unread.append)
-    ]
-    if unread:
-        raise unread[0]
-    return found
-
-
-def summaries(
-    tracking_uri: str, complain: Callable[[InputError], object]
-) -> Iterator[dict[str, Any]]:
-    """Yield a summary of each study that can be read, its health among it; complain of others."""
-    from hpo.report.results import summarize
-
-    record = existing_record(tracking_uri)
-    for name, _ in record.studies():
-        try:
-            recorded = record.study(name).read()
-        except InputError as error:
-            complain(error)
-            continue
-        if recorded is not None:
-            summary = summarize(name, recorded)
-            yield {**summary, "health": health(summary, recorded, tracking_uri)}
-
-
-def health(
-    summary: Mapping[str, Any], recorded: "Recorded", tracking_uri: str
-) -> dict[str, Any]:
-    """Return what a script can watch of a study, in plain values.
-
-    Those are whether a process runs it, the seconds since that gave a sign of life and since the
-    last result, None where there is none; how many results wait for the record, and how many it
-    will never take. The outbox counts where it lies on this machine, else what the process last
-    said.
-    """
-    from hpo.record.outbox import kept_on_disk
-
-    now, service = time.time(), recorded.service
-    path = outbox_path(absolute(tracking_uri), summary["study"])
-    if path.exists() or service is None:
-        waiting, aside = kept_on_disk(path)
-    else:
-        waiting, aside = service.waiting, service.aside
-    beat = service.beat if service is not None else None
-    last = datetime.fromisoformat(summary["last"]).timestamp() if summary["last"] else None
-    return {
-        "running": service is not None,
-        "seconds_since_sign_of_life": None if beat is None else round(max(now - beat, 0.0), 1),
-        "seconds_since_last_result": None if last is None else round(max(now - last, 0.0), 1),
-        "results_waiting": waiting,
-        "results_set_aside": aside,
-    }

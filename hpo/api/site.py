@@ -39,35 +39,24 @@ class Placement:
         from hpo.told import TOLD, refuse_to_train
 
         if study.objective.name == TOLD:
-            try:
-                refuse_to_train()
-            except InputError as error:
-                raise InputError(f"{study.path}: {error}") from None
+            refuse_to_train(study.path)
+        if self.inline and study.round.fresh_process:
+            raise InputError(
+                f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
+                "drop one of the two"
+            )
         try:
-            return self._workers(study, job, data, show, stops)
+            if self.inline:
+                from hpo.workers.inline import InlineWorkers
+
+                return InlineWorkers(job, data, show, stops)
+            from hpo.workers.ray import RayWorkers
+
+            return RayWorkers(
+                job, data, address=self.ray_address, workers=self.workers, stops=stops
+            )
         except NotHere as error:
             raise InputError(f"{study.path}: {error}") from error
-
-    def _workers(
-        self,
-        study: "StudyFile",
-        job: "Job",
-        data: "Held",
-        show: "Callable[[Progress], None]",
-        stops: "Stops",
-    ) -> "Workers":
-        if self.inline:
-            from hpo.workers.inline import InlineWorkers
-
-            if study.round.fresh_process:
-                raise InputError(
-                    f"{study.path}: round.fresh_process: --inline trains all trials in this "
-                    "process; drop one of the two"
-                )
-            return InlineWorkers(job, data, show, stops)
-        from hpo.workers.ray import RayWorkers
-
-        return RayWorkers(job, data, address=self.ray_address, workers=self.workers, stops=stops)
 
 
 @dataclass(frozen=True)

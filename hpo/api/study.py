@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -249,8 +250,6 @@ class Study:
         tracking_uri: str | None = None,
     ) -> "Evaluation | OwnEvaluation":
         """Score the best trial on the test set, once, as `hpo evaluate`."""
-        import sys
-
         from hpo.api import training
         from hpo.display.progress import Retraining
 

@@ -45,7 +45,7 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
     ago it gave a sign of life and had a result, and how many results wait for the record, or were
     refused by it and set aside.
     """
-    from hpo.api.results import summaries
+    from hpo.api.overview import summaries
 
     unread: list[InputError] = []
     studies = list(summaries(tracking_uri, unread.append))
