@@ -1,10 +1,10 @@
-"""A function of a notebook becomes a module: its source, and what that takes from other cells."""
+"""A function of a notebook becomes a module: its source, and what it takes from other cells."""
 
 import ast
 import builtins
 import contextlib
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import math
 import os
@@ -17,12 +17,16 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from hpo.errors import InputError
+from hpo.kept_code import difference
 from hpo.objective_code import CELL, CODE_FOLDER
 
 HEADING = '"""What a study takes from a notebook: kept by hpo, named by its content."""\n'
 LITERAL_CHARACTERS = 1000  # more than that is data
 _FUTURE = "from __future__ import annotations\n"
 _MAIN = "__main__"
+_OF_EACH_MODULE = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__spec__"}
+_OF_NOTEBOOKS = {"display", "exit", "get_ipython", "quit"}  # which look as if Python had them
+_MAGICS = {"capture", "prun", "time"}  # of cells that define what other cells take
 
 
 def name_of(function: Callable[..., Any], folder: Path) -> str:
@@ -30,7 +34,8 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
 
     One that stands in a notebook gets a module, in a folder of the study's `folder`: it holds the
     function and what that takes from other cells, which are imports, functions, classes and plain
-    constants. Raises InputError where it takes anything else, or has no name to import.
+    constants. Raises InputError where it takes anything else, has no name to import, or would not
+    be there what it is here.
     """
     name = getattr(function, "__qualname__", "")
     if not inspect.isfunction(function) or not name.isidentifier():
@@ -39,13 +44,28 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
             f"objective: {shown} cannot be imported by a name; write it with def, at the top of a "
             "cell or of a module"
         )
+    if not name.isascii():
+        raise InputError(f"objective: {name} is a name with letters other than a to z; rename it")
     module = _module_of(function)
     if module:
+        known = getattr(sys.modules.get(module), name, None)
+        if known is not function and module in sys.modules and function.__module__ != _MAIN:
+            raise InputError(
+                f"objective: {module} has another {name} than this one; hand over what is there "
+                "by that name"
+            )
         return f"{module}:{name}"
-    text = _Module(function).text()
+    try:
+        cells = _Module(function)
+        text = cells.text()
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"objective: the source of {name} cannot be kept: {error}; put it into a module"
+        ) from error
     module = CELL + hashlib.sha256(text.encode()).hexdigest()[:16]
-    _write(folder / CODE_FOLDER / f"{module}.py", text)
-    importlib.invalidate_caches()  # the folder may have been listed a moment ago
+    file = folder / CODE_FOLDER / f"{module}.py"
+    _write(file, text)
+    cells.refuse_others(_imported(module, file, folder))
     return f"{module}:{name}"
 
 
@@ -63,13 +83,36 @@ def _write(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_bytes(text.encode())
         os.replace(unfinished, file)
     except OSError as error:
         raise InputError(
             f"{file}: {error.strerror or error}; the code of a notebook is kept there, so work in "
             "a folder that can be written"
         ) from error
+
+
+def _imported(module: str, file: Path, folder: Path) -> ModuleType:
+    """Import a module that was kept, under the name that workers will know it by."""
+    if module in sys.modules:
+        return sys.modules[module]
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))  # where what lies beside the notebook is found
+    spec = importlib.util.spec_from_file_location(module, file)
+    assert spec is not None
+    assert spec.loader is not None
+    made = sys.modules[module] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(made)
+    except BaseException as error:
+        del sys.modules[module]
+        if not isinstance(error, Exception):
+            raise
+        raise InputError(
+            f"objective: what is kept of the notebook does not run by itself: "
+            f"{type(error).__name__}: {error}; put it into a module"
+        ) from error
+    return made
 
 
 def _module_of(function: FunctionType) -> str:
@@ -97,7 +140,7 @@ class _Module:
         self._globals, self._objective = function.__globals__, function.__name__
         self._imports: set[str] = set()
         self._texts: dict[str, str] = {}  # of what is defined, by name, in order of need
-        self._begun: set[str] = set()
+        self._taken: dict[str, Any] = {}
         self._future = ""
         self._take(function.__name__, function)
 
@@ -107,25 +150,35 @@ class _Module:
         parts = [HEADING + self._future + imports, *self._texts.values()]
         return "\n\n".join(part.strip("\n") + "\n" for part in parts)
 
+    def refuse_others(self, kept: ModuleType) -> None:
+        """Raise InputError where a name means something else in the module than in the notebook."""
+        for name in self._texts:
+            if "." in name:
+                continue  # an attribute of a function, compared with it
+            found = difference(self._taken[name], getattr(kept, name, None))
+            if found:
+                raise InputError(
+                    f"objective: {name} is not what its cell says: {found}; run the cell once "
+                    "more, write it as it is, or put it into a module"
+                )
+
     def _take(self, name: str, value: Any) -> None:
         """Add what a name of the notebook stands for, after what that needs itself."""
-        if name in self._begun:
+        if name in self._taken:
             return
-        self._begun.add(name)
+        self._taken[name] = value
         if isinstance(value, ModuleType):
-            self._import_module(name, value)
-        elif self._is_importable(name, value):
-            origin = value.__module__
-            original = name if getattr(sys.modules[origin], name, None) is value \
-                else value.__qualname__
-            self._imports.add(f"from {origin} import {original}" + (
-                f" as {name}" if name != original else ""))
+            as_name = "" if value.__name__ == name else f" as {name}"
+            self._imports.add(f"import {value.__name__}{as_name}")
+        elif (line := _import_line(name, value)) is not None:
+            self._imports.add(line)
         elif isinstance(value, FunctionType) and value.__module__ == _MAIN:
             self._take_function(name, value)
         elif isinstance(value, type) and value.__module__ == _MAIN:
-            self._add(name, _class_source(value, self._globals))
+            self._refuse_alias(name, value)
+            self._add(name, _definition(ast.ClassDef, value, self._globals))
         elif (literal := _literal(value)) is not None:
-            self._texts[name] = f"{name} = {literal}\n"
+            self._take_constant(name, value, literal)
         else:
             raise InputError(
                 f"objective: {self._objective} takes {name!r} from another cell, and what is of "
@@ -133,24 +186,30 @@ class _Module:
                 "function, or put both into a module"
             )
 
+    def _take_constant(self, name: str, value: Any, literal: str) -> None:
+        for other, known in self._taken.items():
+            if other != name and known is value and isinstance(value, list | dict):
+                raise InputError(
+                    f"objective: {self._objective} takes {name!r} and {other!r} from other cells, "
+                    "which are one and the same there and would be two; use one of them"
+                )
+        self._texts[name] = f"{name} = {literal}\n"
+
     def _take_function(self, name: str, function: FunctionType) -> None:
-        if function.__name__ != name or "<" in function.__qualname__:
-            raise InputError(
-                f"objective: {self._objective} takes {name!r} from another cell, which is "
-                f"{function.__qualname__} there; define it by def, under its name"
-            )
+        self._refuse_alias(name, function)
         if inspect.unwrap(function).__code__.co_flags & _future_annotations():
             self._future = _FUTURE
-        try:
-            source = inspect.getsource(function)
-        except (OSError, TypeError):
-            raise InputError(
-                f"objective: the source of {name} is not known here; put it into a module"
-            ) from None
-        self._add(name, source)
+        self._add(name, _definition(ast.FunctionDef, function, self._globals))
         for attribute, value in vars(function).items():
             if attribute != "__wrapped__":
                 self._take_attribute(name, attribute, value)
+
+    def _refuse_alias(self, name: str, value: Any) -> None:
+        if value.__name__ != name or "<" in value.__qualname__:
+            raise InputError(
+                f"objective: {self._objective} takes {name!r} from another cell, which is "
+                f"{value.__qualname__} there; define it under its name"
+            )
 
     def _take_attribute(self, name: str, attribute: str, value: Any) -> None:
         """Add an attribute that another line of the notebook gave to a function."""
@@ -167,32 +226,24 @@ class _Module:
 
     def _add(self, name: str, source: str) -> None:
         """Add the source of a function or class, after what it takes from other cells."""
-        source = textwrap.dedent(source)
         for used in sorted(_global_names(source) - {name}):
-            if used in self._globals:
-                if not used.startswith("__"):
-                    self._take(used, self._globals[used])
-                    self._import_submodules(used, source)
-            elif not hasattr(builtins, used):
+            if used in self._globals and used not in _OF_EACH_MODULE:
+                if used in _OF_NOTEBOOKS:
+                    self._refuse_of_notebook(name, used)
+                self._take(used, self._globals[used])
+                self._import_submodules(used, source)
+            elif used in _OF_NOTEBOOKS:
+                self._refuse_of_notebook(name, used)
+            elif not hasattr(builtins, used) and used not in _OF_EACH_MODULE:
                 raise InputError(
                     f"objective: {name} takes {used!r}, which no cell that has run defines"
                 )
         self._texts[name] = source
 
-    def _is_importable(self, name: str, value: Any) -> bool:
-        origin = getattr(value, "__module__", None)
-        if not isinstance(origin, str) or origin == _MAIN or origin not in sys.modules:
-            return False
-        module = sys.modules[origin]
-        named = getattr(value, "__qualname__", None)
-        return any(
-            isinstance(known, str) and getattr(module, known, None) is value
-            for known in (name, named)
+    def _refuse_of_notebook(self, name: str, used: str) -> None:
+        raise InputError(
+            f"objective: {name} takes {used!r}, which only a notebook has; leave it out there"
         )
-
-    def _import_module(self, name: str, module: ModuleType) -> None:
-        as_name = "" if module.__name__ == name else f" as {name}"
-        self._imports.add(f"import {module.__name__}{as_name}")
 
     def _import_submodules(self, name: str, source: str) -> None:
         """Import such as `scipy.stats`, which `import scipy` alone may not."""
@@ -213,6 +264,17 @@ class _Module:
                 self._imports.add(f"import {path}")
 
 
+def _import_line(name: str, value: Any) -> str | None:
+    """Return the line that imports what a name stands for, None where no module has it."""
+    origin = getattr(value, "__module__", None)
+    if not isinstance(origin, str) or origin == _MAIN or origin not in sys.modules:
+        return None
+    for known in (name, getattr(value, "__qualname__", None)):
+        if isinstance(known, str) and getattr(sys.modules[origin], known, None) is value:
+            return f"from {origin} import {known}" + (f" as {name}" if name != known else "")
+    return None
+
+
 def _future_annotations() -> int:
     import __future__
 
@@ -220,7 +282,7 @@ def _future_annotations() -> int:
 
 
 def _global_names(source: str) -> set[str]:
-    """Return the names that source code takes from around it."""
+    """Return the names that source code takes from around it, those of quoted annotations too."""
     def inside(table: symtable.SymbolTable) -> Iterator[str]:
         top = table.get_type() == "module"
         for symbol in table.get_symbols():
@@ -229,15 +291,32 @@ def _global_names(source: str) -> set[str]:
         for child in table.get_children():
             yield from inside(child)
 
-    return set(inside(symtable.symtable(source, "<cell>", "exec")))
+    found = set(inside(symtable.symtable(source, "<cell>", "exec")))
+    for node in ast.walk(ast.parse(source)):
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            if annotation is not None:
+                found |= set(_names_in(annotation))
+    return found
+
+
+def _names_in(annotation: ast.AST) -> Iterator[str]:
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Name):
+            yield node.id
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            with contextlib.suppress(SyntaxError, ValueError):
+                yield from _names_in(ast.parse(node.value, mode="eval"))
 
 
 def _literal(value: Any) -> str | None:
     """Return a plain value as Python writes it; None where it is another one, or a long one."""
-    if not _is_plain(value):
-        return None
-    text = repr(value)
-    return text if len(text) <= LITERAL_CHARACTERS else None
+    if type(value) is float and not math.isfinite(value):
+        return f'float("{value}")'
+    with contextlib.suppress(ValueError, RecursionError):  # of lists in themselves, huge numbers
+        if _is_plain(value):
+            text = repr(value)
+            return text if len(text) <= LITERAL_CHARACTERS else None
+    return None
 
 
 def _is_plain(value: Any) -> bool:
@@ -250,16 +329,34 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, str, bytes)
 
 
-def _class_source(kind: type, names: Mapping[str, Any]) -> str:
-    """Return the source of a class, from the last cell that defines it."""
+def _definition(
+    kind: type[ast.ClassDef] | type[ast.FunctionDef], value: Any, names: Mapping[str, Any]
+) -> str:
+    """Return the source of a function or class: of the last cell that defines it, if one does."""
     for cell in reversed([text for text in names.get("In", ()) if isinstance(text, str)]):
-        with contextlib.suppress(SyntaxError, ValueError):
-            for node in ast.parse(cell).body:
-                if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
-                    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                    return "\n".join(cell.splitlines()[first - 1 : node.end_lineno]) + "\n"
+        for text in _with_magics(cell):
+            with contextlib.suppress(SyntaxError, ValueError):
+                for node in reversed(ast.parse(text).body):
+                    if isinstance(node, kind) and node.name == value.__name__:
+                        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                        lines = text.replace("\r\n", "\n").split("\n")
+                        return "\n".join(lines[first - 1 : node.end_lineno]) + "\n"
     with contextlib.suppress(OSError, TypeError):
-        return inspect.getsource(kind)
+        return textwrap.dedent(inspect.getsource(value))
     raise InputError(
-        f"objective: the source of {kind.__name__} is not known here; put it into a module"
+        f"objective: the source of {value.__name__} is not known here; define it at the top of a "
+        "cell, or put it into a module"
     )
+
+
+def _with_magics(cell: str) -> Iterator[str]:
+    """Yield a cell, or what a magic such as %%time runs of it."""
+    yield cell
+    with contextlib.suppress(SyntaxError, ValueError):
+        for node in ast.parse(cell).body:
+            match node:
+                case ast.Expr(value=ast.Call(
+                    func=ast.Attribute(attr="run_cell_magic"),
+                    args=[ast.Constant(value=str(magic)), _, ast.Constant(value=str(body))],
+                )) if magic in _MAGICS:
+                    yield body

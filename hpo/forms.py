@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
-from hpo import objective_code
+from hpo import objective_code, stale
 from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.objective import MISSING, Epochs, Given, Objective, Parameter, Task
@@ -87,6 +87,8 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
     Raises InputError where the code changed in between.
     """
     module = sys.modules.get(module_name)
+    if module not in _imported_code:
+        _refuse_stale(module_name)
     before = read_code(module_name) if module is None else None
     _importing.append(module_name)
     try:
@@ -104,6 +106,20 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
                 "run the same command again"
             )
     return module, code
+
+
+def _refuse_stale(module_name: str) -> None:
+    """Raise InputError where this process imported a file of an objective before it was edited.
+
+    It would train with the code of before, and say that it is the code of now.
+    """
+    for file in objective_code.files(module_name).values():
+        for module in list(sys.modules.values()):
+            if getattr(module, "__file__", None) == str(file) and stale.is_stale(module, file):
+                raise InputError(
+                    f"{file} is not what this process imported of it some time ago: restart the "
+                    f"process, or call importlib.reload({module.__name__})"
+                )
 
 
 def refuse_hiding(folder: Path) -> None:

@@ -79,8 +79,8 @@ def read_code(name: str) -> Code:
 
 
 def is_of_notebook(name: str) -> bool:
-    """Say whether an objective was made of the cells of a notebook."""
-    return re.match(rf"{CELL}[0-9a-f]{{16}}:", name) is not None
+    """Say whether an objective, or its module, was made of the cells of a notebook."""
+    return re.match(rf"{CELL}[0-9a-f]{{16}}(:|$)", name) is not None
 
 
 def known_as(name: str) -> str:

@@ -61,6 +61,7 @@ from hpo.study_tables import (
     WarmStart,
 )
 from hpo.study_values import STRICT, fill, read_space, typed_value, unmet_condition
+from hpo.text import name_fault
 from hpo.trial import Direction, Limit
 
 _NAME_LENGTH = 200  # of an objective
@@ -138,6 +139,8 @@ class StudyFile(BaseModel):
     @field_validator("metric")
     @classmethod
     def _yielded_metric(cls, metric: str, info: ValidationInfo) -> str:
+        if fault := name_fault(metric):
+            raise ValueError(f"MLflow has no room for {short_text(metric)}: {fault}")
         objective = info.data.get("objective")
         if objective is None or objective.metrics is None:
             return metric

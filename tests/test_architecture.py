@@ -20,7 +20,7 @@ ORDER = {
         parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
         checkpoints.behind checkpoints.carried checkpoints.remote
         resources threads process_state objective_code objective output
-        framework_models frameworks cells forms told
+        framework_models frameworks kept_code stale cells forms told
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
@@ -49,8 +49,8 @@ ORDER = {
         report.timeline report.page_data report.page
         scores own_models retraining evaluation own_evaluation rehearsal cluster
         display.watching display.console display.progress display.notebook display.quiet
-        api.values api.ranges api.points api.places api.lookup api.pictures api.site api.session
-        api.training api.checking api.housekeeping api.sending api.steering api.findings
+        api.asked_for api.values api.ranges api.points api.places api.lookup api.pictures api.site
+        api.session api.training api.checking api.housekeeping api.sending api.steering api.findings
         api.results api.overview api.study api.asking
         cli.grid cli.tables
         cli.options cli.training cli.checking cli.looking cli.housekeeping cli.best cli.serving

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from hpo.api import asked_for
 from hpo.api.lookup import record_address
 from hpo.api.results import Results, load
 from hpo.api.session import open_session
@@ -75,10 +76,14 @@ class Asking:
     def __init__(
         self, study: Study, rounds: int | None = None, tracking_uri: str | None = None
     ) -> None:
-        self._study, self._rounds = study, rounds or study.file.rounds
+        asked_for.instance(
+            study, Study, "study", "make or read one by hpo.Study", is_needed=True
+        )
+        self._study = study
+        self._rounds = asked_for.whole(rounds, "rounds") or study.file.rounds
         self._uri = record_address(tracking_uri)
         self._at_the_end = ExitStack()
-        self._workers: AskedWorkers
+        self._workers: AskedWorkers | None = None
 
     def __enter__(self) -> Self:
         """Take the study up, and begin to propose trials."""
@@ -92,8 +97,8 @@ class Asking:
                 f"{file.path}: data: whoever asks for trials brings the data along; take the table "
                 "out"
             )
-        self._workers = AskedWorkers(file.round.parallel)
-        site = Site(self._uri, _Handed(handing=self._workers), Quiet(), lambda: AGAIN)
+        workers = self._workers = AskedWorkers(file.round.parallel)
+        site = Site(self._uri, _Handed(handing=workers), Quiet(), lambda: AGAIN)
         session = self._at_the_end.enter_context(open_session(file, site))
         goal = Goal(self._rounds)
 
@@ -103,16 +108,16 @@ class Asking:
             try:
                 run_rounds(session, file, goal)
             except Closed:
-                self._workers.end()
+                workers.end()
             except BaseException as error:
-                self._workers.end(error)
+                workers.end(error)
             else:
-                self._workers.end()
+                workers.end()
 
         service = threading.Thread(target=serve, name="hpo")
         service.start()
         self._at_the_end.callback(service.join)
-        self._at_the_end.callback(self._workers.ask_no_more)
+        self._at_the_end.callback(workers.ask_no_more)
         return self
 
     def __exit__(
@@ -137,7 +142,7 @@ class Asking:
         """
         from hpo.workers.asked import hyperparameters_of
 
-        trial = self._workers.ask(wait)
+        trial = self._asked().ask(wait)
         if trial is None:
             return None
         return AskedTrial(
@@ -151,31 +156,44 @@ class Asking:
         It ends where the pruner says so, where a metric is not finite, or where a person stops it.
         `metrics` are names and numbers, or the number of the study's metric.
         """
-        return self._workers.report(trial._trial, metrics) is not None
+        return self._asked().report(_given(trial), metrics) is not None
 
     def tell(self, trial: AskedTrial, metrics: Any = ()) -> None:
         """Tell what a trial came to, and return once that is on disk.
 
         `metrics` are names and numbers, or the number of the study's metric, or a list of such,
-        one for each epoch. Epochs that were reported count before them.
+        one for each epoch. Epochs that were reported count before them; where all were, leave it
+        out. What is told to its end is not pruned.
         """
-        epochs = metrics if isinstance(metrics, Sequence) and not isinstance(metrics, str) \
-            else [metrics]
-        self._workers.tell(trial._trial, epochs)
+        many = isinstance(metrics, Sequence) and not isinstance(metrics, str | bytes)
+        epochs = metrics if many else [metrics]
+        self._asked().tell(_given(trial), epochs)
 
     def fail(self, trial: AskedTrial, reason: str) -> None:
         """Tell that a trial failed, and why: it has no result, and the search learns nothing."""
-        self._workers.fail(trial._trial, reason)
+        self._asked().fail(_given(trial), str(reason))
 
     def infeasible(self, trial: AskedTrial, reason: str) -> None:
         """Tell that hyperparameters do not go together, and why: the search learns from that."""
         from hpo.trial import State
 
-        self._workers.fail(trial._trial, reason, State.INFEASIBLE)
+        self._asked().fail(_given(trial), str(reason), State.INFEASIBLE)
+
+    def _asked(self) -> "AskedWorkers":
+        if self._workers is None:
+            raise InputError("the study is not open; ask inside the block of hpo.open")
+        return self._workers
 
     def results(self) -> Results:
         """Return what is on record of the study by now; after the end, all of it."""
         return load(self._study.name, self._uri)
+
+
+def _given(trial: AskedTrial) -> "Trial":
+    asked_for.instance(
+        trial, AskedTrial, "trial", "tell one that was asked for", is_needed=True
+    )
+    return trial._trial
 
 
 def open_study(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import wording
+from hpo.api import asked_for
 from hpo.distributions import describe
 from hpo.moves import Move, of_wholes
 from hpo.text import one_line
@@ -114,8 +115,9 @@ class Report:
         """Write the page to a .html file, or its data to a .json file; return its path."""
         from hpo.report.page import write
 
-        write(self.data, Path(path))
-        return Path(path)
+        file = asked_for.path(path, "path")
+        write(self.data, file)
+        return file
 
     def _repr_html_(self) -> str:
         from hpo.report.page import page

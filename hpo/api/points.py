@@ -76,7 +76,7 @@ def _values(name: str, text: str, search_space: SearchSpace) -> dict[str, Value]
         return {name: _value(text, search_space[name])}
     parts = parts_of(name, search_space)
     if not parts:
-        known = [*search_space, *wholes(search_space)]
+        known = dict.fromkeys([*search_space, *wholes(search_space)])
         raise WrongKeyError(name, f"{name!r} is not searched{nearest(name, known)}")
     try:
         values = json.loads(text)

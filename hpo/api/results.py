@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import wording
-from hpo.api import steering
+from hpo.api import asked_for, steering
 from hpo.api.findings import Best, Proposal, Report, shown
 from hpo.api.lookup import existing_record, find, record_address
 from hpo.api.pictures import draw
@@ -115,8 +115,9 @@ class Results:
         """Write what `trials` returns to a .csv, .parquet or .json file; return its path."""
         from hpo.report.results import write
 
-        write(self._results(repeats, parts, extensions), Path(path))
-        return Path(path)
+        file = asked_for.path(path, "path")
+        write(self._results(repeats, parts, extensions), file)
+        return file
 
     def summary(self, round: int | None = None) -> dict[str, Any]:  # noqa: A002  # its word
         """Return what `hpo show --json` prints: rounds, counts, the best and the recommended."""
@@ -183,6 +184,7 @@ class Results:
         from hpo.report.figures import by_name
         from hpo.study_errors import nearest
 
+        name = asked_for.needed_text(name, "name")
         drawings = by_name(self.recorded, self.narrow().moves, self.record.history)
         if name not in drawings:
             raise InputError(f"{self.name} has no figure {name!r}{nearest(name, drawings)}")
@@ -191,7 +193,8 @@ class Results:
     def figures(self, folder: Path | str, round: int | None = None) -> list[Path]:  # noqa: A002
         """Write all figures, or those of one round, to a folder as PNG files; return the files."""
         shown_rounds = tuple(r for r in self.recorded.rounds if round in (None, r.number))
-        return draw(self.record, replace(self.recorded, rounds=shown_rounds), Path(folder))
+        shown_only = replace(self.recorded, rounds=shown_rounds)
+        return draw(self.record, shown_only, asked_for.path(folder, "folder"))
 
     def report(self, path: Path | str | None = None) -> Report:
         """Return the study as one page; with a path, write it there as well."""
@@ -213,6 +216,7 @@ class Results:
 
     def run_of(self, trial: str, epochs: int | None = None) -> str:
         """Return the id of the run of a trial, as `logs` takes it."""
+        trial = asked_for.needed_text(trial, "trial")
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
         if match is None:
             raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
@@ -234,11 +238,16 @@ class Results:
 
     def add(self, point: Mapping[str, Any]) -> None:
         """Add a point to be tried next, such as {"learning_rate": 0.01}, as `hpo add` does."""
+        asked_for.instance(
+            point, Mapping, "point", 'write {"learning_rate": 0.01}', is_needed=True
+        )
         steering.add(self.record, self.recorded, point_texts(point))
 
     def stop(self, trial: str, reason: str = "") -> None:
         """Ask for the end of one running trial, such as "2/17", as `hpo stop` does."""
-        steering.stop(self.record, self.recorded, trial, reason)
+        steering.stop(
+            self.record, self.recorded, asked_for.needed_text(trial, "trial"), reason
+        )
 
     def rename(self, new: str) -> "Results":
         """Give the study another name on record, as `hpo rename` does; return it under that."""

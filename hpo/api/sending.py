@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hpo.api.asked_for import set_arguments
 from hpo.api.ranges import parse_range, range_texts
 from hpo.errors import InputError
 from hpo.study_errors import nearest
@@ -72,8 +73,3 @@ def typed(study: "StudyFile", command: str, options: Mapping[str, Any]) -> list[
         elif value is not None and value is not False:
             arguments += [option, str(value)]
     return [*arguments, *set_arguments(study.overrides)]
-
-
-def set_arguments(overrides: Sequence[str]) -> list[str]:
-    """Return the options that override keys of a study file, as they are typed."""
-    return [part for text in overrides for part in ("--set", text)]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hpo.service.listening import Listener
     from hpo.service.notifying import Notifying
     from hpo.service.rounds import Rounds
+    from hpo.service.running import Running
     from hpo.study import StudyFile
     from hpo.workers.attempt import Workers
 
@@ -42,11 +43,16 @@ class Session:
     whole: "Tracking | RecordProcess"
     record: "Record"
     recorded: "Recorded | None"
+    running: "Running"
     rounds: "Rounds"
     following: "Following"
     display: "Watching"
     data: "Description | None" = None
     notifying: "Notifying | None" = None
+
+    def read(self) -> "Recorded":
+        """Return what is on record by now; wait for a record that is away."""
+        return self.running.read()
 
 
 @contextlib.contextmanager
@@ -147,7 +153,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
             running = Running(study, record, delivery, description, start_workers, listener)
             rounds = Rounds(running, lambda *known: illustrate(record, *known))
             session = Session(
-                whole, record, recorded, rounds, Following(running), display, description,
+                whole, record, recorded, running, rounds, Following(running), display, description,
                 notifying,
             )
             try:

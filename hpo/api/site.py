@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpo.api.asked_for import text, whole
 from hpo.errors import InputError
 
 # What takes long to import is imported where it is used.
@@ -25,6 +26,12 @@ class Placement:
     inline: bool = False
     ray_address: str | None = None
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inline, bool):
+            raise InputError(f"inline: {self.inline!r} is no truth value; write True or False")
+        text(self.ray_address, "ray_address")
+        whole(self.workers, "workers")
 
     def start(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from hpo.api import asked_for
 from hpo.api.lookup import record_address
 from hpo.api.results import Results, load
 from hpo.api.site import Placement, Site
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.own_evaluation import OwnEvaluation
     from hpo.study import StudyFile
 
+MOST_TRIALS = 1_000_000  # of a round, as in a study file
 T = TypeVar("T", bound="Study")
 AGAIN = "Run it again to go on."
 
@@ -39,11 +41,11 @@ class Study:
     def __init__(self, *, folder: Path | str | None = None, **keys: Unpack[StudyKeys]) -> None:
         from hpo.study import parse
 
-        given: dict[str, Any] = dict(keys)
-        name = given.get("name")
-        if not isinstance(name, str):
+        given = {key: value for key, value in keys.items() if value is not None}
+        name = asked_for.text(given.get("name"), "name")
+        if name is None:
             raise InputError("name: is missing; name the study, such as name=\"digits\"")
-        place = Path(folder) if folder is not None else Path()
+        place = asked_for.path(folder, "folder") if folder is not None else Path()
         objective = given.get("objective")
         if callable(objective):
             from hpo import cells
@@ -65,9 +67,11 @@ class Study:
         """Read a study file, with overrides such as {"round.trials": 20} in their places."""
         from hpo.study import read
 
+        if isinstance(overrides, str) or not isinstance(overrides, Mapping | Sequence):
+            raise InputError('overrides: write them as {"round.trials": 20}')
         if isinstance(overrides, Mapping):
             overrides = [f"{key}={toml_value(plain(v, key))}" for key, v in overrides.items()]
-        return cls.of(read(Path(path), overrides))
+        return cls.of(read(asked_for.path(path, "path"), overrides))
 
     @classmethod
     def of(cls: type[T], file: "StudyFile") -> T:
@@ -96,7 +100,7 @@ class Study:
         """
         from hpo import cells
 
-        path = Path(path) if path is not None else self.file.path
+        path = asked_for.path(path, "path") if path is not None else self.file.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.to_toml(), encoding="utf-8")
@@ -196,9 +200,12 @@ class Study:
         from hpo.service.rounds import Goal
 
         self._refuse_while_imported("run")
+        trials = asked_for.whole(trials, "trials", MOST_TRIALS)
         file = self.file if trials is None else self.file.with_trials(trials)
+        asked_for.instance(ranges, Mapping, "ranges", 'write {"learning_rate": (1e-3, 0.1)}')
         moved = parse_ranges(range_texts(ranges or {}), file)
-        goal = Goal(rounds or file.rounds, moved, keep_ranges, accept_code)
+        rounds = asked_for.whole(rounds, "rounds") or file.rounds
+        goal = Goal(rounds, moved, keep_ranges, accept_code)
         recorded, _ = training.run(file, goal, self._site(placement, tracking_uri))
         return self._results(recorded, tracking_uri)
 
@@ -217,7 +224,10 @@ class Study:
         from hpo.study_tables import ConfirmSettings
 
         self._refuse_while_imported("confirm")
-        given = {"top": top, "repeats": repeats, "resplit": resplit or None}
+        given = {
+            "top": asked_for.whole(top, "top"), "repeats": asked_for.whole(repeats, "repeats"),
+            "resplit": resplit or None,
+        }
         settings = (self.file.confirm or ConfirmSettings()).model_copy(
             update={key: value for key, value in given.items() if value is not None}
         )
@@ -237,8 +247,11 @@ class Study:
         from hpo.api import training
 
         self._refuse_while_imported("extend")
+        wanted = asked_for.whole(epochs, "epochs"), asked_for.whole(top, "top")
+        if wanted[0] is None or wanted[1] is None:
+            raise InputError("epochs: is missing; say how many in all, and of how many trials")
         site = self._site(placement, tracking_uri)
-        recorded = training.extend(self.file, top, epochs, accept_code, site)
+        recorded = training.extend(self.file, wanted[1], wanted[0], accept_code, site)
         return self._results(recorded, tracking_uri)
 
     def evaluate(
@@ -256,11 +269,16 @@ class Study:
         self._refuse_while_imported("evaluate")
         uri = record_address(tracking_uri)
         with Retraining(sys.stdout) as listener:
-            return training.evaluate(self.file, top, again, kept, uri, listener)
+            return training.evaluate(
+                self.file, asked_for.whole(top, "top") or 1, again, kept, uri, listener
+            )
 
     def _site(self, placement: Placement | None, tracking_uri: str | None) -> Site:
         from hpo.display.notebook import open_display
 
+        asked_for.instance(
+            placement, Placement, "placement", "write hpo.Placement(inline=True), say"
+        )
         placement = placement or Placement(ray_address=os.environ.get("RAY_ADDRESS") or None)
         return Site(
             record_address(tracking_uri), placement, open_display(self.file), lambda: AGAIN

@@ -37,7 +37,7 @@ def run(study: "StudyFile", goal: "Goal", site: Site) -> Outcome:
     """Run a study, or go on with it, until it has its rounds, and the repeats that it asks for."""
     with open_session(study, site) as session:
         ran = run_rounds(session, study, goal)
-        return Outcome(find(session.whole, study.name), ran)
+        return Outcome(session.read(), ran)
 
 
 def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:
@@ -47,15 +47,15 @@ def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:
     goal = replace(goal, sources=_sources(session, study))
     ran = session.rounds.run(goal, session.recorded)
     if study.confirm is not None:
-        recorded = session.record.read()
-        complete = recorded and any(r.state is State.COMPLETE for r in recorded.results)
-        if recorded and complete and session.following.confirm(
+        recorded = session.read()
+        complete = any(r.state is State.COMPLETE for r in recorded.results)
+        if complete and session.following.confirm(
             study.confirm, recorded, accept_code=goal.accept_code
         ):
             ran = True
             renew_page(session.record, session.display.note)
     if ran and session.notifying is not None:
-        session.notifying.study_ended(find(session.whole, study.name))
+        session.notifying.study_ended(session.read())
     return ran
 
 
@@ -99,7 +99,7 @@ def confirm(
             renew_page(session.record, session.display.note)
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
             session.display.note("show, evaluate and narrow go by the repeats with --resplit")
-        return ranking(study, settings, find(session.whole, study.name))
+        return ranking(study, settings, session.read())
 
 
 def extend(
@@ -113,7 +113,7 @@ def extend(
             session.display.note("every extension is on record already: nothing to run")
         else:
             renew_page(session.record, session.display.note)
-        return find(session.whole, study.name)
+        return session.read()
 
 
 def evaluate(

@@ -1,11 +1,12 @@
 """Ranges, choices and all other values of a study file, as a program writes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from hpo.errors import InputError
+from hpo.text import text_fault
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def plain(value: Any, key: str) -> Any:
     Raises InputError, which names the key, where TOML has no form for it.
     """
     if isinstance(value, Range | Choices):
+        if isinstance(value, Choices) and not isinstance(value.choices, str):
+            value = replace(value, choices=list(value.choices))  # also of an array
         default = {f.name: f.default for f in fields(value)}
         given = {f.name: getattr(value, f.name) for f in fields(value)}
         kept = {n: v for n, v in given.items() if v != default[n] and not (n == "when" and not v)}
@@ -93,5 +96,7 @@ def plain(value: Any, key: str) -> Any:
         return plain(value.item(), key)
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
+            if isinstance(value, str) and (fault := text_fault(value)):
+                raise InputError(f"{key}: {fault}")
             return kind(value)
     raise InputError(f"{key}: a {type(value).__name__} has no form in a study; write a plain value")

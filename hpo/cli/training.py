@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo import wording
+from hpo.api.asked_for import set_arguments
 from hpo.api.lookup import read_study_file
-from hpo.api.sending import set_arguments
 from hpo.api.site import Placement, Site
 from hpo.cli.options import (
     ConfirmOptions,

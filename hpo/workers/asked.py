@@ -11,7 +11,15 @@ from hpo.checkpoints.trials import Checkpoints
 from hpo.errors import InputError
 from hpo.forms import as_metrics
 from hpo.text import shortened
-from hpo.trial import EpochMetrics, Progress, State, Trial, TrialId, TrialResult
+from hpo.trial import (
+    EpochMetrics,
+    Progress,
+    State,
+    Trial,
+    TrialId,
+    TrialResult,
+    is_finite,
+)
 from hpo.workers.attempt import (
     FLUSH_SECONDS,
     REASON_CHARACTERS,
@@ -53,6 +61,7 @@ class AskedWorkers:
         self._changed = threading.Condition()
         self._submitted: deque[tuple[Trial, int]] = deque()
         self._running: dict[TrialId, Running] = {}
+        self._told: set[TrialId] = set()
         self._events: deque[Event] = deque()
         self._is_idle = False  # the service, which waits for an event
         self._is_closed = self._has_ended = False
@@ -107,6 +116,8 @@ class AskedWorkers:
                 lambda: self._submitted or self._has_ended or (self._is_stuck() and not wait)
             )
             self._raise()
+            if self._is_closed:
+                raise InputError("the study is closed; ask inside the block of hpo.open")
             if self._submitted:
                 trial, attempt = self._submitted.popleft()
                 self._running[trial.id] = Running(trial, attempt)
@@ -146,9 +157,8 @@ class AskedWorkers:
             running = self._of(trial)
             for epoch in epochs:
                 running.metrics.append(self._checked(epoch))
-                ended = ended_by(running.metrics, self._job, trial)
-                if ended is not None:
-                    self._conclude(running, ended)
+                if not is_finite(running.metrics[-1]):  # what is trained to its end is not pruned
+                    self._conclude(running, State.DIVERGED)
                     return
             if not running.metrics:
                 raise InputError(f"{trial.id}: nothing is told of it; tell its {self._job.metric}")
@@ -167,8 +177,12 @@ class AskedWorkers:
 
     def _of(self, trial: Trial) -> Running:
         self._raise()
+        if trial.id in self._told:
+            raise InputError(f"{trial.id} was told already; tell each trial once")
+        if self._is_closed or self._has_ended:
+            raise InputError(f"{trial.id}: the study is closed; ask for it again inside hpo.open")
         if trial.id not in self._running:
-            raise InputError(f"{trial.id} was told already, or not asked for here")
+            raise InputError(f"{trial.id} was not asked for here; ask for it first")
         return self._running[trial.id]
 
     def _checked(self, epoch: Any) -> EpochMetrics:
@@ -189,6 +203,7 @@ class AskedWorkers:
         if state in (State.COMPLETE, State.PRUNED, State.STOPPED):
             value, epoch = value_of(self._job, running.metrics)
         del self._running[running.trial.id]
+        self._told.add(running.trial.id)
         self._events.append(TrialResult(
             running.trial, state, value, epoch, tuple(running.metrics), running.attempt,
             running.started, time.perf_counter() - running.clock, place_of(), message,

@@ -148,6 +148,38 @@ def test_what_is_told_becomes_a_state(folder: Path) -> None:
     assert got[5]["value"] == 0.2
 
 
+def test_outside_of_its_block_nothing_is_taken(folder: Path) -> None:
+    asking = hpo.open(asked())
+    with pytest.raises(hpo.InputError, match="the study is not open"):
+        asking.ask()
+    with asking:
+        trial = asking.ask()
+        assert trial is not None
+    for late in (
+        lambda: asking.tell(trial, 0.5), lambda: asking.report(trial, 0.5),
+        lambda: asking.fail(trial, "no"), asking.ask,
+    ):
+        with pytest.raises(hpo.InputError, match="the study is closed"):
+            late()
+    with hpo.open(asked()) as again:
+        first = again.ask()
+        assert first is not None
+        assert (first.number, first.hyperparameters) == (1, trial.hyperparameters)
+        with pytest.raises(hpo.InputError, match="trial: 'one' is no AskedTrial; tell one that"):
+            again.tell("one", 0.5)  # type: ignore[arg-type]
+
+
+def test_what_is_trained_to_its_end_is_not_pruned(folder: Path) -> None:
+    study = asked(round={
+        "trials": 8, "sampler": "random", "parallel": 1,
+        "pruner": {"name": "median", "startup_trials": 2, "warmup_epochs": 0},
+    })
+    with hpo.open(study) as asking:
+        for trial in asking:
+            asking.tell(trial, told(trial))
+    assert {row["state"] for row in table("asked")} == {"complete"}
+
+
 def test_what_cannot_be_counted_is_refused_and_can_be_told_once_more(folder: Path) -> None:
     with hpo.open(asked()) as asking:
         trial = asking.ask()

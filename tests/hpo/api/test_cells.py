@@ -1,5 +1,6 @@
 """Functions of a notebook: what is kept of them, how it is found again, and what is refused."""
 
+import functools
 import hashlib
 import linecache
 import os
@@ -9,10 +10,12 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import hpo
 from hpo import cells
 from hpo.errors import InputError
 from hpo.objective_code import known_as, read_code
@@ -20,6 +23,12 @@ from hpo.objective_code import known_as, read_code
 TRAIN = """
     def train(learning_rate: float):
         return learning_rate
+"""
+
+
+USES_A = """
+    def train(learning_rate: float):
+        return float(A.k)
 """
 
 
@@ -173,8 +182,8 @@ def test_a_submodule_that_another_cell_imported_is_imported(kept: Callable[..., 
      "the study; make it inside the function, or put both into a module"),
     ("", "return absent", "train takes 'absent', which no cell that has run defines"),
     ("double = lambda x: 2 * x", "return double(1)",
-     "train takes 'double' from another cell, which is <lambda> there; define it by def, under "
-     "its name"),
+     "train takes 'double' from another cell, which is <lambda> there; define it under its "
+     "name"),
 ], ids=["an object", "much data", "undefined", "a lambda"])
 def test_what_cannot_come_along_is_refused_by_name(
     before: str, body: str, said: str, tmp_path: Path
@@ -184,6 +193,97 @@ def test_what_cannot_come_along_is_refused_by_name(
         cells.name_of(names["train"], tmp_path)
     assert str(caught.value) == f"objective: {said}"
     assert not (tmp_path / ".hpo").exists()
+
+
+@pytest.mark.parametrize(("sources", "said"), [
+    (("import functools", """
+        def clip(function):
+            @functools.wraps(function)
+            def inner(learning_rate: float):
+                return min(function(learning_rate), 0.1)
+            return inner
+
+        def train(learning_rate: float):
+            return 10 * learning_rate
+
+        train = clip(train)
+     """), "train is not what its cell says: it runs other code"),
+    (("class A:\n    k = 1", "N = 2", """
+        class A:
+            k = N
+     """, "N = 3", USES_A), "A is not what its cell says: k: 2 is 3 in the cell"),
+    (("class A:\n    k = 1", "A.k = 5", USES_A),
+     "A is not what its cell says: k: 5 is 1 in the cell"),
+    (("class A:\n    def k(self):\n        return 1", "A.k = lambda self: 2", USES_A),
+     "A is not what its cell says: k: it runs other code"),
+    (("class B:\n    k = 1", "class A(B):\n    pass", "class B:\n    k = 2", USES_A),
+     "A is not what its cell says: its base B: k: 1 is 2 in the cell"),
+    (("from dataclasses import dataclass", "class A:\n    k: int = 3", "A = dataclass(A)", USES_A),
+     "A is not what its cell says: __dataclass_fields__ is not in the cell"),
+    (("N = 2", "def train(x: float, n: int = N):\n    return x * n", "N = 30"),
+     "train is not what its cell says: a default differs: 2 is 30 in the cell"),
+    (("class C:\n    k = 2", "A = C", USES_A),
+     "train takes 'A' from another cell, which is C there; define it under its name"),
+    (("A = [0]\nB = A", "def train(x: float):\n    A[0] = 7\n    return B[0]"),
+     "train takes 'B' and 'A' from other cells, which are one and the same there and would be two"),
+    (("def train(x: float):\n    display(x)\n    return x",),
+     "train takes 'display', which only a notebook has; leave it out there"),
+    (("def \u00fcbung(x: float):\n    return x\ntrain = \u00fcbung",),
+     "\u00fcbung is a name with letters other than a to z; rename it"),
+    (("R = []\nR.append(R)", "def train(x: float):\n    return R"),
+     "train takes 'R' from another cell, and what is of type list cannot be kept"),
+], ids=[
+    "a decorator put around it later", "a value of the time of the class", "an attribute",
+    "a method", "a base", "a decorator around a class", "a default", "an alias",
+    "one list by two names", "of notebooks", "letters", "a list in itself",
+])
+def test_what_would_not_be_the_same_is_refused(
+    sources: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        cells.name_of(run_cells(*sources)["train"], tmp_path)
+    assert str(caught.value).startswith(f"objective: {said}")
+
+
+@pytest.mark.parametrize(("sources", "value"), [
+    (("class A:\n    k = 1\n\nclass A:\n    k = 2", USES_A), 2.0),
+    (("get_ipython().run_cell_magic('time', '', 'class A:\\n    k = 4\\n')", USES_A), 4.0),
+    (('N = float("inf")', "def train(x: float):\n    return x / N"), 0.0),
+    (("__K = 4", "def train(x: float):\n    return float(__K)"), 4.0),
+    (("from __future__ import annotations", "class A:\n    k = 3",
+      "def train(x: 'A | float') -> 'dict[str, A]':\n    return float(A.k)"), 3.0),
+    (("S = 'a\\x0cb\\x1cc'", "def train(x: float):\n    return float(len(S) + len('\x0c\u2028'))"),
+     7.0),
+    (("import enum", "class A(enum.Enum):\n    k = 6",
+      "def train(x: float):\n    return A.k.value"), 6),
+    (("import abc", "class B(abc.ABC):\n    @abc.abstractmethod\n    def k(self): ...",
+      "class A(B):\n    def k(self):\n        return super().__class__.__name__",
+      "def train(x: float):\n    return float(len(A().k()))"), 5.0),
+    (("from typing import NamedTuple", "class A(NamedTuple):\n    k: int = 8",
+      "def train(x: float):\n    return float(A().k)"), 8.0),
+], ids=["the last in a cell", "timed", "infinity", "a name with underscores", "quoted annotations",
+        "separators", "an enum", "abstract", "a named tuple"])
+def test_what_is_the_same_is_kept(
+    sources: tuple[str, ...], value: float, kept: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_cell_magic(magic: str, line: str, cell: str) -> None:
+        exec(cell, sys._getframe(1).f_globals)
+
+    monkeypatch.setattr(
+        "builtins.get_ipython", lambda: SimpleNamespace(run_cell_magic=run_cell_magic),
+        raising=False,
+    )
+    assert imported(kept(*sources))(1.0) == value
+
+
+def test_a_function_that_is_not_what_its_module_has_is_refused(tmp_path: Path) -> None:
+    @functools.wraps(textwrap.dedent)
+    def dedent(text: str) -> str:
+        return text
+
+    with pytest.raises(InputError, match="textwrap has another dedent than this one"):
+        cells.name_of(dedent, tmp_path)
 
 
 def test_what_has_no_name_to_import_is_refused(tmp_path: Path) -> None:
@@ -238,6 +338,28 @@ def test_a_folder_that_cannot_be_written_is_named(
     (tmp_path / ".hpo").write_text("a file")
     with pytest.raises(InputError, match="so work in a folder that can be written"):
         cells.name_of(run_cells(TRAIN)["train"], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cell_that_is_edited_is_an_edited_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline = hpo.Placement(inline=True)
+
+    def study(source: str) -> hpo.Study:
+        return hpo.Study(
+            name="edited", objective=run_cells(source)["train"], metric="loss",
+            direction="minimize", search_space={"learning_rate": hpo.Range(0.1, 1.0)},
+            round={"trials": 3},
+        )
+
+    study(TRAIN).run(placement=inline)
+    commented = TRAIN.replace("return learning_rate", "return learning_rate  # as it is")
+    assert len(study(commented).run(2, placement=inline).trials()) == 6
+    other = TRAIN.replace("return learning_rate", "return 2 * learning_rate")
+    with pytest.raises(InputError, match="the code of the objective changed since round 2"):
+        study(other).run(3, placement=inline)
+    assert len(study(other).run(3, accept_code=True, placement=inline).trials()) == 9
 
 
 SCRIPT = """

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+import hpo
 from hpo.api import lookup, pictures, session, site
 from hpo.api.places import outbox_path
-from hpo.errors import HPOError, InputError
+from hpo.errors import HPOError, InputError, RecordUnavailable
+from hpo.record.study import StudyRecord
 from hpo.record.values import Recorded
 from hpo.service.job import job_of
 from hpo.study import read
@@ -194,3 +196,22 @@ def test_figures_are_kept_with_a_run() -> None:
         (folder / "a.png").touch()
     assert kept == [("run-1", {"figures", "figures/a.png"})]
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_record_that_is_away_at_the_end_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, away = StudyRecord.read, [2]
+
+    def read(record: StudyRecord) -> Recorded | None:
+        found = original(record)
+        if found is not None and found.rounds and found.rounds[-1].ended and away[0]:
+            away[0] -= 1
+            raise RecordUnavailable("it is restarted")
+        return found
+
+    monkeypatch.setattr(StudyRecord, "read", read)
+    said = hpo.Study.read(write_study(folder)).run(placement=site.Placement(inline=True))
+    assert len(said.trials()) == 12
+    assert away == [0]

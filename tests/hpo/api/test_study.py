@@ -119,6 +119,49 @@ def test_what_is_wrong_is_said_as_of_a_file(
     assert message == said if said else message.startswith("objective: toy has no function")
 
 
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda s: s.run(trials=2.5), "trials: 2.5 is no whole number from 1 to 1000000; write one"),
+    (lambda s: s.run(trials=True), "trials: True is no whole number from 1 to 1000000; write one"),
+    (lambda s: s.run(rounds="2"), "rounds: '2' is no whole number from 1 to"),
+    (lambda s: s.run(rounds=0), "rounds: 0 is no whole number from 1 to"),
+    (lambda s: s.run(ranges=3), 'ranges: 3 is no Mapping; write {"learning_rate": (1e-3, 0.1)}'),
+    (lambda s: s.run(placement="inline"), "placement: 'inline' is no Placement; write"),
+    (lambda s: s.run(tracking_uri=3), "tracking_uri: 3 is no text; write one"),
+    (lambda s: s.confirm(top=-1), "top: -1 is no whole number from 1 to"),
+    (lambda s: s.confirm(repeats=1.5), "repeats: 1.5 is no whole number from 1 to"),
+    (lambda s: s.extend("a"), "epochs: 'a' is no whole number from 1 to"),
+    (lambda s: s.evaluate(top="a"), "top: 'a' is no whole number from 1 to"),
+    (lambda s: s.write(3), "path: 3 is no path; write one"),
+    (lambda s: hpo.Study.read(3), "path: 3 is no path; write one"),
+    (lambda s: hpo.Study.read("toy.toml", "round.trials=3"), "overrides: write them as"),
+    (lambda s: hpo.Placement(workers=-1), "workers: -1 is no whole number from 1 to"),
+    (lambda s: hpo.Placement(inline="x"), "inline: 'x' is no truth value; write True or False"),
+    (lambda s: hpo.open(3), "study: 3 is no Study; make or read one by hpo.Study"),
+    (lambda s: hpo.open(s, 1.5), "rounds: 1.5 is no whole number from 1 to"),
+    (lambda s: study(folder=3), "folder: 3 is no path; write one"),
+    (lambda s: study(name=3), "name: 3 is no text; write one"),
+    (lambda s: study(metric="\ud800"), "metric: '\\ud800' is no character that can be recorded"),
+    (lambda s: study(metric="a=b", objective=None), "metric: MLflow has no room for 'a=b'"),
+    (lambda s: study(metric="", objective=None), "metric: MLflow has no room for ''"),
+])
+def test_whatever_is_wrong_is_a_sentence(folder: Path, call: Any, said: str) -> None:
+    made = study()
+    made.write()
+    with pytest.raises(hpo.InputError) as caught:
+        call(made)
+    assert str(caught.value).startswith(said)
+
+
+def test_numbers_of_numpy_and_arrays_are_taken(folder: Path) -> None:
+    made = study(
+        search_space={"steady": hpo.Choices(np.array([True, False])), **SPACE},
+        round={"trials": np.int64(3)},
+    )
+    assert made.file.round.trials == 3
+    ran = made.run(np.int64(1), trials=np.int64(2), placement=hpo.Placement(inline=True))
+    assert len(ran.trials()) == 2
+
+
 def test_ranges_and_points_are_those_of_the_command_line(folder: Path) -> None:
     made = study(search_space={**SPACE, "steady": hpo.Choices([True, False]),
                                "folder": hpo.Choices(["a,b", "c"])})

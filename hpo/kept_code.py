@@ -1,0 +1,132 @@
+"""Whether what was kept of a function, a class or a value does what the live one does."""
+
+import dis
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+_OF_EACH_CLASS = {
+    "__abstractmethods__", "__annotations__", "__annotations_cache__", "__dict__", "__doc__",
+    "__firstlineno__", "__module__", "__static_attributes__", "__weakref__", "_abc_impl",
+}
+_SIGNATURE = (
+    "co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_varnames",
+    "co_freevars", "co_cellvars",
+)
+_CALLING = {"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL"}
+_SAME = {"LOAD_METHOD": "LOAD_ATTR"}
+_PLAIN = (bool, bytes, complex, float, int, str, type(None))
+
+
+def difference(live: Any, kept: Any, seen: frozenset[int] = frozenset()) -> str:
+    """Return in what a value differs from the one that was kept of it, or "".
+
+    Functions are compared by what they run, their defaults, attributes and what they close over,
+    classes by what stands in them, plain values by themselves; of all else only the type counts.
+    """
+    if id(live) in seen:
+        return ""
+    seen |= {id(live)}
+    if isinstance(live, FunctionType):
+        return _of_functions(live, kept, seen)
+    if isinstance(live, type) and live.__module__ == "__main__":
+        return _of_classes(live, kept, seen)
+    if isinstance(live, staticmethod | classmethod) and type(live) is type(kept):
+        return difference(live.__func__, kept.__func__, seen)
+    if isinstance(live, property) and isinstance(kept, property):
+        pairs = ((live.fget, kept.fget), (live.fset, kept.fset))
+        return next(filter(None, (difference(a, b, seen) for a, b in pairs)), "")
+    if isinstance(live, tuple | list) and type(live) is type(kept):
+        if len(live) != len(kept):
+            return f"it has {len(live)} values, and {len(kept)} in the cell"
+        pairs_of = zip(live, kept, strict=True)
+        return next(filter(None, (difference(a, b, seen) for a, b in pairs_of)), "")
+    if isinstance(live, dict) and isinstance(kept, dict):
+        if live.keys() != kept.keys():
+            return "it has other keys"
+        return next(filter(None, (difference(live[k], kept[k], seen) for k in live)), "")
+    if isinstance(live, _PLAIN) or isinstance(kept, _PLAIN):
+        same = type(live) is type(kept) and repr(live) == repr(kept)
+        return "" if same else f"{live!r} is {kept!r} in the cell"[:200]
+    if type(live).__name__ != type(kept).__name__:
+        return f"a {type(live).__name__} is a {type(kept).__name__} in the cell"
+    return ""
+
+
+def _of_functions(live: FunctionType, kept: Any, seen: frozenset[int]) -> str:
+    if not isinstance(kept, FunctionType):
+        return f"it is a function, and a {type(kept).__name__} in the cell"
+    if not is_same_code(live.__code__, kept.__code__):
+        return "it runs other code"
+    for what, now, then in (
+        ("a default", live.__defaults__, kept.__defaults__),
+        ("a default", live.__kwdefaults__, kept.__kwdefaults__),
+        ("an attribute", vars(live), vars(kept)),
+        ("what it closes over", _closed_over(live), _closed_over(kept)),
+    ):
+        found = difference(now, then, seen)
+        if found:
+            return f"{what} differs: {found}"
+    return ""
+
+
+def _closed_over(function: FunctionType) -> list[Any]:
+    cells = []
+    for cell in function.__closure__ or ():
+        try:
+            cells.append(cell.cell_contents)
+        except ValueError:  # it is empty yet
+            cells.append(None)
+    return cells
+
+
+def is_same_code(live: CodeType, kept: CodeType) -> bool:
+    """Say whether two pieces of code do the same, wherever they stand."""
+    if any(getattr(live, name) != getattr(kept, name) for name in _SIGNATURE):
+        return False
+    mine, other = list(_steps(live)), list(_steps(kept))
+    return len(mine) == len(other) and all(map(_is_same_step, mine, other))
+
+
+def _is_same_step(mine: tuple[str, Any], other: tuple[str, Any]) -> bool:
+    (name, value), (name_of_other, value_of_other) = mine, other
+    if name != name_of_other:
+        return False
+    if isinstance(value, CodeType) and isinstance(value_of_other, CodeType):
+        return is_same_code(value, value_of_other)
+    return type(value) is type(value_of_other) and repr(value) == repr(value_of_other)
+
+
+def _steps(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Yield the instructions of a piece of code, each with what it is about.
+
+    How a method of a module is called depends on whether the module is imported in the same text;
+    that is left out.
+    """
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _CALLING]
+    places = {step.offset: place for place, step in enumerate(steps)}
+    for step in steps:
+        about = step.argval
+        if step.opcode in dis.hasjrel or step.opcode in dis.hasjabs:
+            about = min((p for o, p in places.items() if o >= step.argval), default=len(steps))
+        yield _SAME.get(step.opname, step.opname), about
+
+
+def _of_classes(live: type, kept: Any, seen: frozenset[int]) -> str:
+    if not isinstance(kept, type):
+        return f"it is a class, and a {type(kept).__name__} in the cell"
+    mine = {n: v for n, v in vars(live).items() if n not in _OF_EACH_CLASS}
+    other = {n: v for n, v in vars(kept).items() if n not in _OF_EACH_CLASS}
+    for name in sorted(mine.keys() ^ other.keys()):
+        return f"{name} is {'not ' if name in mine else ''}in the cell"
+    for name, value in mine.items():
+        found = difference(value, other[name], seen)
+        if found:
+            return f"{name}: {found}"
+    if len(live.__bases__) != len(kept.__bases__):
+        return "it has other bases"
+    for base, then in zip(live.__bases__, kept.__bases__, strict=True):
+        found = difference(base, then, seen)
+        if found or base.__name__ != then.__name__:
+            return f"its base {base.__name__}: {found or 'another one'}"
+    return ""

@@ -1,0 +1,53 @@
+"""Whether a module is still what its file says."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from hpo.kept_code import is_same_code
+
+
+def is_stale(module: ModuleType, file: Path) -> bool:
+    """Say whether functions or plain values of a module are not those of its file now.
+
+    Only what stands at the top of both is compared, and names that the module still has.
+    """
+    try:
+        text = file.read_bytes()
+        tree, compiled = ast.parse(text), compile(text, str(file), "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return False  # whoever imports it anew is told
+    bound = Counter(_bound(tree))
+    now = {c.co_name: c for c in compiled.co_consts if isinstance(c, CodeType)}
+    for name, code in now.items():
+        live = vars(module).get(name)
+        if not isinstance(live, FunctionType) or bound[name] != 1 or live.__closure__ is not None:
+            continue  # whatever stands under that name now, something else made it
+        if live.__code__.co_name == name and not is_same_code(live.__code__, code):
+            return True
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and bound[target.id] == 1 and _differs(
+                    module, target.id, node.value.value
+                ):
+                    return True
+    return False
+
+
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """Yield each name as often as something in a file is given it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+
+
+def _differs(module: ModuleType, name: str, value: object) -> bool:
+    live = vars(module).get(name, value)
+    return type(live) is type(value) and live != value

@@ -1,0 +1,70 @@
+"""A module that a process imported is compared with its file, which may have been edited since."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hpo import forms
+from hpo.errors import InputError
+from hpo.stale import is_stale
+
+TEXT = """
+import functools
+K = 1
+SEEN = 0
+def half(x):
+    global SEEN
+    SEEN += 1
+    return x / 2
+@functools.cache
+def cached(x):
+    return half(x)
+def train(x: float):
+    return half(x) * K
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (tmp_path / "edited_later.py").write_text(TEXT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "edited_later", raising=False)
+    made = importlib.import_module("edited_later")
+    monkeypatch.setitem(sys.modules, "edited_later", made)
+    return made
+
+
+@pytest.mark.parametrize(("before", "after", "stale"), [
+    ("K = 1", "K = 2", True),
+    ("return x / 2", "return x / 3", True),
+    ("K = 1", "K = 1  # as it was", False),
+    ("half(x) * K", "(half(x)) * K", False),
+    ("SEEN = 0", "SEEN = 1", False),  # it counts, so nothing is known
+], ids=["a constant", "a function", "a comment", "brackets", "a counter"])
+def test_an_edit_is_seen(module: ModuleType, before: str, after: str, stale: bool) -> None:
+    file = Path(str(module.__file__))
+    module.train(3.0)
+    module.cached(2.0)
+    assert not is_stale(module, file)
+    file.write_text(TEXT.replace(before, after))
+    assert is_stale(module, file) == stale
+
+
+def test_an_objective_is_refused_that_this_process_has_otherwise(module: ModuleType) -> None:
+    file = Path(str(module.__file__))
+    file.write_text(TEXT.replace("K = 1", "K = 2"))
+    with pytest.raises(InputError, match=r"call importlib\.reload\(edited_later\)"):
+        forms.find("edited_later:train")
+    importlib.reload(module)
+    assert forms.find("edited_later:train").parameters.keys() == {"x"}
+
+
+def test_a_file_that_cannot_be_read_says_nothing(module: ModuleType) -> None:
+    file = Path(str(module.__file__))
+    file.write_text("def train(")
+    assert not is_stale(module, file)
+    file.unlink()
+    assert not is_stale(module, file)
