@@ -20,7 +20,8 @@ ORDER = {
         parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
         checkpoints.behind checkpoints.carried checkpoints.remote
         resources threads process_state objective_code objective output
-        framework_models frameworks kept_code stale cells forms told
+        framework_models frameworks kept_code stale notebook_code forms
+        told
         program_supervisor program_process program
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources

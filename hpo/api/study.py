@@ -48,9 +48,9 @@ class Study:
         place = asked_for.path(folder, "folder") if folder is not None else Path()
         objective = given.get("objective")
         if callable(objective):
-            from hpo import cells
+            from hpo import notebook_code
 
-            given["objective"] = cells.name_of(objective, place.absolute())
+            given["objective"] = notebook_code.name_of(objective, place.absolute())
         if not {"objective", "command"} & given.keys():
             given["objective"] = TOLD
         text = document(plain(given, ""))
@@ -98,7 +98,7 @@ class Study:
         The command line goes on with what this process began, and the other way round. Raises
         InputError where it cannot be written.
         """
-        from hpo import cells
+        from hpo import notebook_code
 
         path = asked_for.path(path, "path") if path is not None else self.file.path
         try:
@@ -108,7 +108,7 @@ class Study:
             raise InputError(f"{path}: {error.strerror or error}; name another file") from error
         before, after = (p.absolute().parent for p in (self.file.path, path))
         if before != after:
-            cells.copy(self.file.objective.name, before, after)
+            notebook_code.copy(self.file.objective.name, before, after)
         return path
 
     def _table(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo import cells
+from hpo import notebook_code
 from hpo.errors import InputError
 from hpo.objective_code import known_as, read_code
 
@@ -48,7 +48,7 @@ def kept(tmp_path: Path) -> Callable[..., str]:
     """Return a function that keeps `train` of some cells, and returns the text of its module."""
 
     def keep(*sources: str) -> str:
-        name = cells.name_of(run_cells(*sources)["train"], tmp_path)
+        name = notebook_code.name_of(run_cells(*sources)["train"], tmp_path)
         module, _, function = name.partition(":")
         assert function == "train"
         return (tmp_path / ".hpo" / "code" / f"{module}.py").read_text()
@@ -71,7 +71,7 @@ def test_a_function_alone_is_kept_as_it_stands(kept: Callable[..., str]) -> None
 
 def test_the_same_cells_have_the_same_module_and_others_another(tmp_path: Path) -> None:
     first, again, other = (
-        cells.name_of(run_cells(source)["train"], tmp_path)
+        notebook_code.name_of(run_cells(source)["train"], tmp_path)
         for source in (TRAIN, TRAIN, TRAIN.replace("return learning_rate", "return 1.0"))
     )
     assert first == again
@@ -190,7 +190,7 @@ def test_what_cannot_come_along_is_refused_by_name(
 ) -> None:
     names = run_cells(before, f"def train(learning_rate: float):\n    {body}")
     with pytest.raises(InputError) as caught:
-        cells.name_of(names["train"], tmp_path)
+        notebook_code.name_of(names["train"], tmp_path)
     assert str(caught.value) == f"objective: {said}"
     assert not (tmp_path / ".hpo").exists()
 
@@ -241,7 +241,7 @@ def test_what_would_not_be_the_same_is_refused(
     sources: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError) as caught:
-        cells.name_of(run_cells(*sources)["train"], tmp_path)
+        notebook_code.name_of(run_cells(*sources)["train"], tmp_path)
     assert str(caught.value).startswith(f"objective: {said}")
 
 
@@ -283,7 +283,7 @@ def test_a_function_that_is_not_what_its_module_has_is_refused(tmp_path: Path) -
         return text
 
     with pytest.raises(InputError, match="textwrap has another dedent than this one"):
-        cells.name_of(dedent, tmp_path)
+        notebook_code.name_of(dedent, tmp_path)
 
 
 def test_what_has_no_name_to_import_is_refused(tmp_path: Path) -> None:
@@ -297,11 +297,11 @@ def test_what_has_no_name_to_import_is_refused(tmp_path: Path) -> None:
 
     for function in (inside, lambda x: x, Called(), print):
         with pytest.raises(InputError, match="cannot be imported by a name; write it with def"):
-            cells.name_of(function, tmp_path)
+            notebook_code.name_of(function, tmp_path)
 
 
 def test_a_function_of_a_module_is_named_by_that(tmp_path: Path) -> None:
-    assert cells.name_of(textwrap.dedent, tmp_path) == "textwrap:dedent"
+    assert notebook_code.name_of(textwrap.dedent, tmp_path) == "textwrap:dedent"
     assert not (tmp_path / ".hpo").exists()
 
 
@@ -311,7 +311,7 @@ def test_what_lies_beside_the_notebook_is_code_of_the_objective(
     (tmp_path / "beside_notebook.py").write_text("def half(x):\n    return x / 2\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(tmp_path / ".hpo" / "code")
-    name = cells.name_of(run_cells("import beside_notebook as helper", """
+    name = notebook_code.name_of(run_cells("import beside_notebook as helper", """
         def train(learning_rate: float):
             return helper.half(learning_rate)
     """)["train"], tmp_path)
@@ -324,7 +324,7 @@ def test_a_comment_is_no_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     commented = TRAIN.replace("return learning_rate", "return learning_rate  # as it is")
     other = TRAIN.replace("return learning_rate", "return 2 * learning_rate")
     first, second, third = (
-        read_code(cells.name_of(run_cells(source)["train"], tmp_path))
+        read_code(notebook_code.name_of(run_cells(source)["train"], tmp_path))
         for source in (TRAIN, commented, other)
     )
     assert first.digest != second.digest
@@ -337,7 +337,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / ".hpo").write_text("a file")
     with pytest.raises(InputError, match="so work in a folder that can be written"):
-        cells.name_of(run_cells(TRAIN)["train"], tmp_path)
+        notebook_code.name_of(run_cells(TRAIN)["train"], tmp_path)
 
 
 @pytest.mark.slow
