@@ -140,7 +140,9 @@ class StudyFile(BaseModel):
     @classmethod
     def _yielded_metric(cls, metric: str, info: ValidationInfo) -> str:
         if fault := name_fault(metric):
-            raise ValueError(f"MLflow has no room for {short_text(metric)}: {fault}")
+            raise ValueError(
+                f"MLflow has no room for {short_text(metric)}: {fault}; rename it in the objective"
+            )
         objective = info.data.get("objective")
         if objective is None or objective.metrics is None:
             return metric

@@ -25,7 +25,7 @@ GOOD = 0.9  # validation accuracy of the trials that the page is to show
 SECONDS = 60  # for a page to show the trials
 
 
-def _save(picture: Path, name: str, width: int) -> None:
+def save(picture: Path, name: str, width: int) -> None:
     """Write a picture so many pixels wide, in 128 colors: a third of the size; none is missed."""
     with Image.open(picture) as image:
         height = round(image.height * width / image.width)
@@ -74,11 +74,11 @@ def main() -> None:
 
         hpo("run", STUDY)
         hpo("show", "digits", "--round", 1, "--figures", "first")
-        _save(folder / "first" / "proposal.png", "proposal", 1200)
+        save(folder / "first" / "proposal.png", "proposal", 1200)
         hpo("report", "digits", "report.html")
         with open_browser(folder / "pages", 820, 900) as browser:
             _photograph_page(browser, folder / "report.html", folder / "page.png")
-        _save(folder / "page.png", "page", 840)
+        save(folder / "page.png", "page", 840)
         (port,) = free_ports(1)
         server = subprocess.Popen(
             [HPO, "ui", "digits", "--port", str(port)], cwd=folder, stdout=subprocess.PIPE,
@@ -93,7 +93,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
-        _save(folder / "mlflow.png", "mlflow", 1200)
+        save(folder / "mlflow.png", "mlflow", 1200)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def test_the_test_set_is_used_once_and_by_no_training(
     assert f"test set spent on {told[1]['when'][:10]}" in capsys.readouterr().out
     hpo("show", file, "--json")
     assert set(json.loads(capsys.readouterr().out)) == {
-        "study", "metric", "direction", "state", "last", "rounds", "best", "recommended"
+        "study", "metric", "direction", "state", "run_by", "last", "rounds", "best",
+        "recommended"
     }
     hpo("run", file, "--inline", "--rounds", 2, "--trials", 1)  # the record is still whole
 

@@ -39,7 +39,8 @@ def test_two_rounds_from_file_to_table(
     assert "narrowed" in printed  # and why
     shown = show(capsys, "toy")
     assert set(shown) == {
-        "study", "metric", "direction", "state", "last", "rounds", "best", "recommended",
+        "study", "metric", "direction", "state", "run_by", "last", "rounds", "best",
+        "recommended",
     }
     assert (shown["study"], shown["metric"], shown["direction"]) == ("toy", "accuracy", "maximize")
     first, second = shown["rounds"]
