@@ -340,7 +340,7 @@ def as_metrics(yielded: Any, metric: str) -> dict[str, float]:
     if not hasattr(yielded, "items"):
         if isinstance(yielded, str | bytes) or not hasattr(yielded, "__float__"):
             raise TypeError(
-                f"the objective gives {_short(yielded)}; let it give a number, or a mapping such "
+                f"{_short(yielded)} is no metric; give a number, or a mapping such "
                 f"as {{{metric!r}: 0.5}}"
             )
         return {metric: _as_float(metric, yielded)}

@@ -50,6 +50,7 @@ from hpo.study_objective import with_data_files, with_program, with_told
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
 from hpo.study_tables import (
+    MOST_TRIALS,
     Budget,
     CheckpointSettings,
     ConfirmSettings,
@@ -324,7 +325,11 @@ class StudyFile(BaseModel):
         return objective_code.search_path(self.objective.name, folder)
 
     def with_trials(self, trials: int) -> "StudyFile":
-        """Return the study with another number of trials a round."""
+        """Return the study with another number of trials a round; InputError for one too many."""
+        if trials > MOST_TRIALS:
+            raise InputError(
+                f"{self.path}: --trials: write a whole number up to {MOST_TRIALS}, not {trials}"
+            )
         return self.model_copy(
             update={"round": self.round.model_copy(update={"trials": trials})}
         )

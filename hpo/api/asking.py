@@ -76,11 +76,9 @@ class Asking:
     def __init__(
         self, study: Study, rounds: int | None = None, tracking_uri: str | None = None
     ) -> None:
-        asked_for.instance(
-            study, Study, "study", "make or read one by hpo.Study", is_needed=True
-        )
+        asked_for.instance(study, Study, "study", "make or read one by hpo.Study")
         self._study = study
-        self._rounds = asked_for.whole(rounds, "rounds") or study.file.rounds
+        self._rounds = asked_for.whole_or_none(rounds, "rounds") or study.file.rounds
         self._uri = record_address(tracking_uri)
         self._at_the_end = ExitStack()
         self._workers: AskedWorkers | None = None
@@ -105,14 +103,14 @@ class Asking:
         def serve() -> None:
             from hpo.api.training import run_rounds
 
+            found: BaseException | None = None
             try:
                 run_rounds(session, file, goal)
             except Closed:
-                workers.end()
-            except BaseException as error:
-                workers.end(error)
-            else:
-                workers.end()
+                pass
+            except BaseException as error:  # of a thread nobody would hear it
+                found = error
+            workers.end(found)
 
         service = threading.Thread(target=serve, name="hpo")
         service.start()
@@ -126,8 +124,10 @@ class Asking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put on record what is told; what ended the study early comes out here."""
+        """Put on record what is told; whatever else ended the study comes out here."""
         self._at_the_end.__exit__(kind, error, trace)
+        if error is None:
+            self._asked().refuse_unheard()
 
     def __iter__(self) -> Iterator[AskedTrial]:
         """Yield trials, each of which is to be told, until the study has its rounds."""
@@ -190,9 +190,7 @@ class Asking:
 
 
 def _given(trial: AskedTrial) -> "Trial":
-    asked_for.instance(
-        trial, AskedTrial, "trial", "tell one that was asked for", is_needed=True
-    )
+    asked_for.instance(trial, AskedTrial, "trial", "tell one that was asked for")
     return trial._trial
 
 

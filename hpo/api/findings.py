@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Best:
     """The trial of a study to go on with.
 
-    `value` is that of the trial, or of its longer training; `mean` and `repeats` say what its
-    repeats came to, where there are some. `recommended` says why it is this one, and is None where
-    the best observed one was asked for.
+    `value` is that of the trial, the mean of its `repeats` where there are some, or that of its
+    longer training. `recommended` says why it is this one, and is None where the best observed one
+    was asked for.
     """
 
     study: str
@@ -49,24 +49,18 @@ class Best:
         }
 
     def __str__(self) -> str:
-        """Name the trial, its value and its hyperparameters in a line."""
+        """Name the trial and its value in a line."""
         mean = f" (the mean of {wording.count(self.repeats, 'repeat')})" if self.repeats else ""
-        return (
-            f"{self.trial}: {one_line(self.metric)} {wording.four_digits(self.value)}{mean}"
-        )
+        return f"{self.trial}: {one_line(self.metric)} {wording.four_digits(self.value)}{mean}"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The ranges proposed after the last round of a study, each with the reason for its move."""
+    """The ranges proposed for the next `round` of a study, each with the reason for its move."""
 
+    round: int
     moves: Sequence[Move]
     recorded: "Recorded"
-
-    @property
-    def round(self) -> int:
-        """The number of the round that would have them."""
-        return self.recorded.rounds[-1].number + 1
 
     def figure(self) -> "Figure":
         """Draw the ranges now and next over what the trials say."""

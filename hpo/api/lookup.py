@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.api.asked_for import text
+from hpo.api.asked_for import instance
 from hpo.errors import InputError
 from hpo.record.file import absolute, path_of
 
@@ -24,7 +24,9 @@ _closed_at_exit: set[str] = set()  # records, which a notebook opens again and a
 
 def record_address(given: str | None = None) -> str:
     """Return where the record is: as given, else as MLflow's environment says, else a file here."""
-    return text(given, "tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_RECORD
+    if given is not None:
+        instance(given, str, "tracking_uri")
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_RECORD
 
 
 def existing_record(tracking_uri: str) -> "Tracking":

@@ -168,11 +168,14 @@ class Results:
         )
 
     def narrow(self) -> Proposal:
-        """Return the ranges that the next round would have, and why."""
+        """Return the ranges that the next round would have, and why.
+
+        Raises InputError where there is no round yet.
+        """
         from hpo.service.proposals import moves_after
 
-        assert self.last_round
-        return Proposal(moves_after(self.recorded), self.recorded)
+        number = self.last_round.number + 1
+        return Proposal(number, moves_after(self.recorded), self.recorded)
 
     def figure(self, name: str) -> "Figure":
         """Draw one figure, which a notebook shows.
@@ -184,7 +187,7 @@ class Results:
         from hpo.report.figures import by_name
         from hpo.study_errors import nearest
 
-        name = asked_for.needed_text(name, "name")
+        name = asked_for.instance(name, str, "name")
         drawings = by_name(self.recorded, self.narrow().moves, self.record.history)
         if name not in drawings:
             raise InputError(f"{self.name} has no figure {name!r}{nearest(name, drawings)}")
@@ -216,7 +219,7 @@ class Results:
 
     def run_of(self, trial: str, epochs: int | None = None) -> str:
         """Return the id of the run of a trial, as `logs` takes it."""
-        trial = asked_for.needed_text(trial, "trial")
+        trial = asked_for.instance(trial, str, "trial")
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
         if match is None:
             raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
@@ -238,15 +241,13 @@ class Results:
 
     def add(self, point: Mapping[str, Any]) -> None:
         """Add a point to be tried next, such as {"learning_rate": 0.01}, as `hpo add` does."""
-        asked_for.instance(
-            point, Mapping, "point", 'write {"learning_rate": 0.01}', is_needed=True
-        )
+        asked_for.instance(point, Mapping, "point", 'write {"learning_rate": 0.01}')
         steering.add(self.record, self.recorded, point_texts(point))
 
     def stop(self, trial: str, reason: str = "") -> None:
         """Ask for the end of one running trial, such as "2/17", as `hpo stop` does."""
         steering.stop(
-            self.record, self.recorded, asked_for.needed_text(trial, "trial"), reason
+            self.record, self.recorded, asked_for.instance(trial, str, "trial"), reason
         )
 
     def rename(self, new: str) -> "Results":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpo.api.asked_for import text, whole
+from hpo.api.asked_for import instance, whole_or_none
 from hpo.errors import InputError
 
 # What takes long to import is imported where it is used.
@@ -28,10 +28,10 @@ class Placement:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inline, bool):
-            raise InputError(f"inline: {self.inline!r} is no truth value; write True or False")
-        text(self.ray_address, "ray_address")
-        whole(self.workers, "workers")
+        instance(self.inline, bool, "inline", "write True or False")
+        if self.ray_address is not None:
+            instance(self.ray_address, str, "ray_address")
+        whole_or_none(self.workers, "workers")
 
     def start(
         self,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hpo.own_evaluation import OwnEvaluation
     from hpo.study import StudyFile
 
-MOST_TRIALS = 1_000_000  # of a round, as in a study file
 T = TypeVar("T", bound="Study")
 AGAIN = "Run it again to go on."
 
@@ -31,9 +30,9 @@ class Study:
     """A study, made of the keys of a study file or read from one.
 
     The objective may be a function, also one of a notebook; left out, results are told by whoever
-    asks for trials (see `hpo.open`). Ranges may be `Range` and `Choices`,
-    everything else is as a study file has it: `round={"trials": 20, "sampler": "tpe"}`. Paths are
-    below `folder`, the working directory if left out, which is also where `write` puts the file.
+    asks for trials (see `hpo.open`). Ranges may be `Range` and `Choices`; everything else is as a
+    study file has it, such as `round={"trials": 20, "sampler": "tpe"}`. Paths are below `folder`,
+    the working directory if left out, which is also where `write` puts the file.
 
     Raises InputError for the first thing wrong, with its key and the remedy.
     """
@@ -42,9 +41,10 @@ class Study:
         from hpo.study import parse
 
         given = {key: value for key, value in keys.items() if value is not None}
-        name = asked_for.text(given.get("name"), "name")
+        name = given.get("name")
         if name is None:
             raise InputError("name: is missing; name the study, such as name=\"digits\"")
+        name = asked_for.instance(name, str, "name")
         place = asked_for.path(folder, "folder") if folder is not None else Path()
         objective = given.get("objective")
         if callable(objective):
@@ -68,7 +68,7 @@ class Study:
         from hpo.study import read
 
         if isinstance(overrides, str) or not isinstance(overrides, Mapping | Sequence):
-            raise InputError('overrides: write them as {"round.trials": 20}')
+            raise InputError(f'overrides: write {{"round.trials": 20}}, not {overrides!r}')
         if isinstance(overrides, Mapping):
             overrides = [f"{key}={toml_value(plain(v, key))}" for key, v in overrides.items()]
         return cls.of(read(asked_for.path(path, "path"), overrides))
@@ -200,11 +200,12 @@ class Study:
         from hpo.service.rounds import Goal
 
         self._refuse_while_imported("run")
-        trials = asked_for.whole(trials, "trials", MOST_TRIALS)
-        file = self.file if trials is None else self.file.with_trials(trials)
-        asked_for.instance(ranges, Mapping, "ranges", 'write {"learning_rate": (1e-3, 0.1)}')
+        number = asked_for.whole_or_none(trials, "trials")
+        file = self.file if number is None else self.file.with_trials(number)
+        if ranges is not None:
+            asked_for.instance(ranges, Mapping, "ranges", 'write {"learning_rate": (1e-3, 0.1)}')
         moved = parse_ranges(range_texts(ranges or {}), file)
-        rounds = asked_for.whole(rounds, "rounds") or file.rounds
+        rounds = asked_for.whole_or_none(rounds, "rounds") or file.rounds
         goal = Goal(rounds, moved, keep_ranges, accept_code)
         recorded, _ = training.run(file, goal, self._site(placement, tracking_uri))
         return self._results(recorded, tracking_uri)
@@ -225,7 +226,8 @@ class Study:
 
         self._refuse_while_imported("confirm")
         given = {
-            "top": asked_for.whole(top, "top"), "repeats": asked_for.whole(repeats, "repeats"),
+            "top": asked_for.whole_or_none(top, "top"),
+            "repeats": asked_for.whole_or_none(repeats, "repeats"),
             "resplit": resplit or None,
         }
         settings = (self.file.confirm or ConfirmSettings()).model_copy(
@@ -247,11 +249,9 @@ class Study:
         from hpo.api import training
 
         self._refuse_while_imported("extend")
-        wanted = asked_for.whole(epochs, "epochs"), asked_for.whole(top, "top")
-        if wanted[0] is None or wanted[1] is None:
-            raise InputError("epochs: is missing; say how many in all, and of how many trials")
+        top, epochs = asked_for.whole(top, "top"), asked_for.whole(epochs, "epochs")
         site = self._site(placement, tracking_uri)
-        recorded = training.extend(self.file, wanted[1], wanted[0], accept_code, site)
+        recorded = training.extend(self.file, top, epochs, accept_code, site)
         return self._results(recorded, tracking_uri)
 
     def evaluate(
@@ -267,19 +267,18 @@ class Study:
         from hpo.display.progress import Retraining
 
         self._refuse_while_imported("evaluate")
-        uri = record_address(tracking_uri)
+        uri, top = record_address(tracking_uri), asked_for.whole(top, "top")
         with Retraining(sys.stdout) as listener:
-            return training.evaluate(
-                self.file, asked_for.whole(top, "top") or 1, again, kept, uri, listener
-            )
+            return training.evaluate(self.file, top, again, kept, uri, listener)
 
     def _site(self, placement: Placement | None, tracking_uri: str | None) -> Site:
         from hpo.display.notebook import open_display
 
+        if placement is None:
+            placement = Placement(ray_address=os.environ.get("RAY_ADDRESS") or None)
         asked_for.instance(
-            placement, Placement, "placement", "write hpo.Placement(inline=True), say"
+            placement, Placement, "placement", "write one such as hpo.Placement(inline=True)"
         )
-        placement = placement or Placement(ray_address=os.environ.get("RAY_ADDRESS") or None)
         return Site(
             record_address(tracking_uri), placement, open_display(self.file), lambda: AGAIN
         )

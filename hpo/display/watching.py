@@ -1,7 +1,6 @@
 """What shows a study while it runs, as those who run it know it."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol, Self
 
 from hpo.service.listening import Listener
@@ -12,12 +11,7 @@ class Watching(Listener, Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
     def waiting(self, what: str) -> None:
         """Say what is being waited for, before the first round."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hpo import wording
 from hpo.record.values import Recorded, Round
+from hpo.search.best_so_far import BestSoFar
 from hpo.service.listening import Silent
 from hpo.study import StudyFile
 from hpo.text import one_line
@@ -52,7 +53,7 @@ class Notifying(Silent):
     def __init__(self, study: StudyFile, note: Callable[[str], None]) -> None:
         assert study.notify is not None
         self._study, self._settings, self._note = study, study.notify, note
-        self._best: TrialResult | None = None
+        self._best = BestSoFar(study.direction)
         self._failed_in: set[int] = set()  # rounds of which a failure was told
         self._has_complained = False
         self._events: queue.Queue[Event | None] = queue.Queue(WAITING)
@@ -62,7 +63,8 @@ class Notifying(Silent):
     def know(self, recorded: Recorded | None) -> None:
         """Take note of what is on record already, and is no news."""
         results = recorded.results if recorded is not None else ()
-        self._best = next(iter(rank(results, self._study.direction)), None)
+        for result in results:
+            self._best.add(result)
         self._failed_in = {r.trial.round for r in results if r.state is State.FAILED}
 
     def trial_ended(self, result: TrialResult) -> None:
@@ -74,24 +76,19 @@ class Notifying(Silent):
             self._failed_in.add(trial.round)
             why = result.message.splitlines()[-1] if result.message else "no reason known"
             self._tell("failure", f"{trial.id} failed: {why}", trial.round, trial.number)
-        both = [r for r in (self._best, result) if r is not None]
-        best = next(iter(rank(both, self._study.direction)), None)
-        if best is result and best is not self._best and result.value is not None:
-            is_same = self._best is not None and self._best.trial.id == trial.id
-            self._best = best
-            if not is_same:
-                value = wording.four_digits(result.value)
-                self._tell(
-                    "best", f"{trial.id} is the best so far: {self._study.metric} {value}",
-                    trial.round, trial.number, result.value,
-                )
+        if self._best.add(result) and result.value is not None:
+            value = wording.four_digits(result.value)
+            self._tell(
+                "best", f"{trial.id} is the best so far: {self._study.metric} {value}",
+                trial.round, trial.number, result.value,
+            )
 
     def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
         """Tell that a round ended, and what its trials came to."""
         number = round_.number
         counts = {state.value: sum(r.state is state for r in results) for state in State}
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        best = next(iter(rank(results, self._study.direction)), None)
+        best = self._first(results)
         told = f"round {number} ended: {said or 'no trials'}"
         if best is None or best.value is None:
             self._tell("round", told, number)
@@ -104,7 +101,7 @@ class Notifying(Silent):
 
     def study_ended(self, recorded: Recorded) -> None:
         """Tell that the study has all it asked for."""
-        best = next(iter(rank(recorded.results, self._study.direction)), None)
+        best = self._first(recorded.results)
         told = f"ended after {wording.count(len(recorded.results), 'trial')}"
         if best is None or best.value is None:
             self._tell("study", told)
@@ -124,6 +121,10 @@ class Notifying(Silent):
         with contextlib.suppress(queue.Full):
             self._events.put(None, timeout=SECONDS)
         self._thread.join(SECONDS)
+
+    def _first(self, results: Sequence[TrialResult]) -> TrialResult | None:
+        """Return the best of results, None where none is complete."""
+        return next(iter(rank(results, self._study.direction)), None)
 
     def _tell(
         self,

@@ -20,6 +20,7 @@ from hpo.trial import (
     TrialResult,
     is_finite,
 )
+from hpo.wording import count
 from hpo.workers.attempt import (
     FLUSH_SECONDS,
     REASON_CHARACTERS,
@@ -66,6 +67,7 @@ class AskedWorkers:
         self._is_idle = False  # the service, which waits for an event
         self._is_closed = self._has_ended = False
         self._error: BaseException | None = None
+        self._is_heard = False  # the error, by whoever asks and tells
 
     def begin(self, job: Job, stops: Stops) -> None:
         """Take note of what trials have in common, before the first one is submitted."""
@@ -96,7 +98,7 @@ class AskedWorkers:
     def end(self, error: BaseException | None = None) -> None:
         """Take note that the service ended, and of what."""
         with self._changed:
-            self._has_ended, self._error = True, error
+            self._has_ended, self._error = True, self._error or error
             self._changed.notify_all()
 
     def ask_no_more(self) -> None:
@@ -115,7 +117,7 @@ class AskedWorkers:
             self._changed.wait_for(
                 lambda: self._submitted or self._has_ended or (self._is_stuck() and not wait)
             )
-            self._raise()
+            self.refuse_error()
             if self._is_closed:
                 raise InputError("the study is closed; ask inside the block of hpo.open")
             if self._submitted:
@@ -125,8 +127,9 @@ class AskedWorkers:
             if self._has_ended:
                 return None
             raise InputError(
-                f"{len(self._running)} trials are asked for, and the next one is to know what came "
-                "of one of them: tell one first, or raise round.parallel"
+                f"{count(len(self._running), 'trial')} asked for and not told yet, and the next "
+                "one waits for the result of an earlier one: tell one first, or raise "
+                "round.parallel"
             )
 
     def _is_stuck(self) -> bool:
@@ -155,19 +158,18 @@ class AskedWorkers:
         """Take the result of a trial: more epochs, if any, and its end; return once it is kept."""
         with self._changed:
             running = self._of(trial)
-            for epoch in epochs:
-                running.metrics.append(self._checked(epoch))
-                if not is_finite(running.metrics[-1]):  # what is trained to its end is not pruned
-                    self._conclude(running, State.DIVERGED)
-                    return
-            if not running.metrics:
+            # All of it is checked before any counts: what is refused may be told once more.
+            metrics = [*running.metrics, *map(self._checked, epochs)]
+            if not metrics:
                 raise InputError(f"{trial.id}: nothing is told of it; tell its {self._job.metric}")
-            last = running.metrics[value_of(self._job, running.metrics)[1] - 1]
-            try:
-                passed = passed_limit(self._job.limits, last)
-            except KeyError as error:
-                raise InputError(f"{trial.id}: {error.args[0]}") from None
-            state = State.INFEASIBLE if passed else State.COMPLETE
+            passed = ""
+            broken = next((n for n, m in enumerate(metrics, start=1) if not is_finite(m)), 0)
+            if broken:
+                state, metrics = State.DIVERGED, metrics[:broken]
+            else:
+                passed = self._passed_limit(trial, metrics)
+                state = State.INFEASIBLE if passed else State.COMPLETE  # trained to its end
+            running.metrics = metrics
             self._conclude(running, state, passed)
 
     def fail(self, trial: Trial, reason: str, state: State = State.FAILED) -> None:
@@ -176,7 +178,7 @@ class AskedWorkers:
             self._conclude(self._of(trial), state, shortened(reason, REASON_CHARACTERS))
 
     def _of(self, trial: Trial) -> Running:
-        self._raise()
+        self.refuse_error()
         if trial.id in self._told:
             raise InputError(f"{trial.id} was told already; tell each trial once")
         if self._is_closed or self._has_ended:
@@ -185,15 +187,23 @@ class AskedWorkers:
             raise InputError(f"{trial.id} was not asked for here; ask for it first")
         return self._running[trial.id]
 
+    def _passed_limit(self, trial: Trial, metrics: Sequence[EpochMetrics]) -> str:
+        """Return which limit of another metric a trial passes at the epoch of its value, or ""."""
+        _, epoch = value_of(self._job, metrics)
+        try:
+            return passed_limit(self._job.limits, metrics[epoch - 1])
+        except KeyError as error:
+            raise InputError(f"{trial.id}: {error.args[0]}") from None
+
     def _checked(self, epoch: Any) -> EpochMetrics:
         try:
             metrics = as_metrics(epoch, self._job.metric)
         except (TypeError, ValueError) as error:
-            raise InputError(str(error).replace("the objective gives", "told was")) from None
+            raise InputError(str(error)) from None
         if self._job.metric not in metrics:
             raise InputError(
-                f"told were {', '.join(metrics) or 'no metrics'}, and the study searches by "
-                f"{self._job.metric!r}; tell that as well"
+                f"{self._job.metric!r} is missing, which the study searches by; tell it beside "
+                f"{', '.join(metrics) or 'no other metric'}"
             )
         return metrics
 
@@ -213,11 +223,18 @@ class AskedWorkers:
         self._changed.wait_for(
             lambda: self._has_ended or (self._is_idle and not self._events)
         )
-        self._raise()
+        self.refuse_error()
 
-    def _raise(self) -> None:
+    def refuse_error(self) -> None:
+        """Raise what ended the service, unless it ended as it should."""
         if self._error is not None:
+            self._is_heard = True
             raise self._error
+
+    def refuse_unheard(self) -> None:
+        """Raise what ended the service, unless it was raised before."""
+        if not self._is_heard:
+            self.refuse_error()
 
 
 def hyperparameters_of(trial: Trial, fixed: Mapping[str, Any]) -> dict[str, Any]:

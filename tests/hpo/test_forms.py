@@ -224,15 +224,15 @@ def test_any_mapping_names_metrics(found: Find) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("None", "gives None; let it give a number, or a mapping such as"),
-        ("'0.5'", "gives '0.5'"),
-        ("b'0.5'", "gives b'0.5'"),
+        ("None", "None is no metric; give a number, or a mapping such as"),
+        ("'0.5'", "'0.5' is no metric"),
+        ("b'0.5'", "b'0.5' is no metric"),
         ("{(1, 2) * 30: 0.5}", "names a metric (1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, "
          "2, 1, 2…; name it"),
-        ("[0.5]", "gives [0.5]"),
-        ("(0.5, 'model')", "gives (0.5, 'model')"),
+        ("[0.5]", "[0.5] is no metric"),
+        ("(0.5, 'model')", "(0.5, 'model') is no metric"),
         ("np.zeros(3)", "is array([0., 0., 0.]), which is no number"),
-        ("object()", "gives <object"),
+        ("object()", "<object"),
         ("{'loss': 'low'}", "'loss' is 'low', which is no number"),
         ("{1: 0.5}", "names a metric 1; name it by a text"),
         ("{'a\\n': 0.5}", "a name that cannot be recorded"),

@@ -158,7 +158,7 @@ def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
     ("raise KeyError('rows')", r"^judging:train\.evaluate failed: KeyError: 'rows'; correct it"),
     ("return {'test_loss': float('inf')}", r"evaluate gives test_loss = inf; let it give finite"),
     ("return {}", r"evaluate gives no metric; let it"),
-    ("return None", r"evaluate failed: TypeError: the objective gives None"),
+    ("return None", r"evaluate failed: TypeError: None is no metric"),
 ])  # fmt: skip
 def test_a_judge_that_fails_spends_nothing(own: Make, body: str, message: str) -> None:
     file = own(OBJECTIVE.replace('    print("not shown")', f"    {body}"))

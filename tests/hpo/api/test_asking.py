@@ -15,6 +15,7 @@ import pytest
 import hpo
 from hpo.api.asking import AskedTrial, Asking
 from hpo.exported import CIRCUMSTANCES
+from hpo.record.process import StudyElsewhere
 from tests.fixtures import Make, undisturbed
 
 pytestmark = pytest.mark.slow
@@ -107,8 +108,8 @@ def test_more_than_parallel_are_refused_and_another_thread_may_be_waited_for(
         with pytest.raises(hpo.InputError) as caught:
             asking.ask()
         assert str(caught.value) == (
-            "2 trials are asked for, and the next one is to know what came of one of them: tell "
-            "one first, or raise round.parallel"
+            "2 trials asked for and not told yet, and the next one waits for the result of an "
+            "earlier one: tell one first, or raise round.parallel"
         )
         got: list[AskedTrial | None] = []
         waiting = threading.Thread(target=lambda: got.append(asking.ask(wait=True)))
@@ -165,8 +166,32 @@ def test_outside_of_its_block_nothing_is_taken(folder: Path) -> None:
         first = again.ask()
         assert first is not None
         assert (first.number, first.hyperparameters) == (1, trial.hyperparameters)
-        with pytest.raises(hpo.InputError, match="trial: 'one' is no AskedTrial; tell one that"):
+        with pytest.raises(hpo.InputError, match="trial: tell one that was asked for, not 'one'"):
             again.tell("one", 0.5)  # type: ignore[arg-type]
+
+
+def test_what_ends_the_study_at_its_end_comes_out_as_well(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_round(*_: object) -> None:
+        raise hpo.HPOError("somebody else has it")
+
+    monkeypatch.setattr(StudyElsewhere, "end_round", end_round)
+    with hpo.open(asked(round={"trials": 1, "sampler": "random"})) as asking:
+        trial = asking.ask()
+        assert trial is not None
+        with pytest.raises(hpo.HPOError, match="somebody else has it"):
+            asking.tell(trial, 0.5)  # it is heard once: the block ends without a word
+    assert len(hpo.load("asked").trials()) == 1
+
+
+def test_what_ended_the_study_meanwhile_comes_out_where_nobody_asked_again(folder: Path) -> None:
+    asking = hpo.open(asked())
+    asking.__enter__()
+    assert asking._workers is not None
+    asking._workers.end(hpo.HPOError("another process took this study over"))
+    with pytest.raises(hpo.HPOError, match="took this study over"):
+        asking.__exit__(None, None, None)
 
 
 def test_what_is_trained_to_its_end_is_not_pruned(folder: Path) -> None:
@@ -185,14 +210,16 @@ def test_what_cannot_be_counted_is_refused_and_can_be_told_once_more(folder: Pat
         trial = asking.ask()
         assert trial is not None
         for wrong, said in (
-            ({"loss": 1.0}, "told were loss, and the study searches by 'accuracy'; tell that too"),
-            ("good", "told was 'good'"),
+            ({"loss": 1.0}, "'accuracy' is missing, which the study searches by; tell it beside"),
+            ("good", "'good' is no metric; give a number, or a mapping such as"),
+            ([{"accuracy": 0.9}, {"loss": 1.0}], "'accuracy' is missing"),
             ([], "nothing is told of it; tell its accuracy"),
         ):
-            with pytest.raises(hpo.InputError, match=said.replace("too", "as well")):
+            with pytest.raises(hpo.InputError, match=said):
                 asking.tell(trial, wrong)
         asking.tell(trial, 0.5)
-    assert table("asked")[0]["value"] == 0.5
+    first = table("asked")[0]
+    assert (first["value"], first["epochs"]) == (0.5, 1), "what was refused does not count"
 
 
 def test_a_reported_trial_ends_where_the_pruner_says_so(folder: Path) -> None:

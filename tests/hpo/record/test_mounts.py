@@ -18,11 +18,11 @@ from tests.fixtures import Make, begin, hpo, result, table, undisturbed
 # Optional fields, an escaped blank, a backslash, bind mounts, a hidden mount, an automounter.
 TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
-28 27 0:40 / /home rw,relatime shared:7 master:1 - nfs4 server:/home rw,vers=4.2,local_lock=none
-29 28 0:41 / /home/local rw - xfs /dev/vdb rw
+28 27 0:40 / /users rw,relatime shared:7 master:1 - nfs4 server:/users rw,vers=4.2,local_lock=none
+29 28 0:41 / /users/local rw - xfs /dev/vdb rw
 30 27 0:42 / /my\040data rw shared:1 - cifs //server/my\040data rw,nobrl
-31 27 254:0 /srv /mnt/bound rw - ext4 /dev/vda rw
-32 27 0:40 /ada /mnt/ada rw - nfs4 server:/home rw,vers=4.2
+31 27 254:0 /srv /media/bound rw - ext4 /dev/vda rw
+32 27 0:40 /ada /media/ada rw - nfs4 server:/users rw,vers=4.2
 33 27 0:43 / /group rw - nfs server:/group rw,vers=3,nolock,local_lock=all
 34 33 0:44 / /group/disk rw - ext4 /dev/vdc rw
 35 33 0:45 / /group rw - tmpfs tmpfs rw
@@ -41,14 +41,14 @@ TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
     [
         ("/", "ext4", False),
         ("/var/mlflow.db", "ext4", False),
-        ("/home/ada/mlflow.db", "nfs4", True),
-        ("/home", "nfs4", True),
-        ("/homely", "ext4", False),  # begins like a mount, and is none
-        ("/home/local/mlflow.db", "xfs", False),
+        ("/users/ada/mlflow.db", "nfs4", True),
+        ("/users", "nfs4", True),
+        ("/usersly", "ext4", False),  # begins like a mount, and is none
+        ("/users/local/mlflow.db", "xfs", False),
         ("/my data/mlflow.db", "cifs", True),
         ("/my", "ext4", False),
-        ("/mnt/bound/x", "ext4", False),
-        ("/mnt/ada/x", "nfs4", True),
+        ("/media/bound/x", "ext4", False),
+        ("/media/ada/x", "nfs4", True),
         ("/group/mlflow.db", "tmpfs", False),  # mounted over the NFS
         ("/group/disk/mlflow.db", "tmpfs", False),  # and over what was mounted in that
         ("/auto/bob", "autofs", False),
@@ -70,7 +70,7 @@ def test_a_path_lies_on_the_mount_that_the_kernel_finds(
 
 @pytest.mark.parametrize(
     ("path", "local"),
-    [("/home/x", False), ("/my data/x", True), ("/back\\slash", True), ("/mnt/ada", False)],
+    [("/users/x", False), ("/my data/x", True), ("/back\\slash", True), ("/media/ada", False)],
 )
 def test_locks_that_other_machines_do_not_see_are_known(path: str, local: bool) -> None:
     found = find_mount(TABLE, PurePosixPath(path))
@@ -80,7 +80,7 @@ def test_locks_that_other_machines_do_not_see_are_known(path: str, local: bool) 
 
 @given(st.lists(st.sampled_from([*TABLE.splitlines(), "", "27 1", "- -", "a b c d e f - g"])))
 def test_a_table_in_any_order_with_anything_in_it_is_read(lines: list[str]) -> None:
-    for path in ("/", "/home/local/x", "/group/disk/x"):
+    for path in ("/", "/users/local/x", "/group/disk/x"):
         find_mount("\n".join(lines), PurePosixPath(path))  # raises nothing
 
 
