@@ -108,7 +108,7 @@ def test_a_number_too_large_for_a_float_diverges(folder: Path, expression: str, 
         ("{'accuracy': None}", "the metric 'accuracy' is None, which is no number"),
         ("{'accuracy': 1j}", "the metric 'accuracy' is 1j, which is no number"),
         ("{'accuracy': np.zeros(3)}", "which is no number"),
-        ("'0.5'", "gives '0.5'; let it give a number, or a mapping such as {'accuracy': 0.5}"),
+        ("'0.5'", "'0.5' is no metric; give a number, or a mapping such as {'accuracy': 0.5}"),
         ("{}", "the objective yields no 'accuracy', but nothing"),
     ],
 )
