@@ -36,8 +36,8 @@ ORDER = {
         workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
         workers.asked workers.ray_settings workers.ray_folder workers.ray_draining workers.ray_live
         workers.ray
-        record.mounts record.file record.owner record.sources record.values record.writing
-        record.interface record.format record.saved_view
+        record.mounts record.file record.local_client record.owner record.sources record.values
+        record.writing record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
         record.trials record.reading record.requests record.evaluations record.study
         record.tracking record.models record.process record.outbox record.delivery

@@ -11,11 +11,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import RecordFile, artifacts_beside, path_of
+from hpo.record.local_client import ACTIVE, DELETED, LocalClient
 
 if TYPE_CHECKING:  # MLflow takes a second to import
     from mlflow import MlflowClient
@@ -55,14 +56,17 @@ class Connection:
             logging.getLogger(name).setLevel(logging.ERROR)
         path = path_of(uri)
         self._file = RecordFile(path) if path else None
-        self.client = self._file.open(lambda: _open(uri)) if self._file else _open(uri)
+        self.client = _local(uri, self._file) if self._file else _open(uri)
         self._written: dict[str, int] = {}  # runs since the last `confirm`, and when they ended
+
+    def mlflow(self) -> "MlflowClient":
+        """Return MLflow's own client, whose answers are entities that it takes back."""
+        client: object = self.client
+        return client.mlflow() if isinstance(client, LocalClient) else self.client
 
     def runs(self, experiment_id: str, query: str, deleted: bool = False) -> "Iterator[Run]":
         """Yield the runs of an experiment that a query finds, earliest first."""
-        from mlflow.entities import ViewType
-
-        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+        view = DELETED if deleted else ACTIVE
         return pages(
             lambda token: self.client.search_runs(
                 [experiment_id], query, view, PAGE, ["attributes.start_time ASC"], token
@@ -200,6 +204,13 @@ def _no_database(uri: str, reason: Exception) -> str:
         f"no database can be opened at {without_password(uri)}: {reason}; "
         "start it, or check --tracking-uri"
     )
+
+
+def _local(uri: str, file: RecordFile) -> "MlflowClient":
+    """Open a record in an SQLite file, of which MLflow makes the tables if they are not there."""
+    client = LocalClient(file.path, lambda: _open(uri))
+    file.open(client.mlflow)
+    return cast("MlflowClient", client)
 
 
 def _open(uri: str) -> "MlflowClient":

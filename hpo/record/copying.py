@@ -37,7 +37,7 @@ class Copying:
     def __init__(
         self, connection: Connection, source: "Experiment", owner: Owner, beat: Callable[[], None]
     ) -> None:
-        self._connection, self._client = connection, connection.client
+        self._connection, self._client = connection, connection.mlflow()
         self._source, self._owner, self._beat = source, owner, beat
         self._beaten = time.monotonic()
         self._ids: dict[str, str] = {}  # of runs and models of the copy, by those copied

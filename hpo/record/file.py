@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from hpo import locks
@@ -29,7 +28,6 @@ NEWEST = 500  # runs that a quick check looks for
 _SPECIAL = {"%": "%25", "?": "%3F"}  # what SQLAlchemy takes for more than a character of a path
 _WITH_ROWS = {"alembic_version", "experiments", "workspaces"}  # in a record without any study
 _MATTERS_OF_MOMENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN)
-T = TypeVar("T")
 
 
 def path_of(uri: str) -> Path | None:
@@ -76,8 +74,8 @@ class RecordFile:
         self._lock = threading.Lock()
         self._replaced: RecordReplaced | None = None
 
-    def open(self, open_record: Callable[[], T]) -> T:
-        """Return what `open_record` returns, which lets MLflow open the file.
+    def open(self, open_record: Callable[[], object]) -> None:
+        """Open the file, which `open_record` lets MLflow make or upgrade where that is needed.
 
         Only one process at a time makes a record, or lets MLflow upgrade it; others wait. One
         that was left half-made is made again where it holds no study. On a network file system it
@@ -89,11 +87,9 @@ class RecordFile:
             mount = mount_of(self.path)
             if mount is not None and mount.is_network and _has_log(self.path):
                 self._leave_log(mount)
-            if self.is_made():
-                opened = open_record()
-            else:
+            if not self.is_made():
                 with _alone(self.path.resolve()):
-                    opened = self._make(open_record, mount)
+                    self._make(open_record, mount)
             self._hold()
         except OSError as error:
             raise InputError(
@@ -110,7 +106,6 @@ class RecordFile:
                 f"{self.path} is not the SQLite file of a record: {error}; put one back, "
                 "or name another by --tracking-uri"
             ) from error
-        return opened
 
     def check(self, runs: Mapping[str, int], thorough: bool = False) -> None:
         """Read back through a new connection, by the path, what was written to the record.
@@ -136,14 +131,14 @@ class RecordFile:
 
     def is_made(self) -> bool:
         """Say whether the file is complete, for the MLflow that is installed here."""
-        with contextlib.suppress(sqlite3.Error), closing(_connect(self.path, "ro")) as database:
+        with contextlib.suppress(sqlite3.Error), closing(connect(self.path, "ro")) as database:
             stamp: int = database.execute("PRAGMA user_version").fetchone()[0]
             return stamp == _our_stamp()
         return False
 
     # making
 
-    def _make(self, open_record: Callable[[], T], mount: Mount | None) -> T:
+    def _make(self, open_record: Callable[[], object], mount: Mount | None) -> None:
         """Open the record while no other process does: it is made or upgraded where need be."""
         journal = "WAL"
         if mount is not None and mount.is_network:
@@ -155,10 +150,10 @@ class RecordFile:
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with contextlib.suppress(FileExistsError):
                 artifacts_beside(self.path).mkdir(0o700)
-        with closing(_connect(self.path, "rw")) as database:
+        with closing(connect(self.path, "rw")) as database:
             database.execute(f"PRAGMA journal_mode = {journal}")
         try:
-            opened = open_record()
+            open_record()
         except HPOError as error:
             if "database is locked" in str(error):
                 raise
@@ -167,10 +162,9 @@ class RecordFile:
                     f"the record {self.path} cannot be opened, or was left half-made: {error}; "
                     "put a copy of it back, or move it away and begin anew"
                 ) from error
-            opened = open_record()
-        with contextlib.suppress(sqlite3.Error), closing(_connect(self.path, "rw")) as database:
+            open_record()
+        with contextlib.suppress(sqlite3.Error), closing(connect(self.path, "rw")) as database:
             database.execute(f"PRAGMA user_version = {_our_stamp()}")
-        return opened
 
     def _leave_log(self, mount: Mount) -> None:
         """Move the write-ahead log of a record into its file, and keep none from now on.
@@ -178,7 +172,7 @@ class RecordFile:
         Raises InputError where another process has the record open.
         """
         try:
-            with closing(_connect(self.path, "rw", ALONE_SECONDS)) as database:
+            with closing(connect(self.path, "rw", ALONE_SECONDS)) as database:
                 # Before anything is read: then the log is read without shared memory.
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")
                 database.execute("PRAGMA journal_mode = DELETE")
@@ -194,7 +188,7 @@ class RecordFile:
 
     def _cleared(self) -> bool:
         """Remove all tables of a record that holds nothing; say whether that was done."""
-        with closing(_connect(self.path, "rw")) as database:
+        with closing(connect(self.path, "rw")) as database:
             database.isolation_level = None
             database.execute("BEGIN EXCLUSIVE")  # whoever else has it open sees all or nothing
             tables = [
@@ -231,7 +225,7 @@ class RecordFile:
             return "was replaced by another file"
         wanted = list(runs)[None if thorough else -NEWEST :]
         try:
-            with closing(_connect(self.path, "ro")) as database:
+            with closing(connect(self.path, "ro")) as database:
                 missing = _missing(database, runs, wanted, thorough)
         except sqlite3.DatabaseError as error:
             # The lower byte is the kind of error, the others are details.
@@ -308,14 +302,14 @@ def checkpoint(path: Path) -> None:
     """Move all that was written to an SQLite file into the file itself."""
     with (
         contextlib.suppress(sqlite3.Error),
-        closing(_connect(path, "rw", CHECKPOINT_SECONDS)) as database,
+        closing(connect(path, "rw", CHECKPOINT_SECONDS)) as database,
     ):
         (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:  # somebody reads all the time, which does not keep most of it from being moved
             database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def _connect(path: Path, mode: str, seconds: float = LOCK_SECONDS) -> sqlite3.Connection:
+def connect(path: Path, mode: str, seconds: float = LOCK_SECONDS) -> sqlite3.Connection:
     """Open an SQLite file that is there."""
     return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", seconds, uri=True)
 

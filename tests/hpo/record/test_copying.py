@@ -194,7 +194,7 @@ def test_a_copy_that_is_killed_is_no_study_and_is_made_anew(record: Tracking, nt
 
 def breaking(record: Tracking, nth: int) -> list[int]:
     """Let the n-th write to MLflow end the process; return how many there were, as they come."""
-    client: Any = record._connection.client
+    client: Any = record._connection.mlflow()
     count = [0]
 
     def counting(write: Any) -> Any:
