@@ -1,4 +1,4 @@
-"""Draw what moving ranges and the recommended trial buy, and print the tables of docs/search.md.
+"""Draw what moving ranges and the recommended trial buy; print tables for docs/notes/narrowing.md.
 
 It reads what `python -m benchmarks.narrowing --json` printed, a file for each sampler:
 

@@ -1,6 +1,6 @@
 """All that the page of a study shows, as plain values that JSON holds.
 
-docs/report.md describes them. A change that a reader of an earlier format would misread is a new
+docs/record.md describes them. A change that a reader of an earlier format would misread is a new
 `FORMAT`; a key more is none.
 """
 

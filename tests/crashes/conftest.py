@@ -14,7 +14,7 @@ Tally = Callable[..., None]
 def tally(record_property: Callable[[str, object], None], folder: Path) -> Tally:
     """Return a function that checks a table against the undisturbed one, and notes the result.
 
-    What it notes is the row of this fault in docs/reliability.md, see tests/reliability.py.
+    What it notes is the row of this fault in docs/notes/crashes.md, see tests/reliability.py.
     """
 
     def tally(fault: str, times: int, expected: list[dict[str, str]],

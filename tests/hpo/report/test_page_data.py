@@ -39,7 +39,7 @@ def test_it_is_json_and_the_same_every_time(recorded: Recorded, data: dict[str, 
 
 
 def test_every_key_is_described(data: dict[str, Any]) -> None:
-    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "record.md").read_text(encoding="utf-8")
     described = set(re.findall(r"`(\w+)`", text))
 
     def keys(value: Any) -> set[str]:
