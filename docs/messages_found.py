@@ -196,15 +196,18 @@ class _Finder:
             return ["".join(pieces) for pieces in itertools.product(*forms)]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = (self.texts(n, function, depth + 1) for n in (node.left, node.right))
-            left = left or [placeholder(node.left)]
+            left = [text for text in left if text] or [placeholder(node.left)]
             right = right or [
                 "; did you mean NEAREST?" if self._is_nearest(node.right, function)
                 else placeholder(node.right)
             ]
             return [a + b for a in left for b in right]
         if isinstance(node, ast.IfExp):
-            both = (self.texts(n, function, depth + 1) for n in (node.body, node.orelse))
-            return [text for texts in both for text in texts]
+            both = [self.texts(n, function, depth + 1) for n in (node.body, node.orelse)]
+            if not any(both):
+                return []
+            unknown = [[placeholder(n)] for n in (node.body, node.orelse)]
+            return [text for pair in zip(both, unknown, strict=True) for text in pair[0] or pair[1]]
         if isinstance(node, ast.Name) and function is not None:
             return [
                 text for assigned in ast.walk(function)
@@ -249,7 +252,7 @@ class _Finder:
             table = named.get(value.value.id)
             values = table.values if isinstance(table, ast.Dict) else []
             return [text for v in values if (text := _literal(v))] or [shown]
-        if isinstance(value, ast.BoolOp):
+        if isinstance(value, ast.BoolOp) and isinstance(value.op, ast.And):
             value = value.values[-1]
         if isinstance(value, ast.Name | ast.IfExp | ast.BinOp | ast.Constant):
             texts = [text for text in self.texts(value, function, depth + 1) if text.strip()]
@@ -266,6 +269,8 @@ class _Finder:
             )
         if isinstance(node, ast.IfExp):
             return self._is_nearest(node.body, function)
+        if isinstance(node, ast.BoolOp):
+            return self._is_nearest(node.values[0], function)
         return isinstance(node, ast.Call) and ast.unparse(node.func) == "nearest"
 
 

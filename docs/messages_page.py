@@ -85,9 +85,9 @@ def area_of(module: str) -> str:
 
 
 def _situation(number: int, situation: Situation) -> str:
-    quotes = "\n".join(quote.message().text for quote in situation.quotes)
+    quotes = "\n".join(f"- {_code(quote.message().text)}" for quote in situation.quotes)
     return (
-        f"## {number}. {situation.title}\n\n```text\n{quotes}\n```\n\n"
+        f"## {number}. {situation.title}\n\n{quotes}\n\n"
         f"{wrapped(situation.meaning)}\n\n{wrapped('**What to do.** ' + situation.remedy)}\n"
     )
 
@@ -106,8 +106,8 @@ def _sorted_by(parts: tuple[str, str]) -> tuple[str, str]:
 
 
 def _code(text: str) -> str:
-    """Return text as code in a cell of a table."""
-    text = text.replace("|", "\\|").replace("\n", " ")
+    """Return text as code, also in a cell of a table."""
+    text = text.replace("|", "\\|")
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 

@@ -67,7 +67,7 @@ SITUATIONS = (
     ),
     Situation(
         "The code of the objective changed",
-        (Quote("hpo.service.comparability", "changed since round NUMBER, so"),),
+        (Quote("hpo.service.comparability", "changed since.*--accept-code"),),
         "Trials of one study are only comparable if they ran the same code, so hpo refuses to mix "
         "them. Comments, docstrings and formatting do not count as changes. The message also "
         "appears for changed data or settings, and names what changed.",
