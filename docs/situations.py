@@ -128,10 +128,11 @@ SITUATIONS = (
         ),
         "An exception in the objective fails its trial, and the search continues. If too many "
         "trials fail, the study stops with the last line of the last error.",
-        "`hpo logs STUDY 2/17` prints the output of trial 17 of round 2 with its traceback, and "
-        "MLflow has it in `output.txt`. `hpo check FILE --try` runs one short trial in your "
-        "terminal. After the fix, run the same command with `--accept-code`. If no trial has "
-        "succeeded yet, the study starts over without it.",
+        "`hpo show STUDY` prints the end of the traceback of failed trials, and MLflow has it with "
+        "the run of each. `hpo logs STUDY 2/17` prints what trial 17 of round 2 printed itself. "
+        "`hpo check FILE --try` runs one short trial in your terminal. After the fix, continue "
+        "with `hpo run FILE --accept-code`; if no trial has succeeded yet, the study starts over "
+        "without that option.",
     ),
     Situation(
         "The ranges did not move",
