@@ -8,9 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from docs import home
 from tests.processes import ROOT
+
+pytest_plugins = ["tests.browser"]
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -76,3 +81,34 @@ def test_the_home_page_is_the_readme_with_its_links_moved() -> None:
     assert home.rewritten(text) == (
         "[a](a.md#b) <img src=\"c.png\"> docs/d.md\n```\n[a](docs/a.md)\n```\n![](e.png)"
     )
+
+
+def test_the_search_finds_a_key_in_a_site_that_was_opened_as_a_file(
+    site: Path, browser: Chrome
+) -> None:
+    browser.get((site / "index.html").as_uri())
+    WebDriverWait(browser, 20).until(
+        lambda b: b.execute_script("return document.readyState") == "complete"
+    )
+    field = browser.find_element(By.CSS_SELECTOR, ".md-search__input")
+    field.click()
+    field.send_keys("trial_timeout")
+    WebDriverWait(browser, 20).until(
+        lambda b: "study-file.html" in " ".join(
+            str(link.get_attribute("href"))
+            for link in b.find_elements(By.CSS_SELECTOR, ".md-search-result__link")
+        )
+    )
+
+
+def test_no_page_is_wider_than_a_phone(site: Path, browser: Chrome) -> None:
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+        "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True,
+    })
+    try:
+        for page in sorted(site.rglob("*.html")):
+            browser.get(page.as_uri())
+            width = browser.execute_script("return document.documentElement.scrollWidth")
+            assert width == 390, page.name
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
