@@ -20,7 +20,7 @@ BACKUP ?= backups/$(shell date +%Y-%m-%dT%H%M%S)
 STUDIES = /opt/hpo/docker/entrypoint.sh python /opt/hpo/docker/ray_head.py
 RECORD = COMPOSE="$(COMPOSE)" PROJECT=$(PROJECT) docker/record.sh
 
-.PHONY: demo test pictures examples quick lint lock clean cluster cluster-secrets cluster-config \
+.PHONY: demo test pictures reference site examples quick lint lock clean cluster cluster-secrets cluster-config \
   cluster-down cluster-backup cluster-restore cluster-upgrade
 
 demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
@@ -33,6 +33,13 @@ test: $(VENV)/installed-test   ## the whole test suite
 
 pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
 	$(BIN)/python -m docs.pictures.draw
+
+reference: $(VENV)/installed-test   ## write the pages of docs/ that are made from the code
+	$(BIN)/python -m docs.reference
+
+site: $(VENV)/installed-test   ## the documentation as a web site, in ./site; it needs no network to be read
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html"
 
 examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch and Keras among them
 	$(BIN)/python -m pytest tests/test_examples.py \
@@ -128,5 +135,5 @@ cluster-upgrade: cluster-secrets   ## back up, bring the record to the schema of
 	@$(RECORD) upgrade "$(BACKUP)"
 	@$(MAKE) --no-print-directory cluster
 
-clean:   ## remove the environment and the demo
-	rm -rf $(VENV) demo
+clean:   ## remove the environment, the demo and the site
+	rm -rf $(VENV) demo site

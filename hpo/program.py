@@ -34,7 +34,9 @@ class Program:
     """
 
     command: tuple[str, ...]
+    """A program to train with and its arguments, in place of `objective`; {name} is filled in."""
     metrics_pattern: str | None = None
+    """A regular expression whose named groups are metrics in the output of the command."""
 
     def __post_init__(self) -> None:
         if not self.command:

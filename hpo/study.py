@@ -7,12 +7,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
-    BaseModel,
-    Field,
-    SkipValidation,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -32,7 +29,6 @@ from hpo.distributions import (
 from hpo.errors import InputError
 from hpo.feasibility import Feasibility
 from hpo.objective import Objective
-from hpo.program import Program
 from hpo.search_space import SearchSpace, parts_of, wholes
 from hpo.study_errors import (
     WrongKeyError,
@@ -46,6 +42,7 @@ from hpo.study_errors import (
     short_text,
     study_name_fault,
 )
+from hpo.study_fields import RESERVED, StudyFields
 from hpo.study_objective import with_data_files, with_program, with_told
 from hpo.study_overrides import override
 from hpo.study_parts import in_parts, more_types
@@ -59,47 +56,16 @@ from hpo.study_tables import (
     Resources,
     RoundSettings,
     TrialSettings,
-    WarmStart,
 )
-from hpo.study_values import STRICT, fill, read_space, typed_value, unmet_condition
+from hpo.study_values import fill, read_space, typed_value, unmet_condition
 from hpo.text import name_fault
-from hpo.trial import Direction, Limit
+from hpo.trial import Limit
 
 _NAME_LENGTH = 200  # of an objective
-_RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study, not of its file
 
 
-class StudyFile(BaseModel):
+class StudyFile(StudyFields):
     """What a study file says, checked against what its objective declares."""
-
-    model_config = STRICT
-    path: Path
-    text: str = Field(repr=False)
-    overrides: tuple[str, ...] = ()  # what replaces values of the text, such as "round.trials=20"
-    name: str = ""
-    environment: Environment = Environment()  # before the objective, which imports packages
-    objective: SkipValidation[Objective]
-    program: SkipValidation[Program | None] = None
-    metric: str
-    direction: Direction
-    constraint_metrics: SkipValidation[Mapping[str, Limit]] = Field(default_factory=dict)
-    value: Literal["last", "best"] = "last"
-    seed: int = Field(default=0, ge=0)
-    rounds: int = Field(default=1, ge=1)
-    trial: TrialSettings = TrialSettings()
-    data: SkipValidation[DataSettings | None] = None
-    data_files: tuple[str, ...] = ()  # that the objective reads by itself
-    fixed: dict[str, Any] = Field(default_factory=dict)
-    search_space: dict[str, Any]
-    constraints: SkipValidation[tuple[Constraint, ...]] = ()
-    round: RoundSettings = RoundSettings()
-    start: tuple[dict[str, Any], ...] = ()
-    warm_start: WarmStart | None = None
-    budget: Budget = Budget()
-    resources: Resources = Resources()
-    checkpoints: CheckpointSettings | None = None
-    confirm: ConfirmSettings | None = None
-    notify: NotifySettings | None = None
 
     @field_validator("name")
     @classmethod
@@ -404,7 +370,7 @@ def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
     table = table_of(text, overrides)
-    for reserved in _RESERVED:
+    for reserved in RESERVED:
         if reserved in table:
             raise InputError(f"{reserved}: unknown key; take it out")
     if "name" not in table:
@@ -427,7 +393,7 @@ def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {
     (): [
-        *(key for key in StudyFile.model_fields if key not in (*_RESERVED, "environment")),
+        *(key for key in StudyFile.model_fields if key not in (*RESERVED, "environment")),
         "environment", "command", "metrics_pattern",
     ],
     ("round",): list(RoundSettings.model_fields),

@@ -23,12 +23,19 @@ class RoundSettings(BaseModel):
 
     model_config = STRICT
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
+    """Number of trials in each round."""
     sampler: str = "tpe"
+    """How hyperparameters are chosen: at random, by TPE, from a grid, or from a Sobol sequence."""
     pruner: SkipValidation[Pruner | None] = None
+    """What stops poor trials early: a name, or a table with the name and the pruner's settings."""
     parallel: int = Field(default=4, ge=1)
-    trial_timeout: float | None = Field(default=None, gt=0)  # seconds
+    """Number of trials that run at the same time, at most."""
+    trial_timeout: float | None = Field(default=None, gt=0)
+    """Seconds after which a trial (or one part of it) is stopped and counts as failed."""
     max_failures: int | None = Field(default=None, ge=1)
-    fresh_process: bool = False  # for each trial, by Ray
+    """Number of failed trials a round tolerates before the study stops; by default half of them."""
+    fresh_process: bool = False
+    """Run each trial in a process of its own."""
 
     @field_validator("sampler")
     @classmethod
@@ -60,7 +67,9 @@ class TrialSettings(BaseModel):
 
     model_config = STRICT
     seeds: int | None = Field(default=None, ge=2, le=MOST_PARTS)
+    """Train each trial with this many seeds; its value is the mean."""
     folds: int | None = Field(default=None, ge=2, le=MOST_PARTS)
+    """Train each trial on this many folds of the training rows; its value is the mean."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "TrialSettings":
@@ -80,8 +89,11 @@ class Budget(BaseModel):
 
     model_config = STRICT
     hours: float | None = Field(default=None, gt=0)
-    target: float | None = None  # of the metric
-    patience: int | None = Field(default=None, ge=1)  # trials without a better one
+    """Hours after which `hpo run` starts no more trials."""
+    target: float | None = None
+    """Value of the metric at which the study ends."""
+    patience: int | None = Field(default=None, ge=1)
+    """Number of trials in a row without a better one after which the study ends."""
 
 
 class Resources(BaseModel):
@@ -93,9 +105,13 @@ class Resources(BaseModel):
 
     model_config = STRICT
     cpus: int = Field(default=1, ge=1, le=MOST)
+    """CPUs of each trial, and threads of its linear algebra."""
     gpus: float = Field(default=0, ge=0)
+    """GPUs of each trial: a share of one, e.g. 0.5, or a whole number."""
     memory: str | None = None
+    """Memory that a machine must have free before a trial starts on it."""
     custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Custom resources of the Ray cluster that each trial takes."""
 
     @field_validator("gpus")
     @classmethod
@@ -148,6 +164,7 @@ class Environment(BaseModel):
 
     model_config = STRICT
     packages: tuple[str, ...] = ()
+    """Packages with their versions, which must be installed here and are installed on a cluster."""
 
     @field_validator("packages", mode="before")
     @classmethod
@@ -183,8 +200,11 @@ class CheckpointSettings(BaseModel):
 
     model_config = STRICT
     every: float = Field(default=60.0, ge=0)
+    """Seconds between two copies of a trial's folder, at least; copies are made between epochs."""
     keep: int = Field(default=3, ge=0, le=MOST_TRIALS)
+    """Number of the best trials whose last copy is kept after they end."""
     storage: str = ""
+    """Where copies go: a folder that all workers share, or an address such as s3://bucket/path."""
 
     @field_validator("storage")
     @classmethod
@@ -199,6 +219,7 @@ class WarmStart(BaseModel):
 
     model_config = ConfigDict(**{**STRICT, "populate_by_name": False})
     sources: tuple[str, ...] = Field(alias="from", min_length=1)
+    """Other studies by name, and exported tables (.csv or .json), that inform the search."""
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -215,9 +236,11 @@ class NotifySettings(BaseModel):
 
     model_config = STRICT
     command: tuple[str, ...] = Field(min_length=1)
+    """The program to run and its arguments, with names in braces that are filled in."""
     on: tuple[Literal["best", "round", "study", "failure"], ...] = (
         "best", "round", "study", "failure",
     )
+    """The events to run it at: a new best trial, the end of a round or study, a failed trial."""
 
     @field_validator("command", "on", mode="before")
     @classmethod
@@ -250,5 +273,8 @@ class ConfirmSettings(BaseModel):
 
     model_config = STRICT
     top: int = Field(default=5, ge=1)
+    """Number of the best trials to train again."""
     repeats: int = Field(default=3, ge=1)
-    resplit: bool = False  # on training and validation rows that are drawn anew each time
+    """How many times to train each of them, with a new seed each time."""
+    resplit: bool = False
+    """Split training and validation rows again for each repeat; the test set stays apart."""

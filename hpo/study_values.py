@@ -39,7 +39,8 @@ from hpo.study_parts import element_of, read_parts
 from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
 STRICT = ConfigDict(
-    extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
+    extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False,
+    use_attribute_docstrings=True,
 )
 T = TypeVar("T")
 LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
@@ -50,13 +51,21 @@ class Range(BaseModel):
 
     model_config = STRICT
     low: float
+    """The smallest value, included."""
     high: float
+    """The largest value, included."""
     log: bool = False
+    """Sample on a logarithmic scale."""
     step: float | None = Field(default=None, gt=0)
+    """Only the values low, low + step, low + 2 step, ... are sampled."""
     repeat: str | None = None
+    """The hyperparameter that counts the parts: one value per part, e.g. a width per layer."""
     when: dict[str, Any] = Field(default_factory=dict)
+    """Search this hyperparameter only if others have these values: one value or a list for each."""
     backfill: Any = None
+    """The value that trials had before this hyperparameter was searched."""
     limits: Annotated[tuple[float, float] | None, BeforeValidator(as_tuples)] = None
+    """The edges that the range never passes when it moves between rounds."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
@@ -90,13 +99,20 @@ class Range(BaseModel):
         return self
 
 
-class _Choices(BaseModel):
+class Choices(BaseModel):
+    """Choices in [search_space], before it is known of what type they are."""
+
     model_config = STRICT
     choices: tuple[Any, ...] = Field(min_length=1)
+    """The values to choose from."""
     ordered: bool = False
+    """The choices are in order, so that they can move like a range."""
     repeat: str | None = None
+    """The hyperparameter that counts the parts, for one choice per part."""
     when: dict[str, Any] = Field(default_factory=dict)
+    """Search this hyperparameter only if others have these values: one value or a list for each."""
     backfill: Any = None
+    """The value that trials had before this hyperparameter was searched."""
 
 
 def fill(kind: Callable[..., T], table: Mapping[str, object]) -> T:
@@ -351,13 +367,13 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
         raise WrongKeyError(name, "takes several values: write choices, each a list, or with "
                             'repeat = "NAME" one range for as many as NAME counts')
     number = _number_type(hints[name])
-    model: type[BaseModel] = _Choices if "choices" in table or number is None else Range
+    model: type[BaseModel] = Choices if "choices" in table or number is None else Range
     try:
         checked = model.model_validate({key: as_tuples(value) for key, value in table.items()})
     except ValidationError as error:
         key, message = first_error(error, {(): list(model.model_fields)})
         raise WrongKeyError(f"{name}.{key}".rstrip("."), message) from None
-    if isinstance(checked, _Choices):
+    if isinstance(checked, Choices):
         try:
             values = tuple(typed_value(name, value, hints) for value in checked.choices)
         except WrongKeyError as error:

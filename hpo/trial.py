@@ -77,7 +77,9 @@ class Limit:
     """What a metric beside the searched one has to keep to; a trial that does not is infeasible."""
 
     at_least: float | None = None
+    """The smallest value that is allowed."""
     at_most: float | None = None
+    """The largest value that is allowed."""
 
     def allows(self, value: float) -> bool:
         """Say whether a value keeps to it; NaN does not."""

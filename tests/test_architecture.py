@@ -32,7 +32,7 @@ ORDER = {
         search.landscape
         search.ped_anova
         study_errors constraints settings study_parts study_values study_objective
-        study_overrides study_tables feasibility study
+        study_overrides study_tables study_fields feasibility study
         workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
         workers.asked workers.ray_settings workers.ray_folder workers.ray_draining workers.ray_live
         workers.ray
@@ -84,6 +84,7 @@ THIRD_PARTY = {
     "study_errors": {"pydantic"},
     "study_values": {"pydantic"},
     "study_tables": {"packaging", "pydantic"},
+    "study_fields": {"pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
     "workers.ray_live": {"ray"},

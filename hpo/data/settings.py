@@ -27,20 +27,35 @@ class DataSettings:
     """
 
     source: str = "digits"
+    """A bundled set, a file or folder, an https address, "sklearn:NAME" or "openml:NAME"."""
     validation: float = 0.2
+    """Share of the training rows used for validation, after a seeded shuffle."""
     test: float = 0.2
+    """Share of all rows held out as the test set, if the source has none of its own."""
     target: str | None = None
+    """The column with the labels, for tables."""
     drop: tuple[str, ...] = ()
+    """Columns to leave out."""
     task: Task | None = None
+    """The kind of task; detected from the target if it is clear."""
     rows: int | None = None
+    """Number of training rows to use, validation included; all by default."""
     scale: Literal["standard", "range", "none"] | None = None
+    """How inputs are scaled; by default "range" for images and "standard" for tables."""
     missing: tuple[str, ...] = ()
+    """Marks of a missing value, in addition to blank cells, "NA", "NaN" and "null"."""
     decimal: Literal[".", ","] = "."
+    """The decimal mark of numbers in the file."""
     thousands: str = ""
+    """The mark between groups of three digits."""
     units: tuple[str, ...] = ()
+    """Units written next to numbers, to be ignored."""
     categories: tuple[str, ...] = ()
+    """Columns that hold names, even if they look like numbers."""
     impute: Impute | None = None
+    """What to do with missing inputs: fill them, or drop their rows; an error by default."""
     shape: tuple[int, ...] = ()
+    """The shape of one row, for images that are flat in the source."""
 
     def __post_init__(self) -> None:
         if self.thousands not in _GROUPING:

@@ -30,10 +30,14 @@ class PercentilePruner:
     every `interval` epochs after them. Decides as Optuna's PercentilePruner.
     """
 
-    percentile: float = 25.0  # of the trials that go on, in percent
+    percentile: float = 25.0
+    """Percentage of trials that continue."""
     startup_trials: int = 5
+    """Number of complete trials before any trial is stopped."""
     warmup_epochs: int = 5
+    """Number of first epochs in which no trial is stopped."""
     interval: int = 1
+    """Number of epochs between two comparisons."""
 
     def __post_init__(self) -> None:
         _check_between("percentile", self.percentile, 0, 100)
@@ -65,8 +69,11 @@ class MedianPruner:
     """
 
     startup_trials: int = 5
+    """Number of complete trials before any trial is stopped."""
     warmup_epochs: int = 5
+    """Number of first epochs in which no trial is stopped."""
     interval: int = 1
+    """Number of epochs between two comparisons."""
 
     def __post_init__(self) -> None:
         _check_schedule(self.startup_trials, self.warmup_epochs, self.interval)
@@ -87,8 +94,10 @@ class SuccessiveHalvingPruner:
     2020 (ASHA); decides as Optuna's SuccessiveHalvingPruner.
     """
 
-    min_resource: int = 7  # epochs: earlier ones say too little of learning curves
+    min_resource: int = 7
+    """Epoch of the first comparison; earlier epochs say too little about a learning curve."""
     reduction_factor: int = 4
+    """One in this many trials continues past each comparison."""
 
     def __post_init__(self) -> None:
         if self.min_resource < 1:
