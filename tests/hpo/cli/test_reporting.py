@@ -41,8 +41,8 @@ def test_a_page_and_its_data_are_written(
 def test_what_cannot_be_written_is_said_in_one_line(make_study: Make, command: Command) -> None:
     hpo("run", make_study(), "--inline")
     for arguments, said in (
-        (("toy", "toy.pdf"), "toy.pdf: name a file that ends in .html, or in .json"),
-        (("toy", "no/toy.html"), "no/toy.html: No such file or directory; name another file"),
+        (("toy", "toy.pdf"), "toy.pdf: must end in .html, or in .json"),
+        (("toy", "no/toy.html"), "no/toy.html: No such file or directory; choose another file"),
         (("other", "toy.html"), "no study 'other' on record; there are: toy"),
     ):
         told = command("report", *arguments)

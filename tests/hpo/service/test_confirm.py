@@ -374,7 +374,7 @@ def test_of_both_kinds_the_fresh_splits_count(
     assert len(runs(folder, "repeat")) == 10
     shown = json.loads(printed(capsys, "show", "toy", "--json"))
     assert shown["best"]["value"] == report["trials"][0]["mean"]
-    assert "go by the repeats with --resplit" in printed(
+    assert "use the repeats with new validation rows" in printed(
         capsys, "confirm", file, "--inline", "--top", 3, "--repeats", 2
     )
 
