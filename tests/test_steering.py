@@ -86,7 +86,7 @@ def test_a_point_is_added_and_stopped_while_two_workers_run_and_trials_are_raise
     assert row["message"] == "stopped by hand: diverges | anyway"
     assert 0 < int(row["epochs"]) < 600
     assert len(rows) == 17
-    assert command("run", file, "--inline").out.startswith("toy has 2 rounds already")
+    assert command("run", file, "--inline").out.startswith("toy: all 2 rounds are done")
     file.write_text(file.read_text().replace("trials = 8", "trials = 10"))
     hpo("run", file, "--inline")
     more = table()
@@ -262,7 +262,7 @@ def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_t
         (("add", "toy", "learning_rate=-1"), "the point is infeasible: learning_rate "
          "must lie in (0, 1000), not -1.0; choose another"),
         (("add", "nothing", "learning_rate=1"), "no study named 'nothing' is recorded; "
-         "recorded: toy"),
+         "studies: toy"),
         (("stop", "toy", "17"), "not a trial: '17'; use the form ROUND/TRIAL, for example 2/17"),
         (("stop", "toy", "2/1"), "2/1: round 2 is not running; no round is"),
         (("stop", "toy", "1/1"), "1/1: round 1 is not running; no round is"),

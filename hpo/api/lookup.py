@@ -60,7 +60,7 @@ def unknown(record: "Tracking | RecordProcess", name: str) -> InputError:
     """Return the error for an unknown study; it names the closest one, or all."""
     known = [known for known, _ in record.studies()]
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"recorded: {', '.join(known) or 'none yet'}"
+    hint = f"did you mean {near[0]!r}?" if near else f"studies: {', '.join(known) or 'none yet'}"
     return InputError(f"no study named {name!r} is recorded; {hint}")
 
 

@@ -288,7 +288,7 @@ def export(
             said += f" and {wording.count(len(some), noun)}"
         elif some:
             said += f"; add --{noun}s to include {wording.count(len(some), noun)}"
-    say(f"{file}: {said}")
+    say(f"wrote {file}: {said}")
 
 
 @hpo.command(epilog=examples("hpo report digits digits.html"))
@@ -309,7 +309,7 @@ def report(study: str, file: Path, tracking_uri: str) -> None:
 
     results = load(study, tracking_uri)
     results.report(file)
-    say(f"{file}: {wording.count(len(results.recorded.results), 'trial')}")
+    say(f"wrote {file}: {wording.count(len(results.recorded.results), 'trial')}")
 
 
 @hpo.command(epilog=examples(

@@ -136,8 +136,8 @@ def _send(
     sent = send(study, command, given(options), also, address, env_file)
     files, cluster = wording.count(len(sent.parcel.files), "file"), sent.cluster
     click.echo(
-        f"{study.name}: submitted {command} to {cluster.address} as job {sent.job} "
-        f"({files}, {wording.number(sent.parcel.bytes / 1000)} kB)\n"
+        f"sent {files}, {wording.number(sent.parcel.bytes / 1000)} kB, to {cluster.address}; "
+        f"{study.name}: {command} runs as job {sent.job}\n"
         f"follow it: {cluster.log_command(sent.job)}\n"
         f"stop it:   hpo cancel {shlex.quote(study.name)}"
     )

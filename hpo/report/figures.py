@@ -168,7 +168,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
             f"round {number}", (borders[number][0], 1), (3, 3),
             ("data", "axes fraction"), textcoords="offset points", fontsize=8, color=GRAY,
         )
-    axes.set_xlabel("trial, in order")
+    axes.set_xlabel("trial (in order)")
     axes.set_xticks(whole_ticks(len(results), 8))
     axes.set_ylabel(shortened(metric, 44))
     axes.grid(axis="y", color=PALE, linewidth=0.4)

@@ -144,7 +144,7 @@ function drawHistory() {
     y: [...line.value, line.value.at(-1)].map((value) => drawnValue({ value })),
     mode: "after", line_width: 2.5, line_color: color("validation"),
   });
-  nameAxis(figure.xaxis, "trial, in order");
+  nameAxis(figure.xaxis, "trial (in order)");
   nameAxis(figure.yaxis, study.metric, 24);
   if (recommended >= 0) addRing(figure, recommended + 1, valueAxis.values[recommended]);
   return { figure, follow };

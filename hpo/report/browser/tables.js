@@ -21,8 +21,8 @@ function drawImportance() {
   if (!tested.length) note.textContent = study.hyperparameters[0]?.move?.reason ?? "";
   else note.textContent = "The p-value is the probability that a hyperparameter without influence " +
     "would appear to matter this much by chance, given all trials: the longer the bar, the " +
-    "stronger the evidence. PED-ANOVA is its share in telling the best 10% of complete trials " +
-    "from the others.";
+    "stronger the evidence. PED-ANOVA is its share in separating the best 10% of complete " +
+    "trials from the rest.";
   const power = (p) => Math.min(-Math.log10(Math.max(p, 1e-16)), 16);
   const most = Math.max(...tested.map(({ described }) => power(described.move.p_value)), 2);
   const rows = hyperparameters.map(({ described }) => {

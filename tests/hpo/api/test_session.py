@@ -63,7 +63,7 @@ def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
     )
     with pytest.raises(InputError) as caught:
         lookup.find(record, "x")
-    assert str(caught.value) == f"no study named 'x' is recorded; recorded: {listed}"
+    assert str(caught.value) == f"no study named 'x' is recorded; studies: {listed}"
 
 
 def test_a_study_that_is_misspelled_is_told_its_name() -> None:

@@ -273,7 +273,7 @@ def test_a_study_is_run_confirmed_and_looked_at(folder: Path) -> None:
 
 
 def test_what_is_not_on_record_is_said(folder: Path) -> None:
-    with pytest.raises(hpo.InputError, match="no study 'digits' on record; there are: none yet"):
+    with pytest.raises(hpo.InputError, match="no study named 'digits' is recorded; studies: none"):
         hpo.load("digits")
     with pytest.raises(hpo.InputError, match=r"there is no record at .*absent\.db; run a study"):
         hpo.load("digits", "sqlite:///absent.db")

@@ -293,7 +293,7 @@ def test_exit_codes_and_streams(make_study: Make, folder: Path, command: Command
     nothing = run("show", "nobody", cwd=folder)
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr.count("\n") == 1
-    assert "no study 'nobody' on record" in nothing.stderr
+    assert "no study named 'nobody' is recorded" in nothing.stderr
     usage = run("run", cwd=folder)
     assert usage.returncode == 2
     failing = command("run", make_study(objective="toy:failing"), "--inline")
@@ -364,7 +364,7 @@ def test_check_reads_the_data_only_when_asked(
         "training": 25, "validation": 7, "test": 8
     }
     assert command("check", file, "--data").out.splitlines() == [
-        f"{file}: right. maximize accuracy of toy:quadratic, 1 round of 12 trials (random)",
+        f"{file}: OK. maximize accuracy of toy:quadratic, 1 round of 12 trials (random)",
         "  learning_rate: 0.0001 to 10",
         "  weight_decay: 1e-08 to 0.0001",
         "  data: some.csv, classification, rows: 25 training, 7 validation, 8 test, inputs 1",

@@ -295,7 +295,7 @@ def test_one_is_not_plural(make_study: Make, folder: Path, capsys: Capture) -> N
         "toy: 1 round is done, nothing to run",
         "confirmation: 1 repeat of the best trial\n", "confirmation: 1 of 1 repeat, ",
         "only 1 trial has a result; at least 10 are needed",
-        "trials.csv: 1 trial; add --repeats to include 1 repeat\n",
+        "wrote trials.csv: 1 trial; add --repeats to include 1 repeat\n",
     ):
         assert text in output, text
 

@@ -416,7 +416,7 @@ def test_diverged_and_failed_repeats_rank_last_and_are_named(
 
 def test_what_cannot_be_confirmed_is_refused(make_study: Make, capsys: Capture) -> None:
     file = make_study(round={"trials": 3})
-    with pytest.raises(InputError, match="no study 'toy' on record"):
+    with pytest.raises(InputError, match="no study named 'toy' is recorded"):
         hpo("confirm", file, "--inline")
     hpo("run", file, "--inline")
     with pytest.raises(InputError, match="confirm needs the study file"):
