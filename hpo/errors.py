@@ -42,6 +42,6 @@ class NotResumed(Exception):
     """A trial that should resume after an epoch started at a different `epoch`, or at none."""
 
     def __init__(self, epoch: int | None = None) -> None:
-        began = "it tells no epoch" if epoch is None else f"it begins with epoch {epoch}"
+        began = "it reports no epoch" if epoch is None else f"it starts at epoch {epoch}"
         super().__init__(began)
         self.epoch = epoch
