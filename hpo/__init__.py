@@ -1,4 +1,11 @@
-"""Hyperparameter optimization in rounds: knows studies, rounds and trials, not networks."""
+"""Hyperparameter optimization in rounds, with every trial recorded in MLflow.
+
+Define a study with `hpo.Study`, run it, and read what is recorded with `hpo.load`:
+
+    study = hpo.Study.read("studies/digits.toml")
+    results = study.run()
+    results.best()
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -17,7 +24,7 @@ __all__ = [
     "Choices", "HPOError", "Infeasible", "InputError", "Placement", "Range", "Study", "load",
     "open", "studies",
 ]
-# Imported when first asked for: objectives import hpo in every worker.
+# Imported on first use, because objectives import hpo in every worker.
 _LAZY = {
     "Choices": "values", "Placement": "site", "Range": "values", "Study": "study",
     "load": "results", "open": "asking", "studies": "overview",
@@ -25,7 +32,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a program asks for."""
+    """Import a public name on first use."""
     if name not in _LAZY:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
     module = importlib.import_module(f"hpo.api.{_LAZY[name]}")
@@ -35,5 +42,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return what there is, imported or not."""
+    """Return all public names, imported or not."""
     return sorted({*globals(), *__all__})

@@ -1,47 +1,47 @@
-"""Everything that can go wrong on purpose, classed by what happens next."""
+"""The errors that hpo raises on purpose, classed by what happens next."""
 
 DONE, STOPPED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 class Infeasible(Exception):
-    """An objective found out that its hyperparameters do not go together, and says why.
+    """Raised by an objective, with a reason, if its hyperparameters cannot be trained together.
 
-    The trial is a result that ranks last: it is not tried again, and samplers learn from it.
+    The trial counts as a result that ranks last: it is not retried, and samplers learn from it.
     """
 
 
 class HPOError(Exception):
-    """The study cannot go on; the message says why and what to do. Exit code 1."""
+    """The study cannot continue; the message says why and what to do. Exit code 1."""
 
     def _render_traceback_(self) -> list[str]:
-        """Let a notebook show the sentence alone, as the command line does."""
+        """Show only the message in a notebook, as the command line does."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class InputError(HPOError):
-    """The user has to change a file or an option; nothing was started. Exit code 2."""
+    """A file, an option, or an argument is wrong; nothing was started. Exit code 2."""
 
 
 class RecordUnavailable(HPOError):
-    """The record cannot be reached now; the same write may be tried again later."""
+    """The record cannot be reached right now; the same write can be retried later."""
 
 
 class RecordRefused(HPOError):
-    """The record will never take this write: its run was deleted, or what is in it has no room."""
+    """The record will never accept this write: its run was deleted, or it is too large."""
 
 
 class RecordReplaced(HPOError):
-    """The record is not the one that results were written to; they stay in the outbox."""
+    """The record is not the one that results were written for; they stay in the outbox."""
 
 
 class RoundAbsent(HPOError):
-    """The record never had the round of a result: it was begun anew, or is an older copy."""
+    """The record never had the round of a result: it is a new record, or an older copy."""
 
 
 class NotResumed(Exception):
-    """A trial that was to go on after an epoch begins with another `epoch`, or with none."""
+    """A trial that should resume after an epoch started at a different `epoch`, or at none."""
 
     def __init__(self, epoch: int | None = None) -> None:
-        began = "it tells no epoch" if epoch is None else f"it begins with epoch {epoch}"
+        began = "it reports no epoch" if epoch is None else f"it starts at epoch {epoch}"
         super().__init__(began)
         self.epoch = epoch

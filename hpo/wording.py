@@ -1,4 +1,4 @@
-"""Numbers and counts as a person reads them; what scripts read keeps every digit."""
+"""Numbers and counts for people to read; output for scripts keeps every digit."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ SMALLEST_FIXED, LARGEST_FIXED = -4, 5  # powers of ten written out: 0.0001 to 99
 def number(value: float) -> str:
     """Return a number with four significant digits: 0.9861, 1.234e-06, 12345, 0.5.
 
-    Integers stay whole, and so does the whole part of a float below a million; from there on, and
-    below 0.0001, floats are written as powers of ten. Trailing zeros are dropped, for a number
-    that stands by itself. Several in a column, or a value and its error, are for `column`.
+    Integers keep all digits, and so does the integer part of a float below a million. Larger
+    floats, and those below 0.0001, are written as powers of ten. Trailing zeros are dropped. Use
+    `column` for several numbers in a column, or for a value and its error.
     """
     if isinstance(value, int):
         return str(value)
@@ -23,14 +23,14 @@ def number(value: float) -> str:
 def column(values: Sequence[float | None]) -> list[str]:
     """Return numbers that are read together, each with four significant digits.
 
-    Unlike those of `number`, trailing zeros stay: 0.9861, 0.9800, 1.000, 1.200e-06. None and NaN
+    Unlike `number`, this keeps trailing zeros: 0.9861, 0.9800, 1.000, 1.200e-06. None and NaN
     are empty, and zero is 0.
     """
     return ["" if v is None or math.isnan(v) else four_digits(float(v)) for v in values]
 
 
 def apart(first: float, second: float) -> tuple[str, str]:
-    """Return two numbers that are compared, with as many more digits as tell them apart."""
+    """Return two numbers to compare, with enough digits to tell them apart."""
     pair = column([first, second])
     for digits in range(SIGNIFICANT_DIGITS + 1, 18):
         if pair[0] != pair[1] or first == second:
@@ -40,7 +40,7 @@ def apart(first: float, second: float) -> tuple[str, str]:
 
 
 def within(value: float, width: float) -> str:
-    """Return a value of a range `width` wide, so that two digits of the width are seen as well."""
+    """Return a value from a range `width` wide, precise to two digits of the width."""
     if isinstance(value, int) or not value or not 0 < width < math.inf:
         return number(value)
     digits = _exponent(value) - _exponent(width) + 2
@@ -48,7 +48,7 @@ def within(value: float, width: float) -> str:
 
 
 def whole(value: float) -> str:
-    """Return a number with all its digits, for what a person set: 1, 0.05, 1e-06."""
+    """Return a number with all its digits, for settings: 1, 0.05, 1e-06."""
     if isinstance(value, int):
         return str(value)
     text = f"{value:.12g}"
@@ -56,7 +56,7 @@ def whole(value: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return "= 0.01234", or "< 1e-99" where that says all."""
+    """Return "= 0.01234", or "< 1e-99" for anything smaller."""
     return f"= {number(p)}" if p > 1e-99 else "< 1e-99"
 
 
@@ -66,7 +66,7 @@ def count(amount: float, noun: str, plural: str = "") -> str:
 
 
 def four_digits(value: float) -> str:
-    """Return a number with four significant digits, zeros at its end among them: 0.9000."""
+    """Return a number with four significant digits, including trailing zeros: 0.9000."""
     if not value:
         return "0"  # and not "-0"
     if not math.isfinite(value):

@@ -62,7 +62,7 @@ def test_only_added_epochs_are_trained_and_they_are_those_of_a_longer_search(
         assert "goes on after epoch 20" in row["message"]
     # The same command has nothing to do, and a longer one goes on from there.
     outcome = command("extend", file, "--top", "2", "--epochs", "30", "--inline")
-    assert "every extension is on record already: nothing to run" in outcome.out
+    assert "all extensions are done, nothing to run" in outcome.out
     assert not Path("trained").exists()
     hpo("extend", file, "--top", 1, "--epochs", 34, "--inline")
     assert trained().total() == 4

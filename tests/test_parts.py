@@ -64,7 +64,7 @@ def test_the_value_is_the_mean_of_other_seeds_whatever_the_workers(
         assert float(whole["standard_error"]) == pytest.approx(error, rel=1e-9)
         assert {part["learning_rate"] for part in parts} == {whole["learning_rate"]}
     assert table() == undisturbed(make_study, **SEEDS, rounds=2)
-    assert command("run", file, "--inline").out.startswith("toy has 2 rounds already")
+    assert command("run", file, "--inline").out.startswith("toy: all 2 rounds are done")
     shown = command("show", "toy").out
     assert "std error" in shown
     assert command("logs", "toy", "1/2/3").code == 0
@@ -164,7 +164,7 @@ def test_what_was_deleted_or_not_yet_written_is_told_from_the_parts(
     left = recorded()
     assert {r.trial.number for r in left.deleted} == {3, 5}
     assert table() == [row for row in rows if row["number"] not in ("3", "5")]
-    assert command("run", file, "--inline").out.startswith("toy has 1 round already")
+    assert command("run", file, "--inline").out.startswith("toy: 1 round is done")
 
 
 def test_a_trial_that_is_pruned_costs_one_part(make_study: Make, folder: Path) -> None:

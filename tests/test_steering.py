@@ -68,7 +68,7 @@ def test_a_point_is_added_and_stopped_while_two_workers_run_and_trials_are_raise
     wait_for(lambda: in_round(2, 2), 60)
     added = command("add", "toy", "rate=30")
     assert (added.code, added.err) == (0, "")
-    assert added.out == "added to toy: rate = 30.0; it is one of the next trials\n"
+    assert added.out == "added to toy: rate = 30.0; it will be one of the next trials\n"
     wait_for(lambda: placed() > 0, 30)
     number = placed()
     wait_for(lambda: len(recorded().attempts) > 0, 30)  # it is seen to run
@@ -86,7 +86,7 @@ def test_a_point_is_added_and_stopped_while_two_workers_run_and_trials_are_raise
     assert row["message"] == "stopped by hand: diverges | anyway"
     assert 0 < int(row["epochs"]) < 600
     assert len(rows) == 17
-    assert command("run", file, "--inline").out.startswith("toy has 2 rounds already")
+    assert command("run", file, "--inline").out.startswith("toy: all 2 rounds are done")
     file.write_text(file.read_text().replace("trials = 8", "trials = 10"))
     hpo("run", file, "--inline")
     more = table()
@@ -174,7 +174,7 @@ def test_a_value_far_away_leaves_a_study_that_can_be_looked_at(
     for value in ("-1e300", "1e200", "1e9"):
         hpo("add", "toy", f"weight_decay={value}")
     assert json.loads(command("show", "toy", "--json").out)["state"] == (
-        "ended, 3 added points wait"
+        "ended, 3 added points waiting"
     )
     hpo("run", file, "--inline")
     for arguments in (("show", "toy"), ("narrow", file), ("report", "toy", "page.html"),
@@ -200,16 +200,19 @@ def test_points_are_those_that_a_study_with_conditions_and_parts_can_have() -> N
     }
     assert parse_point(["momentum=0.5", "kind=sgd"], space) == {"kind": "sgd", "momentum": 0.5}
     for texts, said in (
-        (["layers=4"], "layers=4: there can be 1 to 3 parts of width; name a number of them"),
-        (["layers=0"], "layers=0: there can be 1 to 3 parts of width; name a number of them"),
+        (["layers=4"], "layers=4: must be an integer from 1 to 3, the possible numbers of "
+         "width"),
+        (["layers=0"], "layers=0: must be an integer from 1 to 3, the possible numbers of "
+         "width"),
         (["kind=adam", "momentum=0.5"], "momentum: it is searched only where kind is sgd, and kind "
          "is 'adam' here; change one of the two"),
         (["momentum=0.5"], "momentum: it is searched only where kind is sgd; add kind to the "
          "point, or take momentum out"),
-        (["width=[1,2,3,4]"], "width=[1,2,3,4]: write a list of at most 3 values, such as "
+        (["width=[1,2,3,4]"], "width=[1,2,3,4]: expected a list of at most 3 values, for "
+         "example width=[1,2]"),
+        (["width=8"], "width=8: expected a list of at most 3 values, for example "
          "width=[1,2]"),
-        (["width=8"], "width=8: write a list of at most 3 values, such as width=[1,2]"),
-        (["layers=two"], "layers=two: 'two' is no whole number; write one"),
+        (["layers=two"], "layers=two: expected an integer, got 'two'"),
         (["batch=48"], "batch=48: '48' is no choice; there are 16, 32, 64"),
     ):
         with pytest.raises(InputError) as caught:
@@ -227,8 +230,8 @@ def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_t
     before = table()
     waits = command("add", file, "learning_rate=0.25", "weight_decay=0")
     assert waits.out == (
-        f"added to toy: learning_rate = 0.25, weight_decay = 0.0; `hpo run {file}` goes on with "
-        "it\n"
+        f"added to toy: learning_rate = 0.25, weight_decay = 0.0; `hpo run {file}` will "
+        "train it\n"
     )
     file.write_text(file.read_text() + "[[start]]\nlearning_rate = 0.75\n")
     hpo("run", file, "--inline")
@@ -236,7 +239,7 @@ def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_t
     assert [{k: v for k, v in row.items() if k != "added"} for row in after[:4]] == before
     assert [row["learning_rate"] for row in after[4:]] == ["0.25", "0.75"]
     assert [row["weight_decay"] == "0.0" for row in after[4:]] == [True, False]
-    assert command("run", file, "--inline").out.startswith("toy has 1 round already: nothing")
+    assert command("run", file, "--inline").out.startswith("toy: 1 round is done, nothing")
     shown = json.loads(command("show", "toy", "--json").out)
     assert (shown["state"], shown["rounds"][0]["trials"]) == ("ended", 6)
     hpo("copy", "toy", "twin")
@@ -248,18 +251,19 @@ def test_a_point_of_a_study_that_ended_and_one_more_to_start_with_are_the_next_t
     [
         (("add", "toy", "learning_rat=1"), "learning_rat=1: 'learning_rat' is not searched; did "
          "you mean 'learning_rate'?"),
-        (("add", "toy", "learning_rate"), "learning_rate: write it as NAME=VALUE, such as "
+        (("add", "toy", "learning_rate"), "learning_rate: expected NAME=VALUE, for example "
          "learning_rate=0.01"),
-        (("add", "toy", "learning_rate=fast"), "learning_rate=fast: 'fast' is no number; write "
-         "one"),
-        (("add", "toy", "learning_rate=nan"), "learning_rate=nan: 'nan' is not a number that can "
-         "be tried; write another one"),
+        (("add", "toy", "learning_rate=fast"), "learning_rate=fast: expected a number, got "
+         "'fast'"),
+        (("add", "toy", "learning_rate=nan"), "learning_rate=nan: 'nan' is out of bounds; choose "
+         "a number from -1e+308 to 1e+308"),
         (("add", "toy", "learning_rate=1", "learning_rate=2"), "learning_rate=2: learning_rate "
-         "stands there twice; name it once"),
-        (("add", "toy", "learning_rate=-1"), "the point cannot be trained with: learning_rate "
-         "must lie in (0, 1000), not -1.0; move it"),
-        (("add", "nothing", "learning_rate=1"), "no study 'nothing' on record; there are: toy"),
-        (("stop", "toy", "17"), "17: write it as ROUND/NUMBER, such as 2/17"),
+         "is given twice; give it once"),
+        (("add", "toy", "learning_rate=-1"), "the point is infeasible: learning_rate "
+         "must lie in (0, 1000), not -1.0; choose another"),
+        (("add", "nothing", "learning_rate=1"), "no study named 'nothing' is recorded; "
+         "studies: toy"),
+        (("stop", "toy", "17"), "not a trial: '17'; use the form ROUND/TRIAL, for example 2/17"),
         (("stop", "toy", "2/1"), "2/1: round 2 is not running; no round is"),
         (("stop", "toy", "1/1"), "1/1: round 1 is not running; no round is"),
     ],
@@ -282,10 +286,10 @@ def test_nothing_is_stopped_where_nothing_runs(
     process.kill()
     process.communicate()
     assert command("stop", "toy", "1/1").err == (
-        "hpo: 1/1: this trial has ended already; name one that runs\n"
+        "hpo: 1/1: this trial has already ended; choose a running one\n"
     )
     assert command("stop", "toy", "1/9").err == (
-        "hpo: 1/9: round 1 has no such trial yet; name one that runs\n"
+        "hpo: 1/9: round 1 has no such trial yet; choose a running one\n"
     )
     outcome = command("stop", "toy", "1/4")
     assert (outcome.code, outcome.err) == (

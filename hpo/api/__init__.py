@@ -1,1 +1,1 @@
-"""Studies as objects: everything that the command line does, and what it is written on."""
+"""The Python interface: studies as objects, which the command line is built on."""

@@ -1,4 +1,4 @@
-"""What a program asks for is checked as what is typed on the command line, and typed again."""
+"""Checks for arguments given in Python, as strict as those for the command line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,32 +10,32 @@ MOST = 10**9 - 1
 
 
 def whole(value: Any, key: str) -> int:
-    """Return a whole number of at least 1; raise InputError, which names the key, otherwise."""
+    """Return an integer of at least 1; raise InputError, which names the key, otherwise."""
     number = value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST:
-        raise InputError(f"{key}: write a whole number from 1 to {MOST}, not {value!r}")
+        raise InputError(f"{key}: expected an integer from 1 to {MOST}, got {value!r}")
     return number
 
 
 def whole_or_none(value: Any, key: str) -> int | None:
-    """Return a whole number of at least 1, or None; raise InputError otherwise."""
+    """Return an integer of at least 1, or None; raise InputError otherwise."""
     return None if value is None else whole(value, key)
 
 
-def instance(value: Any, kind: type, key: str, remedy: str = "write a string") -> Any:
-    """Return a value of a kind; raise InputError, which names the key and the remedy, otherwise."""
+def instance(value: Any, kind: type, key: str, wanted: str = "a string") -> Any:
+    """Return a value of a kind; raise InputError, which says what is wanted, otherwise."""
     if isinstance(value, kind):
         return value
-    raise InputError(f"{key}: {remedy}, not {value!r}")
+    raise InputError(f"{key}: expected {wanted}, got {value!r}")
 
 
 def path(value: Any, key: str) -> Path:
-    """Return a path, given as that or as a string; raise InputError for anything else."""
+    """Return a path, given as a Path or a string; raise InputError for anything else."""
     if isinstance(value, str | Path) and "\0" not in str(value):
         return Path(value)
-    raise InputError(f"{key}: write a path, not {value!r}")
+    raise InputError(f"{key}: expected a path, got {value!r}")
 
 
 def set_arguments(overrides: Sequence[str]) -> list[str]:
-    """Return the options that override keys of a study file, as they are typed."""
+    """Return the command-line options that override keys of a study file."""
     return [part for text in overrides for part in ("--set", text)]

@@ -1,4 +1,4 @@
-"""Ask and tell: a loop of one's own trains the trials of a study, whose record is as always."""
+"""Ask and tell: train the trials of a study in your own loop, recorded as usual."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AskedTrial:
-    """A trial to train: its place in the study, its hyperparameters and its seed.
+    """A trial to train: its round and number, its hyperparameters, and its seed.
 
-    Of a trial with several seeds, each `part` is asked for by itself.
+    If trials have several seeds, each `part` is asked for separately.
     """
 
     round: int
@@ -41,13 +41,13 @@ class AskedTrial:
     _trial: "Trial" = field(repr=False)
 
     def __getitem__(self, name: str) -> Any:
-        """Return a hyperparameter."""
+        """Return the value of a hyperparameter."""
         return self.hyperparameters[name]
 
 
 @dataclass(frozen=True)
 class _Handed(Placement):
-    """Trials run wherever those are who ask for them."""
+    """Trials run wherever they are asked for."""
 
     handing: "AskedWorkers | None" = None
 
@@ -59,24 +59,24 @@ class _Handed(Placement):
         show: "Callable[[Progress], None]",
         stops: "Stops",
     ) -> "Workers":
-        """Return what hands trials to those who ask: the same for rounds and repeats."""
+        """Return the workers that hand out trials, the same for rounds and repeats."""
         assert self.handing is not None
         self.handing.begin(job, stops)
         return self.handing
 
 
 class Asking:
-    """A study whose trials are asked for, and told, one by one; a context.
+    """A context manager that hands out the trials of a study and takes their results.
 
-    Inside it this process runs the study: what is told is kept on disk before `tell` returns, and
-    reaches the record in the background. A trial that was asked for and never told is asked for
-    again next time, with the same hyperparameters and the same seed.
+    Inside the `with` block, this process runs the study. A result is on disk when `tell` returns,
+    and reaches the record in the background. A trial that was asked for but never told is handed
+    out again next time, with the same hyperparameters and the same seed.
     """
 
     def __init__(
         self, study: Study, rounds: int | None = None, tracking_uri: str | None = None
     ) -> None:
-        asked_for.instance(study, Study, "study", "make or read one by hpo.Study")
+        asked_for.instance(study, Study, "study", "an hpo.Study")
         self._study = study
         self._rounds = asked_for.whole_or_none(rounds, "rounds") or study.file.rounds
         self._uri = record_address(tracking_uri)
@@ -84,7 +84,7 @@ class Asking:
         self._workers: AskedWorkers | None = None
 
     def __enter__(self) -> Self:
-        """Take the study up, and begin to propose trials."""
+        """Open the study and start proposing trials."""
         from hpo.display.quiet import Quiet
         from hpo.service.rounds import Goal
         from hpo.workers.asked import AskedWorkers, Closed
@@ -92,8 +92,8 @@ class Asking:
         file = self._study.file
         if file.data is not None or file.data_files:
             raise InputError(
-                f"{file.path}: data: whoever asks for trials brings the data along; take the table "
-                "out"
+                f"{file.path}: data: hpo.open loads no data, because your own loop trains the "
+                "trials; remove the table"
             )
         workers = self._workers = AskedWorkers(file.round.parallel)
         site = Site(self._uri, _Handed(handing=workers), Quiet(), lambda: AGAIN)
@@ -124,21 +124,21 @@ class Asking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put on record what is told; whatever else ended the study comes out here."""
+        """Record what was told; raise any error that ended the study."""
         self._at_the_end.__exit__(kind, error, trace)
         if error is None:
             self._asked().refuse_unheard()
 
     def __iter__(self) -> Iterator[AskedTrial]:
-        """Yield trials, each of which is to be told, until the study has its rounds."""
+        """Yield trials, each of which must be told, until the study has all its rounds."""
         while (trial := self.ask()) is not None:
             yield trial
 
     def ask(self, *, wait: bool = False) -> AskedTrial | None:
-        """Return the next trial, None where the study has its rounds.
+        """Return the next trial, or None if the study has all its rounds.
 
-        At most `round.parallel` can be asked for and not told. InputError says so where one more
-        is asked for; with `wait` another thread is waited for, which is to tell one.
+        At most `round.parallel` trials can be out at the same time. Asking for one more raises
+        InputError, or with `wait=True` waits until another thread tells one.
         """
         from hpo.workers.asked import hyperparameters_of
 
@@ -151,54 +151,59 @@ class Asking:
         )
 
     def report(self, trial: AskedTrial, metrics: Any) -> bool:
-        """Tell the metrics of one epoch; True where that ends the trial, which then is told.
+        """Report the metrics of one epoch; return True if the trial is over.
 
-        It ends where the pruner says so, where a metric is not finite, or where a person stops it.
-        `metrics` are names and numbers, or the number of the study's metric.
+        A trial is over if it is pruned, if a metric is not finite, or if it is stopped by hand; it
+        then needs no `tell`. `metrics` is a mapping of names to numbers, or the value of the
+        study's metric.
         """
         return self._asked().report(_given(trial), metrics) is not None
 
     def tell(self, trial: AskedTrial, metrics: Any = ()) -> None:
-        """Tell what a trial came to, and return once that is on disk.
+        """Tell the result of a trial; return once it is on disk.
 
-        `metrics` are names and numbers, or the number of the study's metric, or a list of such,
-        one for each epoch. Epochs that were reported count before them; where all were, leave it
-        out. What is told to its end is not pruned.
+        `metrics` is a mapping of names to numbers, or the value of the study's metric, or a list
+        of either with one item per epoch. Epochs already reported come first; if all were
+        reported, leave it out. The trial counts as complete, not as pruned.
         """
         many = isinstance(metrics, Sequence) and not isinstance(metrics, str | bytes)
         epochs = metrics if many else [metrics]
         self._asked().tell(_given(trial), epochs)
 
     def fail(self, trial: AskedTrial, reason: str) -> None:
-        """Tell that a trial failed, and why: it has no result, and the search learns nothing."""
+        """Tell that a trial failed, and why; it has no result, and the search ignores it."""
         self._asked().fail(_given(trial), str(reason))
 
     def infeasible(self, trial: AskedTrial, reason: str) -> None:
-        """Tell that hyperparameters do not go together, and why: the search learns from that."""
+        """Tell that hyperparameters cannot be trained together, and why; the search learns this."""
         from hpo.trial import State
 
         self._asked().fail(_given(trial), str(reason), State.INFEASIBLE)
 
     def _asked(self) -> "AskedWorkers":
         if self._workers is None:
-            raise InputError("the study is not open; ask inside the block of hpo.open")
+            raise InputError("the study is not open; use `with hpo.open(study) as trials:`")
         return self._workers
 
     def results(self) -> Results:
-        """Return what is on record of the study by now; after the end, all of it."""
+        """Return what is recorded so far; after the `with` block, everything."""
         return load(self._study.name, self._uri)
 
 
 def _given(trial: AskedTrial) -> "Trial":
-    asked_for.instance(trial, AskedTrial, "trial", "tell one that was asked for")
+    asked_for.instance(trial, AskedTrial, "trial", "a trial that `ask` returned")
     return trial._trial
 
 
 def open_study(
     study: Study, rounds: int | None = None, *, tracking_uri: str | None = None
 ) -> Asking:
-    """Return a context in which the trials of a study are asked for and told.
+    """Open a study to train its trials in your own loop; use it in a `with` block.
 
-    `rounds` are how many there shall be in all.
+    `rounds` is the total number of rounds; the default is that of the study.
+
+        with hpo.open(study) as trials:
+            for trial in trials:
+                trials.tell(trial, train(trial["learning_rate"], seed=trial.seed))
     """
     return Asking(study, rounds, tracking_uri)

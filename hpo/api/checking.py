@@ -1,4 +1,4 @@
-"""What can be known of a study before it runs: its ranges, its data, and whether it trains."""
+"""Checks of a study before it runs: its ranges, its data, and whether it trains."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Checked(NamedTuple):
-    """What was found: plain values, and what the lines for a person are made of.
+    """The result of a check: a summary of plain values, and text to show.
 
-    `reasons` are why parts of the space cannot be trained with, `sources` what a warm start takes
-    from files.
+    `reasons` say why parts of the search space are infeasible; `sources` describe what a warm
+    start reads from files.
     """
 
     summary: dict[str, Any]
@@ -27,9 +27,9 @@ class Checked(NamedTuple):
 
 
 def check(study: "StudyFile", *, data: bool = False, split: bool = False) -> Checked:
-    """Look at a study without training anything; with `data`, describe what is read and split.
+    """Check a study without training anything; with `data`, describe the data that is read.
 
-    The data are split, too, where `split` asks for them. Raises InputError where that fails.
+    With `split`, the split data is returned as well. Raises InputError if any of that fails.
     """
     from hpo.distributions import describe
     from hpo.search_space import wholes
@@ -49,13 +49,14 @@ def check(study: "StudyFile", *, data: bool = False, split: bool = False) -> Che
     found = load_data(study) if data or split else None
     if data:
         if found is None:
-            raise InputError(f"{study.path}: data: there is no table [data]; leave --data out")
+            raise InputError(f"{study.path}: data: there is no table [data] to read; "
+                "drop --data (in Python: data=True)")
         summary["data"] = asdict(found.description)
     return Checked(summary, found, list(reasons), sources)
 
 
 def _sources(study: "StudyFile") -> list[str]:
-    """Return what [warm_start] takes from files; of studies that shows when the study begins."""
+    """Return what [warm_start] reads from files; for studies, it is shown at the start."""
     if study.warm_start is None:
         return []
     from hpo.service import warm_start

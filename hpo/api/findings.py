@@ -1,4 +1,4 @@
-"""What a study found, as values that a notebook shows: its best trial, next ranges, a page."""
+"""Results that a notebook can display: the best trial, the next ranges, a report."""
 
 import html
 import tempfile
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Best:
-    """The trial of a study to go on with.
+    """The best trial of a study.
 
-    `value` is that of the trial, the mean of its `repeats` where there are some, or that of its
-    longer training. `recommended` says why it is this one, and is None where the best observed one
-    was asked for.
+    `value` is the value of the trial, the mean of its `repeats` if there are any, or the value of
+    its extended training. `recommended` says why this trial was chosen; it is None if the best
+    observed trial was asked for.
     """
 
     study: str
@@ -49,21 +49,21 @@ class Best:
         }
 
     def __str__(self) -> str:
-        """Name the trial and its value in a line."""
+        """Return the trial and its value in one line."""
         mean = f" (the mean of {wording.count(self.repeats, 'repeat')})" if self.repeats else ""
         return f"{self.trial}: {one_line(self.metric)} {wording.four_digits(self.value)}{mean}"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The ranges proposed for the next `round` of a study, each with the reason for its move."""
+    """The ranges proposed for the next `round` of a study, each with a reason."""
 
     round: int
     moves: Sequence[Move]
     recorded: "Recorded"
 
     def figure(self) -> "Figure":
-        """Draw the ranges now and next over what the trials say."""
+        """Draw the current and the next ranges over the trials."""
         from hpo.report.proposing import proposal
 
         return shown(proposal(self.recorded, self.moves))
@@ -82,14 +82,14 @@ class Proposal:
         ]
 
     def __str__(self) -> str:
-        """Return a line for each hyperparameter."""
+        """Return one line per hyperparameter."""
         return "\n".join(
             f"{name}: {now if now == then else f'{now} → {then}'} ({kind}: {why})"
             for name, now, then, kind, why in self._rows()
         )
 
     def _repr_html_(self) -> str:
-        heads = ("hyperparameter", "range now", "next range", "", "why")
+        heads = ("hyperparameter", "range", "next range", "", "why")
         rows = [heads, *self._rows()]
         return "<table>" + "".join(
             "<tr>" + "".join(
@@ -101,12 +101,12 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Report:
-    """A study on one page that needs no network; a notebook shows it below the cell."""
+    """A self-contained report of a study; a notebook shows it below the cell."""
 
     data: Mapping[str, Any]
 
     def write(self, path: Path | str) -> Path:
-        """Write the page to a .html file, or its data to a .json file; return its path."""
+        """Write the report to an .html file, or its data to a .json file; return the path."""
         from hpo.report.page import write
 
         file = asked_for.path(path, "path")
@@ -124,7 +124,7 @@ class Report:
 
 
 def shown(figure: "Figure") -> "Figure":
-    """Return a figure that a notebook shows as `hpo show --figures` would write it."""
+    """Return a figure that a notebook shows as `Results.figures` would write it."""
     from hpo.report.drawing import save
 
     def picture() -> bytes:

@@ -1,4 +1,4 @@
-"""Studies on record are renamed, copied and deleted."""
+"""Rename, copy, and delete recorded studies."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from hpo import wording
 from hpo.api.lookup import existing_record, unknown
 from hpo.api.pictures import PAGE
 from hpo.api.places import kept_beside, outbox_path
-from hpo.api.session import take_up
+from hpo.api.session import take_up, wrong_round
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.record.file import absolute
 
@@ -30,7 +30,7 @@ Show = Callable[[int, int], None]  # is told how many runs are done, of how many
 
 
 def rename(tracking_uri: str, name: str, new: str, note: Note) -> None:
-    """Give a study another name on record; results that wait here are put on record first."""
+    """Rename a recorded study; results that wait on disk here are recorded first."""
     uri, record = absolute(tracking_uri), existing_record(tracking_uri)
     _require(record, name)
     _refuse_name(new)
@@ -46,7 +46,7 @@ def rename(tracking_uri: str, name: str, new: str, note: Note) -> None:
 
 
 def copy(tracking_uri: str, name: str, new: str, note: Note, show: Show) -> "Contents":
-    """Copy all of a study that counts to another name; return how much that is."""
+    """Copy everything that counts in a study to another name; return how much that is."""
     uri, record = absolute(tracking_uri), existing_record(tracking_uri)
     _require(record, name)
     _refuse_name(new)
@@ -72,18 +72,18 @@ def delete(
     agree: "Callable[[Contents], None]" = lambda contents: None,
     restore: "Callable[[Contents], str]" = lambda contents: "mlflow experiments restore",
 ) -> "Contents":
-    """Delete a study so that MLflow can restore it, which also comes first where it is purged.
+    """Delete a study so that MLflow can restore it, which is also the first step of a purge.
 
-    Return how much it held. `agree` raises where nobody wants that; `restore` is the command that
-    brings it back.
+    Return how much it had. `agree` raises an error to cancel; `restore` returns the command that
+    restores the study.
     """
     uri, record = absolute(tracking_uri), existing_record(tracking_uri)
     contents = record.contents(name)
     if contents is None:
         raise unknown(record, name)
     if contents.is_deleted and not purge:
-        raise InputError(f"{name} is deleted already; bring it back by `{restore(contents)}`, or "
-                         "delete it for good by --purge")
+        raise InputError(f"{name} is already deleted; restore it with `{restore(contents)}`, or "
+                         "delete it permanently with --purge (in Python: purge=True)")
     if purge:
         record.refuse_purge(name)
     with ExitStack() as at_the_end:
@@ -99,34 +99,34 @@ def delete(
 
 
 def purge(tracking_uri: str, name: str, note: Note, show: Show) -> None:
-    """Delete for good a study that is deleted."""
+    """Permanently delete a study that is deleted."""
     existing_record(tracking_uri).purge(name, show)
     set_outbox_aside(absolute(tracking_uri), name, note)
 
 
 def _require(record: "Tracking", name: str) -> None:
-    """Raise InputError where no study of this name is on record."""
+    """Raise InputError if no study of this name is recorded."""
     record.refuse_foreign(name)
     if record.study(name).experiment() is None:
         raise unknown(record, name)
 
 
 def _refuse_name(new: str) -> None:
-    """Raise InputError where no study can have the name."""
+    """Raise InputError if no study can have the name."""
     from hpo.study_errors import study_name_fault
 
     fault = study_name_fault(new)
     if new.endswith(".toml"):
-        fault = f"{new} would be read as a study file; choose a name without .toml"
+        fault = f"{new} looks like a study file; choose a name without .toml"
     if fault:
-        raise InputError(f"NEW: {fault}")
+        raise InputError(f"new name: {fault}")
 
 
 @contextlib.contextmanager
 def _held(
     record: "Tracking", uri: str, name: str, note: Note, *, deliver: bool = True
 ) -> "Iterator[Outbox | None]":
-    """Hold a study, so that no other process runs it; give its outbox, where it has one here.
+    """Hold a study so that no other process runs it; yield its outbox, if it has one here.
 
     Results that wait there are delivered, unless `deliver` is False.
     """
@@ -147,14 +147,13 @@ def _held(
 
 
 def _deliver(outbox: "Outbox", study: "StudyRecord", note: Note) -> None:
-    """Put on record what waits on disk, as far as the record has its rounds."""
+    """Record the results that wait on disk, if the record has their rounds."""
     from hpo.record.delivery import Delivery
 
     recorded = study.read()
     others = take_up(outbox, recorded)
     if others:
-        note(f"{others} results on disk belong to an earlier round of the same number with other "
-              f"settings: set aside beside {outbox.path}")
+        note(wrong_round(others, outbox))
     if recorded is None or not recorded.rounds or not outbox.waiting():
         return
     metric = recorded.rounds[0].settings.metric
@@ -163,12 +162,13 @@ def _deliver(outbox: "Outbox", study: "StudyRecord", note: Note) -> None:
         delivery.start()
         if not delivery.finish(DELIVERY_SECONDS):
             raise RecordUnavailable(
-                f"the record is away, and results wait in {outbox.path}; try again once it is back"
+                f"the record cannot be reached, and results wait in {outbox.path}; try again when "
+                "it is back"
             )
 
 
 def set_outbox_aside(uri: str, name: str, note: Note) -> None:
-    """Set aside what waits on disk for a study of this name that is no more."""
+    """Set aside results that wait on disk for a former study of this name."""
     from hpo.record.outbox import Outbox
 
     path = outbox_path(uri, name)
@@ -178,14 +178,14 @@ def set_outbox_aside(uri: str, name: str, note: Note) -> None:
     with closing(Outbox(path)) as outbox:
         count = outbox.set_all_aside("its study was deleted, or has another name")
     if count:
-        note(f"{wording.count(count, 'result')} on disk, of an earlier study {name}: set aside "
-              f"beside {path}")
+        aside = wording.count(count, "result")
+        note(f"set aside {aside} of a former study {name}, next to {path}")
 
 
 def _retitle(study: "StudyRecord", note: Note) -> None:
-    """Let the pages that are kept with the rounds of a study show its name.
+    """Put the name of a study on the reports that are stored with its rounds.
 
-    The study has it already, so where a page fails, a note says so.
+    The study is already renamed, so if a report fails, a note says so.
     """
     from hpo.report.page import retitled
 
@@ -200,7 +200,7 @@ def _retitle(study: "StudyRecord", note: Note) -> None:
                 )
                 study.add_files(run_id, Path(folder))
     except Exception as error:
-        note(f"{PAGE} still shows another name: {type(error).__name__}: {error}")
+        note(f"{PAGE} still shows the old name: {type(error).__name__}: {error}")
 
 
 def _release(study: "StudyRecord") -> None:

@@ -1,4 +1,4 @@
-"""Finding a study on record, by its name or by its file."""
+"""Find a recorded study by its name or its study file."""
 
 import atexit
 import difflib
@@ -23,14 +23,14 @@ _closed_at_exit: set[str] = set()  # records, which a notebook opens again and a
 
 
 def record_address(given: str | None = None) -> str:
-    """Return where the record is: as given, else as MLflow's environment says, else a file here."""
+    """Return the address of the record: as given, else MLFLOW_TRACKING_URI, else a file here."""
     if given is not None:
         instance(given, str, "tracking_uri")
     return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_RECORD
 
 
 def existing_record(tracking_uri: str) -> "Tracking":
-    """Return the record; raise InputError where there is none yet."""
+    """Return the record; raise InputError if there is none yet."""
     from hpo.record.tracking import Tracking
 
     uri = absolute(tracking_uri)
@@ -43,13 +43,13 @@ def existing_record(tracking_uri: str) -> "Tracking":
 
 
 def read_recorded(study: str, tracking_uri: str) -> "tuple[str, Recorded]":
-    """Return the name of a study, given as that or as its file, and its record."""
+    """Return the name of a study, given by name or study file, and what is recorded."""
     record, name = existing_record(tracking_uri), study_name(study)
     return name, find(record, name)
 
 
 def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
-    """Return what is on record of a study; raise InputError where that is nothing."""
+    """Return what is recorded of a study; raise InputError if that is nothing."""
     recorded = record.study(name).read()
     if recorded is None:
         raise unknown(record, name)
@@ -57,27 +57,27 @@ def find(record: "Tracking | RecordProcess", name: str) -> "Recorded":
 
 
 def unknown(record: "Tracking | RecordProcess", name: str) -> InputError:
-    """Return the error of a study that is not on record: it names the nearest one, or all."""
+    """Return the error for an unknown study; it names the closest one, or all."""
     known = [known for known, _ in record.studies()]
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none yet'}"
-    return InputError(f"no study {name!r} on record; {hint}")
+    hint = f"did you mean {near[0]!r}?" if near else f"studies: {', '.join(known) or 'none yet'}"
+    return InputError(f"no study named {name!r} is recorded; {hint}")
 
 
 def read_study_file(study: str, command: str, overrides: Sequence[str]) -> "StudyFile":
-    """Read a study file; raise InputError where a name was given."""
+    """Read a study file; raise InputError if a name was given."""
     from hpo.study import read
 
     if not study.endswith(".toml"):
         raise InputError(
-            f"{study}: {command} needs the study file (.toml), which says what the data is and "
-            "how it is split"
+            f"{study}: {command} needs the study file (.toml), not the name, because the file "
+            "defines the data and how it is split"
         )
     return read(Path(study), overrides)
 
 
 def study_name(study: str) -> str:
-    """Return the name of a study, given as that or as its file."""
+    """Return the name of a study, given by name or study file."""
     if not study.endswith(".toml"):
         return study
     from hpo.study import read
@@ -86,11 +86,12 @@ def study_name(study: str) -> str:
 
 
 def require_file(uri: str) -> None:
-    """Raise InputError where the address is that of an SQLite file that is not there."""
+    """Raise InputError if the address is an SQLite file that does not exist."""
     path = path_of(uri)
     if path and not path.exists():
         raise InputError(
-            f"there is no record at {path}; run a study first, or name it by --tracking-uri"
+            f"there is no record at {path}; run a study first, or choose another record with "
+            "--tracking-uri (in Python: tracking_uri)"
         )
 
 

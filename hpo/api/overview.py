@@ -1,4 +1,4 @@
-"""All studies on record at a glance, and what a script can watch of each."""
+"""All recorded studies at a glance, with their health for monitoring."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def studies(tracking_uri: str | None = None) -> list[dict[str, Any]]:
-    """Return a summary of each study on record, as `hpo list --json` prints it."""
+    """Return a summary of each recorded study, as `hpo list --json` prints it."""
     unread: list[InputError] = []
     found = [
         {**summary, "rounds": len(summary["rounds"])}
@@ -29,7 +29,7 @@ def studies(tracking_uri: str | None = None) -> list[dict[str, Any]]:
 def summaries(
     tracking_uri: str, complain: Callable[[InputError], object]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a summary of each study that can be read, its health among it; complain of others."""
+    """Yield a summary of each readable study, with its health; complain about the others."""
     from hpo.report.results import summarize
 
     record = existing_record(tracking_uri)
@@ -47,12 +47,12 @@ def summaries(
 def health(
     summary: Mapping[str, Any], recorded: "Recorded", tracking_uri: str
 ) -> dict[str, Any]:
-    """Return what a script can watch of a study, in plain values.
+    """Return the health of a study for monitoring, as plain values.
 
-    Those are whether a process runs it, the seconds since that gave a sign of life and since the
-    last result, None where there is none; how many results wait for the record, and how many it
-    will never take. The outbox counts where it lies on this machine, else what the process last
-    said.
+    These are whether a process is running it; the seconds since its last sign of life and since
+    the last result, None if there is none; how many results wait to be recorded, and how many were
+    set aside because the record refused them. Results are counted in the outbox if it is on this
+    machine, and otherwise as the process last reported them.
     """
     from hpo.record.outbox import kept_on_disk
 

@@ -1,4 +1,4 @@
-"""Figures and pages of a study, drawn from its record and kept with it."""
+"""Figures and reports of a study, drawn from its record and stored with it."""
 
 import contextlib
 import tempfile
@@ -28,7 +28,7 @@ def draw(record: "Record", recorded: "Recorded", folder: Path) -> list[Path]:
 
 
 def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -> None:
-    """Add the page and all figures, as of now, to the run of the last round."""
+    """Add the current report and all figures to the run of the last round."""
     from hpo.report import figures
 
     keep_page(record, recorded, moves)
@@ -37,7 +37,7 @@ def illustrate(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") 
 
 
 def keep_page(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -> None:
-    """Add the page of a study, as of now, to the run of the last round."""
+    """Add the current report of a study to the run of the last round."""
     from hpo.report.page import write
     from hpo.report.page_data import page_data
 
@@ -47,9 +47,9 @@ def keep_page(record: "Record", recorded: "Recorded", moves: "Sequence[Move]") -
 
 
 def renew_page(record: "Record", note: Callable[[str], None]) -> None:
-    """Write the page anew after what is no round: repeats, or an evaluation.
+    """Rewrite the report after something other than a round: repeats, or an evaluation.
 
-    What these came to is on record already, so where the page fails, a note says so.
+    Their results are already recorded, so if the report fails, a note says so.
     """
     from hpo.service.proposals import moves_after
 
@@ -58,7 +58,7 @@ def renew_page(record: "Record", note: Callable[[str], None]) -> None:
         if recorded is not None and recorded.rounds:
             keep_page(record, recorded, moves_after(recorded))
     except Exception as error:
-        note(f"{PAGE} is as it was before: {type(error).__name__}: {error}")
+        note(f"could not update {PAGE}: {type(error).__name__}: {error}")
 
 
 def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -> Path:
@@ -71,7 +71,7 @@ def draw_proposal(recorded: "Recorded", moves: "Sequence[Move]", folder: Path) -
 
 @contextlib.contextmanager
 def figures_of(record: "Record", run_id: str) -> Iterator[Path]:
-    """Give a folder whose files become the figures of a run."""
+    """Yield a folder whose files become the figures of a run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "figures"
         folder.mkdir()

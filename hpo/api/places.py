@@ -1,4 +1,4 @@
-"""Where a study keeps its things on this machine: results that wait, and copies of trials."""
+"""Where a study keeps files on this machine: waiting results, and copies of trials."""
 
 import hashlib
 import os
@@ -28,12 +28,12 @@ def outbox_path(uri: str, study: str) -> Path:
 def checkpoints_of(
     study: "StudyFile", split: "Split | None", outbox: Path, is_remote: bool = False
 ) -> "Checkpoints | None":
-    """Return where copies of trials are kept; None where the study asks for none.
+    """Return where copies of trials are kept; None if the study keeps none.
 
-    That is what `storage` names, else HPO_CHECKPOINTS, else beside the outbox. There workers that
-    are remote, on a cluster, may not reach it: copies are carried.
+    This is `storage`, else HPO_CHECKPOINTS, else a folder next to the outbox. Remote workers may
+    not reach that folder, so the copies are carried to and from them.
 
-    Raises InputError where an object store does not answer.
+    Raises InputError if an object store does not answer.
     """
     if study.checkpoints is None:
         return None
@@ -53,7 +53,7 @@ def checkpoints_of(
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{study.path}: checkpoints.storage: {storage} does not answer "
-                f"({one_line(str(error))}); mend it, or name another place"
+                f"({one_line(str(error))}); fix it, or choose another place"
             ) from error
         return Checkpoints(store, context, settings.every, settings.keep, is_far=True)
     directory = kept_beside(outbox)
@@ -66,5 +66,5 @@ def checkpoints_of(
 
 
 def kept_beside(outbox: Path) -> Path:
-    """Return where copies of running trials are kept, unless the study file names a place."""
+    """Return where copies of trials are kept, unless the study file sets `storage`."""
     return outbox.parent / "checkpoints" / outbox.stem

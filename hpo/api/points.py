@@ -1,9 +1,10 @@
-"""Points to be tried, as NAME=VALUE for each hyperparameter and as values."""
+"""Points to try, as NAME=VALUE per hyperparameter and as values."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo import wording
 from hpo.api.values import plain
 from hpo.distributions import (
     LARGEST,
@@ -20,35 +21,36 @@ from hpo.study_values import LARGEST_INTEGER, read_choices, unmet_condition
 
 
 def point_texts(point: Mapping[str, Any]) -> list[str]:
-    """Return a point as the command line has it, such as "learning_rate=0.01"."""
+    """Return a point as the command line takes it, e.g. "learning_rate=0.01"."""
     return [f"{name}={json.dumps(plain(value, name))}" for name, value in point.items()]
 
 
 def parse_point(texts: Sequence[str], search_space: SearchSpace) -> dict[str, Value]:
-    """Read several "NAME=VALUE" as values of searched hyperparameters, in ranges or outside.
+    """Parse "NAME=VALUE" texts as values of searched hyperparameters, in their ranges or not.
 
-    Of one in parts the value is a list, or one part is named, such as width.2. Raises InputError
-    where a text has another form, or names what is not searched or twice.
+    For a repeated hyperparameter, the value is a list, or the name is that of one part, e.g.
+    width.2. Raises InputError if a text is malformed, or names a hyperparameter that is not
+    searched or is already named.
     """
     point: dict[str, Value] = {}
     for text in texts:
         name, equals, rest = text.partition("=")
         if not equals or not name:
-            raise InputError(f"{text}: write it as NAME=VALUE, such as learning_rate=0.01")
+            raise InputError(f"{text}: expected NAME=VALUE, for example learning_rate=0.01")
         try:
             values = _values(name, rest, search_space)
         except WrongKeyError as error:
             raise InputError(f"{text}: {error}") from None
         for part, value in values.items():
             if part in point:
-                raise InputError(f"{text}: {part} stands there twice; name it once")
+                raise InputError(f"{text}: {part} is given twice; give it once")
             point[part] = value
     for name, value in point.items():
         numbers, whole = _counted_by(name, search_space)
         if numbers and not (isinstance(value, int) and numbers[0] - 1 <= value <= numbers[-1]):
             raise InputError(
-                f"{name}={value}: there can be {numbers[0] - 1} to {numbers[-1]} parts of {whole}; "
-                "name a number of them"
+                f"{name}={value}: must be an integer from {numbers[0] - 1} to {numbers[-1]}, the "
+                f"possible numbers of {whole}"
             )
         fault = unmet_condition(name, point, search_space)
         if fault:
@@ -83,8 +85,8 @@ def _values(name: str, text: str, search_space: SearchSpace) -> dict[str, Value]
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or not 0 < len(values) <= len(parts):
-        raise WrongKeyError(name, f"write a list of at most {len(parts)} values, such as "
-                            f"{name}=[1,2]")
+        most = wording.count(len(parts), "value")
+        raise WrongKeyError(name, f"expected a list of at most {most}, for example {name}=[1,2]")
     texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
     return {
         part: _value(each, search_space[part])
@@ -101,16 +103,17 @@ def _value(text: str, distribution: Distribution) -> Value:
     try:
         number = int(text) if whole else float(text)
     except ValueError:
-        raise WrongKeyError("", f"{short_text(text)} is no {'whole ' * whole}number; write one"
-                            ) from None
-    if not abs(number) <= (LARGEST_INTEGER if whole else LARGEST):  # NaN is not either
-        raise WrongKeyError("", f"{short_text(text)} is not a number that can be tried; write "
-                            "another one")
+        raise WrongKeyError("", f"expected {'an integer' if whole else 'a number'}, "
+                            f"got {short_text(text)}") from None
+    limit = LARGEST_INTEGER if whole else LARGEST
+    if not abs(number) <= limit:  # NaN is not either
+        raise WrongKeyError("", f"{short_text(text)} is out of bounds; choose a number from "
+                            f"{-limit:g} to {limit:g}")
     return number
 
 
 def _choice(text: str, choices: tuple[Value, ...]) -> Value:
     chosen = read_choices(text, choices)
     if len(chosen) != 1:
-        raise WrongKeyError("", "write one of the choices")
+        raise WrongKeyError("", f"must be one of {', '.join(map(str, choices))}")
     return chosen[0]

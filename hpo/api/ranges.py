@@ -1,4 +1,4 @@
-"""Ranges of the next round, as `--range NAME=LOW:HIGH` and as values."""
+"""Ranges of the next round, as NAME=LOW:HIGH on the command line and as Python values."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,23 @@ from hpo.study import StudyFile
 from hpo.study_errors import WrongKeyError, first_error, nearest
 from hpo.study_values import Range, read_choices
 
+OPTION = "--range"  # where messages say that a range comes from
 
-def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[str, Distribution]:
-    """Read "NAME=LOW:HIGH", or "NAME=a,b" for choices, as a new range of a searched name.
 
-    Raises InputError where the text has another form or names no searched hyperparameter.
+def parse_range(
+    text: str, search_space: Mapping[str, Distribution], option: str = OPTION
+) -> tuple[str, Distribution]:
+    """Parse "NAME=LOW:HIGH", or "NAME=a,b" for choices, as a new range of a hyperparameter.
+
+    Raises InputError, which starts with `option`, if the text is malformed or names a
+    hyperparameter that is not searched.
     """
     name, equals, rest = text.partition("=")
     if not equals:
-        raise InputError(f"--range {text}: write it as NAME=LOW:HIGH")
+        raise InputError(f"{option} {text}: expected NAME=LOW:HIGH")
     if name not in search_space:
         hint = nearest(name, search_space)
-        raise InputError(f"--range {text}: {name!r} is not searched{hint}")
+        raise InputError(f"{option} {text}: {name!r} is not searched{hint}")
     old = search_space[name]
     try:
         if isinstance(old, OrderedDistribution):
@@ -48,17 +53,17 @@ def parse_range(text: str, search_space: Mapping[str, Distribution]) -> tuple[st
         checked = Range.model_validate(table)
         new = with_range(old, checked.low, checked.high)
     except WrongKeyError as error:
-        raise InputError(f"--range {text}: {error}") from None
+        raise InputError(f"{option} {text}: {error}") from None
     except ValidationError as error:
         key, message = first_error(error, {})
-        raise InputError(f"--range {text}: {key}: {message}") from None
+        raise InputError(f"{option} {text}: {key}: {message}") from None
     except ValueError:
-        raise InputError(f"--range {text}: write two numbers as LOW:HIGH") from None
+        raise InputError(f"{option} {text}: expected two numbers, LOW:HIGH") from None
     return name, new
 
 
 def range_texts(ranges: Mapping[str, Any]) -> list[str]:
-    """Return ranges as the command line has them, such as "learning_rate=0.01:0.1"."""
+    """Return ranges as the command line takes them, e.g. "learning_rate=0.01:0.1"."""
     texts = []
     for name, given in ranges.items():
         if isinstance(given, values.Range):
@@ -74,20 +79,22 @@ def range_texts(ranges: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def parse_ranges(texts: Sequence[str], study: StudyFile) -> dict[str, Distribution]:
-    """Read several ranges as `parse_range` does, and let the objective check them."""
+def parse_ranges(
+    texts: Sequence[str], study: StudyFile, option: str = OPTION
+) -> dict[str, Distribution]:
+    """Parse several ranges like `parse_range`, and let the objective check them."""
     space = study.search_space
     whole = {d.part_of: d for d in space.values() if d.part_of}
     alone = {name: d for name, d in space.items() if not d.part_of}
     ranges: dict[str, Distribution] = {}
     for text in texts:
-        name, new = parse_range(text, {**alone, **whole})
+        name, new = parse_range(text, {**alone, **whole}, option)
         for part in parts_of(name, space) or [name]:
             ranges[part] = replace(new, when=space[part].when)
     if ranges:
         fault = study.feasibility().with_space({**study.search_space, **ranges}).fault()
         if fault is not None:
-            raise InputError(f"--range: {fault[1]}; choose another range")
+            raise InputError(f"{option.removesuffix(':')}: {fault[1]}; choose another range")
     return ranges
 
 
@@ -98,8 +105,8 @@ def _ordered(old: OrderedDistribution, text: str) -> OrderedDistribution:
     places = [old.every.index(choice) for choice in chosen]
     low, high = min(places), max(places)
     if low == high or (not colon and high - low + 1 != len(places)):
-        raise WrongKeyError("choices", f"they have an order, {', '.join(map(str, old.every))}: "
-                            "name at least two that stand side by side")
+        raise WrongKeyError("choices", "name at least two neighbors of "
+                            f"{', '.join(map(str, old.every))}, which are ordered")
     new = with_range(old, low, high)
     assert isinstance(new, OrderedDistribution)
     return new

@@ -1,4 +1,4 @@
-"""What is on record of a study: its trials as tables, figures of them, and what was found."""
+"""What is recorded of a study: its trials as tables, figures, and findings."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """What is on record of a study at one moment; `hpo.load` again shows what came since."""
+    """What is recorded of a study at one moment; call `hpo.load` again for newer results."""
 
     def __init__(self, name: str, recorded: "Recorded", record: "StudyRecord") -> None:
         self.name, self.recorded, self.record = name, recorded, record
@@ -39,28 +39,28 @@ class Results:
 
     @property
     def last_round(self) -> "Round":
-        """The last round; InputError where there is none yet."""
+        """The last round; raises InputError if there is none yet."""
         from hpo.record.values import last_round
 
         return last_round(self.name, self.recorded)
 
     @property
     def metric(self) -> str:
-        """The metric that the study searches by."""
+        """The metric that the study optimizes."""
         return self.last_round.settings.metric
 
     @property
     def direction(self) -> str:
-        """Whether the metric is to be maximized or minimized."""
+        """Whether the metric is maximized or minimized: "maximize" or "minimize"."""
         return self.last_round.settings.direction
 
     def trials(
         self, *, repeats: bool = False, parts: bool = False, extensions: bool = False
     ) -> "pd.DataFrame":
-        """Return one row a trial, as `hpo export` writes it: typed columns, times in UTC.
+        """Return a table with one row per trial: typed columns, times in UTC.
 
-        Below a trial stand its repeats, its parts, or its longer trainings, where they are asked
-        for; columns of these names tell them apart.
+        If asked for, `repeats`, `parts`, and `extensions` follow the trial they belong to; the
+        columns repeat and resplit, part, and extended_to tell them apart.
         """
         from hpo.report.results import table
 
@@ -76,9 +76,10 @@ class Results:
         return [*self.recorded.results, *(one for asked, many in some if asked for one in many)]
 
     def curves(self, metric: str | None = None) -> "pd.DataFrame":
-        """Return one row for each epoch of each trial: round, number, state, epoch, value.
+        """Return a table with one row per epoch: round, number, state, epoch, value.
 
-        The searched metric is read at once; another one takes a request for each trial.
+        The default is the metric that the study optimizes. Any other metric takes one request per
+        trial. Raises InputError if no trial has the metric.
         """
         import pandas as pd
 
@@ -99,7 +100,7 @@ class Results:
         if metric is not None and not columns["value"] and self.recorded.results:
             known = sorted({n for r in self.recorded.results for n in (r.metrics or [{}])[-1]})
             raise InputError(
-                f"the trials of {self.name} have no metric {metric!r}; they have "
+                f"the trials of {self.name} have no metric {metric!r}; their metrics: "
                 f"{', '.join(known) or 'none'}"
             )
         return pd.DataFrame(columns)
@@ -112,7 +113,7 @@ class Results:
         parts: bool = False,
         extensions: bool = False,
     ) -> Path:
-        """Write what `trials` returns to a .csv, .parquet or .json file; return its path."""
+        """Write the table of `trials` to a .csv, .parquet, or .json file; return the path."""
         from hpo.report.results import write
 
         file = asked_for.path(path, "path")
@@ -120,7 +121,7 @@ class Results:
         return file
 
     def summary(self, round: int | None = None) -> dict[str, Any]:  # noqa: A002  # its word
-        """Return what `hpo show --json` prints: rounds, counts, the best and the recommended."""
+        """Return the rounds, counts, and best and recommended trials, as plain values for JSON."""
         from hpo.report.results import summarize
         from hpo.search.extension import extensions_of, to_table
 
@@ -134,22 +135,22 @@ class Results:
         return summary
 
     def recommendation(self) -> "Recommendation | None":
-        """Return the trial with the best estimate, and why; None where none is complete."""
+        """Return the trial with the best estimate, and why; None if no trial is complete."""
         from hpo.service.proposals import recommendation
 
         return recommendation(self.recorded)
 
     def best(self, *, observed: bool = False) -> Best:
-        """Return the recommended trial, or that of the best value, or best mean, `observed`.
+        """Return the recommended trial, or with `observed` the one with the best value or mean.
 
-        Raises InputError where no trial is complete.
+        Raises InputError if no trial is complete.
         """
         from hpo.search import confirmation
 
         recorded, settings = self.recorded, self.last_round.settings
         ranked = confirmation.ranked(recorded.results, recorded.repeats, settings.direction)
         if not ranked:
-            raise InputError(f"the study {self.name!r} has no complete trial yet; run more of it")
+            raise InputError(f"the study {self.name!r} has no complete trial yet; run more trials")
         recommended = None if observed else self.recommendation()
         result = ranked[0]
         if recommended is not None:
@@ -168,9 +169,9 @@ class Results:
         )
 
     def narrow(self) -> Proposal:
-        """Return the ranges that the next round would have, and why.
+        """Return the ranges proposed for the next round, and why.
 
-        Raises InputError where there is no round yet.
+        Raises InputError if there is no round yet.
         """
         from hpo.service.proposals import moves_after
 
@@ -180,9 +181,9 @@ class Results:
     def figure(self, name: str) -> "Figure":
         """Draw one figure, which a notebook shows.
 
-        There are ranges, best_so_far and proposal; learning_curves and all_curves where trials
-        have several epochs; map and importance where several hyperparameters are searched. Raises
-        InputError where the study has none of that name.
+        Names: "ranges", "best_so_far", "proposal"; "learning_curves" and "all_curves" if trials
+        have several epochs; "map" and "importance" if several hyperparameters are searched. Raises
+        InputError if the study has no figure of that name.
         """
         from hpo.report.figures import by_name
         from hpo.study_errors import nearest
@@ -194,13 +195,13 @@ class Results:
         return shown(drawings[name]())
 
     def figures(self, folder: Path | str, round: int | None = None) -> list[Path]:  # noqa: A002
-        """Write all figures, or those of one round, to a folder as PNG files; return the files."""
+        """Write all figures, or those of one round, to a folder as PNG files; return the paths."""
         shown_rounds = tuple(r for r in self.recorded.rounds if round in (None, r.number))
         shown_only = replace(self.recorded, rounds=shown_rounds)
         return draw(self.record, shown_only, asked_for.path(folder, "folder"))
 
     def report(self, path: Path | str | None = None) -> Report:
-        """Return the study as one page; with a path, write it there as well."""
+        """Return a self-contained HTML report of the study; with a path, also write it there."""
         from hpo.report.page_data import page_data
 
         report = Report(page_data(self.recorded, self.narrow().moves))
@@ -209,20 +210,20 @@ class Results:
         return report
 
     def logs(self, trial: str, epochs: int | None = None) -> str:
-        """Return what a trial printed, such as "2/17", or part 3 of it, "2/17/3".
+        """Return the output of a trial, e.g. "2/17", or of its part 3, "2/17/3".
 
-        With `epochs`, when it was trained for so many. Raises InputError where there is no such
-        trial.
+        With `epochs`, return its output when it was extended to that many epochs. Raises InputError
+        if there is no such trial.
         """
         text, _ = self.record.output(self.run_of(trial, epochs))
         return text
 
     def run_of(self, trial: str, epochs: int | None = None) -> str:
-        """Return the id of the run of a trial, as `logs` takes it."""
+        """Return the MLflow run id of a trial, named as for `logs`."""
         trial = asked_for.instance(trial, str, "trial")
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
         if match is None:
-            raise InputError(f"{trial!r} names no trial; write it as ROUND/TRIAL, such as 2/17")
+            raise InputError(f"not a trial: {trial!r}; use the form ROUND/TRIAL, for example 2/17")
         identity = TrialId(
             int(match[1]), int(match[2]), part=int(match[3] or 0), extended_to=epochs or 0
         )
@@ -234,38 +235,41 @@ class Results:
         run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
         if not run_id:
             raise InputError(
-                f"{self.name} has no {identity} on record; `hpo export {self.name} trials.csv` "
-                "lists all"
+                f"{self.name} has no {identity}; to list all trials, run `hpo export {self.name} "
+                "trials.csv` (in Python: Results.trials)"
             )
         return run_id
 
     def add(self, point: Mapping[str, Any]) -> None:
-        """Add a point to be tried next, such as {"learning_rate": 0.01}, as `hpo add` does."""
-        asked_for.instance(point, Mapping, "point", 'write {"learning_rate": 0.01}')
+        """Add a point to try next, e.g. {"learning_rate": 0.01}.
+
+        It is trained as one more trial; hyperparameters left out are sampled at random.
+        """
+        asked_for.instance(point, Mapping, "point", 'a mapping such as {"learning_rate": 0.01}')
         steering.add(self.record, self.recorded, point_texts(point))
 
     def stop(self, trial: str, reason: str = "") -> None:
-        """Ask for the end of one running trial, such as "2/17", as `hpo stop` does."""
+        """Ask one running trial to stop, e.g. "2/17"; its results so far are kept."""
         steering.stop(
             self.record, self.recorded, asked_for.instance(trial, str, "trial"), reason
         )
 
     def rename(self, new: str) -> "Results":
-        """Give the study another name on record, as `hpo rename` does; return it under that."""
+        """Rename the study in the record; return it under its new name."""
         from hpo.api import housekeeping
 
         housekeeping.rename(self.record.uri, self.name, new, print)
         return load(new, self.record.uri)
 
     def copy(self, new: str) -> "Results":
-        """Copy all of the study that counts to another name; return the copy."""
+        """Copy the study to a new study of another name; return the copy."""
         from hpo.api import housekeeping
 
         housekeeping.copy(self.record.uri, self.name, new, print, lambda done, total: None)
         return load(new, self.record.uri)
 
     def delete(self, *, purge: bool = False) -> None:
-        """Delete the study, so that MLflow can restore it; for good where it is to `purge` it."""
+        """Delete the study so that MLflow can restore it; with `purge`, permanently."""
         from hpo.api import housekeeping
 
         housekeeping.delete(self.record.uri, self.name, print, purge=purge)
@@ -273,9 +277,9 @@ class Results:
             housekeeping.purge(self.record.uri, self.name, print, lambda done, total: None)
 
     def predict(self, rows: "Path | str | pd.DataFrame") -> "pd.DataFrame":
-        """Predict the rows of a table, or of its file, with the model that an evaluation kept.
+        """Predict new data, a table or a file, with the model that `Study.evaluate` saved.
 
-        The columns are a label and the probability of each class, or a value.
+        Returns one row per row: a label and the probability of each class, or a value.
         """
         import pandas as pd
 
@@ -285,7 +289,7 @@ class Results:
     def predicted(
         self, rows: "Path | str | pd.DataFrame"
     ) -> tuple[Mapping[str, Any], Mapping[str, int]]:
-        """Return predictions by column, and how many missing values of each column were filled."""
+        """Return predictions by column, and the number of missing values filled in per column."""
         from hpo.data.tables import read_rows
         from hpo.record.models import last_model
 
@@ -299,9 +303,10 @@ class Results:
 
 
 def load(study: str, tracking_uri: str | None = None) -> Results:
-    """Return what is on record of a study, given by its name or its file.
+    """Return what is recorded of a study, given by its name or its study file.
 
-    Raises InputError where there is no such record or study.
+    The record is at `tracking_uri`, else at MLFLOW_TRACKING_URI, else in mlflow.db in the working
+    directory. Raises InputError if there is no such record or study.
     """
     from hpo.api.lookup import study_name
 

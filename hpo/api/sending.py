@@ -1,11 +1,11 @@
-"""Studies are sent to a cluster, with what is to be done there."""
+"""Send studies to a cluster, with a command to run there."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpo.api.asked_for import set_arguments
-from hpo.api.ranges import parse_range, range_texts
+from hpo.api.ranges import OPTION, parse_range, range_texts
 from hpo.errors import InputError
 from hpo.study_errors import nearest
 
@@ -22,7 +22,7 @@ OPTIONS = {  # of each command that a cluster does
 
 
 class Sent(NamedTuple):
-    """A job of a cluster, and what it was sent."""
+    """A job on a cluster, and what was sent to it."""
 
     job: str
     parcel: "Parcel"
@@ -37,9 +37,9 @@ def send(
     address: str | None,
     env_file: Path,
 ) -> Sent:
-    """Send a study and what is to be done with it, and files `also`; return at once.
+    """Send a study, a command to run on it, and the files in `also`; return immediately.
 
-    Raises InputError where the cluster does not do that, or has no such option for it.
+    Raises InputError if the command or one of its options is unknown.
     """
     from hpo.cluster import connect, pack
     from hpo.own_evaluation import refuse_without_evaluate
@@ -53,20 +53,21 @@ def send(
 
 
 def typed(study: "StudyFile", command: str, options: Mapping[str, Any]) -> list[str]:
-    """Return a command and its options, with what overrides the study file, as they are typed."""
+    """Return a command, its options, and overrides of the study file as command-line arguments."""
     if command not in OPTIONS:
-        raise InputError(f"a cluster does not {command!r} a study{nearest(command, OPTIONS)}")
+        raise InputError(f"command: {command!r} cannot be submitted{nearest(command, OPTIONS)}")
     for name in options:
         if name not in OPTIONS[command]:
-            raise InputError(f"{command} has no option {name!r}{nearest(name, OPTIONS[command])}")
+            raise InputError(f"{command}: unknown option {name!r}{nearest(name, OPTIONS[command])}")
     if command == "extend" and "epochs" not in options:
-        raise InputError("extend: epochs: is missing; say how many in all")
+        raise InputError("extend: epochs: required but missing; set the total number of epochs")
     arguments = [command]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         if name == "ranges":
-            for text in range_texts(value) if isinstance(value, Mapping) else value or ():
-                parse_range(text, study.search_space)
+            is_mapping = isinstance(value, Mapping)  # given in Python
+            for text in range_texts(value) if is_mapping else value or ():
+                parse_range(text, study.search_space, "ranges:" if is_mapping else OPTION)
                 arguments += ["--range", text]
         elif value is True:
             arguments.append(option)

@@ -1,4 +1,4 @@
-"""What training works with: a study on record, its data, its workers, and the service of it."""
+"""What training needs: a recorded study, its data, its workers, and its service."""
 
 import contextlib
 import os
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What a command that trains works with: a study on record, and the service that runs it.
+    """What a training command needs: a recorded study, and the service that runs it.
 
-    `whole` is the record of all studies, `recorded` what it knows of this one.
+    `whole` is the record of all studies, `recorded` what it has of this one.
     """
 
     whole: "Tracking | RecordProcess"
@@ -51,13 +51,13 @@ class Session:
     notifying: "Notifying | None" = None
 
     def read(self) -> "Recorded":
-        """Return what is on record by now; wait for a record that is away."""
+        """Return what is recorded so far; wait if the record cannot be reached."""
         return self.running.read()
 
 
 @contextlib.contextmanager
 def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
-    """Open what training works with; close it in the end, however that comes."""
+    """Open what training needs; close it at the end, however that comes."""
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
     from hpo.service.comparability import file_digests
@@ -86,7 +86,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
         record = whole.study(study.name)
         opening = beside.submit(record.read)  # MLflow takes a while to import
         if study.data_files:
-            display.waiting("reading the files of [data]")
+            display.waiting("reading the files in [data]")
             file_digests(study)
         split = load_data(study)
         for note in split.description.notes if split is not None else ():
@@ -125,8 +125,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                 retention.forget_others([trial for trial, _ in recorded.ended_attempts()])
             others = take_up(outbox, recorded)
             if others:
-                display.note(f"{others} results on disk belong to an earlier round of the same "
-                             f"number with other settings: set aside beside {outbox.path}")
+                display.note(wrong_round(others, outbox))
             delivery = Delivery(outbox, record, study.metric, display.note)
             at_the_end.callback(_release, record)
             at_the_end.callback(delivery.close)
@@ -138,9 +137,9 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                 recorded = record.read()
             if delivery.held:
                 display.note(
-                    f"{len(delivery.held)} results wait in {outbox.path} for a round that the "
-                    "record does not have: it is not the record they were written to; "
-                    "where the same trial comes up again, its result counts"
+                    f"keeping {wording.count(len(delivery.held), 'result')} in {outbox.path}: "
+                    "this record does not have their round, so it is not the record they were "
+                    "written for; if the same trial comes up again, its result is used"
                 )
             description = split.description if split is not None else None
             listener: Listener = display
@@ -164,14 +163,14 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                     notifying.failed(f"{kind}{error}")
                 raise
         except KeyboardInterrupt:
-            display.note(f"stopped; what is finished is kept. {site.interrupted()}")
+            display.note(f"stopped; finished trials are kept. {site.interrupted()}")
             raise
 
 
 def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
-    """Return the split data of a study, or another split of them for a repeat; None without [data].
+    """Return the split data of a study, or a different split for a repeat; None without [data].
 
-    Raises InputError where the objective does not yield the study's metric for such data.
+    Raises InputError if the objective does not report the study's metric for such data.
     """
     if study.data is None:
         return None
@@ -188,8 +187,8 @@ def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
     yielded = (study.objective.metrics or {}).get(split.data.task)
     if yielded is not None and study.metric not in yielded:
         raise InputError(
-            f"{study.path}: metric: for {split.data.task}, {study.objective.name} yields no "
-            f"{study.metric!r}, but {', '.join(yielded)}; name one of them"
+            f"{study.path}: metric: for {split.data.task}, {study.objective.name} does not report "
+            f"{study.metric!r}; choose one of {', '.join(yielded)}"
         )
     return split
 
@@ -197,13 +196,13 @@ def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
 def _open_record(
     uri: str, outbox: "Outbox", inline: bool, at_the_end: ExitStack
 ) -> "Tracking | RecordProcess":
-    """Return the record; but for `inline` in a process of its own, which ends at the end."""
+    """Return the record; unless `inline`, in a process of its own that ends at the end."""
     path = path_of(uri)
     for place in (path, path.parent) if path and path.exists() else ():
         if not os.access(place, os.W_OK):
             raise InputError(
-                f"{place} cannot be written, and the record is kept there; "
-                "name another place by --tracking-uri"
+                f"{place} is not writable, and the record is there; choose another place with "
+                "--tracking-uri (in Python: tracking_uri)"
             )
     if inline:
         from hpo.record.tracking import Tracking
@@ -224,6 +223,14 @@ def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
         return outbox.take_up((), {})
     rounds = {round_.number: round_.fingerprint for round_ in recorded.rounds}
     return outbox.take_up(recorded.ended_attempts(), rounds)
+
+
+def wrong_round(others: int, outbox: "Outbox") -> str:
+    """Return what to say of results on disk that belong to other rounds."""
+    return (
+        f"set aside {wording.count(others, 'result')} next to {outbox.path}: from an earlier round "
+        "of the same number, with other settings"
+    )
 
 
 def _release(record: "Record") -> None:

@@ -1,4 +1,4 @@
-"""Where a study runs: its record, its workers, and who watches."""
+"""Where a study runs: its record, its workers, and its display."""
 
 import contextlib
 import signal
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where trials run: in this process, on a Ray that is there, or on one with so many CPUs."""
+    """Where trials run: by default on a local Ray that uses all CPUs.
+
+    With `inline`, trials run in this process, without Ray. `ray_address` is that of a running Ray
+    cluster. `workers` is the number of CPUs for a local Ray.
+    """
 
     inline: bool = False
     ray_address: str | None = None
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        instance(self.inline, bool, "inline", "write True or False")
+        instance(self.inline, bool, "inline", "True or False")
         if self.ray_address is not None:
             instance(self.ray_address, str, "ray_address")
         whole_or_none(self.workers, "workers")
@@ -41,7 +45,7 @@ class Placement:
         show: "Callable[[Progress], None]",
         stops: "Stops",
     ) -> "Workers":
-        """Start the workers; raise InputError where they cannot do what the study asks for."""
+        """Start the workers; raise InputError if they cannot do what the study asks for."""
         from hpo.resources import NotHere
         from hpo.told import TOLD, refuse_to_train
 
@@ -49,8 +53,8 @@ class Placement:
             refuse_to_train(study.path)
         if self.inline and study.round.fresh_process:
             raise InputError(
-                f"{study.path}: round.fresh_process: --inline trains all trials in this process; "
-                "drop one of the two"
+                f"{study.path}: round.fresh_process: cannot be combined with --inline (in Python: "
+                "inline=True), which trains all trials in this process; drop one of the two"
             )
         try:
             if self.inline:
@@ -68,9 +72,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a study runs, and who watches.
+    """Where a study runs, and its display.
 
-    `interrupted` is called where a person ends it, and returns what is said of how to go on.
+    `interrupted` is called when the user stops it, and returns how to resume.
     """
 
     tracking_uri: str
@@ -81,10 +85,10 @@ class Site:
 
 @contextlib.contextmanager
 def stopping_on_termination() -> Iterator[Callable[[], None]]:
-    """Let SIGTERM, which cluster services send, stop the study as Ctrl-C does, until the end.
+    """Let SIGTERM, which cluster services send, stop the study like Ctrl-C, until the end.
 
-    What is given sets that up once more, after somebody else did so. A thread that is not the main
-    one cannot, and leaves it.
+    Yields a function that sets this up again after other code has set a handler. Only the main
+    thread can; other threads do nothing.
     """
 
     def stop(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""A study as an object: what its file says, and all that can be done with it."""
+"""A study as an object: its settings, and everything you can do with it."""
 
 import json
 import os
@@ -23,18 +23,27 @@ if TYPE_CHECKING:
     from hpo.study import StudyFile
 
 T = TypeVar("T", bound="Study")
-AGAIN = "Run it again to go on."
+AGAIN = "Run it again to resume."
 
 
 class Study:
-    """A study, made of the keys of a study file or read from one.
+    """A study, defined by the keys of a study file, or read from one with `Study.read`.
 
-    The objective may be a function, also one of a notebook; left out, results are told by whoever
-    asks for trials (see `hpo.open`). Ranges may be `Range` and `Choices`; everything else is as a
-    study file has it, such as `round={"trials": 20, "sampler": "tpe"}`. Paths are below `folder`,
-    the working directory if left out, which is also where `write` puts the file.
+    The objective may be a function, also one defined in a notebook; without one, train the trials
+    in your own loop (see `hpo.open`). Ranges may be `hpo.Range` and `hpo.Choices`; everything else
+    is as in a study file, for example `round={"trials": 20, "sampler": "tpe"}`. Paths are relative
+    to `folder`, which is also where `write` puts the file; the default is the working directory.
 
-    Raises InputError for the first thing wrong, with its key and the remedy.
+        study = hpo.Study(
+            name="noise",
+            objective=train,
+            metric="loss",
+            direction="minimize",
+            search_space={"learning_rate": hpo.Range(1e-5, 1.0, log=True)},
+        )
+        results = study.run()
+
+    Raises InputError for the first thing that is wrong, with its key and a remedy.
     """
 
     def __init__(self, *, folder: Path | str | None = None, **keys: Unpack[StudyKeys]) -> None:
@@ -43,7 +52,7 @@ class Study:
         given = {key: value for key, value in keys.items() if value is not None}
         name = given.get("name")
         if name is None:
-            raise InputError("name: is missing; name the study, such as name=\"digits\"")
+            raise InputError('name: required but missing; add it, for example name="digits"')
         name = asked_for.instance(name, str, "name")
         place = asked_for.path(folder, "folder") if folder is not None else Path()
         objective = given.get("objective")
@@ -64,39 +73,41 @@ class Study:
     def read(
         cls: type[T], path: Path | str, overrides: Mapping[str, Any] | Sequence[str] = ()
     ) -> T:
-        """Read a study file, with overrides such as {"round.trials": 20} in their places."""
+        """Read a study file; `overrides` replace keys, e.g. {"round.trials": 20}."""
         from hpo.study import read
 
         if isinstance(overrides, str) or not isinstance(overrides, Mapping | Sequence):
-            raise InputError(f'overrides: write {{"round.trials": 20}}, not {overrides!r}')
+            raise InputError(
+                f'overrides: expected a mapping such as {{"round.trials": 20}}, got {overrides!r}'
+            )
         if isinstance(overrides, Mapping):
             overrides = [f"{key}={toml_value(plain(v, key))}" for key, v in overrides.items()]
         return cls.of(read(asked_for.path(path, "path"), overrides))
 
     @classmethod
     def of(cls: type[T], file: "StudyFile") -> T:
-        """Return a study file that is read already as a study."""
+        """Return a study for a study file that has already been read."""
         study = cls.__new__(cls)
         study.file = file
         return study
 
     @property
     def name(self) -> str:
-        """The name of the study, which its record has as well."""
+        """The name of the study, also in the record."""
         return self.file.name
 
     def to_toml(self) -> str:
-        """Return the text of a study file that says the same."""
+        """Return the study as the text of a study file."""
         if self.file.overrides:
             return document({"name": self.name, **self._table()})
         named = "name" in self._table()
         return self.file.text if named else f"name = {toml_value(self.name)}\n{self.file.text}"
 
     def write(self, path: Path | str | None = None) -> Path:
-        """Write the study file, and beside it the code of a notebook; return its path.
+        """Write the study file, and next to it the code of a notebook; return the path.
 
-        The command line goes on with what this process began, and the other way round. Raises
-        InputError where it cannot be written.
+        The command line can then continue the study, and the other way around. Raises InputError
+        if the file cannot be written.
         """
         from hpo import notebook_code
 
@@ -105,7 +116,7 @@ class Study:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.to_toml(), encoding="utf-8")
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}; name another file") from error
+            raise InputError(f"{path}: {error.strerror or error}; choose another file") from error
         before, after = (p.absolute().parent for p in (self.file.path, path))
         if before != after:
             notebook_code.copy(self.file.objective.name, before, after)
@@ -117,7 +128,7 @@ class Study:
         return table_of(self.file.text, self.file.overrides)
 
     def __eq__(self, other: object) -> bool:
-        """Say whether both studies say the same."""
+        """Return whether both studies have the same settings."""
         if not isinstance(other, Study):
             return NotImplemented
         mine, theirs = ({"name": s.name, **s._table()} for s in (self, other))
@@ -131,10 +142,11 @@ class Study:
         return f"<study {file.name}: {file.direction} {file.metric} of {file.objective.name}>"
 
     def check(self, *, data: bool = False, try_: bool = False) -> dict[str, Any]:
-        """Return what `hpo check --json` prints: ranges, and on demand the data, or a trial run.
+        """Check the study; return a summary, the same as `hpo check --json` prints.
 
-        With `try_` the objective is trained for two epochs in this process, and its model saved,
-        loaded and asked. Raises InputError where any of that fails.
+        With `data`, also read and split the data. With `try_`, also train one trial for two epochs
+        in this process, then save, load, and query its model. Raises InputError if any of that
+        fails.
         """
         from hpo.api import checking
 
@@ -155,11 +167,12 @@ class Study:
         also: Sequence[Path | str] = (),
         **options: Any,
     ) -> str:
-        """Send the study to a Ray cluster, as `hpo submit` does; return the id of its job.
+        """Submit the study to a Ray cluster, like `hpo submit`; return the id of the job.
 
-        `command` is run, confirm, extend or evaluate, and `options` are those of that method. The
-        address and the token come from `cluster`, from the environment, or from `env_file`. The
-        study is written to its file first, unless it was read from one.
+        `command` is "run", "confirm", "extend", or "evaluate", and `options` are the arguments of
+        that method. `cluster` is the URL of the cluster's Ray dashboard; by default, the URL and
+        the token come from the environment, or from `env_file`. Files in `also` are sent as well.
+        The study is written to its file first, unless it was read from one.
         """
         from hpo.api.sending import send
 
@@ -169,13 +182,13 @@ class Study:
         return send(self.file, command, options, files, cluster, Path(env_file)).job
 
     def cancel(self, *, cluster: str | None = None, env_file: Path | str = ".env") -> str:
-        """Stop the study on a cluster, as `hpo cancel` does; return the id of its job."""
+        """Stop the study on a cluster; return the id of its job. Finished trials are kept."""
         from hpo.cluster import connect
 
         return connect(cluster, Path(env_file)).cancel(self.name)
 
     def results(self, tracking_uri: str | None = None) -> Results:
-        """Return what is on record of the study."""
+        """Return what is recorded of the study."""
         return load(self.name, tracking_uri)
 
     def run(
@@ -189,11 +202,14 @@ class Study:
         placement: Placement | None = None,
         tracking_uri: str | None = None,
     ) -> Results:
-        """Run the study, or go on with it, until it has `rounds`; return what is on record then.
+        """Run or resume the study until it has `rounds` rounds in total; return its results.
 
-        Run again, it finds all done and does nothing; interrupted or killed, the same call goes
-        on. `trials` are those of each new round. `ranges` overrule those of the next one: a
-        `Range`, a pair of numbers or a list of choices by the name of a hyperparameter.
+        Call it again to resume an interrupted run; if everything is done, nothing runs.
+
+        `trials` is the number of trials in each new round. `ranges` replaces ranges of the next
+        round: a mapping from hyperparameter names to a `hpo.Range`, a pair of numbers, or a list of
+        choices. With `keep_ranges`, no range moves between rounds. With `accept_code`, the study
+        continues although the objective's code has changed. `placement` says where trials run.
         """
         from hpo.api import training
         from hpo.api.ranges import parse_ranges, range_texts
@@ -203,8 +219,9 @@ class Study:
         number = asked_for.whole_or_none(trials, "trials")
         file = self.file if number is None else self.file.with_trials(number)
         if ranges is not None:
-            asked_for.instance(ranges, Mapping, "ranges", 'write {"learning_rate": (1e-3, 0.1)}')
-        moved = parse_ranges(range_texts(ranges or {}), file)
+            wanted = 'a mapping such as {"learning_rate": (1e-3, 0.1)}'
+            asked_for.instance(ranges, Mapping, "ranges", wanted)
+        moved = parse_ranges(range_texts(ranges or {}), file, "ranges:")
         rounds = asked_for.whole_or_none(rounds, "rounds") or file.rounds
         goal = Goal(rounds, moved, keep_ranges, accept_code)
         recorded, _ = training.run(file, goal, self._site(placement, tracking_uri))
@@ -220,7 +237,11 @@ class Study:
         placement: Placement | None = None,
         tracking_uri: str | None = None,
     ) -> Results:
-        """Repeat the best trials with fresh seeds, as `hpo confirm`."""
+        """Retrain the `top` trials, each `repeats` times with new seeds; return the results.
+
+        From then on, the means of the repeats rank these trials. With `resplit`, each repeat also
+        gets new validation rows. Call it again to resume; if everything is done, nothing runs.
+        """
         from hpo.api import training
         from hpo.study_tables import ConfirmSettings
 
@@ -245,7 +266,11 @@ class Study:
         placement: Placement | None = None,
         tracking_uri: str | None = None,
     ) -> Results:
-        """Train the best trials for so many epochs in all, as `hpo extend`."""
+        """Train the `top` trials for more epochs, `epochs` in total; return the results.
+
+        Without `checkpoints`, they are trained from scratch. The search ignores the extended
+        trials; `best` and `evaluate` use them if they are better. Call it again to resume.
+        """
         from hpo.api import training
 
         self._refuse_while_imported("extend")
@@ -262,7 +287,13 @@ class Study:
         kept: bool = False,
         tracking_uri: str | None = None,
     ) -> "Evaluation | OwnEvaluation":
-        """Score the best trial on the test set, once, as `hpo evaluate`."""
+        """Score the best trial on the test set, once, and save the model; return the scores.
+
+        The trial is retrained on the training and validation rows first. With `top`, the outputs of
+        that many best trials are averaged. With `kept`, the copies that `checkpoints` kept are
+        scored instead. Raises InputError if the test set is already spent, unless `again` is True,
+        which marks the result as repeated.
+        """
         from hpo.api import training
         from hpo.display.progress import Retraining
 
@@ -277,7 +308,7 @@ class Study:
         if placement is None:
             placement = Placement(ray_address=os.environ.get("RAY_ADDRESS") or None)
         asked_for.instance(
-            placement, Placement, "placement", "write one such as hpo.Placement(inline=True)"
+            placement, Placement, "placement", "one such as hpo.Placement(inline=True)"
         )
         return Site(
             record_address(tracking_uri), placement, open_display(self.file), lambda: AGAIN
@@ -290,17 +321,17 @@ class Study:
         return Results(self.name, recorded, record.study(self.name))
 
     def _refuse_while_imported(self, method: str) -> None:
-        """Raise InputError where a script runs a study while it is imported for its objective."""
+        """Raise InputError if a script runs a study while it is imported for its objective."""
         from hpo import forms
 
         module = forms.imported_now()
         if module:
             raise InputError(
-                f"{module} calls {method} while it is imported for its objective; put that below "
-                'if __name__ == "__main__":'
+                f"{module} calls {method}() while being imported for its objective; move the call "
+                'under if __name__ == "__main__":'
             )
 
 
 def _file_name(name: str) -> str:
-    """Return a name of a study as that of a file."""
+    """Return the name of a study as a file name."""
     return name.replace("/", "-").replace("\0", "") or "study"

@@ -1,4 +1,4 @@
-"""What trains: a study's rounds, repeats and longer trainings of its best, their evaluation."""
+"""Everything that trains: rounds, repeats, extensions, and evaluations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What is on record of a study in the end, and whether anything had to run for that."""
+    """What is recorded of a study at the end, and whether anything had to run."""
 
     recorded: "Recorded"
     ran: bool
 
 
 def run(study: "StudyFile", goal: "Goal", site: Site) -> Outcome:
-    """Run a study, or go on with it, until it has its rounds, and the repeats that it asks for."""
+    """Run or resume a study until it has all its rounds and repeats."""
     with open_session(study, site) as session:
         ran = run_rounds(session, study, goal)
         return Outcome(session.read(), ran)
 
 
 def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:
-    """Run the rounds of a study, and the repeats that it asks for; say whether any were missing."""
+    """Run the missing rounds and repeats of a study; return whether there were any."""
     from hpo.trial import State
 
     goal = replace(goal, sources=_sources(session, study))
@@ -60,9 +60,9 @@ def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:
 
 
 def _sources(session: Session, study: "StudyFile") -> "Sequence[Source]":
-    """Return the trials that a new study begins with; say which they are, or that it is too late.
+    """Return the trials that a new study starts with; note which they are, or that it is too late.
 
-    What they come to is on record from then on, whatever becomes of the study file.
+    They are recorded, so later changes of the study file have no effect.
     """
     from hpo.service import warm_start
     from hpo.service.remarks import told_of_source
@@ -71,46 +71,48 @@ def _sources(session: Session, study: "StudyFile") -> "Sequence[Source]":
     if recorded is not None and recorded.rounds and not recorded.is_half_begun:
         named = study.warm_start.sources if study.warm_start is not None else ()
         if named != tuple(source.name for source in recorded.sources):
-            note("[warm_start] was read when round 1 began; changing it now has no effect")
+            note("[warm_start] was read when round 1 started; changing it now has no effect")
         return ()
     sources = warm_start.gather(
         study, lambda name: session.whole.study(name).read(), session.data
     )
     for source in sources:
-        note(f"the search begins with {told_of_source(source)}")
+        note(f"the search starts with {told_of_source(source)}")
     if sources and study.round.sampler != "tpe":
-        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from it; "
-             "`hpo narrow` does")
+        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from earlier trials; "
+             "only narrowing does")
     return sources
 
 
 def confirm(
     study: "StudyFile", settings: "ConfirmSettings", accept_code: bool, site: Site
 ) -> "list[Confirmation]":
-    """Repeat the best trials of a study; return them in order of their means."""
+    """Repeat the best trials of a study; return them, ranked by their means."""
     from hpo.service.following import ranking
 
     require_file(absolute(site.tracking_uri))
     with open_session(study, site) as session:
         recorded = find(session.whole, study.name)
         if not session.following.confirm(settings, recorded, accept_code=accept_code):
-            session.display.note("every repeat is on record already: nothing to run")
+            session.display.note("all repeats are done, nothing to run")
         else:
             renew_page(session.record, session.display.note)
         if not settings.resplit and any(r.trial.resplit for r in recorded.repeats):
-            session.display.note("show, evaluate and narrow go by the repeats with --resplit")
+            session.display.note(
+                "show, evaluate, and narrow use the repeats with new validation rows (resplit)"
+            )
         return ranking(study, settings, session.read())
 
 
 def extend(
     study: "StudyFile", top: int, epochs: int, accept_code: bool, site: Site
 ) -> "Recorded":
-    """Train the best trials of a study for more epochs; return what is on record then."""
+    """Train the best trials of a study for more epochs; return what is recorded then."""
     require_file(absolute(site.tracking_uri))
     with open_session(study, site) as session:
         recorded = find(session.whole, study.name)
         if not session.following.extend(top, epochs, recorded, accept_code=accept_code):
-            session.display.note("every extension is on record already: nothing to run")
+            session.display.note("all extensions are done, nothing to run")
         else:
             renew_page(session.record, session.display.note)
         return session.read()
@@ -126,7 +128,7 @@ def evaluate(
 ) -> "Evaluation | OwnEvaluation":
     """Score the `top` trials of a study on the test set, and record that it is spent.
 
-    It may be used `again`; with `kept` the models are those that were validated.
+    `again` allows another look; with `kept`, the models are the copies that were kept.
     """
     from hpo import evaluation, own_evaluation
     from hpo.record.values import last_round
@@ -143,8 +145,8 @@ def evaluate(
         copies = checkpoints_of(study, split, outbox_path(absolute(tracking_uri), name))
         if copies is None:
             raise InputError(
-                f"{study.path}: --kept needs a table [checkpoints], by which copies of the best "
-                "trials are kept; leave it out"
+                f"{study.path}: --kept (in Python: kept=True) needs a table [checkpoints], which "
+                "keeps copies of the best trials; drop it"
             )
     description = None if split is None else split.description
     _before_evaluation(study, last, recorded, description, listener)
@@ -167,7 +169,7 @@ def _before_evaluation(
     data: "Description | None",
     listener: "Listener",
 ) -> None:
-    """Refuse a study that changed, and say what is to be known before its test set is spent."""
+    """Refuse a study that has changed; note what to know before its test set is spent."""
     from hpo.search import confirmation
     from hpo.service import comparability, proposals
 
@@ -176,7 +178,7 @@ def _before_evaluation(
         note(text)
     comparability.refuse_changes(study, last, data, note)
     if not last.ended:
-        note(f"round {last.number} has not ended: these are the best trials so far")
+        note(f"round {last.number} has not ended: evaluating the best of its trials so far")
     better = confirmation.unconfirmed_best(recorded.results, recorded.repeats, study.direction)
     if better:
         note(better)

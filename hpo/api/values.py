@@ -1,4 +1,4 @@
-"""Ranges, choices and all other values of a study file, as a program writes them."""
+"""Ranges, choices, and other values of a study file, as Python values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,9 +13,10 @@ from hpo.text import text_fault
 class Range:
     """The range of a hyperparameter, from `low` to `high`, as in [search_space] of a study file.
 
-    With `log` it is searched on a log scale, with `step` only so far apart. It never leaves its
-    `limits`. It is searched `when` others have some values, and `repeat` names what counts its
-    parts. `backfill` is the value that earlier trials had.
+    With `log`, it is searched on a log scale; with `step`, only in steps of that size from `low`.
+    It never moves outside of `limits`. With `when`, it is searched only if other hyperparameters
+    have certain values. `repeat` names the hyperparameter that says how many values it has.
+    `backfill` is the value of trials that ran before it was added.
     """
 
     low: float
@@ -32,7 +33,8 @@ class Range:
 class Choices:
     """The choices of a hyperparameter, as in [search_space] of a study file.
 
-    Those that are `ordered`, such as batch sizes, are searched and narrowed as a range is.
+    Choices that are `ordered`, for example batch sizes, are searched and narrowed like a range.
+    `when`, `repeat`, and `backfill` are as in `hpo.Range`.
     """
 
     choices: Sequence[Any]
@@ -43,7 +45,7 @@ class Choices:
 
 
 class StudyKeys(TypedDict, total=False):
-    """The keys of a study file, as its reference explains them."""
+    """The keys of a study file; see its reference for what they mean."""
 
     name: str
     objective: Any
@@ -72,9 +74,9 @@ class StudyKeys(TypedDict, total=False):
 
 
 def plain(value: Any, key: str) -> Any:
-    """Return a value as TOML can hold it; None inside a table is left out.
+    """Return a value in a form that TOML can hold; None inside a table is dropped.
 
-    Raises InputError, which names the key, where TOML has no form for it.
+    Raises InputError, which names the key, if there is no such form.
     """
     if isinstance(value, Range | Choices):
         if isinstance(value, Choices) and not isinstance(value.choices, str):
@@ -99,4 +101,7 @@ def plain(value: Any, key: str) -> Any:
             if isinstance(value, str) and (fault := text_fault(value)):
                 raise InputError(f"{key}: {fault}")
             return kind(value)
-    raise InputError(f"{key}: a {type(value).__name__} has no form in a study; write a plain value")
+    raise InputError(
+        f"{key}: a {type(value).__name__} cannot be written to a study file; use a number, a "
+        "string, a list, or a mapping"
+    )

@@ -1,1 +1,1 @@
-"""The command line: what is typed, and what is shown in the terminal."""
+"""The command line: commands, their options, and what they print."""

@@ -1,4 +1,4 @@
-"""The command that checks a study file, and tries it."""
+"""The command that checks a study file, and tries it out."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import click
 from hpo import wording
 from hpo.cli.options import (
     as_json,
+    examples,
     file_argument,
     hpo,
     overrides,
@@ -17,20 +18,25 @@ from hpo.cli.options import (
 from hpo.text import one_line
 
 
-@hpo.command()
+@hpo.command(epilog=examples(
+    "hpo check study.toml",
+    "hpo check study.toml --try",
+    "hpo check study.toml --set round.trials=100",
+))
 @file_argument
-@click.option("--data", "with_data", is_flag=True, help="Read and split the data as well.")
+@click.option("--data", "with_data", is_flag=True, help="Also read and split the data.")
 @click.option("--try", "tries", is_flag=True,
-              help="Train the first point for two epochs; save, load and ask its model as well.")
+              help="Also train one trial for two epochs, then save, load, and query its model.")
 @overrides
 @as_json
 def check(
     file: Path, with_data: bool, tries: bool, overrides: Sequence[str], as_json: bool
 ) -> None:
-    """Check FILE against what its objective takes.
+    """Check the study file FILE; with --try, also try it out.
 
-    With --try the objective runs, in this process, and all that `run` and `evaluate` need of it is
-    tried once, without test rows and without a record.
+    Checks every key of FILE, and that the objective accepts its hyperparameters. With --try, the
+    objective runs briefly in this process, and everything that `hpo run` and `hpo evaluate` need
+    from it is tested once. Test rows are never used, and nothing is recorded.
     """
     from hpo.api import checking
     from hpo.study import read
@@ -46,7 +52,7 @@ def check(
             rehearse(study, split, summary["try"].append)
         click.echo(json.dumps(summary, indent=2))
         return
-    say(f"{file}: right. {study.direction} {study.metric} of {study.objective.name}, "
+    say(f"{file}: OK. {study.direction} {study.metric} of {study.objective.name}, "
          f"{wording.count(study.rounds, 'round')} of "
          f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
     for name, text in summary["search_space"].items():
@@ -54,7 +60,7 @@ def check(
     if reasons:
         reason, feasible = next(iter(reasons)), summary["feasible_share"]
         about = f"about {feasible:.0%}" if feasible >= 0.01 else "less than 1%"
-        say(f"  {about} of the space can be trained with; most of the rest cannot, because "
+        say(f"  {about} of the search space is feasible; the most common reason for the rest: "
             f"{one_line(reason)}")
     if with_data:
         data = summary["data"]

@@ -1,4 +1,4 @@
-"""Every command, and what becomes of errors: one line, and an exit code."""
+"""The entry point: every command, and errors as one line and an exit code."""
 
 import codecs
 import gc
@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from hpo.cli import (  # noqa: F401  # they add themselves
+from hpo.cli import (  # noqa: F401  # they register themselves
     best,
     checking,
     housekeeping,
@@ -24,7 +24,7 @@ from hpo.text import clean
 
 
 def main() -> None:
-    """Run a command, and exit with 0, or 1: stopped, 2: bad input, 130: interrupted."""
+    """Run a command; exit with 0, 1 (stopped), 2 (bad input), or 130 (interrupted)."""
     if "--inline" in sys.argv or sys.argv[1:2] == ["evaluate"]:  # it trains in this process
         from hpo.process_state import fix_hash_seed
 
@@ -35,7 +35,7 @@ def main() -> None:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        click.echo(clean(shown.getvalue()), err=True, nl=False)  # it repeats what was typed
+        click.echo(clean(shown.getvalue()), err=True, nl=False)  # it quotes the command line
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
@@ -52,7 +52,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = f"{error.filename}: " if error.filename else ""
         complain(HPOError(
-            f"{what}{error.strerror or error}; once that is mended the same command goes on"
+            f"{what}{error.strerror or error}; fix that, then run the same command to resume"
         ))
         sys.exit(STOPPED)
     finally:

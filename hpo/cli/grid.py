@@ -1,4 +1,4 @@
-"""A table in a terminal: the columns that fit, and how many are left out said below."""
+"""A table in a terminal: the columns that fit, with a line that counts those left out."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from rich.console import ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from hpo import wording
 from hpo.display.console import Console
 
 GAP = 2  # between the columns of a table
@@ -62,7 +63,7 @@ class Grid:
             yield from map(Text, self._paragraphs([self._columns[i] for i in shown], room))
         left = [c for i, c in enumerate(self._columns) if i not in shown and not c.empty]
         if left:
-            yield Text(f"{len(left)} more: {self._remedy}")
+            yield Text(f"{wording.count(len(left), 'more column')}: {self._remedy}")
 
     def _fitting(self, headings: Sequence[str], room: int) -> list[int]:
         """Return the columns there is room for, in order; none where what is needed has none."""

@@ -1,4 +1,4 @@
-"""Commands that change which studies are on record: rename, copy, delete."""
+"""Commands that manage recorded studies: rename, copy, delete."""
 
 import shlex
 import sys
@@ -26,17 +26,17 @@ new_argument = click.argument("new", metavar="NEW")
 @new_argument
 @tracking_uri
 def rename(study: str, new: str, tracking_uri: str) -> None:
-    """Give STUDY the name NEW on record.
+    """Rename STUDY to NEW in the record.
 
-    Nothing else of it changes, and `hpo run` goes on with it once its file has the new name, which
-    is printed. Results that wait on disk where the study ran are put on record first: type it in
-    that folder. A study that runs is refused.
+    Nothing else changes. To keep running the study, put the new name in its study file; the line
+    to write is printed. Run this command in the folder where the study ran: results still waiting
+    on disk there are recorded first. A running study cannot be renamed.
     """
     from hpo.api import housekeeping
 
     name = study_name(study)
     housekeeping.rename(tracking_uri, name, new, _note)
-    say(f"{name} is {new} from now on")
+    say(f"renamed {name} to {new}")
     _say_what_to_write(study, new)
 
 
@@ -45,11 +45,11 @@ def rename(study: str, new: str, tracking_uri: str) -> None:
 @new_argument
 @tracking_uri
 def copy(study: str, new: str, tracking_uri: str) -> None:
-    """Copy STUDY on record to the name NEW.
+    """Copy STUDY to a new study named NEW.
 
-    The copy has all that counts: rounds, trials, repeats, evaluations with their models, figures
-    and files. The two then have nothing to do with each other. It has its name once it is whole;
-    broken off, the same command begins anew. A study that runs is refused.
+    The copy has all rounds, trials, repeats, evaluations with their models, figures, and files,
+    and is independent of the original. It gets its name once it is complete; if interrupted, run
+    the same command to start the copy over. A running study cannot be copied.
     """
     from hpo.api import housekeeping
     from hpo.display.console import open_console, print_next
@@ -59,25 +59,26 @@ def copy(study: str, new: str, tracking_uri: str) -> None:
     name = study_name(study)
     with Counting("copying", "run", sys.stdout) as counting:
         contents = housekeeping.copy(tracking_uri, name, new, _note, counting.show)
-    say(f"{new} is a copy of {name}: {_told(contents)}")
+    say(f"copied {name} to {new}: {_told(contents)}")
     file = study if study.endswith(".toml") else "FILE"
     print_next(open_console(), [
-        (f"hpo show {shlex.quote(new)}", "what it has"),
-        (shlex.join(["hpo", "run", file, "--set", f"name={toml_value(new)}"]), "goes on with it"),
+        (f"hpo show {shlex.quote(new)}", "show the copy"),
+        (shlex.join(["hpo", "run", file, "--set", f"name={toml_value(new)}"]), "continue it"),
     ])
 
 
 @hpo.command()
 @study_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--purge", is_flag=True,
-              help="Delete for good, files as well; also what was deleted before.")
+              help="Delete permanently, including files; also works on a deleted study.")
 @tracking_uri
 def delete(study: str, yes: bool, purge: bool, tracking_uri: str) -> None:
     """Delete STUDY from the record.
 
-    It says what would be lost, and asks. MLflow keeps what is deleted, with its name, and restores
-    it by a command that is printed; with --purge nothing is kept. A study that runs is refused.
+    Shows what would be lost and asks for confirmation. MLflow keeps a deleted study under its
+    name, and the command that restores it is printed; with --purge, nothing is kept. A running
+    study cannot be deleted.
     """
     from hpo.api import housekeeping
     from hpo.display.console import open_console, print_next
@@ -91,25 +92,25 @@ def delete(study: str, yes: bool, purge: bool, tracking_uri: str) -> None:
     )
     restore = _restoring(uri, contents)
     if not purge:
-        say(f"{name} is deleted: {_told(contents)}")
+        say(f"deleted {name}: {_told(contents)}")
         print_next(open_console(), [
-            (restore, "brings it back"),
-            (f"hpo delete --purge {shlex.quote(name)}", "deletes it for good, and its files"),
+            (restore, "restore it"),
+            (f"hpo delete --purge {shlex.quote(name)}", "delete it permanently, with its files"),
         ])
         return
     with Counting("deleting", "run", sys.stdout) as counting:
         housekeeping.purge(tracking_uri, name, _note, counting.show)
-    say(f"{name} is deleted for good: {_told(contents)}")
+    say(f"permanently deleted {name}: {_told(contents)}")
 
 
 def _restoring(uri: str, contents: "Contents") -> str:
-    """Return the command that brings a deleted study back."""
+    """Return the command that restores a deleted study."""
     return (f"MLFLOW_TRACKING_URI={shlex.quote(without_password(uri))} mlflow experiments restore "
             f"--experiment-id {contents.experiment_id}")
 
 
 def _told(contents: "Contents") -> str:
-    """Return how much a study holds: "2 rounds, 40 trials, 1 evaluation, 1 model"."""
+    """Return how much a study has: "2 rounds, 40 trials, 1 evaluation, 1 model"."""
     runs = contents.runs
     counts = {
         "round": runs["round"], "trial": runs["trial"], "repeat": runs["repeat"],
@@ -122,10 +123,10 @@ def _told(contents: "Contents") -> str:
 
 
 def _ask(name: str, contents: "Contents", purge: bool) -> None:
-    """Ask whether a study shall be deleted; raise HPOError where not."""
+    """Ask whether to delete a study; raise HPOError if the answer is no."""
     if not sys.stdin.isatty():
-        raise InputError("delete asks before it deletes, and nobody can answer here: say --yes")
-    question = "Delete it for good" if purge else "Delete it (MLflow can restore it)"
+        raise InputError("cannot ask for confirmation: standard input is not a terminal; add --yes")
+    question = "Delete it permanently" if purge else "Delete it (MLflow can restore it)"
     if not click.confirm(clean(f"{name} has {_told(contents)}. {question}?"), err=True):
         raise HPOError("nothing was deleted")
 
@@ -134,7 +135,7 @@ def _say_what_to_write(study: str, new: str) -> None:
     from hpo.toml_text import toml_value
 
     where = study if study.endswith(".toml") else "its study file"
-    say(f"write in {where}, else `hpo run` begins a new study:\nname = {toml_value(new)}")
+    say(f"to keep running it, set this in {where}:\nname = {toml_value(new)}")
 
 
 def _note(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands that look at a study on record: list, show, logs, narrow, export, report, predict."""
+"""Commands that read the record: list, show, logs, narrow, export, report, predict."""
 
 import contextlib
 import csv
@@ -18,6 +18,7 @@ from hpo.cli.options import (
     as_json,
     complain,
     escaped,
+    examples,
     figures_folder,
     file_argument,
     hpo,
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
 @tracking_uri
 @as_json
 def list_studies(tracking_uri: str, as_json: bool) -> None:
-    """List the studies on record.
+    """List the recorded studies.
 
-    With --json, `health` has what a script can watch: whether a process runs the study, how long
-    ago it gave a sign of life and had a result, and how many results wait for the record, or were
-    refused by it and set aside.
+    With --json, `health` is for monitoring: whether a process is running the study, the seconds
+    since its last sign of life and its last result, and how many results are waiting to be
+    recorded or were set aside because the record refused them.
     """
     from hpo.api.overview import summaries
 
@@ -63,19 +64,19 @@ def list_studies(tracking_uri: str, as_json: bool) -> None:
         click.echo("no studies yet; start one with `hpo run FILE`")
 
 
-@hpo.command()
+@hpo.command(epilog=examples("hpo logs digits 2/17", "hpo logs digits 2/17 --follow"))
 @study_argument
 @click.argument("trial", metavar="ROUND/TRIAL")
-@click.option("--follow", "-f", is_flag=True, help="Go on with what a running trial prints.")
-@click.option("--epochs", type=click.IntRange(1),
-              help="What it printed when `hpo extend` trained it for so many.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new output while the trial runs.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N",
+              help="Show its output when `hpo extend` trained it for this many epochs.")
 @tracking_uri
 def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri: str) -> None:
-    """Show what a trial of STUDY printed.
+    """Show the output of a trial of STUDY.
 
-    ROUND/TRIAL is such as 2/17: trial 17 of round 2; where trials have parts, 2/17/3 is the third
-    of them, and 2/17 the first. Of much output the beginning and the end are on record, and of a
-    trial that still runs what it had printed a few seconds ago.
+    For example, 2/17 is trial 17 of round 2. If trials have parts (seeds or folds), 2/17/3 is its
+    third part, and 2/17 means the first. Long output is cut in the middle. The output of a running
+    trial lags by a few seconds.
     """
     from hpo.api.results import load
 
@@ -97,12 +98,18 @@ def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri:
         time.sleep(FOLLOW_SECONDS)
 
 
-@hpo.command()
+@hpo.command(epilog=examples(
+    "hpo show digits",
+    "hpo show digits --round 2 --top 20",
+    "hpo show digits --figures figures",
+))
 @study_argument
-@click.option("--round", "round_number", type=click.IntRange(1), help="Only this round.")
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True,
-              help="How many of the best trials.")
-@click.option("--wide", is_flag=True, help="Show every hyperparameter, however wide that is.")
+@click.option("--round", "round_number", type=click.IntRange(1), metavar="N",
+              help="Show only this round.")
+@click.option("--top", type=click.IntRange(1), metavar="N", default=10, show_default=True,
+              help="Number of best trials to list.")
+@click.option("--wide", is_flag=True,
+              help="Show every hyperparameter, however wide the tables get.")
 @figures_folder
 @tracking_uri
 @as_json
@@ -117,15 +124,16 @@ def show(
 ) -> None:
     """Show the rounds and the best trials of STUDY.
 
-    The best of many noisy values is mostly luck. The recommended trial has the best estimate, by
-    the values of trials near it and by its repeats; that of the best value stands beside it.
+    The best of many noisy values is mostly luck, so hpo recommends the trial with the best
+    estimate, based on the values of nearby trials and on its repeats. The trial with the best
+    observed value is listed as well.
 
-    Where a table is too wide for the terminal, the hyperparameters that matter most are shown.
+    If a table is too wide for the terminal, the hyperparameters that matter most are shown.
 
-    The figures are learning curves of the best trials and of all, the ranges by round, a map of
-    two hyperparameters, the best value so far, how strong the evidence is that each
-    hyperparameter matters, and the ranges proposed for the next round. They also stand under
-    Artifacts of each round's run in MLflow, as of its end.
+    --figures draws the learning curves of the best trials and of all trials, the ranges by round,
+    a map of two hyperparameters, the best value so far, the evidence that each hyperparameter
+    matters, and the ranges proposed for the next round. Each round's run in MLflow also has them
+    under Artifacts, drawn at the end of the round.
     """
     from hpo.api.results import load
     from hpo.search import confirmation
@@ -194,8 +202,9 @@ def show(
 def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -> None:
     """Propose the next ranges of STUDY, with reasons and a figure.
 
-    The figure goes to DIR/proposal.png, or without --figures to figures/proposal.png of the last
-    round's run in MLflow; with --json to DIR only.
+    Nothing is trained, and no range changes until you run another round. With --figures, the
+    figure is DIR/proposal.png; otherwise it is added to the last round's run in MLflow as
+    figures/proposal.png. With --json, it is drawn only if --figures is given.
     """
     from hpo.api.results import load
     from hpo.service import proposals
@@ -218,46 +227,51 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
     console.print(MovesTable(proposal.moves))
     if not proposals.is_found(last):
         console.print(
-            f"{escaped(last.settings.objective)} is not found here, so its limits are not "
-            "known: name the study file instead"
+            f"the objective {escaped(last.settings.objective)} cannot be imported here, so its "
+            "limits are unknown; use the study file instead of the name"
         )
     if not last.ended:
-        console.print(f"round {last.number} has not ended: this is what its trials so far say")
+        console.print(
+            f"round {last.number} has not ended: the proposal is based on its trials so far"
+        )
     if figures is None:
         drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
         try:
             with figures_of(results.record, last.run_id) as folder:
                 draw_proposal(results.recorded, proposal.moves, folder)
         except HPOError as error:
-            drawn["figure"] = f"not kept: {error}"
+            drawn["figure"] = f"not saved: {error}"
     console.print(f"\nfigure:   {escaped(drawn['figure'])}")
     file = shlex.quote(study) if study.endswith(".toml") else "FILE"
-    click.echo(f"take it:  hpo run {file} --rounds {last.number + 1}\n"
-               "overrule: --range NAME=LOW:HIGH, or --keep-ranges")
+    click.echo(f"use it:   hpo run {file} --rounds {last.number + 1}\n"
+               "override: add --range NAME=LOW:HIGH, or --keep-ranges")
 
 
-@hpo.command()
+@hpo.command(epilog=examples(
+    "hpo export digits trials.csv",
+    "hpo export digits trials.parquet --repeats",
+))
 @study_argument
 @file_argument
-@click.option("--repeats", is_flag=True, help="Write what `hpo confirm` trained again as well.")
-@click.option("--parts", is_flag=True, help="Write the parts of trials as well, such as folds.")
-@click.option("--extensions", is_flag=True, help="Write what `hpo extend` trained as well.")
+@click.option("--repeats", is_flag=True, help="Also export the repeats of `hpo confirm`.")
+@click.option("--parts", is_flag=True, help="Also export the parts of trials (seeds or folds).")
+@click.option("--extensions", is_flag=True, help="Also export the extended trials of `hpo extend`.")
 @tracking_uri
 def export(
     study: str, file: Path, repeats: bool, parts: bool, extensions: bool, tracking_uri: str
 ) -> None:
-    r"""Write all trials of STUDY to FILE, one row a trial.
+    r"""Export all trials of STUDY to FILE, one row per trial.
 
-    A row has the hyperparameters, the value, and all metrics of the last epoch. Where two columns
-    would have the same name, one is called params.NAME or metrics.NAME. With --repeats, rows below
-    a trial hold its repeats, which the columns repeat and resplit tell apart; with --parts, its
-    parts, by the column part; with --extensions, what it came to after more epochs, by the column
-    extended_to.
+    FILE must end in .csv, .parquet, or .json. Each row has the hyperparameters, the value, and all
+    metrics of the last epoch. If two columns would have the same name, one is named params.NAME or
+    metrics.NAME.
 
-    FILE ends in .csv, .parquet or .json. In a .csv file, text that a spreadsheet would run as a
-    formula (it begins with = + - or @, a tab or a line break, and is no number) begins with a quote
-    (') instead, and control characters are written as \x1b. The other formats keep all text as it
-    is.
+    Rows for repeats, parts, and extensions follow the trial they belong to; the columns repeat and
+    resplit, part, and extended_to tell them apart.
+
+    In a .csv file, text that a spreadsheet would run as a formula (it starts with = + - or @, a
+    tab, or a line break, and is not a number) is prefixed with a quote ('), and control characters
+    are escaped, e.g. \x1b. The other formats keep text unchanged.
     """
     from hpo.api.results import load
 
@@ -273,48 +287,54 @@ def export(
         if wanted:
             said += f" and {wording.count(len(some), noun)}"
         elif some:
-            said += f"; --{noun}s adds {wording.count(len(some), noun)}"
-    say(f"{file}: {said}")
+            said += f"; add --{noun}s to include {wording.count(len(some), noun)}"
+    say(f"wrote {file}: {said}")
 
 
-@hpo.command()
+@hpo.command(epilog=examples("hpo report digits digits.html"))
 @study_argument
 @file_argument
 @tracking_uri
 def report(study: str, file: Path, tracking_uri: str) -> None:
-    """Write STUDY to FILE, as one page that needs no network.
+    """Write a self-contained HTML report of STUDY to FILE.
 
-    It has the best so far, parallel coordinates, what matters, the surface along each
-    hyperparameter, and over two, with the next ranges and why, learning curves, workers over time,
-    and all trials. Brushes and states choose which of them it shows. FILE ends in .html, or in
-    .json for its data alone. Each round's run in MLflow has the page, too, as of its end.
+    The page is interactive and works offline. It shows the best value so far, parallel coordinates,
+    hyperparameter importance, the estimated metric along each hyperparameter and over any two, the
+    next ranges and why, learning curves, a timeline of the workers, and all trials.
+
+    FILE must end in .html, or in .json for the data alone. Each round's run in MLflow also has the
+    page, written at the end of the round.
     """
     from hpo.api.results import load
 
     results = load(study, tracking_uri)
     results.report(file)
-    say(f"{file}: {wording.count(len(results.recorded.results), 'trial')}")
+    say(f"wrote {file}: {wording.count(len(results.recorded.results), 'trial')}")
 
 
-@hpo.command()
+@hpo.command(epilog=examples(
+    "hpo predict digits new.csv",
+    "hpo predict digits new.csv --output predictions.csv",
+))
 @study_argument
 @click.argument("rows", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Write the predictions to this .csv file.  [printed]")
+              help="Write the predictions to this .csv file instead of printing them.")
 @tracking_uri
 def predict(study: str, rows: Path, output: Path | None, tracking_uri: str) -> None:
-    """Predict ROWS, a file, with the model that `hpo evaluate` kept.
+    """Predict new data with the model that `hpo evaluate` saved.
 
-    ROWS is a .csv, .tsv or .parquet file. It has the columns of the study's table, as they are
-    there; others are left aside. Of images it has one column for each pixel. The result is a label
-    and the probability of each class, or a value, for each row.
+    ROWS is a .csv, .tsv, or .parquet file with the same columns as the study's data, unprocessed;
+    other columns are ignored. For images, it has one column per pixel. The output has one row per
+    row of ROWS: a label and the probability of each class, or a value.
     """
     from hpo.api.results import load
 
     predictions, filled = load(study, tracking_uri).predicted(rows)
     for column, count in filled.items():
-        where = f"of column {column!r} " if column else ""
-        click.echo(f"{rows}: {count} missing values {where}filled as in training", err=True)
+        where = f"in column {column!r} " if column else ""
+        missing = wording.count(count, "missing value")
+        click.echo(f"{rows}: {missing} {where}filled in as in training", err=True)
     _write_columns(predictions, output)
 
 
@@ -336,7 +356,7 @@ def _write_columns(columns: "Mapping[str, Any]", output: Path | None) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise InputError(f"{output}: {error.strerror or error}; name another file") from error
+        raise InputError(f"{output}: {error.strerror or error}; choose another file") from error
 
 
 def _spent(recorded: "Recorded") -> str:
@@ -344,5 +364,5 @@ def _spent(recorded: "Recorded") -> str:
     from hpo.evaluation import shown_time
 
     last = recorded.looks[-1]
-    times = f", look {last.number} at it" if last.number > 1 else ""
-    return f"spent on {shown_time(last.when)}{times}: {last.result or 'that look broke off'}"
+    times = f", look {last.number}" if last.number > 1 else ""
+    return f"spent on {shown_time(last.when)}{times}: {last.result or 'interrupted'}"

@@ -1,4 +1,4 @@
-"""The group of all commands, the options that several of them take, and how they speak."""
+"""The command group, options shared by several commands, and how they print."""
 
 import functools
 import os
@@ -18,26 +18,34 @@ from hpo.text import clean, one_line
 
 tracking_uri = click.option(
     "--tracking-uri", metavar="URI", envvar="MLFLOW_TRACKING_URI", default=DEFAULT_RECORD,
-    help=f"Where MLflow keeps the record.  [MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",
+    help="Where MLflow keeps the record.  "
+    f"[env: MLFLOW_TRACKING_URI; default: {DEFAULT_RECORD}]",
 )
 figures_folder = click.option(
     "--figures", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-    help="Write the figures to DIR as PNG files.",
+    help="Also write figures to DIR as PNG files.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 study_argument = click.argument("study")
+study_file_argument = click.argument("study", metavar="FILE")
 overrides = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
-    help="Override a key of the study file, such as round.trials=20; may be repeated.",
+    help="Override a key of the study file, e.g. round.trials=20. Repeatable.",
 )
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
+def examples(*lines: str) -> str:
+    """Return lines of examples as Click shows them below the options, unwrapped."""
+    heading = "Examples:" if len(lines) > 1 else "Example:"
+    return "\n".join(["\b", heading, *(f"  {line}" for line in lines)])
+
+
 @dataclass(frozen=True)
 class RunOptions:
-    """What a command line asks of a study beyond its file.
+    """The options of `hpo run`.
 
-    `ranges` are such as "learning_rate=0.01:0.1", `overrides` such as "round.trials=20".
+    `ranges` look like "learning_rate=0.01:0.1", `overrides` like "round.trials=20".
     """
 
     rounds: int | None = None
@@ -50,7 +58,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class ConfirmOptions:
-    """What a command line asks of a confirmation beyond the study's file."""
+    """The options of `hpo confirm`."""
 
     top: int | None = None
     repeats: int | None = None
@@ -59,14 +67,14 @@ class ConfirmOptions:
     overrides: Sequence[str] = ()
 
     def settings(self) -> dict[str, Any]:
-        """Return what it says in place of the table [confirm]."""
+        """Return the options that replace keys of the table [confirm]."""
         given = {"top": self.top, "repeats": self.repeats, "resplit": self.resplit or None}
         return {key: value for key, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class ExtendOptions:
-    """What a command line asks of longer training: of how many trials, for how many epochs."""
+    """The options of `hpo extend`."""
 
     top: int
     epochs: int
@@ -76,7 +84,7 @@ class ExtendOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What a command line asks of an evaluation beyond the study's file."""
+    """The options of `hpo evaluate`."""
 
     top: int = 1
     again: bool = False
@@ -85,7 +93,7 @@ class EvaluateOptions:
 
 
 def given(options: Any) -> dict[str, Any]:
-    """Return what gathered options say, but for what overrides the study file."""
+    """Return gathered options by name, without those that override the study file."""
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     del values["overrides"]
     return values
@@ -109,66 +117,80 @@ def _gathered(name: str, kind: type[Any], *options: Any) -> Callable[[Any], Any]
 
 _accept_code = click.option(
     "--accept-code", is_flag=True,
-    help="Go on although the code of the objective changed; that is on record.",
+    help="Continue although the objective's code has changed; the record notes it.",
 )
 run_options = _gathered(
     "options", RunOptions,
-    click.option("--rounds", type=click.IntRange(1), help="How many rounds there shall be in all."),
-    click.option("--trials", type=click.IntRange(1), help="Trials of each new round."),
+    click.option("--rounds", type=click.IntRange(1), metavar="N", help="Total number of rounds."),
+    click.option("--trials", type=click.IntRange(1), metavar="N",
+                 help="Number of trials in each new round."),
     click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH",
-                 help="Overrule a range of the next round; may be repeated."),
-    click.option("--keep-ranges", is_flag=True, help="Do not move any range between rounds."),
+                 help="Set a range of the next round yourself, e.g. learning_rate=1e-3:0.1. "
+                 "Repeatable."),
+    click.option("--keep-ranges", is_flag=True, help="Keep all ranges as they are between rounds."),
     _accept_code,
     overrides,
 )
 confirm_options = _gathered(
     "options", ConfirmOptions,
-    click.option("--top", type=click.IntRange(1), help="How many of the best trials.  [5]"),
-    click.option("--repeats", type=click.IntRange(1), help="How often each of them.  [3]"),
+    click.option("--top", type=click.IntRange(1), metavar="N",
+                 help="Number of best trials to repeat (default: 5)."),
+    click.option("--repeats", type=click.IntRange(1), metavar="N",
+                 help="Number of repeats of each trial (default: 3)."),
     click.option("--resplit", is_flag=True,
-                 help="Draw the validation rows anew each time, too; never from the test set."),
+                 help="Also choose new validation rows for each repeat; test rows are never used."),
     _accept_code,
     overrides,
 )
 extend_options = _gathered(
     "options", ExtendOptions,
-    click.option("--top", type=click.IntRange(1), default=3, show_default=True,
-                 help="How many of the best trials."),
-    click.option("--epochs", type=click.IntRange(1, 10**9 - 1), required=True,
-                 help="How many epochs in all."),
+    click.option("--top", type=click.IntRange(1), metavar="N", default=3, show_default=True,
+                 help="Number of best trials to extend."),
+    click.option("--epochs", type=click.IntRange(1, 10**9 - 1), metavar="N", required=True,
+                 help="Total number of epochs."),
     _accept_code,
     overrides,
 )
 evaluate_options = _gathered(
     "options", EvaluateOptions,
-    click.option("--top", type=click.IntRange(1), default=1, show_default=True,
-                 help="Average the outputs of so many of the best trials."),
+    click.option("--top", type=click.IntRange(1), metavar="N", default=1, show_default=True,
+                 help="Ensemble this many of the best trials by averaging their outputs."),
     click.option("--again", is_flag=True,
-                 help="Use a test set that is spent, and mark the result as repeated."),
+                 help="Score on the test set again, and mark the result as repeated."),
     click.option("--kept", is_flag=True,
-                 help="Score the weights that were validated, from their kept copies."),
+                 help="Score the kept copy of the trained model instead of retraining."),
     overrides,
 )
 placement_options = _gathered(
     "placement", Placement,
-    click.option("--workers", type=click.IntRange(1), help="CPUs of the Ray it starts.  [all]"),
+    click.option("--workers", type=click.IntRange(1), metavar="N",
+                 help="Number of CPUs for a local Ray (default: all)."),
     click.option("--ray-address", metavar="ADDRESS", envvar="RAY_ADDRESS",
-                 help="An existing Ray cluster to use.  [RAY_ADDRESS]"),
+                 help="Use this running Ray cluster.  [env: RAY_ADDRESS]"),
     click.option("--inline", is_flag=True, help="Train in this process, without Ray."),
 )
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog='To complete commands and options, add eval "$(_HPO_COMPLETE=bash_source hpo)" to '
-    "~/.bashrc, or with zsh_source to ~/.zshrc; README has the line for fish.",
+    epilog=examples(
+        "hpo run studies/digits.toml   run a study; run it again to resume",
+        "hpo show digits               show its rounds and best trials",
+        "hpo best digits               print its best hyperparameters",
+        "hpo ui digits                 browse its trials in the MLflow UI",
+    ) + """
+
+\b
+Shell completion; add this line to:
+  ~/.bashrc                   eval "$(_HPO_COMPLETE=bash_source hpo)"
+  ~/.zshrc                    eval "$(_HPO_COMPLETE=zsh_source hpo)"
+  ~/.config/fish/config.fish  _HPO_COMPLETE=fish_source hpo | source""",
 )
 @click.version_option(package_name="hpo")
 def hpo() -> None:
-    """Search for hyperparameters in rounds, with every trial on record.
+    """Optimize hyperparameters in rounds, with every trial recorded in MLflow.
 
-    Start with `hpo run studies/digits.toml`, then look at it with `hpo show digits` or `hpo ui`.
-    STUDY is the name of a study or its file.
+    FILE is a study file. STUDY is the name of a study or its study file.
     """
 
 
@@ -179,7 +201,7 @@ def complain(error: HPOError) -> None:
 
 
 def say(text: str) -> None:
-    """Print text that may hold what a file, a program or a shared record says."""
+    """Print text that may contain text from a file, a program, or a shared record."""
     click.echo(clean(text))
 
 

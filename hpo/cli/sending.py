@@ -16,6 +16,7 @@ from hpo.cli.options import (
     RunOptions,
     confirm_options,
     evaluate_options,
+    examples,
     extend_options,
     file_argument,
     given,
@@ -33,9 +34,10 @@ def _cluster_options(command: Any) -> Any:
     """Add the options that say where the cluster is."""
     for option in (
         click.option("--env-file", type=click.Path(path_type=Path), default=".env",
-                     help="Read from it what neither option nor environment says.  [.env]"),
+                     help="File with settings that neither options nor the environment set.  "
+                     "[default: .env]"),
         click.option("--cluster", "address", metavar="URL", envvar="RAY_API_SERVER_ADDRESS",
-                     help="The Ray dashboard of the cluster.  [RAY_API_SERVER_ADDRESS]"),
+                     help="URL of the cluster's Ray dashboard.  [env: RAY_API_SERVER_ADDRESS]"),
     ):
         command = option(command)
     return command
@@ -55,18 +57,27 @@ def _sending_options(command: Any) -> Any:
     """Add the options that say what travels, and where to."""
     also = click.option(
         "--with", "also", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-        help="Send this file as well; may be repeated.",
+        help="Also send this file. Repeatable.",
     )
     return also(_cluster_options(command))
 
 
-@hpo.group(cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|extend|evaluate] FILE")
+@hpo.group(
+    cls=_RunUnlessNamed, subcommand_metavar="[run|confirm|extend|evaluate] FILE",
+    epilog=examples(
+        "hpo submit study.toml --rounds 3",
+        "hpo submit study.toml --with settings.json",
+        "hpo submit evaluate study.toml",
+    ),
+)
 def submit() -> None:
     """Run the study in FILE on a Ray cluster.
 
-    Goes on with it where it has begun, and returns at once. The study file travels, the data it
-    names by a relative path, the module of its objective and what that imports from beside it;
-    nothing else does. `hpo submit FILE` is short for `hpo submit run FILE`.
+    Submits a job and returns immediately; submit again to resume. These files are sent: the study
+    file, data that it names by a relative path, the module of the objective, and modules that it
+    imports from the same folder. Send anything else with --with.
+
+    `hpo submit FILE` is short for `hpo submit run FILE`.
     """
 
 
@@ -75,7 +86,7 @@ def submit() -> None:
 @run_options
 @_sending_options
 def submit_run(file: Path, options: RunOptions, **where: Any) -> None:
-    """Run the study in FILE, or go on with it."""
+    """Run the study in FILE; submit again to resume."""
     _send("run", file, options, **where)
 
 
@@ -84,7 +95,7 @@ def submit_run(file: Path, options: RunOptions, **where: Any) -> None:
 @confirm_options
 @_sending_options
 def submit_confirm(file: Path, options: ConfirmOptions, **where: Any) -> None:
-    """Repeat the best trials of FILE, as `hpo confirm`."""
+    """Retrain the best trials with new seeds, like `hpo confirm`."""
     _send("confirm", file, options, **where)
 
 
@@ -93,7 +104,7 @@ def submit_confirm(file: Path, options: ConfirmOptions, **where: Any) -> None:
 @extend_options
 @_sending_options
 def submit_extend(file: Path, options: ExtendOptions, **where: Any) -> None:
-    """Train the best trials of FILE for more epochs, as `hpo extend`."""
+    """Train the best trials for more epochs, like `hpo extend`."""
     _send("extend", file, options, **where)
 
 
@@ -102,9 +113,9 @@ def submit_extend(file: Path, options: ExtendOptions, **where: Any) -> None:
 @evaluate_options
 @_sending_options
 def submit_evaluate(file: Path, options: EvaluateOptions, **where: Any) -> None:
-    """Judge the best trial of FILE, as `hpo evaluate`.
+    """Score the best trial on the test set, once, like `hpo evaluate`.
 
-    It is trained where the study's service runs, on the head.
+    The trial is trained on the head node, where the job itself runs.
     """
     _send("evaluate", file, options, **where)
 
@@ -117,7 +128,7 @@ def _send(
     address: str | None,
     env_file: Path,
 ) -> None:
-    """Send the study in a file and what is to be done with it; say how to follow and stop that."""
+    """Submit a command for a study file; print how to follow and stop the job."""
     from hpo.api.sending import send
     from hpo.study import read
 
@@ -125,8 +136,8 @@ def _send(
     sent = send(study, command, given(options), also, address, env_file)
     files, cluster = wording.count(len(sent.parcel.files), "file"), sent.cluster
     click.echo(
-        f"sent {files}, {wording.number(sent.parcel.bytes / 1000)} kB; {study.name}: {command} at "
-        f"{cluster.address} as the job {sent.job}\n"
+        f"sent {files}, {wording.number(sent.parcel.bytes / 1000)} kB, to {cluster.address}; "
+        f"{study.name}: {command} runs as job {sent.job}\n"
         f"follow it: {cluster.log_command(sent.job)}\n"
         f"stop it:   hpo cancel {shlex.quote(study.name)}"
     )
@@ -138,10 +149,10 @@ def _send(
 def cancel(study: str, address: str | None, env_file: Path) -> None:
     """Stop STUDY on the cluster.
 
-    What is finished is kept, and `hpo submit` goes on with it.
+    Finished trials are kept; `hpo submit` resumes the study.
     """
     from hpo.cluster import connect
 
     name = study_name(study)
     job = connect(address, env_file).cancel(name)
-    say(f"{name}: stopped ({job}); what is finished is kept")
+    say(f"{name}: stopped job {job}; finished trials are kept")

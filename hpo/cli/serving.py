@@ -1,4 +1,4 @@
-"""The command that serves the UI of MLflow."""
+"""The command that serves the MLflow UI."""
 
 import contextlib
 import os
@@ -31,20 +31,20 @@ FIRST_PORT = 5000  # of the UI
 
 @hpo.command()
 @click.argument("study", required=False)
-@click.option("--port", type=click.IntRange(1, 65535),
-              help=f"Where it listens.  [the first free one from {FIRST_PORT} on]")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N",
+              help=f"Port to listen on.  [default: first free port from {FIRST_PORT}]")
 @tracking_uri
 def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
-    """Serve the MLflow UI on the record, to this machine only.
+    """Open the record in the MLflow UI, on this machine only.
 
-    It runs until Ctrl-C. Its address is printed once it answers, and with STUDY also those of its
-    page, trials, rounds, charts and best trial.
+    Prints the address once the server is up, and serves until you press Ctrl-C. With STUDY, also
+    prints the addresses of its report page, trials, rounds, charts, and best trial.
     """
     from hpo.record.saved_view import page
 
     uri = absolute(tracking_uri)
     if uri.startswith(("http://", "https://")):
-        click.echo(f"the record is an MLflow server already: open {without_password(uri)}")
+        click.echo(f"the record is on an MLflow server; open {without_password(uri)}")
         return
     require_file(uri)
     name, recorded = read_recorded(study, tracking_uri) if study is not None else ("", None)
@@ -74,7 +74,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     try:
         if _answers(port, process):
             up.set()
-            click.echo("MLflow UI, Ctrl-C ends it:")
+            click.echo("MLflow UI (press Ctrl-C to stop):")
             server = f"http://127.0.0.1:{port}"
             say(f"  {page(server)}")
             if recorded is not None:
@@ -91,7 +91,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
             checkpoint(path)
         at_the_end.close()
     if code:
-        raise HPOError(f"the MLflow server ended with code {code}; what it said stands above")
+        raise HPOError(f"the MLflow server exited with code {code}; see its output above")
 
 
 def _reported(record: "StudyRecord", recorded: "Recorded") -> str:
@@ -113,7 +113,7 @@ def _pages(
 
     experiment = recorded.experiment_id
     if reported:
-        yield file_page(server, experiment, reported, PAGE), "the study on one page"
+        yield file_page(server, experiment, reported, PAGE), "report"
     yield page(server, experiment), name
     yield rounds_page(server, experiment), "rounds"
     yield charts_page(server, experiment), "charts"
@@ -126,7 +126,7 @@ def _pages(
 
 
 def _pass_on(lines: IO[bytes], up: threading.Event) -> None:
-    """Pass on what a server complains of; what it says as it starts only where it does not."""
+    """Pass on a server's errors; its startup messages only if it fails to start."""
     held = []
     for line in lines:
         if up.is_set():
@@ -145,8 +145,8 @@ def _free_port(port: int | None) -> int:
             socket.create_server(("127.0.0.1", number)).close()
             return number
     if port is None:
-        raise InputError(f"the ports {asked[0]} to {asked[-1]} are taken; name another by --port")
-    raise InputError(f"the port {port} is taken; name another, or none for the first free one")
+        raise InputError(f"ports {asked[0]} to {asked[-1]} are in use; choose another with --port")
+    raise InputError(f"port {port} is in use; choose another, or drop --port to use a free one")
 
 
 def _answers(port: int, server: "subprocess.Popen[bytes]") -> bool:

@@ -1,23 +1,24 @@
-"""Commands that steer a study while it goes on: points to try next, and trials to end."""
+"""Commands that steer a running study: add a point, stop a trial."""
 
 import shlex
 from collections.abc import Sequence
 
 import click
 
-from hpo.cli.options import hpo, say, study_argument, tracking_uri
+from hpo.cli.options import examples, hpo, say, study_argument, tracking_uri
 from hpo.search_space import packed
 
 
-@hpo.command()
+@hpo.command(epilog=examples("hpo add digits learning_rate=0.02 weight_decay=1e-5"))
 @study_argument
 @click.argument("values", metavar="NAME=VALUE...", nargs=-1, required=True)
 @tracking_uri
 def add(study: str, values: Sequence[str], tracking_uri: str) -> None:
-    """Add a point to STUDY, to be tried next.
+    """Add a point to try next in STUDY.
 
-    It is one trial more: the next one of the round that runs, else the first of what `hpo run`
-    goes on with. Values may lie outside the ranges; those left out are drawn at random.
+    Adds one trial with the hyperparameters you choose: to the running round, or else to the next
+    `hpo run`. Values may be outside the ranges; hyperparameters you leave out are sampled at
+    random.
     """
     from hpo.api import steering
     from hpo.api.results import load
@@ -27,23 +28,23 @@ def add(study: str, values: Sequence[str], tracking_uri: str) -> None:
     point, is_run = steering.add(results.record, results.recorded, values)
     shown = ", ".join(f"{n} = {value}" for n, value in packed(point).items())
     if is_run:
-        say(f"added to {name}: {shown}; it is one of the next trials")
+        say(f"added to {name}: {shown}; it will be one of the next trials")
     else:
         file = study if study.endswith(".toml") else "FILE"
-        say(f"added to {name}: {shown}; `hpo run {shlex.quote(file)}` goes on with it")
+        say(f"added to {name}: {shown}; `hpo run {shlex.quote(file)}` will train it")
 
 
-@hpo.command()
+@hpo.command(epilog=examples('hpo stop digits 2/17 --reason "loss is flat"'))
 @study_argument
-@click.argument("trial", metavar="ROUND/NUMBER")
-@click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the trial.")
+@click.argument("trial", metavar="ROUND/TRIAL")
+@click.option("--reason", default="", metavar="TEXT", help="Reason to record with the trial.")
 @tracking_uri
 def stop(study: str, trial: str, reason: str, tracking_uri: str) -> None:
-    """End one running trial of STUDY, such as 2/17.
+    """Stop one running trial of STUDY, for example 2/17.
 
-    What it has reached by then is kept, as of a trial that the pruner ended. It takes some
-    seconds; with --inline the trial ends at its next epoch. To stop the whole study, press Ctrl-C
-    where it runs, or use `hpo cancel` on a cluster.
+    Its results so far are kept, as for a pruned trial. This takes a few seconds; with --inline, the
+    trial stops after its current epoch. To stop the whole study, press Ctrl-C where it runs, or
+    use `hpo cancel` for a study on a cluster.
     """
     from hpo.api import steering
     from hpo.api.results import load
@@ -51,4 +52,4 @@ def stop(study: str, trial: str, reason: str, tracking_uri: str) -> None:
     results = load(study, tracking_uri)
     steering.stop(results.record, results.recorded, trial, reason)
     say(f"asked trial {trial} of {results.name} to stop; "
-        f"`hpo show {shlex.quote(results.name)}` counts it once it has")
+        f"`hpo show {shlex.quote(results.name)}` counts it once it has stopped")

@@ -1,4 +1,4 @@
-"""What commands show of a study: its best trials, rounds, moves and evaluations."""
+"""The tables that commands print: best trials, rounds, proposed ranges, evaluations."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +101,7 @@ def _cells(values: Sequence[object]) -> list[str]:
 def confirmation_parts(
     trials: Sequence[Confirmation], metric: str, direction: Direction
 ) -> list[Grid | str]:
-    """Return what came of the repeats, part by part."""
+    """Return the results of the repeats, part by part."""
     counts = [
         str(len(t.values)) if t.is_sound else f"{len(t.values)} of {len(t.repeats)}" for t in trials
     ]
@@ -111,7 +111,7 @@ def confirmation_parts(
         *_means(trials),
         Column("repeats", counts),
     ])
-    lines = changes(trials, direction) or ["the order stays as it was found"]
+    lines = changes(trials, direction) or ["the order of the trials has not changed"]
     return [grid, "", *map(escape, lines)]
 
 
@@ -124,9 +124,9 @@ def extension_table(extensions: Sequence[Extension], metric: str) -> Grid:
     return Grid([
         *_numbered([e.found.trial for e in extensions]),
         Column(metric, values[::2]),
-        Column("after", [str(e.found.epochs) for e in extensions]),
+        Column("epochs", [str(e.found.epochs) for e in extensions]),
         Column("extended", longer, words=True),
-        Column("after epoch", [str(e.longer.epochs) for e in extensions]),
+        Column("extended epochs", [str(e.longer.epochs) for e in extensions]),
     ])
 
 
@@ -165,7 +165,7 @@ class MovesTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the moves out for the width at hand."""
-        headings = ("hyperparameter", "range now", "next range", "", "factor", "p", "why")
+        headings = ("hyperparameter", "range", "next range", "", "factor", "p", "why")
         others = list(zip(*self._rows, strict=True))[:-1]
         widths = [width(h, cells) for h, cells in zip(headings, others, strict=False)]
         if sum(widths) + GAP * len(widths) + WHY_WIDTH > options.max_width:
@@ -239,13 +239,13 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> Grid:
 
 
 def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
-    """Return what came of a look at the test set, part by part."""
+    """Return the result of a look at the test set, part by part."""
     score, members = evaluation.score, evaluation.members
     parts: list[Grid | str] = [f"[bold]test set[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: look {evaluation.look.number} at the test set; where an "
-            "earlier one had any influence, the result is too good"
+            f"[bold]repeated[/bold]: this is look {evaluation.look.number} at the test set; if an "
+            "earlier look influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([member.trial for member in members]),
@@ -261,7 +261,7 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
         own, mean = wording.apart(score.metrics[score.metric].value, evaluation.mean_of_members)
         parts.append(
             f"the ensemble of {len(members)} is {verdict} its members on average "
-            f"({score.metric} {own} against {mean})"
+            f"({score.metric} {own} vs. {mean})"
         )
     if score.classes:
         grid = Grid([
@@ -275,12 +275,12 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
 
 
 def own_evaluation_parts(evaluation: "OwnEvaluation") -> list[Grid | str]:
-    """Return what an objective says of its best trial, part by part."""
+    """Return the result of the objective's own evaluation of its best trial, part by part."""
     parts: list[Grid | str] = [f"[bold]test[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: look {evaluation.look.number}; where an earlier one had any "
-            "influence, the result is too good"
+            f"[bold]repeated[/bold]: this is look {evaluation.look.number}; if an earlier look "
+            "influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([evaluation.trial]),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo import wording
 from hpo.api.asked_for import set_arguments
 from hpo.api.lookup import read_study_file
 from hpo.api.site import Placement, Site
@@ -23,12 +22,13 @@ from hpo.cli.options import (
     confirm_options,
     escaped,
     evaluate_options,
+    examples,
     extend_options,
     file_argument,
     hpo,
     placement_options,
     run_options,
-    study_argument,
+    study_file_argument,
     tracking_uri,
 )
 from hpo.errors import INTERRUPTED
@@ -43,16 +43,21 @@ if TYPE_CHECKING:
     from hpo.study import StudyFile
 
 
-@hpo.command()
+@hpo.command(epilog=examples(
+    "hpo run study.toml",
+    "hpo run study.toml --rounds 3",
+    "hpo run study.toml --range learning_rate=1e-3:0.1",
+    "hpo run study.toml --set round.trials=100 --workers 8",
+))
 @file_argument
 @run_options
 @placement_options
 @tracking_uri
 def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str) -> None:
-    """Run the study in FILE, or go on with it.
+    """Run the study in FILE; run the same command again to resume.
 
-    It ends when it has its rounds. Run again, it finds all done and does nothing; interrupted, the
-    same command goes on.
+    Trains until the study has all its rounds. An interrupted run resumes where it stopped; if
+    everything is done, nothing runs.
     """
     from hpo.api import training
     from hpo.api.ranges import parse_ranges
@@ -73,11 +78,11 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
 
 
 def _site(tracking_uri: str, placement: Placement, display: "Display") -> Site:
-    """Return where a command trains; interrupted a second time it ends at once."""
+    """Return where a command trains; a second interrupt ends it immediately."""
 
     def interrupted() -> str:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-        return f"Go on with: {_command_line()}"
+        return f"Resume with: {_command_line()}"
 
     return Site(tracking_uri, placement, display, interrupted)
 
@@ -86,8 +91,8 @@ def _command_line() -> str:
     return shlex.join(["hpo", *map(without_password, sys.argv[1:])])
 
 
-@hpo.command()
-@study_argument
+@hpo.command(epilog=examples("hpo confirm study.toml --top 3 --repeats 5"))
+@study_file_argument
 @confirm_options
 @placement_options
 @tracking_uri
@@ -95,11 +100,13 @@ def _command_line() -> str:
 def confirm(
     study: str, options: ConfirmOptions, placement: Placement, tracking_uri: str, as_json: bool
 ) -> None:
-    """Repeat the best trials of STUDY with fresh seeds.
+    """Retrain the best trials of a study with new seeds.
 
-    STUDY is a file, whose table [confirm] has the defaults. The best of many noisy values is too
-    good to be true; the mean of its repeats is not. `show`, `evaluate` and `narrow` use the means
-    from then on. Run again, it finds all done and does nothing.
+    The best of many noisy values is too good to be true, and the mean of its repeats is not. From
+    then on, `show`, `evaluate`, and `narrow` use the means. The table [confirm] in FILE sets the
+    defaults.
+
+    Run the same command again to resume; if everything is done, nothing runs.
     """
     from hpo.api import training
     from hpo.cli.tables import confirmation_parts
@@ -127,8 +134,8 @@ def confirm(
         console.print(part)
 
 
-@hpo.command()
-@study_argument
+@hpo.command(epilog=examples("hpo extend study.toml --epochs 200 --top 5"))
+@study_file_argument
 @extend_options
 @placement_options
 @tracking_uri
@@ -136,12 +143,13 @@ def confirm(
 def extend(
     study: str, options: ExtendOptions, placement: Placement, tracking_uri: str, as_json: bool
 ) -> None:
-    """Train the best trials of STUDY for more epochs.
+    """Train the best trials of a study for more epochs.
 
-    STUDY is a file. With [checkpoints] in it they go on where they ended, so that only the added
-    epochs are trained; else they are trained anew. The search does not count them. `show`, `best`
-    and `evaluate` use the longer training where it is better. Run again, it finds all done and does
-    nothing.
+    With a table [checkpoints] in FILE, trials continue from where they ended, and only the added
+    epochs are trained; without it, they are trained from scratch. The search ignores the extended
+    trials; `show`, `best`, and `evaluate` use them if they are better.
+
+    Run the same command again to resume; if everything is done, nothing runs.
     """
     from hpo.api import training
     from hpo.cli.tables import extension_table
@@ -179,22 +187,23 @@ def _say_recommended(console: "Console", recorded: "Recorded") -> None:
         console.print(f"\nrecommended: {escaped(str(recommended))}")
 
 
-@hpo.command()
-@study_argument
+@hpo.command(epilog=examples("hpo evaluate study.toml", "hpo evaluate study.toml --top 5"))
+@study_file_argument
 @evaluate_options
 @tracking_uri
 @as_json
 def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: bool) -> None:
-    """Score the best trial of STUDY on the test set, once.
+    """Score the best trial on the test set, once, and save the model.
 
-    STUDY is a file. Its recommended trial, and with --top the best others, are trained once more,
-    on training plus validation rows, for the recorded number of epochs. That the test set is spent
-    is recorded with the result; the model goes to MLflow. Without a table [data] the objective
-    itself judges the recommended trial, and its model is kept where the rows that it takes are
-    known.
+    The recommended trial (with --top, also the next best) is retrained on the training and
+    validation rows for the recorded number of epochs, then scored on the test set. The record keeps
+    the result, the model, and the fact that the test set is spent: scoring again requires --again.
 
-    With --kept nothing is trained: the models are those that were validated, on training rows
-    alone, as [checkpoints] kept them.
+    Without a table [data] in FILE, the objective evaluates the recommended trial itself, and the
+    model is saved if its input columns are known.
+
+    With --kept, nothing is retrained: the models that [checkpoints] kept, trained on training rows
+    only, are scored.
     """
     from hpo.api import training
     from hpo.cli.tables import evaluation_tables, own_evaluation_parts
@@ -223,11 +232,11 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     name = parsed.name
     held = "model" if isinstance(result, OwnEvaluation) else "confusion matrix and model"
     print_next(console, [
-        (f"hpo predict {shlex.quote(name)} rows.csv", "predictions for rows of your own"),
-        (f"hpo ui {shlex.quote(name)}", f'the run "evaluation" has {held}'),
+        (f"hpo predict {shlex.quote(name)} rows.csv", "predict new data"),
+        (f"hpo ui {shlex.quote(name)}", f'see the {held} in the run "evaluation"'),
         (
             f"MLFLOW_TRACKING_URI={uri} mlflow models serve -m {result.model} "
-            "--env-manager local -h 127.0.0.1 -p 5001", "a server that predicts",
+            "--env-manager local -h 127.0.0.1 -p 5001", "serve the model",
         ),
     ])
 
@@ -246,8 +255,8 @@ def _finish(
     ended = budget_reached(study, recorded.results) if done < rounds else ""
     rounds = max(rounds, done)
     if not ran:
-        why = f": {ended}" if ended else f" has {wording.count(done, 'round')} already"
-        console.print(f"{escaped(study.name)}{why}: nothing to run")
+        why = ended or (f"all {done} rounds are done" if done != 1 else "1 round is done")
+        console.print(f"{escaped(study.name)}: {why}, nothing to run")
         rounds = done
     console.print("\n[bold]best trials[/bold]")
     ranked = confirmation.ranked(recorded.results, recorded.repeats, study.direction)
@@ -260,11 +269,11 @@ def _finish(
     _say_recommended(console, recorded)
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
-    more = (f"hpo run {same} --rounds {rounds + 1}", "one more round in them")
+    more = (f"hpo run {same} --rounds {rounds + 1}", "run another round")
     if study.overrides:
         file = shlex.quote(study.name)  # which may be one of them
     print_next(console, [
-        (f"hpo narrow {file}", "the ranges it would try next, and why"),
+        (f"hpo narrow {file}", "see the next ranges, and why"),
         *([] if ended else [more]),
-        (f"hpo ui {file}", "browse the trials in MLflow's UI"),
+        (f"hpo ui {file}", "browse the trials in the MLflow UI"),
     ])

@@ -1,4 +1,4 @@
-"""Where commands write: in color and in the width of a terminal, plainly into a pipe."""
+"""Consoles: in color and as wide as the terminal, or plain text into a pipe."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ PIPE_WIDTH = 100_000  # a pipe has no width: what is cut there is lost to whoeve
 
 
 class Console(RichConsole):
-    """Prints lines and tables in which nothing but our own markup has an effect on the terminal.
+    """Prints lines and tables in which only our own markup affects the terminal.
 
-    Names, choices and messages come from files, from programs and out of a shared record.
+    Names, choices, and messages come from files, programs, and a shared record.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -34,20 +34,20 @@ class Console(RichConsole):
         return super().render_str(clean(text), **options)
 
     def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
-        """Render anything, and so text that was no markup too, without control characters."""
+        """Render anything without control characters, including text that is not markup."""
         for segment in super().render(*arguments, **options):
             yield segment if segment.control else segment._replace(text=clean(segment.text))
 
 
 def is_notebook() -> bool:
-    """Say whether this process is the kernel of a notebook."""
+    """Return whether this process is the kernel of a notebook."""
     interactive = sys.modules.get("IPython")
     shell = interactive.get_ipython() if interactive is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 def open_console(file: TextIO | None = None) -> Console:
-    """Return a console on a file, standard output if None; where it is no terminal, very wide."""
+    """Return a console on a file, by default standard output; very wide if not a terminal."""
     is_terminal = (file or sys.stdout).isatty() and not is_notebook()  # whose output says it is one
     return Console(
         file=file, soft_wrap=not is_terminal, force_jupyter=False,
@@ -57,13 +57,13 @@ def open_console(file: TextIO | None = None) -> Console:
 
 
 class Hanging:
-    """A text whose lines after the first stand two columns further in."""
+    """A text whose lines after the first are indented by two more columns."""
 
     def __init__(self, text: Text, indent: int = 0) -> None:
         self._text, self._indent = text, indent
 
     def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
-        """Break the text for the width at hand."""
+        """Wrap the text to the available width."""
         lines = self._text.wrap(console, max(options.max_width - self._indent - 2, 1))
         for number, line in enumerate(lines):
             line.rstrip()
@@ -71,7 +71,7 @@ class Hanging:
 
 
 def print_next(console: RichConsole, steps: Sequence[tuple[str, str]]) -> None:
-    """Show commands to type next, each with what it does; a command is never broken."""
+    """Show commands to run next, each with what it does; a command is never wrapped."""
     console.print()
     for number, (command, what) in enumerate(steps):
         start = "      " if number else "next: "
@@ -82,7 +82,7 @@ def print_next(console: RichConsole, steps: Sequence[tuple[str, str]]) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person estimates it."""
+    """Return an estimated duration: "about 12 s", "about 5 min"."""
     if seconds < 1:
         return "less than 1 s"
     if seconds < 100:
@@ -102,5 +102,5 @@ def took(seconds: float) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a hyperparameter as a person reads it: four significant digits of a float."""
+    """Return a hyperparameter to read: a float with four significant digits."""
     return wording.number(value) if isinstance(value, float) else one_line(str(value))

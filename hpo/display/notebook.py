@@ -1,4 +1,4 @@
-"""Progress in a notebook: one bar that changes in place, below the lines that stay."""
+"""Progress in a notebook: a bar that is updated in place, below the lines printed so far."""
 
 import html
 import logging
@@ -15,12 +15,12 @@ SECONDS = 0.2  # between two pictures of the bar
 
 
 def open_display(study: StudyFile) -> Display:
-    """Return what shows a study here: in a notebook with a bar, elsewhere as the command line."""
+    """Return the display for this process: a notebook, or a terminal or pipe."""
     return NotebookDisplay(study) if is_notebook() else Display(study, sys.stdout)
 
 
 class NotebookDisplay(Display):
-    """Shows a study as it runs below a cell."""
+    """Shows a running study below a cell."""
 
     def __init__(self, study: StudyFile) -> None:
         super().__init__(study, sys.stdout)
@@ -44,7 +44,7 @@ class NotebookDisplay(Display):
         self._warnings.__exit__(*error)
 
     def waiting(self, what: str) -> None:
-        """Say what is being waited for, before the first round."""
+        """Show what is being waited for, before the first round."""
         self._show(html.escape(what))
 
     @property

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress while it runs, and tables."""
+"""Progress of a study in the terminal while it runs."""
 
 import math
 import time
@@ -28,7 +28,7 @@ SHOWN = (  # of a status
 
 
 class Display:
-    """Shows a study as it runs: a bar on a terminal, a line now and then elsewhere."""
+    """Shows a running study: a progress bar on a terminal, an occasional line elsewhere."""
 
     def __init__(self, study: StudyFile, file: TextIO) -> None:
         self._direction = study.direction
@@ -68,12 +68,12 @@ class Display:
         self._progress.stop()
 
     def waiting(self, what: str) -> None:
-        """Say what is being waited for, before the first round."""
+        """Show what is being waited for, before the first round."""
         self._bar.bar_width = self._room_for_bar(what, "0/?", "")
         self._progress.update(self._task, description=escape(what), total=None, status="")
 
     def workers_started(self, slots: Callable[[], int]) -> None:
-        """Ask from now on how many trials run at the same time; the others wait."""
+        """Set the function that says how many trials run at the same time; the others wait."""
         self._slots = slots
 
     def note(self, text: str) -> None:
@@ -81,7 +81,7 @@ class Display:
         self.console.print(escape(text))
 
     def round_started(self, round_: Round, trials: int) -> None:
-        """Show the ranges of a round, and why they are so."""
+        """Show the ranges of a round, and the reasons for them."""
         self._begin(f"round {round_.number}", "trial", trials)
         self.console.print(f"[bold]round {round_.number}[/bold]: {wording.count(trials, 'trial')}")
         decisions = {decision.move.name: decision for decision in round_.decisions}
@@ -95,10 +95,10 @@ class Display:
         self._update()
 
     def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
-        """Show nothing: what its last trial came to says how it ended."""
+        """Show nothing; the line after its last trial says how it ended."""
 
     def confirmation_started(self, best: int, repeats: int) -> None:
-        """Say that the best trials are trained again, and how many repeats are missing."""
+        """Say that the best trials are retrained, and how many repeats are missing."""
         self._begin("confirmation", "repeat", repeats)
         trials = "trial" if best == 1 else f"{best} trials"
         again = wording.count(repeats, "repeat")
@@ -106,10 +106,10 @@ class Display:
         self._update()
 
     def extension_started(self, trials: int, epochs: int) -> None:
-        """Say that the best trials are trained on, and for how many epochs in all."""
+        """Say that the best trials are trained for more epochs, and how many in total."""
         self._begin("extension", "trial", trials)
         best = "trial" if trials == 1 else f"{trials} trials"
-        self.console.print(f"[bold]extension[/bold]: the best {best} to epoch {epochs}")
+        self.console.print(f"[bold]extension[/bold]: training the best {best} up to epoch {epochs}")
         self._update()
 
     def _begin(self, title: str, noun: str, trials: int) -> None:
@@ -119,7 +119,7 @@ class Display:
         self._started = time.monotonic()
 
     def trial_started(self, trial: Trial) -> None:
-        """Count a trial as running; one that was added is one more than there were to be."""
+        """Count a trial as running; an added trial is one more than planned."""
         whole = trial.id._replace(part=0)
         if trial.added and whole not in self._begun:
             self._trials += 1
@@ -132,7 +132,7 @@ class Display:
         self._update()
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Count a result; of a part, take note that it ended."""
+        """Count a result; for a part, only note that it ended."""
         self._running.discard(result.trial.id)
         if result.trial.part:
             self._update()
@@ -155,7 +155,7 @@ class Display:
 
     @property
     def _is_plain(self) -> bool:
-        """Whether lines say now and then what a bar would show."""
+        """Whether occasional lines are shown instead of a bar."""
         return not self.console.is_terminal
 
     def _update(self) -> None:
@@ -181,7 +181,7 @@ class Display:
         return min(max(self.console.width - taken, 0), BAR_WIDTH)
 
     def _parts(self, names: Sequence[str]) -> list[str]:
-        """Return those parts of the status that are named, where there is something to tell."""
+        """Return the named parts of the status that are not empty."""
         running = min(len(self._running), self._slots())
         counts = {
             "running": running, "waiting": len(self._running) - running,
@@ -201,7 +201,7 @@ class Display:
 
 
 class Retraining:
-    """Shows how far the training of the best trials is, as `Display` does, on `file`."""
+    """Shows the retraining of the best trials, like `Display`, on `file`."""
 
     def __init__(self, file: TextIO) -> None:
         self._console = open_console(file)
@@ -226,7 +226,7 @@ class Retraining:
         self._console.print(escape(text))
 
     def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
-        """Show an epoch, where the last one was shown is a while ago."""
+        """Show the current epoch, but not too often."""
         name = f"training {trial.id}"
         taken = len(f"  epoch {_counted(epoch, epochs)}")
         short = name if self._console.width - taken - len(name) > 1 else f"trial {trial.number}"
@@ -239,7 +239,7 @@ class Retraining:
 
 
 class Counting:
-    """Shows how many of many are done, such as "copying: 12 of 40 runs", on `file`."""
+    """Shows a count such as "copying: 12 of 40 runs" on `file`."""
 
     def __init__(self, what: str, noun: str, file: TextIO) -> None:
         self._what, self._noun = what, noun
@@ -262,7 +262,7 @@ class Counting:
         self._progress.stop()
 
     def show(self, done: int, total: int) -> None:
-        """Show how many are done, where that was last shown a while ago."""
+        """Show how many are done, but not too often."""
         taken = len(f"{self._what}  {_counted(done, total)} {self._noun}s ")
         self._bar.bar_width = min(max(self._console.width - taken, 1), BAR_WIDTH)
         self._progress.update(self._task, total=total, completed=done)
@@ -273,5 +273,5 @@ class Counting:
 
 
 def _counted(done: int, total: int) -> str:
-    """Return how many are done of how many, as wide as the column of a progress bar shows it."""
+    """Return "done/total", as wide as the column of a progress bar shows it."""
     return f"{done:{len(str(total))}}/{total}"

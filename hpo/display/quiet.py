@@ -1,4 +1,4 @@
-"""Notes alone, on standard error: for programs that have an output of their own."""
+"""Only notes, on standard error, for programs with output of their own."""
 
 import sys
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from hpo.text import clean
 
 
 class Quiet(Silent):
-    """Shows what a person has to know, and no progress."""
+    """Shows notes, but no progress."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave nothing to be done."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
         """Show a line."""
         print(clean(text), file=sys.stderr)
 
     def waiting(self, what: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def workers_started(self, slots: Callable[[], int]) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -1,1 +1,1 @@
-"""What a study came to: its trials as a table, and its figures."""
+"""The results of a study: its trials as a table, figures, and a report page."""

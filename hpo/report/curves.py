@@ -90,7 +90,7 @@ def learning_curves(
     training_label = shortened(_training_name(metric), 32)
     best = best_first(recorded)[:CURVES]
     if not best:
-        return empty_figure(recorded, "no complete trial yet")
+        return empty_figure(recorded, "no complete trials yet")
     given = best[0].trial.hyperparameters
     names = list(dict.fromkeys([*(m.name for m in by_evidence(moves) if m.name in given), *given]))
     lines = min(len(names), 6)

@@ -80,7 +80,7 @@ def save(figure: "Figure", path: Path) -> Path:
             bbox_inches=_page(figure),
         )
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; name another folder") from error
+        raise InputError(f"{path}: {error.strerror or error}; choose another folder") from error
     return path
 
 

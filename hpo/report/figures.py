@@ -128,7 +128,7 @@ def ranges(recorded: Recorded) -> "Figure":
             transform=axes.get_yaxis_transform(), zorder=1,
         )
         if index % columns == 0:
-            axes.set_ylabel("trials in order" if len(borders) == 1 else "rounds of trials")
+            axes.set_ylabel("trial" if len(borders) == 1 else "trials by round")
     round_ticks(panels[0], "y", borders)
     coloring.bar(figure)
     coloring.heading(figure, panels)
@@ -168,7 +168,7 @@ def best_so_far(recorded: Recorded) -> "Figure":
             f"round {number}", (borders[number][0], 1), (3, 3),
             ("data", "axes fraction"), textcoords="offset points", fontsize=8, color=GRAY,
         )
-    axes.set_xlabel("trials in order")
+    axes.set_xlabel("trial (in order)")
     axes.set_xticks(whole_ticks(len(results), 8))
     axes.set_ylabel(shortened(metric, 44))
     axes.grid(axis="y", color=PALE, linewidth=0.4)
@@ -213,7 +213,7 @@ def confusion_matrix(confusion: NDArray[np.int64], labels: Sequence[str]) -> "Fi
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     right, of = int(confusion.diagonal().sum()), int(confusion.sum())
-    axes.set_title(f"{right} of {of} rows of the test set are right", loc="left")
+    axes.set_title(f"{right} of {wording.count(of, 'test row')} correct", loc="left")
     bar = figure.colorbar(image, ax=axes, cax=axes.inset_axes((1.04, 0, 0.05, 1)))
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)

@@ -76,7 +76,7 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     powers = range(0, math.floor(longest) + 1, step)
     axes.set_xticks(list(powers), [tick_text(10.0**-power) for power in powers])
     axes.xaxis.set_minor_locator(no_ticks())
-    axes.set_xlabel(f"p-value of no influence on {shortened(metric, 40)}: longer is stronger")
+    axes.set_xlabel(f"p-value of influence on {shortened(metric, 40)}: longer is stronger")
     if len(tested) > len(shown):
         figure.text(
             0.12 / figure.get_figwidth(), 0.08 / figure.get_figheight(),

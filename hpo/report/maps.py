@@ -55,7 +55,7 @@ def landscape(recorded: Recorded, moves: Sequence[Move] = ()) -> "Figure":
     strongest = sorted(spaces, key=strength)[:2]
     names = [name for name in spaces if name in strongest]
     if len(names) < 2:
-        return empty_figure(recorded, "a map takes two hyperparameters")
+        return empty_figure(recorded, "a map needs at least two hyperparameters")
     layout = Layout(
         width=7.0, height=4.6, left=0.85, right=1.1, top=0.6 + HEAD, bottom=0.62,
     )

@@ -136,7 +136,7 @@ class Coloring:
             axes.scatter(
                 x[beyond], np.full(int(beyond.sum()), floor), s=self._size(results),
                 marker="^" if worse_end else "v", color=GRAY, alpha=0.6, linewidths=0,
-                label="worse than shown", zorder=2, clip_on=False,
+                label="worse than the scale", zorder=2, clip_on=False,
             )
 
     def diameter(self, results: Sequence[TrialResult]) -> float:

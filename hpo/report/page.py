@@ -41,12 +41,12 @@ def write(data: Mapping[str, Any], path: Path) -> None:
     Raises InputError where the name ends otherwise or the file cannot be written.
     """
     if path.suffix not in (".html", ".json"):
-        raise InputError(f"{path}: name a file that ends in .html, or in .json for its data alone")
+        raise InputError(f"{path}: must end in .html, or in .json for the data alone")
     text = page(data) if path.suffix == ".html" else json.dumps(data, indent=1) + "\n"
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; name another file") from error
+        raise InputError(f"{path}: {error.strerror or error}; choose another file") from error
 
 
 def retitled(page: str, study: str) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo import wording
 from hpo.distributions import Value, to_table
 from hpo.errors import InputError
 from hpo.exported import CIRCUMSTANCES, metric_column, param_column
@@ -99,9 +100,9 @@ def _names(results: Sequence[TrialResult]) -> list[str]:
 def write(results: Sequence[TrialResult], path: Path) -> None:
     """Write the table to a .csv, .parquet or .json file.
 
-    In the .csv file no text is one that a spreadsheet runs or a terminal obeys.
+    The .csv file has no text that a spreadsheet would run or a terminal would obey.
 
-    Raises InputError where the name ends otherwise or the file cannot be written.
+    Raises InputError if the name ends in anything else, or the file cannot be written.
     """
     writers: dict[str, Callable[[pd.DataFrame], object]] = {
         ".csv": lambda t: _harmless(t).to_csv(path, index=False, lineterminator="\n"),
@@ -112,11 +113,11 @@ def write(results: Sequence[TrialResult], path: Path) -> None:
         ),
     }
     if path.suffix not in writers:
-        raise InputError(f"{path}: name a file that ends in {', '.join(writers)}")
+        raise InputError(f"{path}: must end in .csv, .parquet, or .json")
     try:
         writers[path.suffix](table(results))
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}; name another file") from error
+        raise InputError(f"{path}: {error.strerror or error}; choose another file") from error
 
 
 def _harmless(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -177,7 +178,7 @@ def _state(recorded: Recorded) -> str:
     """Return how far a study is: what of its last round is missing, or what followed it."""
     last, waiting = recorded.rounds[-1], len(recorded.waiting)
     if waiting and last.ended:
-        waits = "an added point waits" if waiting == 1 else f"{waiting} added points wait"
+        waits = f"{wording.count(waiting, 'added point')} waiting"
         return f"ended, {waits}"
     if not last.ended:
         ended = sum(r.trial.round == last.number for r in recorded.results)

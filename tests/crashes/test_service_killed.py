@@ -105,7 +105,7 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
     assert time.monotonic() - began < 10
-    assert f"Go on with: hpo run {file} --workers 2" in output
+    assert f"Resume with: hpo run {file} --workers 2" in output
     assert "Traceback" not in output
 
 

@@ -152,7 +152,7 @@ def warn(job: Job, process: subprocess.Popen[str]) -> None:
     output, _ = process.communicate(timeout=60)
     assert time.monotonic() - began < 30
     assert process.returncode == 130, output
-    assert "Go on with: hpo run" in output
+    assert "Resume with: hpo run" in output
     assert job.requeued.read_text() == f"requeue {job.environment['SLURM_JOB_ID']}\n"
     assert not job.token.exists()
     assert not job.temporary.exists()

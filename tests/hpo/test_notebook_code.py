@@ -388,6 +388,6 @@ def test_a_script_is_imported_under_its_own_name(tmp_path: Path, is_guarded: boo
         assert "<study mine: 1 round, 3 trials>" in ended.stdout
     else:
         assert ended.stderr.rstrip().endswith(
-            "script calls run while it is imported for its objective; put that below "
+            "script calls run() while being imported for its objective; move the call under "
             'if __name__ == "__main__":'
         )

@@ -128,7 +128,7 @@ def test_what_names_no_trial_is_one_line(folder: Path, command: Command, name: s
     hpo("run", write(folder, "for_names", "    return rate\n"), "--inline")
     shown = command("logs", "toy", "--", name)
     assert (shown.code, shown.err.count("\n")) == (2, 1)
-    assert "write it as ROUND/TRIAL, such as 2/17" in shown.err
+    assert "use the form ROUND/TRIAL, for example 2/17" in shown.err
 
 
 def test_a_trial_that_is_not_there_is_one_line(folder: Path, command: Command) -> None:

@@ -160,7 +160,7 @@ def test_a_regression_of_the_trainer_in_its_own_units(
     hpo("predict", "prices", "rows.csv")
     predicted = capsys.readouterr()
     filled = (rows["c"] == "?").sum()
-    assert predicted.err.startswith(f"rows.csv: {filled} missing values of column 'c' filled")
+    assert predicted.err.startswith(f"rows.csv: {filled} missing values in column 'c' filled")
     lines = predicted.out.splitlines()
     assert lines[0] == "value"
     errors = np.array([float(line) for line in lines[1:]]) - rows["price"]

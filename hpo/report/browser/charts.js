@@ -144,7 +144,7 @@ function drawHistory() {
     y: [...line.value, line.value.at(-1)].map((value) => drawnValue({ value })),
     mode: "after", line_width: 2.5, line_color: color("validation"),
   });
-  nameAxis(figure.xaxis, "trials in order");
+  nameAxis(figure.xaxis, "trial (in order)");
   nameAxis(figure.yaxis, study.metric, 24);
   if (recommended >= 0) addRing(figure, recommended + 1, valueAxis.values[recommended]);
   return { figure, follow };
@@ -172,7 +172,7 @@ function drawShares() {
     }));
   });
   nameAxis(figure.xaxis, study.metric);
-  nameAxis(figure.yaxis, "share at most so high");
+  nameAxis(figure.yaxis, "share of trials");
   return { figure };
 }
 
@@ -291,12 +291,12 @@ function drawTimeline() {
   axis.ticker = new Bokeh.FixedTicker({ ticks: ticks.filter((_, at) => at % stride === 0) });
   axis.major_label_overrides = new Map(known.map((trial) =>
     [trial.lane, new Bokeh.PlainText({ text: shortened(trial.place || "?", 16) })]));
-  nameAxis(figure.xaxis, `${name} since the first trial began`);
+  nameAxis(figure.xaxis, `${name} since the first trial started`);
   const source = new Bokeh.ColumnDataSource({ data: {
     y: known.map((trial) => trial.lane), left: known.map((trial) => trial.started / unit),
     right: known.map((trial) => (trial.started + trial.seconds) / unit),
     color: known.map((trial) => colorOf(trials[trial.index])),
-    name: known.map((trial) => (trial.part ? `${trial.name}, part ${trial.part}` : trial.name)),
+    name: known.map((trial) => (trial.part ? `${trial.name}/${trial.part}` : trial.name)),
     state: known.map((trial) => trial.state), place: known.map((trial) => trial.place),
     took: known.map((trial) => duration(trial.seconds)), index: known.map((trial) => trial.index),
   } });

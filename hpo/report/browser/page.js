@@ -2,7 +2,7 @@
 
 function drawSummary() {
   const { summary } = study;
-  const named = (trial) => `r${trial.round} t${trial.number}`;
+  const named = (trial) => `trial ${trial.round}/${trial.number}`;
   const tile = (name, value, ...more) => make("div", {}, make("dt", {}, name),
     make("dd", { className: value.length > 16 ? "long" : "" }, value,
       ...more.filter(Boolean).map((text) => make("small", {}, text))));
@@ -11,18 +11,18 @@ function drawSummary() {
     `${study.direction} ${study.metric} of ${study.objective}`;
   document.getElementById("summary").append(
     tile("best value", best ? fourDigits(best.value) : "none yet", best && named(best)),
-    tile("recommended trial", advised ? named(advised) : "none yet",
+    tile("recommended", advised ? named(advised) : "none yet",
       advised && `estimate ${fourDigits(advised.estimate)}`),
     tile("confirmed mean",
       confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
       confirmed && `${named(confirmed)}, ${counted(confirmed.values, "repeat")}` +
         (confirmed.standard_error === null ? "" : `, ± ${fourDigits(confirmed.standard_error)}`)),
-    tile("test set", test ? test.result || "that look broke off" : "not spent",
+    tile("test set", test ? test.result || "interrupted" : "not spent",
       test && moment(test.when)),
     tile("trials", String(summary.trials), states.filter((state) => summary.states[state])
       .map((state) => `${summary.states[state]} ${state}`).join(", "),
     summary.repeats ? counted(summary.repeats, "repeat") : ""),
-    tile("time in trials", duration(summary.seconds), summary.began && `from ${moment(summary.began)}`,
+    tile("training time", duration(summary.seconds), summary.began && `from ${moment(summary.began)}`,
       summary.ended && `to ${moment(summary.ended)}`),
     tile("epochs", summary.epochs.toLocaleString("en-US")),
     tile("state", summary.state, counted(study.rounds.length, "round")));
@@ -41,7 +41,7 @@ function drawScale() {
   const [end, best] = (rising ? [low, high] : [high, low]).map(fourDigits);
   const worst = cut ? `${rising ? "≤" : "≥"} ${end}` : end;
   const steps = Array.from({ length: 11 }, (_, at) => shade(at / 10));
-  const ramp = make("span", { role: "img", "aria-label": `colors from ${worst} to ${best}` });
+  const ramp = make("span", { role: "img", "aria-label": `color scale from ${worst} to ${best}` });
   ramp.style.background = `linear-gradient(to right, ${steps.join(", ")})`;
   document.getElementById("scale").replaceChildren(worst, ramp, best);
 }
@@ -122,17 +122,17 @@ function beginSlices() {
   const { round, number } = study.surface?.through ?? {};
   const recommended = study.summary.recommended;
   const ringed = recommended?.round === round && recommended?.number === number;
-  const which = ringed ? "recommended trial" : "best trial with a place on every axis";
+  const which = ringed ? "the recommended trial" : "the best trial with a value on every axis";
   document.getElementById("slices-note").append(
     study.surface
-      ? `Through the ${which}, r${round} t${number}${ringed ? " (in a ring)" : ""}: ` +
-        "the others stay as they are there."
-      : "There are too few trials with different results for a surface.",
+      ? `Estimates for changing one hyperparameter of ${which}, ${round}/${number}` +
+        `${ringed ? " (circled)" : ""}, and keeping the others.`
+      : "There are too few trials with different results for an estimate.",
     make("br"));
   const keys = [
     ...(study.surface
-      ? [["validation", "", "expected, with a band that holds nine of ten surfaces"]] : []),
-    ["gray", "", "range of the last round"], ["range", "box", "next range"]];
+      ? [["validation", "", "estimated metric, with a 90% band"]] : []),
+    ["gray", "", "current range"], ["range", "box", "next range"]];
   for (const [name, kind, text] of keys) {
     const key = make("span", { className: `key ${kind}`, "aria-hidden": "true" });
     key.style[kind ? "background" : "borderColor"] = `var(--${name})`;
@@ -147,7 +147,7 @@ function beginSlices() {
       : "not searched in the last round";
     document.getElementById("slices").append(
       make("div", {}, make("h3", {}, axis.label), make("p", {}, said), chart));
-    addChart(chart, `${study.metric} over ${axis.label}. ${said}`, () => drawSlice(axis));
+    addChart(chart, `${study.metric} by ${axis.label}. ${said}`, () => drawSlice(axis));
   }
 }
 
@@ -155,32 +155,33 @@ drawSummary();
 beginBar();
 drawRounds();
 addChart(document.getElementById("history"),
-  `${study.metric} of ${counted(trials.length, "trial")} in order, and the best so far`, drawHistory);
+  `${study.metric} of ${counted(trials.length, "trial")} in order, with the best value so far`, drawHistory);
 addChart(document.getElementById("shares"),
-  "For each round, the share of its complete trials with at most a value", drawShares);
+  "For each round, the share of complete trials at or below each value", drawShares);
 parallel.begin();
 beginLimits();
 drawImportance();
 beginSlices();
 if (study.surface) document.getElementById("plane-note").textContent =
-  "The expected metric, the better the stronger in color; the other hyperparameters as above. " +
-  "Dashed: the last ranges; blue: the next.";
+  "Estimated metric; stronger color is better. All other hyperparameters are kept, as above. " +
+  "Dashed: current ranges; blue: next ranges.";
 plane.begin();
 
 const curvesNote = document.getElementById("curves-note");
 if (trials.some((trial) => trial.epochs > 0)) {
-  curvesNote.textContent = `${study.metric} by epoch of the trials kept above, with a dot where ` +
-    "each ended; bold: the picked trial, or the recommended one." +
-    (study.curves.stride > 1 ? ` Every ${study.curves.stride} epochs and the last one are drawn.` : "");
-  addChart(document.getElementById("curves"), "Learning curves of the trials that are shown", drawCurves);
+  curvesNote.textContent = `${study.metric} by epoch for the trials selected above, with a dot at ` +
+    "the end of each; bold: the picked trial, or else the recommended one." +
+    (study.curves.stride > 1
+      ? ` Only every ${study.curves.stride}th epoch and the last one are drawn.` : "");
+  addChart(document.getElementById("curves"), "Learning curves of the selected trials", drawCurves);
 } else {
   curvesNote.textContent = "No trial has finished an epoch yet.";
   document.getElementById("curves").remove();
 }
 if (trials.some((trial) => trial.started !== null)) {
   document.getElementById("timeline-note").textContent =
-    "Each bar is a trial, each line a worker; gaps are idle time.";
-  addChart(document.getElementById("timeline"), "When each trial ran, and where", drawTimeline);
+    "Each row is a worker, each bar a trial; gaps are idle time.";
+  addChart(document.getElementById("timeline"), "When and where each trial ran", drawTimeline);
 } else {
   document.getElementById("timeline-note").textContent = "The record does not say when trials ran.";
   document.getElementById("timeline").remove();

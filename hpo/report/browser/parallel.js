@@ -9,8 +9,8 @@ const parallel = {
     this.marks = this.canvas(); // the hovered and the picked trial
     this.svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.svg.setAttribute("role", "img");
-    this.svg.setAttribute("aria-label", `${trials.length} trials over ${axes.length} axes: ` +
-      `${axes.map((axis) => axis.label).join(", ")}. The table of trials has the same.`);
+    this.svg.setAttribute("aria-label", `${counted(trials.length, "trial")} on ${axes.length} axes: ` +
+      `${axes.map((axis) => axis.label).join(", ")}. The table of trials has the same values.`);
     this.host.append(this.svg);
     new ResizeObserver(() => this.layOut()).observe(this.host);
     selection.listeners.push(() => this.draw());
@@ -218,11 +218,11 @@ function shortened(text, letters) {
   return text.length <= letters ? text : `${text.slice(0, letters - 1)}…`;
 }
 
-// "r2 t37: 0.9861", and what it was: the few that matter most.
+// "trial 2/37: 0.9861", and its hyperparameters: the few that matter most.
 function describeTrial(trial, most = 8) {
   const value = trial.value === null ? "" : fourDigits(trial.value);
-  const first = trial.state === "complete" ? `${trial.name}: ${value}`
-    : `${trial.name}: ${trial.state}${value && ` at ${value}`}`;
+  const first = trial.state === "complete" ? `trial ${trial.name}: ${value}`
+    : `trial ${trial.name}: ${trial.state}${value && ` at ${value}`}`;
   const there = hyperparameters.filter((axis) => axis.values[trial.index] !== null);
   const lines = there.slice(0, most)
     .map((axis) => `${axis.label} ${axis.text(axis.values[trial.index])}`);

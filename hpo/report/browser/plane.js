@@ -12,7 +12,8 @@ const plane = {
       document.getElementById("plane-axes").remove();
       this.element.remove();
       document.getElementById("plane-note").textContent = hyperparameters.length < 2
-        ? "There is one hyperparameter." : "There are too few trials for a surface.";
+        ? "This needs at least two hyperparameters."
+        : "There are too few trials for an estimate.";
       return;
     }
     for (const side of ["x", "y"]) {
@@ -24,7 +25,7 @@ const plane = {
         drawChart(this.element);
       });
     }
-    addChart(this.element, "The expected metric over two hyperparameters; the table of trials has " +
+    addChart(this.element, "Estimated metric over two hyperparameters; the table of trials has " +
       "their values", () => this.draw());
   },
 

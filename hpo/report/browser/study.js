@@ -4,7 +4,7 @@ const study = JSON.parse(document.getElementById("data").textContent);
 const trials = study.trials.number.map((number, index) => {
   const trial = { index };
   for (const [name, column] of Object.entries(study.trials)) trial[name] = column[index];
-  trial.name = `r${trial.round} t${trial.number}`;
+  trial.name = `${trial.round}/${trial.number}`;
   return trial;
 });
 const states = ["complete", "pruned", "stopped", "diverged", "infeasible", "failed"];

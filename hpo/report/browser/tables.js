@@ -19,10 +19,10 @@ function drawImportance() {
   const tested = hyperparameters.filter(({ described }) => (described.move?.p_value ?? null) !== null);
   const note = document.getElementById("importance-note");
   if (!tested.length) note.textContent = study.hyperparameters[0]?.move?.reason ?? "";
-  else note.textContent = "The p-value says how often a hyperparameter without influence would " +
-    "seem to matter so much by chance, judged by all trials at once: the longer its bar, the " +
-    "stronger the evidence. PED-ANOVA is the share in telling the best tenth of the complete " +
-    "trials from the others.";
+  else note.textContent = "The p-value is the probability that a hyperparameter without influence " +
+    "would appear to matter this much by chance, given all trials: the longer the bar, the " +
+    "stronger the evidence. PED-ANOVA is its share in separating the best 10% of complete " +
+    "trials from the rest.";
   const power = (p) => Math.min(-Math.log10(Math.max(p, 1e-16)), 16);
   const most = Math.max(...tested.map(({ described }) => power(described.move.p_value)), 2);
   const rows = hyperparameters.map(({ described }) => {
@@ -51,7 +51,7 @@ function drawRounds() {
     cell(round.number, "number"), cell(round.trials, "number"),
     cell(round.best === null ? "" : fourDigits(round.best), "number"),
     make("td", { className: "long" },
-      round.ended ? "" : "not ended yet. ", round.stopped && `${round.stopped}. `,
+      round.ended ? "" : "Not finished yet. ", round.stopped && `${round.stopped}. `,
       ...round.ranges.slice(0, 12).map((range) =>
         make("div", {}, `${range.name}: ${range.range}${why(range)}`)),
       round.ranges.length > 12 ? make("div", {}, `and ${round.ranges.length - 12} more`) : null)));
@@ -59,7 +59,7 @@ function drawRounds() {
     make("thead", {}, make("tr", {},
       ...["round", "trials", "best"].map((name) =>
         make("th", { scope: "col", className: "number" }, name)),
-      make("th", { scope: "col" }, "its ranges, and why"))),
+      make("th", { scope: "col" }, "ranges, and why"))),
     make("tbody", {}, ...rows)));
 }
 

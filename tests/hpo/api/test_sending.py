@@ -50,10 +50,10 @@ def test_options_of_python_are_typed_as_well(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "options", "said"), [
-    ("runs", {}, "a cluster does not 'runs' a study; did you mean 'run'?"),
-    ("run", {"round": 2}, "run has no option 'round'; did you mean 'rounds'?"),
-    ("run", {"ranges": {"rate": (1, 2)}}, "--range rate=1:2: 'rate' is not searched"),
-    ("extend", {"top": 2}, "extend: epochs: is missing; say how many in all"),
+    ("runs", {}, "command: 'runs' cannot be submitted; did you mean 'run'?"),
+    ("run", {"round": 2}, "run: unknown option 'round'; did you mean 'rounds'?"),
+    ("run", {"ranges": {"rate": (1, 2)}}, "ranges: rate=1:2: 'rate' is not searched"),
+    ("extend", {"top": 2}, "extend: epochs: required but missing; set the total"),
 ])
 def test_what_a_cluster_does_not_do_is_refused(
     command: str, options: dict[str, Any], said: str, folder: Path

@@ -33,7 +33,8 @@ def test_a_record_that_is_not_there_is_named(home: Path) -> None:
     with pytest.raises(InputError) as caught:
         lookup.require_file("sqlite:///none.db")
     assert str(caught.value) == (
-        "there is no record at none.db; run a study first, or name it by --tracking-uri"
+        "there is no record at none.db; run a study first, or choose another record with "
+        "--tracking-uri (in Python: tracking_uri)"
     )
     Path("some.db").touch()
     lookup.require_file("sqlite:///some.db")
@@ -45,7 +46,8 @@ def test_a_study_is_named_by_itself_or_by_its_file(home: Path) -> None:
     with pytest.raises(InputError) as caught:
         lookup.read_study_file("toy", "confirm", ())
     assert str(caught.value) == (
-        "toy: confirm needs the study file (.toml), which says what the data is and how it is split"
+        "toy: confirm needs the study file (.toml), not the name, because the file defines the "
+        "data and how it is split"
     )
     file = str(write_study(home))
     assert lookup.read_study_file(file, "confirm", ("round.trials=3",)).round.trials == 3
@@ -61,13 +63,13 @@ def test_a_study_that_is_not_on_record_is_said_with_those_that_are(
     )
     with pytest.raises(InputError) as caught:
         lookup.find(record, "x")
-    assert str(caught.value) == f"no study 'x' on record; there are: {listed}"
+    assert str(caught.value) == f"no study named 'x' is recorded; studies: {listed}"
 
 
 def test_a_study_that_is_misspelled_is_told_its_name() -> None:
     record: Any = SimpleNamespace(studies=lambda: [("digits", {}), ("shop", {})])
     assert str(lookup.unknown(record, "digts")) == (
-        "no study 'digts' on record; did you mean 'digits'?"
+        "no study named 'digts' is recorded; did you mean 'digits'?"
     )
 
 
@@ -89,8 +91,8 @@ def test_data_are_read_beside_the_study_file_and_fit_its_metric(home: Path) -> N
     with pytest.raises(InputError) as caught:
         session.load_data(study)
     assert str(caught.value) == (
-        f"{study.path}: metric: for classification, a:b yields no 'accuracy', but accuracy_2, "
-        "loss; name one of them"
+        f"{study.path}: metric: for classification, a:b does not report 'accuracy'; choose "
+        "one of accuracy_2, loss"
     )
 
 
@@ -129,8 +131,8 @@ def test_a_process_of_its_own_cannot_be_had_inline(home: Path) -> None:
     with pytest.raises(InputError) as caught:
         site.Placement(inline=True).start(study, job_of(study), None, print, lambda _: None)
     assert str(caught.value) == (
-        f"{study.path}: round.fresh_process: --inline trains all trials in this process; drop one "
-        "of the two"
+        f"{study.path}: round.fresh_process: cannot be combined with --inline (in Python: "
+        "inline=True), which trains all trials in this process; drop one of the two"
     )
 
 
@@ -143,8 +145,8 @@ def test_a_record_that_cannot_be_written_is_refused(
         with pytest.raises(InputError) as caught:
             session._open_record(f"sqlite:///{home}/a.db", None, True, None)  # type: ignore[arg-type]
         assert str(caught.value) == (
-            f"{denied} cannot be written, and the record is kept there; name another place by "
-            "--tracking-uri"
+            f"{denied} is not writable, and the record is there; choose another place with "
+            "--tracking-uri (in Python: tracking_uri)"
         )
 
 
@@ -181,7 +183,7 @@ def test_a_page_that_cannot_be_renewed_is_said_and_stops_nothing() -> None:
     record: Any = SimpleNamespace(read=read)
     said: list[str] = []
     pictures.renew_page(record, said.append)
-    assert said == ["report.html is as it was before: HPOError: the record is away"]
+    assert said == ["could not update report.html: HPOError: the record is away"]
     record.read = lambda: None
     pictures.renew_page(record, said.append)
     assert len(said) == 1

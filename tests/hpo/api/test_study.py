@@ -107,8 +107,9 @@ def test_a_file_keeps_its_text_and_overrides_are_put_in_their_places(make_study:
      "search_space.learning_rate.low: 1 is not below high = 0.1; swap or part them"),
     ({"metrik": "x"}, "metrik: unknown key; did you mean 'metric'?"),
     ({"fixed": {"epochs": pd.Series([1])}},
-     "fixed.epochs: a Series has no form in a study; write a plain value"),
-    ({"name": None}, 'name: is missing; name the study, such as name="digits"'),
+     "fixed.epochs: a Series cannot be written to a study file; use a number, a string, a list, "
+      "or a mapping"),
+    ({"name": None}, 'name: required but missing; add it, for example name="digits"'),
     ({"objective": "toy:nothing"}, None),
 ], ids=["a range", "a key", "a value", "a name", "an objective"])
 def test_what_is_wrong_is_said_as_of_a_file(
@@ -121,29 +122,30 @@ def test_what_is_wrong_is_said_as_of_a_file(
 
 
 @pytest.mark.parametrize(("call", "said"), [
-    (lambda s: s.run(trials=2.5), "trials: write a whole number from 1 to 999999999, not 2.5"),
-    (lambda s: s.run(trials=True), "trials: write a whole number from 1 to 999999999, not True"),
+    (lambda s: s.run(trials=2.5), "trials: expected an integer from 1 to 999999999, got 2.5"),
+    (lambda s: s.run(trials=True), "trials: expected an integer from 1 to 999999999, got True"),
     (lambda s: s.run(trials=2_000_000), "toy.toml: --trials: write a whole number up to 1000000"),
-    (lambda s: s.run(rounds="2"), "rounds: write a whole number from 1 to 999999999, not '2'"),
-    (lambda s: s.run(rounds=0), "rounds: write a whole number from 1 to 999999999, not 0"),
-    (lambda s: s.run(ranges=3), 'ranges: write {"learning_rate": (1e-3, 0.1)}, not 3'),
+    (lambda s: s.run(rounds="2"), "rounds: expected an integer from 1 to 999999999, got '2'"),
+    (lambda s: s.run(rounds=0), "rounds: expected an integer from 1 to 999999999, got 0"),
+    (lambda s: s.run(ranges=3),
+      'ranges: expected a mapping such as {"learning_rate": (1e-3, 0.1)}, got 3'),
     (lambda s: s.run(placement="inline"),
-     "placement: write one such as hpo.Placement(inline=True), not 'inline'"),
-    (lambda s: s.run(tracking_uri=3), "tracking_uri: write a string, not 3"),
-    (lambda s: s.confirm(top=-1), "top: write a whole number from 1 to"),
-    (lambda s: s.confirm(repeats=1.5), "repeats: write a whole number from 1 to"),
-    (lambda s: s.extend("a"), "epochs: write a whole number from 1 to"),
-    (lambda s: s.evaluate(top="a"), "top: write a whole number from 1 to"),
-    (lambda s: s.write(3), "path: write a path, not 3"),
-    (lambda s: hpo.Study.read(3), "path: write a path, not 3"),
+     "placement: expected one such as hpo.Placement(inline=True), got 'inline'"),
+    (lambda s: s.run(tracking_uri=3), "tracking_uri: expected a string, got 3"),
+    (lambda s: s.confirm(top=-1), "top: expected an integer from 1 to"),
+    (lambda s: s.confirm(repeats=1.5), "repeats: expected an integer from 1 to"),
+    (lambda s: s.extend("a"), "epochs: expected an integer from 1 to"),
+    (lambda s: s.evaluate(top="a"), "top: expected an integer from 1 to"),
+    (lambda s: s.write(3), "path: expected a path, got 3"),
+    (lambda s: hpo.Study.read(3), "path: expected a path, got 3"),
     (lambda s: hpo.Study.read("toy.toml", "round.trials=3"),
-     """overrides: write {"round.trials": 20}, not 'round.trials=3'"""),
-    (lambda s: hpo.Placement(workers=-1), "workers: write a whole number from 1 to"),
-    (lambda s: hpo.Placement(inline="x"), "inline: write True or False, not 'x'"),
-    (lambda s: hpo.open(3), "study: make or read one by hpo.Study, not 3"),
-    (lambda s: hpo.open(s, 1.5), "rounds: write a whole number from 1 to"),
-    (lambda s: study(folder=3), "folder: write a path, not 3"),
-    (lambda s: study(name=3), "name: write a string, not 3"),
+     """overrides: expected a mapping such as {"round.trials": 20}, got 'round.trials=3'"""),
+    (lambda s: hpo.Placement(workers=-1), "workers: expected an integer from 1 to"),
+    (lambda s: hpo.Placement(inline="x"), "inline: expected True or False, got 'x'"),
+    (lambda s: hpo.open(3), "study: expected an hpo.Study, got 3"),
+    (lambda s: hpo.open(s, 1.5), "rounds: expected an integer from 1 to"),
+    (lambda s: study(folder=3), "folder: expected a path, got 3"),
+    (lambda s: study(name=3), "name: expected a string, got 3"),
     (lambda s: study(metric="\ud800"), "metric: '\\ud800' is no character that can be recorded"),
     (lambda s: study(metric="a=b", objective=None), "metric: MLflow has no room for 'a=b'"),
     (lambda s: study(metric="", objective=None), "metric: MLflow has no room for ''"),
@@ -271,7 +273,7 @@ def test_a_study_is_run_confirmed_and_looked_at(folder: Path) -> None:
 
 
 def test_what_is_not_on_record_is_said(folder: Path) -> None:
-    with pytest.raises(hpo.InputError, match="no study 'digits' on record; there are: none yet"):
+    with pytest.raises(hpo.InputError, match="no study named 'digits' is recorded; studies: none"):
         hpo.load("digits")
     with pytest.raises(hpo.InputError, match=r"there is no record at .*absent\.db; run a study"):
         hpo.load("digits", "sqlite:///absent.db")

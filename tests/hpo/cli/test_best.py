@@ -105,5 +105,5 @@ def test_a_study_without_a_complete_trial_has_no_best(make_study: Make, command:
     for options in ([], ["--toml"], ["--json"]):
         outcome = command("best", "toy", *options)
         assert (outcome.code, outcome.out) == (2, "")
-        assert outcome.err == "hpo: the study 'toy' has no complete trial yet; run more of it\n"
+        assert outcome.err == "hpo: the study 'toy' has no complete trial yet; run more trials\n"
     assert command("best", "nobody").code == 2

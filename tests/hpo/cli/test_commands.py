@@ -73,7 +73,7 @@ def test_a_command_is_a_target(
     file = make_study(fixed={"folder": str(folder)})
     hpo("run", file, "--inline")
     hpo("run", file, "--inline", "--rounds", 1)
-    assert "toy has 1 round already: nothing to run" in capsys.readouterr().out
+    assert "toy: 1 round is done, nothing to run" in capsys.readouterr().out
     assert trained(folder) == 12
     hpo("run", file, "--inline", "--range", "learning_rate=0.1:1")
     hpo("run", file, "--inline", "--keep-ranges")
@@ -282,7 +282,7 @@ def test_results_on_disk_count_where_the_record_has_lost_their_round(
     assert trained(folder) == 12 + 5
     hpo("run", file, "--inline")
     said = " ".join(capsys.readouterr().out.split())
-    assert "5 results wait in" in said
+    assert "keeping 5 results in" in said
     assert trained(folder) == 12 + 5 + 7
     assert table() == before
 
@@ -293,7 +293,7 @@ def test_exit_codes_and_streams(make_study: Make, folder: Path, command: Command
     nothing = run("show", "nobody", cwd=folder)
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr.count("\n") == 1
-    assert "no study 'nobody' on record" in nothing.stderr
+    assert "no study named 'nobody' is recorded" in nothing.stderr
     usage = run("run", cwd=folder)
     assert usage.returncode == 2
     failing = command("run", make_study(objective="toy:failing"), "--inline")
@@ -342,7 +342,7 @@ def test_a_stream_that_is_closed_or_full_ends_in_no_traceback(
         text=True, check=False,
     )
     assert (full.returncode, full.stderr) == (
-        1, "hpo: No space left on device; once that is mended the same command goes on\n"
+        1, "hpo: No space left on device; fix that, then run the same command to resume\n"
     )
 
 
@@ -364,7 +364,7 @@ def test_check_reads_the_data_only_when_asked(
         "training": 25, "validation": 7, "test": 8
     }
     assert command("check", file, "--data").out.splitlines() == [
-        f"{file}: right. maximize accuracy of toy:quadratic, 1 round of 12 trials (random)",
+        f"{file}: OK. maximize accuracy of toy:quadratic, 1 round of 12 trials (random)",
         "  learning_rate: 0.0001 to 10",
         "  weight_decay: 1e-08 to 0.0001",
         "  data: some.csv, classification, rows: 25 training, 7 validation, 8 test, inputs 1",

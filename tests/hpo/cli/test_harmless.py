@@ -93,7 +93,7 @@ def test_a_terminal_obeys_nothing(study: str, command: Command) -> None:
 
 def test_the_name_of_a_file_is_shown_and_not_obeyed(study: str, command: Command) -> None:
     exported = command("export", study, "\x1b[2J\x9b.csv")
-    assert exported.out == "\\x1b[2J\\x9b.csv: 12 trials\n"
+    assert exported.out == "wrote \\x1b[2J\\x9b.csv: 12 trials\n"
 
 
 def test_what_to_type_next_names_a_study_file_as_it_is(

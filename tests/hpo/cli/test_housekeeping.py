@@ -49,8 +49,9 @@ def test_every_command_takes_a_copy_and_a_renamed_study_for_the_study(
     said = Path("said.csv").read_text()
     copied = command("copy", "shop", "twin")
     assert (copied.code, copied.err) == (0, "")
-    counts = "1 round, 6 trials, 1 repeat, 1 evaluation, 1 model"
-    assert f"twin is a copy of shop: {counts}\n" in copied.out
+    assert (
+        "copied shop to twin: 1 round, 6 trials, 1 repeat, 1 evaluation, 1 model\n" in copied.out
+    )
     hpo("delete", "shop", "--yes", "--purge")
     renamed = command("rename", "twin", "new name")
     assert (renamed.code, renamed.err) == (0, "")
@@ -64,7 +65,7 @@ def test_every_command_takes_a_copy_and_a_renamed_study_for_the_study(
     )
     assert command("narrow", "new name").code == 0
     same = command("run", file, "--set", 'name="new name"', "--inline")
-    assert "new name has 1 round already: nothing to run" in same.out
+    assert "new name: 1 round is done, nothing to run" in same.out
     more = command("run", file, "--set", "name=new name", "--inline", "--rounds", 2)
     assert (more.code, more.err) == (0, "")
     assert len(table("new name")) == 12
@@ -76,7 +77,7 @@ def test_the_same_through_a_server(
     at = ("--tracking-uri", server.uri)
     fill(Tracking(server.uri))
     copied = command("copy", "toy", "twin", *at)
-    assert "twin is a copy of toy: 1 round, 2 trials\n" in copied.out
+    assert "copied toy to twin: 1 round, 2 trials\n" in copied.out
     assert command("rename", "twin", "new", *at).code == 0
     assert table("new", *at) == table("toy", *at)
     run = client_of(server.uri).search_runs(["2"], "tags.kind = 'round'")[0].info
@@ -86,7 +87,7 @@ def test_the_same_through_a_server(
     refused = command("delete", "new", "--purge", "--yes", *at)
     assert (refused.code, refused.out) == (2, "")
     assert "through an MLflow server nothing can be deleted for good" in refused.err
-    assert command("delete", "new", "--yes", *at).out.startswith("new is deleted: 1 round, 2")
+    assert command("delete", "new", "--yes", *at).out.startswith("deleted new: 1 round, 2")
     assert [name for name, _ in Tracking(server.uri).studies()] == ["toy"]
 
 
@@ -109,17 +110,17 @@ def test_a_study_that_runs_is_left_alone(
 def test_what_cannot_be_done_is_said_in_one_line(toy: Tracking, command: Command) -> None:
     client_of(toy.uri).create_experiment("theirs")
     for arguments, said in (
-        (("rename", "tyo", "new"), "no study 'tyo' on record; did you mean 'toy'?"),
-        (("copy", "tyo", "new"), "no study 'tyo' on record; did you mean 'toy'?"),
-        (("delete", "tyo", "--yes"), "no study 'tyo' on record; did you mean 'toy'?"),
+        (("rename", "tyo", "new"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
+        (("copy", "tyo", "new"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
+        (("delete", "tyo", "--yes"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
         (("rename", "theirs", "new"), "'theirs' is not a study of hpo; change it in MLflow"),
         (("copy", "theirs", "new"), "'theirs' is not a study of hpo; change it in MLflow"),
         (("delete", "theirs", "--yes"), "'theirs' is not a study of hpo; change it in MLflow"),
         (("rename", "toy", "theirs"), "'theirs' is on record already; choose another name"),
         (("copy", "toy", "toy"), "a study 'toy' is on record already; choose another name"),
-        (("rename", "toy", " new"), "NEW: ' new' is empty, padded or not printable; choose"),
-        (("copy", "toy", "new.toml"), "NEW: new.toml would be read as a study file; choose"),
-        (("delete", "toy"), "nobody can answer here: say --yes"),
+        (("rename", "toy", " new"), "new name: ' new' is empty, padded or not printable; choose"),
+        (("copy", "toy", "new.toml"), "new name: new.toml looks like a study file; choose"),
+        (("delete", "toy"), "standard input is not a terminal; add --yes"),
     ):
         told = command(*arguments)
         assert (told.code, told.out, told.err.count("\n")) == (2, "", 1), told
@@ -131,12 +132,12 @@ def test_a_deleted_study_is_brought_back_or_deleted_for_good(
     toy: Tracking, make_study: Make, command: Command
 ) -> None:
     deleted = command("delete", "toy", "--yes")
-    assert deleted.out.startswith("toy is deleted: 1 round, 2 trials\n")
+    assert deleted.out.startswith("deleted toy: 1 round, 2 trials\n")
     restore = f"MLFLOW_TRACKING_URI={toy.uri} mlflow experiments restore --experiment-id 1"
     assert f"next: {restore}" in deleted.out
     again = command("delete", "toy", "--yes")
     assert (again.code, again.out, again.err.count("\n")) == (2, "", 1)
-    assert f"toy is deleted already; bring it back by `{restore}`" in again.err
+    assert f"toy is already deleted; restore it with `{restore}`" in again.err
     run = command("run", make_study(), "--inline")
     assert (run.code, run.err.count("\n")) == (2, 1)
     assert "delete it for good with `hpo delete --purge toy`, or give the study another" in run.err
@@ -144,7 +145,7 @@ def test_a_deleted_study_is_brought_back_or_deleted_for_good(
     assert len(table()) == 2
     for _ in range(2):  # as it is, and once it was deleted
         assert command("delete", "toy", "--purge", "--yes").out == (
-            "toy is deleted for good: 1 round, 2 trials\n"
+            "permanently deleted toy: 1 round, 2 trials\n"
         )
         fill(Tracking(toy.uri))
         hpo("delete", "toy", "--yes")
@@ -166,8 +167,8 @@ def test_it_is_asked_at_a_terminal_before_anything_is_deleted(
         typed.write("y\n")
         typed.flush()
         yes = command("delete", "toy", "--purge")
-        assert "toy has 1 round, 2 trials. Delete it for good? [y/N]" in yes.err
-        assert yes.out == "toy is deleted for good: 1 round, 2 trials\n"
+        assert "toy has 1 round, 2 trials. Delete it permanently? [y/N]" in yes.err
+        assert yes.out == "permanently deleted toy: 1 round, 2 trials\n"
     assert toy.studies() == []
 
 
@@ -188,7 +189,7 @@ def test_results_that_wait_on_disk_go_along_and_to_no_other_study(
     told = command(verb, "toy", "new")
     assert told.code == 0
     assert "delivering 2 results that waited on disk" in told.err
-    assert "1 result on disk, of an earlier study new: set aside beside" in told.err
+    assert "set aside 1 result of a former study new, next to" in told.err
     assert [row["number"] for row in table("new")] == ["1", "2", "3", "4"]
     assert old.exists() == (verb == "copy")
     assert new.read_bytes() == b""
@@ -204,7 +205,7 @@ def test_results_of_a_study_that_is_deleted_for_good_wait_for_no_other(
     assert command("delete", "toy", "--yes").code == 0
     assert path.stat().st_size > 0  # brought back, it has them
     told = command("delete", "toy", "--purge", "--yes")
-    assert "1 result on disk, of an earlier study toy: set aside beside" in told.err
+    assert "set aside 1 result of a former study toy, next to" in told.err
     assert path.read_bytes() == b""
     assert '"number": 3' in path.with_suffix(".refused.jsonl").read_text()
 

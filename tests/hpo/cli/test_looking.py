@@ -28,9 +28,9 @@ def test_narrow_proposes_what_the_next_round_takes(
     hpo("narrow", file)
     printed = capsys.readouterr().out
     assert moves["learning_rate"]["reason"] in printed.replace("\n", " ")
-    assert f"take it:  hpo run {file} --rounds 2\n" in printed
+    assert f"use it:   hpo run {file} --rounds 2\n" in printed
     hpo("narrow", "toy")
-    assert "take it:  hpo run FILE --rounds 2\n" in capsys.readouterr().out
+    assert "use it:   hpo run FILE --rounds 2\n" in capsys.readouterr().out
     hpo("run", file, "--inline", "--rounds", 2)
     ranges = show(capsys, "toy")["rounds"][1]["ranges"]
     for name, move in moves.items():
@@ -71,7 +71,7 @@ def test_export_writes_one_row_a_trial(make_study: Make, folder: Path, ending: s
     assert all(frame[name].dtype.kind == "f" for name in ("value", "accuracy", "seconds"))
     complete = frame[frame["state"] == "complete"]
     assert (complete["value"] == complete["accuracy"]).all()
-    with pytest.raises(InputError, match=r"trials.xlsx: name a file that ends in .csv"):
+    with pytest.raises(InputError, match=r"trials.xlsx: must end in .csv"):
         hpo("export", "toy", "trials.xlsx")
 
 

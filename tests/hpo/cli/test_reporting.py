@@ -28,7 +28,7 @@ def test_a_page_and_its_data_are_written(
     hpo("run", file, "--inline")
     capsys.readouterr()
     hpo("report", "toy", "toy.html")
-    assert capsys.readouterr().out == "toy.html: 12 trials\n"
+    assert capsys.readouterr().out == "wrote toy.html: 12 trials\n"
     hpo("report", file, "again.html")
     hpo("report", "toy", "toy.json")
     page = (folder / "toy.html").read_bytes()
@@ -41,9 +41,9 @@ def test_a_page_and_its_data_are_written(
 def test_what_cannot_be_written_is_said_in_one_line(make_study: Make, command: Command) -> None:
     hpo("run", make_study(), "--inline")
     for arguments, said in (
-        (("toy", "toy.pdf"), "toy.pdf: name a file that ends in .html, or in .json"),
-        (("toy", "no/toy.html"), "no/toy.html: No such file or directory; name another file"),
-        (("other", "toy.html"), "no study 'other' on record; there are: toy"),
+        (("toy", "toy.pdf"), "toy.pdf: must end in .html, or in .json"),
+        (("toy", "no/toy.html"), "no/toy.html: No such file or directory; choose another file"),
+        (("other", "toy.html"), "no study named 'other' is recorded; studies: toy"),
     ):
         told = command("report", *arguments)
         assert (told.code, told.out, told.err.count("\n")) == (2, "", 1)

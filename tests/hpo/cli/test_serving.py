@@ -49,7 +49,7 @@ def test_the_ui_ends_with_its_command(folder: Path, ending: signal.Signals) -> N
     process = start_anew("ui", "--port", port)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
-    assert lines[0] == "MLflow UI, Ctrl-C ends it:\n"
+    assert lines[0] == "MLflow UI (press Ctrl-C to stop):\n"
     assert f"http://127.0.0.1:{port}/#/experiments" in lines[1]
     process.send_signal(ending)
     rest, _ = process.communicate(timeout=30)
@@ -69,7 +69,7 @@ def test_the_ui_takes_the_first_free_port_and_serves_the_record_that_was_named(
         asked = start("ui", "--port", 5001, "--tracking-uri", "sqlite:///other.db")
         output, _ = asked.communicate(timeout=60)
         assert (asked.returncode, output) == (
-            2, "hpo: the port 5001 is taken; name another, or none for the first free one\n"
+            2, "hpo: port 5001 is in use; choose another, or drop --port to use a free one\n"
         )
         process = start("ui", "--tracking-uri", "sqlite:///other.db")
         process.stdout.readline()
@@ -103,12 +103,12 @@ def test_a_port_that_is_free_is_taken_or_all_are_said_to_be_taken(
     with pytest.raises(InputError) as caught:
         _free_port(7)
     assert str(caught.value) == (
-        "the port 7 is taken; name another, or none for the first free one"
+        "port 7 is in use; choose another, or drop --port to use a free one"
     )
     taken |= set(range(5000, 5100))
     with pytest.raises(InputError) as caught:
         _free_port(None)
-    assert str(caught.value) == "the ports 5000 to 5099 are taken; name another by --port"
+    assert str(caught.value) == "ports 5000 to 5099 are in use; choose another with --port"
 
 
 def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> None:
@@ -123,7 +123,7 @@ def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> N
         (run_page("7", "run-2", server), "best: trial 2 of round 1"),
     ]
     first, *others = _pages(server, "toy", recorded, "run")
-    assert first == (file_page(server, "7", "run", "report.html"), "the study on one page")
+    assert first == (file_page(server, "7", "run", "report.html"), "report")
     assert others == list(_pages(server, "toy", recorded))
     assert len(list(_pages(server, "toy", Recorded("7", rounds=(round_,))))) == 3
     assert len(list(_pages(server, "toy", Recorded("7")))) == 3
@@ -134,7 +134,7 @@ def test_a_server_is_named_without_its_password(command: Command, scheme: str) -
     told = command("ui", "--tracking-uri", f"{scheme}://me:secret@there:5000")
     assert (told.code, told.err) == (0, "")
     assert told.out == (
-        f"the record is an MLflow server already: open {scheme}://me:***@there:5000\n"
+        f"the record is on an MLflow server; open {scheme}://me:***@there:5000\n"
     )
 
 

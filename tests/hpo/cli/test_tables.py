@@ -63,7 +63,7 @@ def test_every_number_that_is_shown_is_whole(count: int, width: int, whole: bool
     output = printed(width, best_trials(results, "validation_loss", whole=whole))
     *lines, last = output.splitlines()
     assert all(len(line) <= width for line in lines)
-    more = re.fullmatch(r"(\d+) more: --wide", last)
+    more = re.fullmatch(r"(\d+) more columns?: --wide", last)
     if not more:
         lines.append(last)
     assert not (whole and more)
@@ -96,7 +96,7 @@ def test_no_number_of_the_best_trials_is_cut(count: int, width: int, confirmed: 
     for result in results:
         assert wording.column([result.value])[0] in words
     assert not confirmed or {"1.250e-07", "5.000e-09"} <= set(words)
-    assert ("more: --wide" in output) == (
+    assert bool(re.search("more columns?: --wide", output)) == (
         (count > 2 and width <= 200) or width <= (60 if confirmed else 40)
     )
     whole = printed(width, best_trials(results, "validation_loss", known, whole=True))
@@ -115,7 +115,7 @@ def test_the_hyperparameters_that_matter_most_are_shown() -> None:
     assert set(first) == {"rate_"}
     assert {"rate_7", "rate_29", "rate_41"} < set(names)
     assert "rate_0" in names  # and then those of the file's order
-    assert shown.splitlines()[-1] == f"{61 - len(names)} more: --wide"
+    assert shown.splitlines()[-1] == f"{61 - len(names)} more columns: --wide"
 
 
 def test_one_that_matters_more_is_worth_a_heading_on_two_lines() -> None:
@@ -168,7 +168,7 @@ def test_no_number_of_the_rounds_is_cut(count: int, width: int, whole: bool) -> 
     words = set(re.findall(r"[^\s,=]+", output))
     assert {"1001", "1002", "1003", "990", "7", "1.235e-07", "6.173e-08"} <= words
     joined = " ".join(output.split())
-    left_out = "more: --wide" in output
+    left_out = bool(re.search("more columns?: --wide", output))
     assert left_out or all(text in joined for text in ranges[-1].values())
     assert left_out == (not whole and (width <= 80 or (count == 60 and width <= 200)))
 
@@ -231,7 +231,7 @@ def test_moves_are_paragraphs_where_there_is_no_room_and_names_are_no_markup() -
         "  kept (factor 1): no fit",
     ]
     assert [re.split("  +", line.rstrip()) for line in printed(103, moves).splitlines()] == [
-        ["hyperparameter", "range now", "next range", "factor", "p", "why"],
+        ["hyperparameter", "range", "next range", "factor", "p", "why"],
         ["[b]rate x", "0 to 1", "0.25 to 0.75", "narrowed", "0.5", "0.0123", "the [i]best fit"],
         ["decay", "0 to 1", "0 to 1", "kept", "1", "no fit"],
     ]
@@ -255,13 +255,13 @@ def test_an_evaluation_shows_what_it_says_and_nothing_is_markup() -> None:
     lines = shown_parts(evaluation_tables(evaluation))
     assert lines == [
         ["test set: accuracy [b]0.9[/b]"],
-        ["repeated: look 2 at the test set; where an earlier one had any influence, the result is "
-         "too good"],
+        ["repeated: this is look 2 at the test set; if an earlier look influenced any decision, "
+         "this result is too optimistic"],
         [""],
         ["round", "trial", "epochs", "test accuracy"],
         ["1", "101", "7", "0.9000"],
         ["1", "102", "7", "0.9000"],
-        ["the ensemble of 2 is better than its members on average (accuracy 0.9100 against "
+        ["the ensemble of 2 is better than its members on average (accuracy 0.9100 vs. "
          "0.9000)"],
         [""],
         ["class", "precision", "recall", "rows"],
@@ -278,13 +278,14 @@ def test_an_evaluation_shows_what_it_says_and_nothing_is_markup() -> None:
     ]
     equal = replace(evaluation, score=score(0.9))
     assert shown_parts(evaluation_tables(equal))[6] == [
-        "the ensemble of 2 is not better than its members on average (accuracy 0.9000 against "
+        "the ensemble of 2 is not better than its members on average (accuracy 0.9000 vs. "
         "0.9000)"
     ]
     own = OwnEvaluation("toy", look, {"test_x": 0.12345, "y": 2.0}, members[0].trial, 3, "run")
     assert shown_parts(own_evaluation_parts(own)) == [
         ["test: accuracy [b]0.9[/b]"],
-        ["repeated: look 2; where an earlier one had any influence, the result is too good"],
+        ["repeated: this is look 2; if an earlier look influenced any decision, this result is too "
+         "optimistic"],
         [""],
         ["round", "trial", "epochs", "test_x", "y"],
         ["1", "101", "3", "0.1235", "2"],
@@ -319,7 +320,7 @@ def test_a_confirmation_shows_the_means_and_what_changed() -> None:
         ["trial 101 of round 1 ranks last: 1 of its 2 repeats failed"],
     ]
     assert confirmation_parts([again(first, 0.1)], "loss", "minimize")[1:] == [
-        "", "the order stays as it was found"
+        "", "the order of the trials has not changed"
     ]
 
 

@@ -292,10 +292,10 @@ def test_one_is_not_plural(make_study: Make, folder: Path, capsys: Capture) -> N
     assert re.findall(r"\b1 (?!has\b)\w+s\b", output.replace("1 repeats", "")) == []
     for text in (
         "1 round of 1 trial (random)", "round 1: 1 trial\n", "round 1: 1 of 1 trial, best",
-        "toy has 1 round already: nothing to run",
+        "toy: 1 round is done, nothing to run",
         "confirmation: 1 repeat of the best trial\n", "confirmation: 1 of 1 repeat, ",
         "only 1 trial has a result; at least 10 are needed",
-        "trials.csv: 1 trial; --repeats adds 1 repeat\n",
+        "wrote trials.csv: 1 trial; add --repeats to include 1 repeat\n",
     ):
         assert text in output, text
 
@@ -347,7 +347,7 @@ def test_a_study_whose_budget_is_used_says_so(make_study: Make, capsys: Capture)
     assert "the target 0.1234567 is reached: the study ends" in capsys.readouterr().out
     hpo("run", file, "--inline")
     output = capsys.readouterr().out
-    assert "toy: the target 0.1234567 is reached: nothing to run" in output
-    assert "one more round" not in output
+    assert "toy: the target 0.1234567 is reached, nothing to run" in output
+    assert "run another round" not in output
     hpo("run", make_study("hour", budget={"hours": 1e-6}), "--inline")
     assert "its budget of 1e-06 hours is over: the study ends" in capsys.readouterr().out

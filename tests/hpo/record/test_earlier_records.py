@@ -111,7 +111,7 @@ def test_a_confirmed_study_is_confirmed(
     earlier: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hpo("confirm", "confirmed.toml", "--inline", "--top", 2, "--repeats", 2)
-    assert "every repeat is on record already" in capsys.readouterr().out
+    assert "all repeats are done" in capsys.readouterr().out
     hpo("confirm", "ended.toml", "--inline", "--top", 1, "--repeats", 1)
     assert "1 repeat of the best trial" in capsys.readouterr().out
 

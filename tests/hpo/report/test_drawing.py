@@ -125,7 +125,7 @@ def test_the_same_study_gives_the_same_bytes_in_any_style(tmp_path: Path) -> Non
 
 def test_a_file_in_the_way_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="name another folder"):
+    with pytest.raises(InputError, match="choose another folder"):
         save(figures.ranges(study([RATES], 3)), tmp_path / "file" / "ranges.png")
 
 

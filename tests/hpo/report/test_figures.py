@@ -185,7 +185,8 @@ def test_the_best_so_far_goes_through_the_rounds(direction: Direction) -> None:
     assert xs(border) == [30.5, 30.5]
     assert [text.get_text() for text in axes.texts] == ["round 1", "round 2"]
     assert axes.get_xlim() == (0.5, 60.5)
-    drawn = ("trial", "pruned", "stopped", "diverged", "infeasible", "failed", "worse than shown")
+    drawn = ("trial", "pruned", "stopped", "diverged", "infeasible", "failed",
+             "worse than the scale")
     assert sum(len(points(axes, label)) for label in drawn) == 60
     low, high = axes.get_ylim()
     for label in drawn:  # nothing lies outside, where it would not be seen

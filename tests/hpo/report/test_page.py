@@ -88,6 +88,8 @@ def test_it_is_written_as_a_page_or_as_data(tmp_path: Path) -> None:
     write(data, tmp_path / "a.json")
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == page(data)
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == data
-    for name, said in (("a.txt", "ends in .html, or in .json"), ("no/a.html", "name another file")):
+    for name, said in (
+        ("a.txt", "end in .html, or in .json"), ("no/a.html", "choose another file")
+    ):
         with pytest.raises(InputError, match=said):
             write(data, tmp_path / name)

@@ -229,7 +229,7 @@ def test_a_row_is_copied_as_a_point_to_start_with(browser: Chrome, look: Open) -
     browser.find_element(By.CSS_SELECTOR, "#trials tbody button").click()
     area = browser.find_element(By.ID, "copied-text")
     (point,) = tomllib.loads(area.get_attribute("value") or "")["start"]
-    trial = next(r.trial for r in recorded.results if f"r1 t{r.trial.number}" == first)
+    trial = next(r.trial for r in recorded.results if f"1/{r.trial.number}" == first)
     for name, value in trial.hyperparameters.items():
         given = tuple(point[name]) if isinstance(point[name], list) else point[name]
         assert given == value
@@ -253,11 +253,11 @@ def test_a_line_under_the_pointer_says_which_trial_it_is(browser: Chrome, look: 
 
     def is_named() -> bool:
         point(browser, *script(browser, place))
-        return tip.text.startswith(f"r1 t3: pruned at {value}")
+        return tip.text.startswith(f"trial 1/3: pruned at {value}")
 
     wait_for(is_named)
     ActionChains(browser).click().perform()
-    wait_for(lambda: browser.find_element(By.ID, "picked").text.startswith("r1 t3"))
+    wait_for(lambda: browser.find_element(By.ID, "picked").text.startswith("trial 1/3"))
     wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, "tr.picked"))
 
 
@@ -278,11 +278,11 @@ def test_a_mark_of_a_chart_says_which_trial_it_is(browser: Chrome, look: Open) -
 
     def is_named() -> bool:
         point(browser, *script(browser, place, history))
-        return "r1 t3" in script(browser, texts)
+        return "1/3" in script(browser, texts)
 
     wait_for(is_named)
     ActionChains(browser).click().perform()
-    wait_for(lambda: browser.find_element(By.ID, "picked").text.startswith("r1 t3"))
+    wait_for(lambda: browser.find_element(By.ID, "picked").text.startswith("trial 1/3"))
 
 
 def test_the_plane_is_of_any_two(browser: Chrome, look: Open) -> None:

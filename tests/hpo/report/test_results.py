@@ -57,13 +57,13 @@ def test_a_file_is_written_as_it_ends(tmp_path: Path) -> None:
     write([FIRST], tmp_path / "t.parquet")
     assert len(pd.read_parquet(tmp_path / "t.parquet")) == 1
     for name, said in (
-        ("t.txt", "name a file that ends in .csv, .parquet, .json"),
+        ("t.txt", "must end in .csv, .parquet, or .json"),
         ("no/t.csv", ""),
     ):
         with pytest.raises(InputError) as caught:
             write([FIRST], tmp_path / name)
         assert str(caught.value).startswith(f"{tmp_path / name}: {said}")
-    assert str(caught.value).endswith("; name another file")
+    assert str(caught.value).endswith("; choose another file")
 
 
 def test_a_summary_counts_each_round() -> None:

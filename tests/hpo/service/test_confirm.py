@@ -374,7 +374,7 @@ def test_of_both_kinds_the_fresh_splits_count(
     assert len(runs(folder, "repeat")) == 10
     shown = json.loads(printed(capsys, "show", "toy", "--json"))
     assert shown["best"]["value"] == report["trials"][0]["mean"]
-    assert "go by the repeats with --resplit" in printed(
+    assert "use the repeats with new validation rows" in printed(
         capsys, "confirm", file, "--inline", "--top", 3, "--repeats", 2
     )
 
@@ -416,7 +416,7 @@ def test_diverged_and_failed_repeats_rank_last_and_are_named(
 
 def test_what_cannot_be_confirmed_is_refused(make_study: Make, capsys: Capture) -> None:
     file = make_study(round={"trials": 3})
-    with pytest.raises(InputError, match="no study 'toy' on record"):
+    with pytest.raises(InputError, match="no study named 'toy' is recorded"):
         hpo("confirm", file, "--inline")
     hpo("run", file, "--inline")
     with pytest.raises(InputError, match="confirm needs the study file"):

@@ -43,7 +43,7 @@ def test_the_search_begins_where_another_one_ended_whatever_becomes_of_that(
     file = study(make_study, "toy", "old", "other.csv", **slowly)
     outcome = command("run", file, "--inline")
     assert outcome.code == 0
-    assert "the search begins with 24 trials of 'old'\n" in outcome.out
+    assert "the search starts with 24 trials of 'old'\n" in outcome.out
     assert "24 trials of 'other.csv', of which only the order counts\n" in outcome.out
     rows = table()
     assert len(rows) == 24  # none of the others is one of this study
@@ -75,7 +75,8 @@ def test_the_search_begins_where_another_one_ended_whatever_becomes_of_that(
     # Named too late, it has no effect.
     study(make_study, "again", "copy", **slowly)
     outcome = command("run", "again.toml", "--inline")
-    assert "[warm_start] was read when round 1 began; changing it now has no effect" in outcome.out
+    said = "[warm_start] was read when round 1 started; changing it now has no effect"
+    assert said in outcome.out
 
 
 def test_a_copy_that_is_not_what_it_was_is_refused(
@@ -182,7 +183,7 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
     hpo("run", study(make_study, "old"), "--inline")
     file = study(make_study, "toy", "old", round={"trials": 2, "sampler": "random"})
     outcome = command("run", file, "--inline")
-    assert "the sampler random does not learn from it; `hpo narrow` does" in outcome.out
+    assert "the sampler random does not learn from earlier trials; only narrowing" in outcome.out
     moves = json.loads(command("narrow", "toy", "--json").out)["moves"]
     assert not any("only 2 trials" in move["reason"] for move in moves)
 
