@@ -1,4 +1,4 @@
-"""A study is copied on record, run by run, and has its name when all of it is there."""
+"""A study is copied in the record, run by run, and gets its name once the copy is complete."""
 
 import contextlib
 import re
@@ -28,10 +28,10 @@ _WITH_IDS = (".json", "MLmodel")  # the ends of names of files that may hold ids
 
 
 class Copying:
-    """Makes a copy of a study under a name that is nobody's, and gives it its own in the end.
+    """Makes a copy of a study under a temporary name, and gives it the real one at the end.
 
-    Until then it is no study, in MLflow's UI as little as here: what was broken off is harmless,
-    and the next copy of that name takes it away. `beat` is called every few seconds.
+    Until then it is not a study, neither here nor in MLflow's UI: an interrupted copy is harmless,
+    and the next copy with that name removes it. `beat` is called every few seconds.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Copying:
         self._target = ""
 
     def make(self, new: str, show: Callable[[int, int], None]) -> None:
-        """Copy the study to `new`; `show` is called with how many runs are done, of how many.
+        """Copy the study to `new`; `show` is called with the number of runs done and their total.
 
-        Raises InputError where the name is taken, or where another process makes that copy.
+        Raises InputError if the name is taken, or if another process is making that copy.
         """
         if self._was_finished(new):
             return
@@ -69,7 +69,9 @@ class Copying:
         tags = {
             KIND: COPY, COPY_AS: new, COPIED_BY: self._owner.to_text(),
             _COPIED_FROM: f"{source.experiment_id} {source.name}",
-            "mlflow.note.content": f"A copy of {source.name} that is not whole yet, or broke off.",
+            "mlflow.note.content": (
+                f"An incomplete copy of {source.name}: in progress, or interrupted."
+            ),
         }
         self._target = translated(lambda: self._client.create_experiment(
             name, self._connection.artifact_location(), tags=tags
@@ -115,7 +117,7 @@ class Copying:
         return copy.tags.get(_COPIED_FROM, "").partition(" ")[0] == self._source.experiment_id
 
     def _remove_unfinished(self, new: str) -> None:
-        """Delete what earlier tries left, but for one that may still run on another machine."""
+        """Delete what earlier tries left, except one that may still run on another machine."""
         found = pages(lambda token: self._client.search_experiments(
             filter_string=f"tags.{KIND} = '{COPY}'", page_token=token
         ))

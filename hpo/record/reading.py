@@ -1,4 +1,4 @@
-"""Trials as they are read back: from parts, from deleted runs, with names searched since."""
+"""Reading trials back: from parts, from deleted runs, with names searched since."""
 
 import contextlib
 import tempfile
@@ -36,9 +36,9 @@ WARM_START = "warm_start"  # the tag of the first round with the digest of its s
 
 
 class RecordedParts:
-    """Takes the runs of trials that consist of parts, and those of the parts.
+    """Collects the runs of trials that consist of parts, and those of the parts.
 
-    What trials came to follows from the parts. Their own runs say it for people who look at them.
+    The result of a trial follows from its parts. Its own run only shows the result to people.
     """
 
     def __init__(self, rounds: Mapping[str, Round], metric: str) -> None:
@@ -72,7 +72,7 @@ class RecordedParts:
             self.attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
 
     def results(self) -> dict[TrialId, TrialResult]:
-        """Return what trials came to whose parts are all there."""
+        """Return the results of the trials whose parts are all there."""
         parts: dict[TrialId, dict[int, TrialResult]] = {}
         for identity, result in self.ended.items():
             parts.setdefault(result.trial.original, {})[identity.part] = result
@@ -89,7 +89,7 @@ class RecordedParts:
         return self._results
 
     def deleted(self) -> dict[TrialId, TrialResult]:
-        """Return the trials that had ended, and that lack a part which was deleted since."""
+        """Return the trials that had ended but lack a part that was deleted since."""
         return {
             identity: TrialResult(read_trial(run), State.FAILED, message="deleted")
             for identity, run in ((read_id(run), run) for _, run in self._trials.values())
@@ -185,9 +185,9 @@ def read_sources(
 ) -> tuple[Sequence[sources.Source], bool]:
     """Return the trials of other studies that were copied to the first round.
 
-    With them goes whether a process died before it had copied them, and before any trial.
+    The second value is whether a process died before it had copied them, and before any trial.
 
-    Raises InputError where they are not as they were copied.
+    Raises InputError if they are not as they were copied.
     """
     if run is None:
         return (), False
@@ -196,14 +196,14 @@ def read_sources(
         if not has_trials:
             return (), True
         raise InputError(
-            f"{sources.FILE} of round 1 ({run_id}) is gone, the trials it was begun with; put "
-            "the file back, or give the study another name"
+            f"{sources.FILE} of round 1 ({run_id}), with the trials the study started from, is "
+            "missing; restore the file, or give the study another name"
         )
     with tempfile.TemporaryDirectory() as folder:
         text = connection.fetch(run_id, sources.FILE, Path(folder)).read_text("utf-8")
     if sources.digest(text) != run.data.tags[WARM_START]:
         raise InputError(
-            f"{sources.FILE} of round 1 ({run_id}) is not the one that the study began with; "
-            "put that back, or give the study another name"
+            f"{sources.FILE} of round 1 ({run_id}) is not the one that the study started with; "
+            "restore the original, or give the study another name"
         )
     return sources.from_text(text, metric), False

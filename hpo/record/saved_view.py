@@ -1,6 +1,6 @@
-"""The MLflow UI shows a study by views that are saved with it: trials, rounds, and charts.
+"""The views of a study in the MLflow UI, saved with it: trials, rounds, and charts.
 
-The names that bring this about are private to that UI: they stand in this file alone.
+The names used for this are private to that UI, and appear in this file only.
 """
 
 import json
@@ -36,10 +36,10 @@ _LONGEST = 20_000  # characters, of a tag of an experiment
 
 
 def view_tags(shown: Shown) -> dict[str, str]:
-    """Return tags of an experiment that let the UI open it on its trials, the best one first.
+    """Return tags of an experiment that make the UI open it on its trials, best first.
 
-    Of itself the UI shows neither params nor metrics. Each view is in its menu, by name. Of many
-    hyperparameters it has the first ones, as many as a tag has room for.
+    By default the UI shows neither params nor metrics. Each view is in its menu, by name. With many
+    hyperparameters, a view has the first ones, as many as fit in a tag.
     """
     tags = _view_tags(shown)
     while max(map(len, tags.values())) > _LONGEST:
@@ -114,7 +114,7 @@ def _view_tags(shown: Shown) -> dict[str, str]:
 
 
 def best_of(metric: str) -> str:
-    """Return the metric of a round that has its best value so far."""
+    """Return the name of the metric that holds a round's best value so far."""
     return f"best_{metric}"
 
 

@@ -127,8 +127,8 @@ class GridSampler(_ByNumber):
             sizes[min(growing, key=lambda i: sizes[i])] += 1
         if not found:
             raise InputError(
-                f"none of the {cells} points of the grid can be trained with; widen the ranges, "
-                "or relax the constraints"
+                f"none of the {cells} points of the grid is feasible; widen the ranges, or relax "
+                "the constraints"
             )
         return found[:trials]
 

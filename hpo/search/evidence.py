@@ -1,4 +1,4 @@
-"""Evidence is what trials say of each hyperparameter: values, influence, and drawn surfaces."""
+"""What the trials say about each hyperparameter: values, influence, and sampled surfaces."""
 
 import math
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ BEYOND = (0.25, 0.5, 0.75, 1.0)  # where choices are judged, of what a range is 
 
 
 class Evidence(Observations):
-    """What the trials say of each hyperparameter; of a conditional one those that have it.
+    """What the trials say about each hyperparameter; for a conditional one, those that have it.
 
-    The parts of one are one here, with a value for each part.
+    A hyperparameter in parts counts as one here, with a value for each part.
     """
 
     @cached_property
     def columns(self) -> dict[str, list[int]]:
-        """The columns of each hyperparameter, of which one in parts has several."""
+        """The columns of each hyperparameter; one in parts has several."""
         columns: dict[str, list[int]] = {}
         for column, (name, d) in enumerate(self.search_space.items()):
             columns.setdefault(d.part_of or name, []).append(column)
@@ -56,11 +56,11 @@ class Evidence(Observations):
         return positions
 
     def trials_of(self, name: str) -> int:
-        """Return how many trials have a value of a hyperparameter."""
+        """Return how many trials have a value for a hyperparameter."""
         return int(self.is_there[:, self.columns[name]].any(axis=1).sum())
 
     def best(self, name: str) -> list[int]:
-        """Which of the values stay inside: those of the best trials, and of equals of the last."""
+        """Return which values stay inside: those of the best trials, and any tied with the last."""
         values = self.values(name)
         own = [trial for trial, _ in values if trial.state is State.COMPLETE and not trial.group]
         everybody = [trial for trial, _ in values if trial.state is State.COMPLETE]
@@ -80,11 +80,11 @@ class Evidence(Observations):
 
     @cached_property
     def p_values(self) -> dict[str, float]:
-        """How often each hyperparameter would seem to matter so much by chance.
+        """How often each hyperparameter would seem to matter this much by chance.
 
         Partial F-tests in a polynomial regression of the scores. All hyperparameters are in it at
-        once, so that one is not credited with what another did while a sampler moved both; where
-        there are too few trials for that, each stands alone. One is tested together with those
+        once, so that one is not credited with what another did while a sampler moved both; with too
+        few trials for that, each is tested alone. A hyperparameter is tested together with those
         that depend on it.
         """
         from scipy.special import fdtrc  # SciPy takes long to import: only where it is used

@@ -1,4 +1,4 @@
-"""TPE, a sampler that proposes where good results are likely, by Optuna."""
+"""TPE: a sampler that proposes points where good results are likely, based on Optuna."""
 
 import math
 import warnings
@@ -39,12 +39,12 @@ GOOD = (0.1, 0.5)  # least (Optuna's own) and largest share of the trials modele
 class TPESampler:
     """Proposes where good results are likely (Bergstra et al. 2011; Optuna's multivariate TPE).
 
-    One Optuna study in memory for each round, since a range that changes inside a study makes
-    Optuna's TPE sample each hyperparameter by itself from then on.
+    Each round has its own Optuna study in memory, because a range that changes inside a study makes
+    Optuna's TPE sample each hyperparameter separately from then on.
 
-    TPE models the good trials apart from the others. Optuna's good ones are the best tenth, of 20
-    trials the best two: where values are noisy, those are the lucky ones. After the first round
-    the share follows the noise.
+    TPE models the good trials separately from the others. Optuna takes the best tenth as good, of
+    20 trials the best two: if values are noisy, those are the lucky ones. After the first round the
+    share follows the noise.
     """
 
     learns = True
@@ -145,12 +145,12 @@ class TPESampler:
         return min(math.ceil(self._good * trials), MOST_GOOD)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
-        """Add the trial as one that runs, unless its point lies outside the ranges."""
+        """Add the trial as a running one, unless its point is outside the ranges."""
         if contains(self._space, hyperparameters):
             self._add_running(number, self._optuna_point(hyperparameters))
 
     def skip(self, number: int) -> None:
-        """Take note of nothing: what it proposes does not follow from numbers."""
+        """Do nothing: proposals do not follow from numbers."""
 
     def tell(self, result: TrialResult) -> None:
         """Tell Optuna; a diverged trial as pruned without values, which ranks last and repels."""
@@ -268,9 +268,9 @@ def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
 
 
 def by_share(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return results with their share of the order in place of their values.
+    """Return results with their values replaced by their share of the order.
 
-    So studies can be merged whose values are on different scales: of each, the best ones are good.
+    This merges studies whose values are on different scales: the best of each count as good.
     The smallest value is near 0, the largest near 1; equal values have equal shares.
     """
     values = sorted({r.value for r in results if r.state is State.COMPLETE and r.value is not None})
@@ -305,10 +305,10 @@ def _reached(result: TrialResult) -> dict[int, float]:
 
 
 def optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
-    """Return the distribution as Optuna takes it.
+    """Return the distribution in Optuna's form.
 
-    Choices go by index, since Optuna takes no lists; and so do steps of real numbers, since
-    Optuna lowers an edge, and refuses a value, that the last bit puts beside its steps.
+    Choices go by index, because Optuna accepts no lists; so do steps of real numbers, because
+    Optuna lowers an edge, and refuses a value, that is off its steps by the last bit.
     """
     from optuna import distributions
 
@@ -325,7 +325,7 @@ def optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistributi
 
 
 def optuna_value(d: Distribution, value: Any) -> Any:
-    """Return a value as Optuna takes it."""
+    """Return a value in Optuna's form."""
     if isinstance(d, CategoricalDistribution):
         return d.choices.index(value)
     if isinstance(d, OrderedDistribution):

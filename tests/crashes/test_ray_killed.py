@@ -34,7 +34,7 @@ def test_ray_workers_and_service_killed(
     wait_for(lambda: len(trainings(folder)) >= 6)
     process.kill()
     output, _ = process.communicate()
-    assert "its worker died; it runs again" in output
+    assert "its worker died; running it again" in output
     trained = len(trainings(folder))
     process = start("run", file, "--workers", 2)
     output, _ = process.communicate()

@@ -125,7 +125,7 @@ def test_that_the_last_round_has_not_ended_is_said(
     record.start_round(RoundStart(2, first.search_space, first.settings))
     hpo("evaluate", file)
     said = " ".join(capsys.readouterr().out.split())
-    assert "round 2 has not ended: these are the best trials so far" in said
+    assert "round 2 has not ended; these are the best trials so far" in said
 
 
 def test_what_is_refused_leaves_the_test_set_untouched(
@@ -217,7 +217,7 @@ def test_a_result_is_told_where_the_record_is_away(
         raise RecordUnavailable("no route to host")
 
     monkeypatch.setattr(Evaluations, "end", away)
-    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is away.* no route"):
+    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is unavailable.* no route"):
         hpo("evaluate", file)
 
 

@@ -249,7 +249,7 @@ def test_one_process_claims_a_study(record: Tracking) -> None:
     record.study("toy").claim(print)
     other = Tracking(record.uri)
     other.study("toy").read()
-    with pytest.raises(InputError, match=r"process \d+ on .* runs this study"):
+    with pytest.raises(InputError, match=r"process \d+ on .* is running this study"):
         other.study("toy").claim(print)
     record.study("toy").keep()
     record.study("toy").release()
@@ -265,7 +265,7 @@ def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
     other = Tracking(record.uri)
     other.study("toy").read()
     other.study("toy").claim(print)
-    with pytest.raises(Exception, match="took this study over"):
+    with pytest.raises(Exception, match="took over this study"):
         record.study("toy").keep()
 
 

@@ -47,7 +47,7 @@ def train(rate: float, *, data, seed: int):
     yield {"validation_accuracy": -(rate - 0.3) ** 2, "other": SCALE * rate}
     return Constant()
 """
-REFUSED = "the code of the objective changed since round 1, .* accept it by --accept-code of run,"
+REFUSED = "the code of the objective changed since round 1, .* accept it with --accept-code "
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_next_round_has_the_new_code_and_learns_from_the_trials_before(
         hpo("run", file, "--inline", "--rounds", 2)
     capsys.readouterr()
     hpo("run", file, "--inline", "--rounds", 2, "--accept-code")
-    assert capsys.readouterr().out.count("the code of the objective changed since round 1 and is "
+    assert capsys.readouterr().out.count("the code of the objective changed since round 1 and was "
                                          "accepted") == 1
     assert rates() == expected[:10]
     first, second = rounds(folder)
