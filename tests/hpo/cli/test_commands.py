@@ -79,8 +79,8 @@ def test_a_command_is_a_target(
     hpo("run", file, "--inline", "--keep-ranges")
     said = capsys.readouterr().out
     for option in ("--range", "--keep-ranges"):
-        assert f"{option}: no round is left to begin with it; add --rounds 2\n" in said
-    with pytest.raises(InputError, match=r"^--range: round 1 has begun with its ranges; finish it"):
+        assert f"{option}: no round is left to start with it; add --rounds 2\n" in said
+    with pytest.raises(InputError, match=r"^--range: round 1 has already started with its ranges"):
         hpo("run", file, "--inline", "--range", "learning_rate=0.1:1", "--trials", 14)
     assert show(capsys, "toy")["state"] == "ended"
     hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
@@ -403,4 +403,4 @@ def test_going_on_with_another_kind_of_cpu_is_said(make_study: Make, folder: Pat
     assert "last digits" not in run("Nehalem", 1)
     printed = run("Sandybridge", 2)
     assert " for Sandybridge, and was OpenBLAS " in printed
-    assert " for Nehalem in round 1: results may differ in the last digits" in printed
+    assert " for Nehalem in round 1; results may differ in the last digits" in printed

@@ -164,7 +164,7 @@ def test_a_model_that_is_registered_keeps_its_study_from_being_deleted_for_good(
     client.create_registered_model("shop")
     client.create_model_version("shop", f"models:/{model.model_id}", model_id=model.model_id)
     with pytest.raises(InputError, match=(
-        r"^the model of 'toy' is registered, as version 1 of 'shop', .*delete that version in"
+        r"^the model of 'toy' is registered as version 1 of 'shop', .*delete that version in"
     )):
         record.refuse_purge("toy")
     client.delete_model_version("shop", "1")
