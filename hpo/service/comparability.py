@@ -230,7 +230,7 @@ def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0)
         if key == "trials" and last.ended and goal < number and before < now <= trials:
             continue  # it has them
         goes_on = not last.ended and began.sampler != "grid"
-        if key == "trials" and (goes_on or (goal < number and grows(study, last, trials))):
+        if key == "trials" and (goes_on or (goal == last.number and grows(study, last, trials))):
             lines.append(f"[round] trials = {now}: round {last.number} continues to {now}; it "
                          f"started with {before}")
             continue

@@ -163,7 +163,7 @@ def test_what_is_confirmed_with_new_code_is_evaluated_with_it(
             hpo(command[0], file, *command[1:])
     capsys.readouterr()
     hpo("confirm", file, "--inline", "--top", 1, "--repeats", 1, "--accept-code")
-    assert "changed since round 1 and is accepted" in capsys.readouterr().out
+    assert "changed since round 1 and was accepted" in capsys.readouterr().out
     (only,) = rounds(folder)
     assert "changed after this round and was" in only.data.tags["mlflow.note.content"]
     hpo("confirm", file, "--inline", "--top", 1, "--repeats", 1)

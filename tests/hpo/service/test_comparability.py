@@ -71,6 +71,18 @@ def test_an_edit_is_taken_or_kept_for_later_and_said(
         assert edits(before, [begun(before, ended)], goal) == []
 
 
+def test_the_last_round_is_not_said_to_grow_when_fewer_rounds_are_asked_for(
+    make_study: Make
+) -> None:
+    first = begun(read(make_study()), True)
+    rounds = [first, replace(first, number=2)]
+    now = read(make_study(round={"trials": 20}))
+    assert edits(now, rounds, 2) == ["[round] trials = 20: round 2 continues to 20; it started "
+                                     "with 12"]
+    assert edits(now, rounds, 1) == ["[round] trials = 20: applies to the next round, which "
+                                     "--rounds 3 starts"]
+
+
 def test_points_to_start_with_that_came_later_are_told_from_those_on_record(
     make_study: Make
 ) -> None:
