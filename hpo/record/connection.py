@@ -161,7 +161,7 @@ def writers_of(uri: str) -> int:
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise RecordUnavailable at once where no server answers: MLflow would try for minutes."""
+    """Raise RecordUnavailable at once if no server answers: MLflow would try for minutes."""
     if uri.startswith("postgresql"):
         _check_database(uri)
     if not uri.startswith(_SERVERS):
@@ -180,7 +180,7 @@ def _check_reachable(uri: str) -> None:
 
 
 def _check_database(uri: str) -> None:
-    """Raise RecordUnavailable where nobody listens at the address of a PostgreSQL database."""
+    """Raise RecordUnavailable if nothing listens at the address of a PostgreSQL database."""
     try:
         parts = urllib.parse.urlsplit(uri)
         host, port = parts.hostname, parts.port or 5432

@@ -93,7 +93,7 @@ class Copying:
         self._beat()  # whoever took the study over meanwhile has changed it
 
     def _describe(self) -> None:
-        """Let the copy say what the study says: what it is, its views, when it was judged."""
+        """Give the copy the tags of the study: its description, its views, and its evaluations."""
         for name, text in self._source.tags.items():
             if name not in (KIND, _COPIED_FROM):
                 self._client.set_experiment_tag(self._target, name, self._moved(text))
@@ -104,7 +104,7 @@ class Copying:
             self._client.delete_experiment_tag(experiment_id, name)
 
     def _was_finished(self, new: str) -> bool:
-        """Say whether an earlier try had all but said that the copy is whole; say it then."""
+        """Return whether an earlier try only had to mark the copy as complete; mark it if so."""
         found = experiments.find(self._connection, new)
         if found is None or found.tags.get(KIND) != COPY or found.tags.get(COPY_AS) != new:
             return False
@@ -133,9 +133,9 @@ class Copying:
             purge(self._connection, experiment.experiment_id, lambda *_: None)
 
     def _runs(self) -> "Iterator[Run]":
-        """Yield the runs that count, each after that which it stands under.
+        """Yield the runs that count, each after its parent.
 
-        Of deleted trials only that they are: their numbers stay spent.
+        Deleted trials are included as deleted: their numbers stay used.
         """
         experiment_id, runs = self._source.experiment_id, self._connection.runs
         above = set()
@@ -207,7 +207,7 @@ class Copying:
                 here.log_artifacts(folder)
 
     def _rewrite(self, folder: Path) -> None:
-        """Let files lead to the copy where they name a run or a model of the study."""
+        """Make files refer to the copy instead of runs or models of the study."""
         for path in folder.rglob("*"):
             if path.is_file() and path.name.endswith(_WITH_IDS):
                 content = path.read_bytes()
@@ -217,7 +217,7 @@ class Copying:
                         path.write_bytes(moved)
 
     def _moved(self, text: str) -> str:
-        """Return a text that leads to the copy where it led to the study."""
+        """Return a text that refers to the copy instead of the study."""
         pages_of = "#/experiments/{}/".format
         text = text.replace(pages_of(self._source.experiment_id), pages_of(self._target))
         return _ID.sub(lambda found: self._ids.get(found[0], found[0]), text)

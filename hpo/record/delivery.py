@@ -116,7 +116,7 @@ class Delivery(threading.Thread):
         return self.asked
 
     def _take_stops(self, stops: Mapping[int, str]) -> None:
-        """Follow requests that are new, where they are about trials that run; say of the others."""
+        """Follow new requests about running trials; tell the user about the others."""
         if not self.round:
             return
         for number, text in stops.items():
@@ -127,7 +127,7 @@ class Delivery(threading.Thread):
                     self._notify(f"trial {number} is not running, so it was not stopped")
 
     def stop_asked(self, trial: TrialId) -> str | None:
-        """Return why a person asked for a trial to end, or None."""
+        """Return why a person asked for a trial to stop, or None."""
         text, is_followed = self._stops.get(trial.number, ("", False))
         if not is_followed or not trial.is_searched or trial.round != self.round:
             return None
@@ -190,7 +190,7 @@ class Delivery(threading.Thread):
                 return
 
     def _told(self, error: HPOError) -> HPOError:
-        """Return the error to stop with; that of a replaced record says where results are."""
+        """Return the error to stop with; for a replaced record, it says where results are."""
         if not isinstance(error, RecordReplaced):
             try:
                 self._record.verify()
@@ -203,7 +203,7 @@ class Delivery(threading.Thread):
         return RecordReplaced(f"{error}; results stay in {self._outbox.path}")
 
     def _next(self) -> None:
-        """Write what waits now, as much as is written before the record is looked after again."""
+        """Write waiting entries, as many as fit before the next heartbeat."""
         writers, taken = self._record.writers, list[Entry | None]()
         with contextlib.suppress(queue.Empty):
             taken.append(self._queue.get(timeout=ASK_SECONDS))
@@ -225,7 +225,7 @@ class Delivery(threading.Thread):
             self._record.keep(len(self._outbox.waiting()), self._outbox.aside())
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        """Write entries until none is left; after a failure one by itself, then the others."""
+        """Write entries until none is left; after a failure, one alone and then the others."""
         tries = 0
         while entries and not self._stopping.is_set():
             now, later = (entries[:1], entries[1:]) if tries else (entries, ())
@@ -245,9 +245,9 @@ class Delivery(threading.Thread):
     def _settle_all(
         self, tried: Sequence[tuple[Entry, HPOError | None]]
     ) -> tuple[list[Entry], HPOError | None]:
-        """Take note of what entries came to; return those to try again, and what ends it all.
+        """Handle the outcomes of entries; return those to try again, and a fatal error.
 
-        What is written comes first: nothing else keeps its line from being dropped.
+        Written entries come first, so that nothing keeps their lines from being dropped.
         """
         left: list[Entry] = []
         end: HPOError | None = None
@@ -259,7 +259,7 @@ class Delivery(threading.Thread):
         return left, end
 
     def _settled(self, entry: Entry, outcome: HPOError | None) -> Sequence[Entry]:
-        """Take note of what an entry came to; return it where it has to be tried again."""
+        """Handle the outcome of an entry; return it if it has to be tried again."""
         if not isinstance(entry, Finished):
             if outcome is None or isinstance(outcome, RecordUnavailable | RecordRefused):
                 return ()  # what comes later will say it all

@@ -144,7 +144,7 @@ class RecordFile:
     # making
 
     def _make(self, open_record: Callable[[], T], mount: Mount | None) -> T:
-        """Open the record while no other process does: it is made or upgraded where need be."""
+        """Open the record while no other process does, creating or upgrading it if necessary."""
         journal = "WAL"
         if mount is not None and mount.is_network:
             journal = "DELETE"
@@ -193,7 +193,7 @@ class RecordFile:
         _tell(self.path, mount)
 
     def _cleared(self) -> bool:
-        """Remove all tables of a record that holds nothing; say whether that was done."""
+        """Remove all tables of an empty record; return whether that was done."""
         with closing(_connect(self.path, "rw")) as database:
             database.isolation_level = None
             database.execute("BEGIN EXCLUSIVE")  # whoever else has it open sees all or nothing
@@ -216,7 +216,7 @@ class RecordFile:
     # checking
 
     def _hold(self) -> None:
-        """Keep the file open, to read it even where it is unlinked."""
+        """Keep the file open, to be able to read it even after it is unlinked."""
         self._held = sqlite3.connect(self.path, LOCK_SECONDS, check_same_thread=False)
         self._held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log too
         for suffix in ("", "-wal", "-shm"):
@@ -243,7 +243,7 @@ class RecordFile:
         return ""
 
     def _saved(self, fault: str) -> RecordReplaced:
-        """Save what the open file holds; return what to tell the user."""
+        """Save the contents of the open file; return the error for the user."""
         begin = f"the record {self.path} {fault} while the study ran"
         _wait_until_still(self.path)
         try:
@@ -270,9 +270,9 @@ class RecordFile:
         return saved
 
     def _remove_stale_log(self) -> None:
-        """Remove the log of the open file from beside another one, which it would damage.
+        """Remove the open file's log from beside another file, which it would damage.
 
-        Where the same file was overwritten, only if it is sound without the log and not with it.
+        If the same file was overwritten, only if it is sound without the log but not with it.
         """
         if _identity(self.path) == self._identities[""] and (
             _is_sound(self.path, "mode=ro") or not _is_sound(self.path, "immutable=1")
@@ -286,7 +286,7 @@ class RecordFile:
 
 
 def _has_log(path: Path) -> bool:
-    """Say whether a file is one that SQLite keeps with a write-ahead log."""
+    """Return whether SQLite keeps a file with a write-ahead log."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(20)[18:] == b"\2\2"  # the versions of the format: to write and to read
     return False
@@ -347,7 +347,7 @@ def _is_sound(path: Path, how: str) -> bool:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one that is there; None where there is none."""
+    """Return the identity of a file; None if there is none."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -356,7 +356,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _wait_until_still(path: Path) -> None:
-    """Wait until nobody copies anything to a file any more, for some seconds at most."""
+    """Wait until nothing is being copied to a file, for some seconds at most."""
     end = time.monotonic() + STILL_SECONDS
     before: object = None
     while before != (now := _state(path)) and time.monotonic() < end:
@@ -372,7 +372,7 @@ def _state(path: Path) -> object:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    """Return the path of one of the files that SQLite keeps beside another, or of itself."""
+    """Return the path of a file that SQLite keeps beside another, or of that file itself."""
     return Path(f"{path.resolve()}{suffix}") if suffix else path
 
 
@@ -385,7 +385,7 @@ def _our_stamp() -> int:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file, which is there only as long as somebody holds it."""
+    """Hold the lock beside the file, which exists only while somebody holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(f"{path}.lock")
     while True:
@@ -404,7 +404,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Wait for the lock, and say so where that takes long."""
+    """Wait for the lock, and tell the user if that takes long."""
     began = time.monotonic()
     said = False
     while not locks.take(descriptor):

@@ -155,7 +155,7 @@ def _code(names: Sequence[str], folder: Path) -> tuple[list[str], set[str]]:
 
 
 def _distributions(tops: Iterable[str]) -> set[str]:
-    """Return what is installed to have these packages, where they are installed."""
+    """Return the installed distributions that provide these packages."""
     known = importlib.metadata.packages_distributions()
     return {known[top][0] for top in tops if top in known}
 

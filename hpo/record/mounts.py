@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")  # blanks, tabs, line ends and backslashe
 
 @dataclass(frozen=True)
 class Mount:
-    """A file system, as it is mounted."""
+    """A mounted file system."""
 
     kind: str
     options: frozenset[str] = frozenset()

@@ -206,7 +206,7 @@ class Outbox:
             ) from error
 
     def _set_lines_aside(self, damaged: Sequence[tuple[int, bytes]]) -> None:
-        """Move lines, given with where they begin, to a file of their own."""
+        """Move lines, given with their start positions, to a separate file."""
         aside = self.path.with_suffix(_DAMAGED)
         _append(aside, b"".join(line + b"\n" for _, line in damaged))
         for start, line in damaged:  # blanks in their place, since the lock is on this very file
@@ -220,7 +220,7 @@ class Outbox:
         )
 
     def _take(self, line: bytes) -> None:
-        """Take note of what a line says; raise one of _UNREADABLE where it is none of ours."""
+        """Process a line; raise one of _UNREADABLE if it is not an outbox line."""
         if not line.strip():
             return
         entry = json.loads(line)
@@ -239,7 +239,7 @@ class Outbox:
                 self._unsure.pop(key, None)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        """Write a line, or nothing of it."""
+        """Write a whole line or nothing."""
         line, start = json.dumps(entry).encode() + b"\n", self._file.tell()
         try:
             written = self._file.write(line)

@@ -61,7 +61,7 @@ def this_user() -> str:
 
 
 def _host() -> str:
-    """Return a name that no other machine has, nor this one after it was started again."""
+    """Return a name unique to this machine, and to its current boot."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
@@ -70,7 +70,7 @@ def _host() -> str:
 
 
 def _began(process: int) -> str:
-    """Return when a process of this machine began, in ticks; empty where there is none."""
+    """Return when a process of this machine began, in ticks; empty if there is none."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:

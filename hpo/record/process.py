@@ -115,7 +115,7 @@ class StudyElsewhere:
         *,
         again: bool = False,
     ) -> str:
-        """Make the study known, and return the id of its experiment."""
+        """Create the study, and return the id of its experiment."""
         answer: str = self._ask("create", description, tags, shown, again=again)
         return answer
 

@@ -125,5 +125,5 @@ def _versions(connection: Connection, model: "LoggedModel") -> "list[Any]":
 
 
 def _store(connection: Connection) -> Any:
-    """Return MLflow's own store; what deletes for good is part of no interface of it."""
+    """Return MLflow's own store; permanent deletion is not part of any interface."""
     return connection.client._tracking_client.store

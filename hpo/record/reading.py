@@ -113,7 +113,7 @@ class Followed:
     def read(self, trials: Mapping[TrialId, TrialResult], runs: Mapping[TrialId, str]) -> None:
         """Read those of the given trials, which have these runs.
 
-        Such of a trial that was deleted, and is another one now, are left out.
+        Those of a trial that was deleted and replaced are ignored.
         """
         for group, kind in ((CONFIRMATION, "repeat"), (EXTENSION, EXTENDED)):
             above = [run.info.run_id for run in self._runs(group)]
@@ -140,7 +140,7 @@ class Followed:
 
 
 def partition_of(round_: Round) -> Partition:
-    """Return how the trials of a round fall into parts."""
+    """Return how the trials of a round are divided into parts."""
     began = round_.settings
     return Partition(
         began.parts, began.seed, began.metric, began.direction, began.value, began.folds > 0
@@ -148,7 +148,7 @@ def partition_of(round_: Round) -> Partition:
 
 
 def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:
-    """Return the hyperparameters of a trial, with what it had of those searched since."""
+    """Return the hyperparameters of a trial, including its values of those searched since."""
     before = next((r.search_space for r in rounds if r.number == trial.round), {})
     values = trial.hyperparameters
     for round_ in sorted(rounds, key=lambda r: r.number):
@@ -158,7 +158,7 @@ def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value
 
 
 def filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
-    """Return a result with what its trial had of the hyperparameters searched since."""
+    """Return a result, including its values of the hyperparameters searched since."""
     values = with_backfill(result.trial, rounds)
     if values is result.trial.hyperparameters:
         return result
@@ -166,9 +166,9 @@ def filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
 
 
 def deleted_trial(run: "Run", round_: Round) -> Trial:
-    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
+    """Return the trial of a deleted run, with number 0 if the run does not say which it was.
 
-    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
+    Deleting a run is the remedy for anything unreadable in it, so this never fails.
     """
     with contextlib.suppress(InputError):
         trial = read_trial(run)

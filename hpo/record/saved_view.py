@@ -177,15 +177,15 @@ def _state(**changes: Any) -> dict[str, Any]:
 
 
 def _widths(pixels: Mapping[str, int]) -> dict[str, Any]:
-    """Return the part of a state that puts columns first, as wide as what they show.
+    """Return the part of a state that puts columns first, wide enough for their contents.
 
-    Of a number such as 2.3154221e-05 the UI's own columns show the beginning, without its power.
+    The UI's own columns cut a number such as 2.3154221e-05 before its exponent.
     """
     return {"columnOrder": list(pixels), "columnWidths": dict(pixels)}
 
 
 def _wide(name: str, numbers: int = _DIGITS) -> int:
-    """Return how many pixels a column of numbers takes under this name."""
+    """Return how many pixels wide a column of numbers with this name is."""
     return max(numbers, 8 * len(name) + 40)
 
 
@@ -209,7 +209,7 @@ def _charts(shown: Shown) -> list[dict[str, Any]]:
 
 
 def _line(metric: str, runs: int) -> Mapping[str, Any]:
-    """Return the chart of a metric by step, of so many runs at most."""
+    """Return the chart of a metric by step, for at most this many runs."""
     return {
         **_card("LINE", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step",
                 selectedXAxisMetricKey="", xAxisScaleType="linear", scaleType="linear",

@@ -394,7 +394,7 @@ class StudyRecord:
         self._written(write)
 
     def _written(self, write: Callable[[], None]) -> None:
-        """Write what ends a round or what follows; say so where that was deleted meanwhile."""
+        """Write the end of a round or of what follows; raise HPOError if that was deleted."""
         try:
             translated(write)
         except RecordRefused:
@@ -402,7 +402,7 @@ class StudyRecord:
             raise
 
     def _refuse_deleted(self) -> None:
-        """Raise HPOError where the last round or what follows the search was deleted."""
+        """Raise HPOError if the last round, or what follows the search, was deleted."""
         rounds = self._parents.rounds
         parents = {f"round {last}": rounds[last] for last in sorted(rounds)[-1:]}
         parents |= {f"the {kind}": run_id for kind, run_id in self._parents.groups.items()}

@@ -84,7 +84,7 @@ class Trials:
         self._failures: dict[tuple[TrialId, int], tuple[int, int]] = {}
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Record a result, with the whole curve of `metric` where it is read back in pages.
+        """Record a result, with the whole curve of `metric` in tags that are read in pages.
 
         With `again`, first look for what an earlier try left.
 
@@ -265,9 +265,9 @@ class Trials:
         return self._parents.groups[group]
 
     def _of_parts(self, trial: Trial) -> str:
-        """Return the run of a trial that has parts, which is made with the first of them.
+        """Return the run of a trial with parts, which is created with the first of them.
 
-        Raises RecordRefused where it was deleted.
+        Raises RecordRefused if it was deleted.
         """
         from mlflow.entities import Param
 
@@ -282,7 +282,7 @@ class Trials:
         return self._parents.trials[trial.id]
 
     def _absent(self, what: str, query: str) -> HPOError:
-        """Return what it means that the record has no such run of a study."""
+        """Return the error for a run that the record of a study does not have."""
         experiment_id = self._parents.experiment()
         if experiment_id and any(self._connection.runs(experiment_id, query, deleted=True)):
             return RecordRefused(f"{what} was deleted")
@@ -294,7 +294,7 @@ class Trials:
     ) -> None:
         """Log hyperparameters and the epochs after the first `told`, all in one batch.
 
-        Where it is `ranked`, its value is a metric of its own, by which MLflow's tables sort.
+        If `ranked`, the value is also logged as a metric, by which MLflow's tables sort.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -320,7 +320,7 @@ class Trials:
         )
 
     def _find(self, trial: Trial, attempt: int) -> str | None:
-        """Return the run of an attempt, where an earlier delivery began one."""
+        """Return the run of an attempt, if an earlier delivery created one."""
         from mlflow.entities import ViewType
 
         kind = (

@@ -36,7 +36,7 @@ class Writer(Protocol):
     """Writes one entry after another to the record of a study."""
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result, with the whole curve of `metric`; with `again`, first look what is there.
+        """Write a result, with the whole curve of `metric`; with `again`, first check what exists.
 
         Raises RecordUnavailable: try again; RecordRefused: never try again; RoundAbsent: not before
         its round is recorded.

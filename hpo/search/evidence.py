@@ -110,7 +110,7 @@ class Evidence(Observations):
     def _regressors(self, name: str) -> Array:
         """Return the columns by which a hyperparameter enters the regression.
 
-        Those of parts are averaged: what is asked is where their one range should be.
+        Those of parts are averaged: the question is where their common range should be.
         """
         indices = self.columns[name]
         there = self.is_there[:, indices]
@@ -122,8 +122,8 @@ class Evidence(Observations):
     def _residual(self, columns: Sequence[Array], without: str = "") -> tuple[float, int]:
         """Return what a regression leaves of the scores, and its rank.
 
-        Whether a trial has a conditional hyperparameter is no influence of that one's values, but
-        one of what it depends on: `without` that, it is left out.
+        Whether a trial has a conditional hyperparameter is not an effect of its values, but of the
+        hyperparameter it depends on: `without` that one, it is ignored.
         """
         conditional = [
             column for column, name in enumerate(self.names)
@@ -136,7 +136,7 @@ class Evidence(Observations):
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 
     def _depends(self, name: str, other: str) -> bool:
-        """Say whether a hyperparameter is searched only for some values of another one."""
+        """Return whether a hyperparameter is searched only for some values of another."""
         return any(
             parent == other or self._depends(parent, other)
             for parent, _ in self.search_space[name].when
@@ -145,8 +145,8 @@ class Evidence(Observations):
     def lines(self, moves: Sequence[Move] = ()) -> Array:
         """Return points through which lines are searched for maxima: the best trials.
 
-        With them go the same trials moved to where ranges move out: what was seen so far is no
-        judgment of a choice there.
+        They are joined by the same trials moved to where ranges move out: earlier results say
+        nothing about a choice there.
         """
         best = self.positions[:LINES]
         lines = [best]
@@ -166,9 +166,9 @@ class Evidence(Observations):
     def _through(self, name: str, lines: Array | None) -> Array:
         """Return the points through which one hyperparameter is followed.
 
-        A conditional one is followed through the best trials that have it. What others are
-        conditional on is judged for each of its values also by the best trials with it: the
-        others say nothing of what only these have.
+        A conditional one is followed through the best trials that have it. One that others depend
+        on is also followed, for each of its values, through the best trials with that value: the
+        others say nothing about what only these have.
         """
         best = self.positions[:LINES] if lines is None else lines
         there = self.positions[self.is_there[:, self.columns[name]].any(axis=1)]
@@ -181,10 +181,10 @@ class Evidence(Observations):
         return best
 
     def draws(self, name: str, points: Array, lines: Array | None = None) -> Array:
-        """Return drawn surfaces (draw, point): their heights along one hyperparameter.
+        """Return sampled surfaces (draw, point): their heights along one hyperparameter.
 
-        All parts of one are moved together. Of the lines, else those through the best trials,
-        each draw takes at every point the highest.
+        All parts of one are moved together. At every point, each draw has the highest value of the
+        lines, by default those through the best trials.
         """
         through = self._through(name, lines)
         candidates = np.repeat(through, len(points), axis=0)

@@ -1,4 +1,4 @@
-"""A round as its sampler sees it: what is searched, what is known, what may be proposed."""
+"""A round from its sampler's view: the ranges, the known results, and the feasible points."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -110,10 +110,10 @@ class TPESampler:
         )
 
     def _merged(self) -> "optuna.Study":
-        """Return a study that has trials of others, too, on other scales, or the own one.
+        """Return a study with trials of other studies, on other scales, or the original one.
 
-        Of each study the best ones are good, whatever their values. The more trials there are of
-        its own, the fewer count of others: what was best there need not be best here.
+        The best of each study count as good, whatever their values. The more trials the study has
+        itself, the fewer of others count: what was best there may not be best here.
         """
         own = sum(result.trial.round > 0 for result in self._shown)
         others = [_evenly(other, len(other) - FADE * own) for other in self._others]
@@ -173,7 +173,7 @@ class TPESampler:
             self._build()
 
     def _build(self) -> None:
-        """Make the Optuna study anew, from no more results than it can weigh in little time."""
+        """Rebuild the Optuna study, from no more results than it can handle quickly."""
         import optuna
 
         while len(self._shown) > MOST_SHOWN:
@@ -209,7 +209,7 @@ class TPESampler:
         )
 
     def _optuna_point(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
-        """Return the searched values as Optuna takes them."""
+        """Return the searched values in Optuna's form."""
         return {
             name: optuna_value(d, hyperparameters[name])
             for name, d in self._space.items() if name in hyperparameters
@@ -218,9 +218,9 @@ class TPESampler:
 
 @cache
 def _readable_tpe() -> "Callable[..., optuna.samplers.TPESampler]":
-    """Return Optuna's TPE that proposes values with no more digits than a person reads.
+    """Return a version of Optuna's TPE that proposes values with few digits.
 
-    It rounds where it samples, so that what Optuna holds is what is trained with.
+    It rounds while sampling, so that Optuna holds the values used in training.
     """
     from optuna.samplers import TPESampler as OptunaTPE
 
@@ -259,7 +259,7 @@ def _suggested(
 
 
 def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
-    """Return so many of the results, as evenly as may be from the order of their values."""
+    """Return `count` of the results, as evenly as possible by the order of their values."""
     if count <= 0 or not results:
         return []
     order = sorted(results, key=lambda r: (r.value is None, r.value or 0.0, r.trial.id))
@@ -288,7 +288,7 @@ def by_share(results: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
-    """Return the best, which TPE models for themselves, and every second of the others."""
+    """Return the best results, which TPE models separately, and every second of the others."""
     best = {r.trial.id for r in rank(results, direction)[:BEST_SHOWN]}
     is_best = [r.trial.id in best for r in results]
     others = [r for r, among_best in zip(results, is_best, strict=True) if not among_best]
@@ -298,7 +298,7 @@ def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[Trial
 
 
 def _reached(result: TrialResult) -> dict[int, float]:
-    """Return the value at which a trial was cut short, by epoch; nothing for a diverged one."""
+    """Return the last value of a trial that was cut short, by epoch; empty if it diverged."""
     if not result.is_cut_short or result.value is None:
         return {}
     return {result.epochs: result.value}

@@ -48,7 +48,7 @@ class Running:
             self.delivery.add(result)
 
     def accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
-        """Say that the code is new, and record it with the last round unless another one follows.
+        """Say that the code is new, and record it with the last round unless a new one follows.
 
         If the code did not change, do nothing.
         """
