@@ -266,8 +266,8 @@ def test_a_damaged_copy_is_said_before_it_costs_anything(
 @pytest.mark.parametrize(
     ("changes", "options", "said"),
     [
-        ({}, ("--epochs", "20"), "--epochs: the best 3 trials were trained for 20 epochs; name "
-                                 "more than that"),
+        ({}, ("--epochs", "20"), "--epochs: the best 3 trials were trained for 20 epochs; "
+                                 "choose more than that"),
         ({}, ("--epochs", "30", "--top", "9"), "toy has 4 complete trials, fewer than 9"),
         ({"trial": {"seeds": 2}}, ("--epochs", "30"),
          "trial.seeds: a trial consists of 2 trainings, but hpo extend can continue only one"),
