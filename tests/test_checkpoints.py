@@ -321,8 +321,8 @@ def test_what_cannot_be_kept_is_said(
         "kept; give the function a parameter `folder`\n"
     )
     remote = study(checkpoints={"storage": "abfs://bucket/here"})
-    assert "checkpoints.storage: is an address that hpo does not know; name a folder, or one of " \
-        "s3://, gs://, file://" in command("check", remote).err
+    assert "checkpoints.storage: is not a supported address; use a folder, or an address that " \
+        "starts with s3://, gs:// or file://" in command("check", remote).err
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nothing listens there

@@ -154,7 +154,7 @@ def test_what_was_not_kept_is_trained_anew_and_that_is_said(
     assert len(copies()) == 1
     trained()
     outcome = command("extend", file, "--top", "2", "--epochs", "22", "--inline")
-    assert "is trained anew, from epoch 1: no copy of its folder is kept" in outcome.out
+    assert "is trained again from epoch 1: no copy of its folder made with this" in outcome.out
     assert trained().total() == 2 + 22
     assert {row["message"].split(";")[0] for row in extended()} == {
         "goes on after epoch 20", "trained anew, from epoch 1"
@@ -166,7 +166,7 @@ def test_what_was_not_kept_is_trained_anew_and_that_is_said(
     outcome = command(
         "extend", file, "--set", "name=bare", "--top", "1", "--epochs", "22", "--inline"
     )
-    assert "without a table [checkpoints] nothing of it is kept" in outcome.out
+    assert "without a table [checkpoints] no copy of it is kept" in outcome.out
     assert trained().total() == 22
     assert not Path("storage").exists()
 
@@ -255,22 +255,22 @@ def test_a_damaged_copy_is_said_before_it_costs_anything(
     outcome = command("evaluate", file, "--kept", "--again")
     assert outcome.code == 2  # without a table [data], and nothing that judges
     outcome = command("extend", file, "--top", "1", "--epochs", "30", "--inline")
-    assert "goes on after epoch 20: the copy of epoch 25 is damaged" in outcome.out
+    assert "continues after epoch 20: the copy of epoch 25 is damaged" in outcome.out
     for state in Path("storage").rglob("state"):
         state.write_text("[1, 1.0]")
     outcome = command("extend", file, "--top", "1", "--epochs", "40", "--inline")
-    assert "is trained anew, from epoch 1: the copy of its folder is damaged" in outcome.out
+    assert "is trained again from epoch 1: the copy of its folder is damaged" in outcome.out
     assert "extended to epoch" not in outcome.out
 
 
 @pytest.mark.parametrize(
     ("changes", "options", "said"),
     [
-        ({}, ("--epochs", "20"), "--epochs: the best 3 trials were trained for 20 epochs; name "
-                                 "more than that"),
+        ({}, ("--epochs", "20"), "--epochs: the best 3 trials were trained for 20 epochs; "
+                                 "choose more than that"),
         ({}, ("--epochs", "30", "--top", "9"), "toy has 4 complete trials, fewer than 9"),
         ({"trial": {"seeds": 2}}, ("--epochs", "30"),
-         "trial.seeds: a trial consists of 2 trainings, and hpo extend goes on with one"),
+         "trial.seeds: a trial consists of 2 trainings, but hpo extend can continue only one"),
     ],
 )
 def test_what_cannot_be_extended_is_said(
@@ -294,8 +294,8 @@ def test_an_objective_that_does_not_say_how_long_it_trains_is_not_extended(
     outcome = command("extend", file, "--epochs", "30", "--inline")
     assert outcome.code == 2
     assert outcome.err.endswith(
-        "endless:train takes no hyperparameter `epochs`, which would say how long it trains; give "
-        "it one\n"
+        "endless:train accepts no hyperparameter `epochs`, which sets how long it trains; add "
+        "one\n"
     )
 
 

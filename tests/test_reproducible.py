@@ -102,7 +102,7 @@ def test_any_order_in_which_trials_end_gives_the_same_table(
         monkeypatch.setattr("hpo.workers.inline.InlineWorkers", partial(OutOfOrder, slots=slots))
         capsys.readouterr()
         assert run(case, make_study, f"with{slots}", "--inline") == expected
-        assert "its worker died; it runs again" in capsys.readouterr().out
+        assert "its worker died; running it again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("case", "number"), [("tpe", 4), ("halving", 2)])

@@ -76,7 +76,7 @@ def test_a_point_is_added_and_stopped_while_two_workers_run_and_trials_are_raise
     assert (said.code, said.err) == (0, "")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
-    assert f"trial {number} is a point that was added by hand" in output
+    assert f"trial {number} is a point added by hand" in output
     rows = table()
     assert [row["added"] for row in rows] == [
         str((row["round"], row["number"]) == ("2", str(number))) for row in rows

@@ -1,1 +1,1 @@
-"""Copies of the folders of trials, from which these go on."""
+"""Copies of the folders of trials, from which the trials continue."""

@@ -1,4 +1,4 @@
-"""Copies that go to a place far away while the trial goes on, from a copy on this machine."""
+"""Copies sent to a distant place while the trial keeps running, from a copy on this machine."""
 
 import contextlib
 import tempfile
@@ -10,7 +10,7 @@ from hpo.checkpoints.trials import Copies, Snapshot
 
 
 class CopiesBehind:
-    """Does what other copies do, but sends them in a thread of its own; they are `Copies`."""
+    """Wraps other `Copies` and sends them in a thread of its own."""
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies
@@ -19,11 +19,11 @@ class CopiesBehind:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the last copy is still on its way."""
+        """Whether the last copy is still being sent."""
         return self._sending is not None and self._sending.is_alive()
 
     def save(self, folder: Path, snapshot: Snapshot) -> None:
-        """Copy a folder here, and have that sent; raise OSError where the one before failed."""
+        """Copy a folder here and start to send it; raise OSError if the previous copy failed."""
         self.wait()
         if not any(folder.iterdir()):
             return
@@ -45,7 +45,7 @@ class CopiesBehind:
         self._sending.start()
 
     def wait(self) -> None:
-        """Return once the last copy was sent; raise OSError where it was not."""
+        """Wait until the last copy is sent; raise OSError if that failed."""
         if self._sending is not None:
             self._sending.join()
         error, self._error = self._error, None
@@ -53,11 +53,11 @@ class CopiesBehind:
             raise error
 
     def restore(self, folder: Path) -> Snapshot | None:
-        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        """Fill an empty folder with the last copy; return its snapshot, None without a copy."""
         return self._copies.restore(folder)
 
     def forget(self) -> None:
-        """Remove all copies, since they turned out to be of no use."""
+        """Remove all copies, which turned out to be unusable."""
         with contextlib.suppress(OSError):
             self.wait()
         self._copies.forget()

@@ -1,4 +1,4 @@
-"""Copies of folders in a directory of this machine, or of one that all machines reach."""
+"""Copies of folders in a directory on this machine, or in one that all machines can reach."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ class FolderStore:
     directory: str
 
     def put(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy what lies in a folder; return what that is."""
+        """Copy the contents of a folder; return what they are."""
         target = Path(self.directory) / trial
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         return copied(folder, target / copy)
 
     def get(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy it back to an empty folder; return what it is."""
+        """Copy a copy back to an empty folder; return its contents."""
         return copied(Path(self.directory) / trial / copy, folder)
 
     def write(self, trial: str, name: str, text: str) -> None:
@@ -43,7 +43,7 @@ class FolderStore:
             raise
 
     def read(self, trial: str, name: str) -> str:
-        """Return what a file holds."""
+        """Return the contents of a file."""
         return (Path(self.directory) / trial / name).read_text(encoding="utf-8")
 
     def entries(self, trial: str) -> list[str]:
@@ -61,20 +61,20 @@ class FolderStore:
             path.unlink(missing_ok=True)
 
     def trials(self) -> list[str]:
-        """Return the names of all trials that there is anything of."""
+        """Return the names of all trials with copies or files."""
         with contextlib.suppress(OSError):
             return os.listdir(self.directory)
         return []
 
     def forget(self, trial: str) -> None:
-        """Remove all that there is of a trial."""
+        """Remove everything about a trial."""
         shutil.rmtree(Path(self.directory) / trial, ignore_errors=True)
         with contextlib.suppress(OSError):
             Path(self.directory).rmdir()  # where nothing is left
 
 
 def empty(folder: Path) -> None:
-    """Remove all that lies in a folder."""
+    """Remove the contents of a folder."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -83,10 +83,10 @@ def empty(folder: Path) -> None:
 
 
 def copied(source: Path, target: Path) -> Content:
-    """Copy what lies in a folder; return each path in it with what it holds.
+    """Copy the contents of a folder; return each path in it with a description.
 
-    That is a file's size and checksum, the target of a link, or null for a folder. Sockets, pipes
-    and devices are left out. A file that goes away meanwhile is, too.
+    That is a file's size and checksum, the target of a link, or None for a folder. Sockets, pipes
+    and devices are skipped, and so is a file that disappears meanwhile.
     """
     target.mkdir(mode=0o700, exist_ok=True)
     content: Content = {}
@@ -109,7 +109,7 @@ def copied(source: Path, target: Path) -> Content:
 
 
 def walked(folder: Path) -> Iterator[Path]:
-    """Yield all that lies in a folder, each folder in it before what lies there."""
+    """Yield everything in a folder, each subfolder before its contents."""
     for root, folders, files in os.walk(folder):
         yield from (Path(root) / name for name in (*folders, *files))
 

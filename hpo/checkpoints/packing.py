@@ -1,4 +1,4 @@
-"""A folder as one stream of bytes: a tar file of what lies in it."""
+"""A folder as one stream of bytes: a tar file of its contents."""
 
 import io
 import os
@@ -13,9 +13,9 @@ from hpo.checkpoints.store import Content
 
 
 def pack(folder: Path, file: BinaryIO) -> Content:
-    """Write what lies in a folder to a file; return what that is, as a `Store` does.
+    """Write the contents of a folder to a file; return what they are, as a `Store` does.
 
-    Sockets, pipes and devices are left out. A file that goes away meanwhile is, too.
+    Sockets, pipes and devices are skipped, and so is a file that disappears meanwhile.
     """
     content: Content = {}
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as packed:
@@ -25,7 +25,7 @@ def pack(folder: Path, file: BinaryIO) -> Content:
                 mode = path.lstat().st_mode
                 opened = path.open("rb") if stat.S_ISREG(mode) else None
             except FileNotFoundError:
-                continue  # it went away meanwhile
+                continue  # it disappeared meanwhile
             entry = tarfile.TarInfo(name)
             entry.mode = stat.S_IMODE(mode)
             if stat.S_ISLNK(mode):
@@ -46,9 +46,9 @@ def pack(folder: Path, file: BinaryIO) -> Content:
 
 
 def unpack(file: IO[bytes], folder: Path) -> Content:
-    """Fill an empty folder with what was packed; return what that is.
+    """Fill an empty folder with packed contents; return what they are.
 
-    Raises ValueError where it is no such file, or where a name leads out of the folder.
+    Raises ValueError if the file is not such a tar file, or a name points outside the folder.
     """
     content: Content = {}
     try:
@@ -56,9 +56,9 @@ def unpack(file: IO[bytes], folder: Path) -> Content:
             for entry in packed:
                 path = folder / entry.name
                 if Path(entry.name).is_absolute() or ".." in Path(entry.name).parts:
-                    raise ValueError(f"{entry.name!r} leads out of the folder")
+                    raise ValueError(f"{entry.name!r} points outside the folder")
                 if any(parent.is_symlink() for parent in path.parents if parent != folder):
-                    raise ValueError(f"{entry.name!r} lies behind a link")
+                    raise ValueError(f"{entry.name!r} is behind a link")
                 if entry.issym():
                     content[entry.name] = entry.linkname
                     path.symlink_to(entry.linkname)
@@ -82,7 +82,7 @@ class _Checked(io.RawIOBase):
         self._file, self.checksum = file, 0
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return that the file can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:

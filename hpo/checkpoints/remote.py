@@ -1,6 +1,6 @@
-"""Copies of folders in an object store, such as S3 or Google Cloud Storage, by pyarrow.
+"""Copies of folders in an object store, such as S3 or Google Cloud Storage, through pyarrow.
 
-Credentials come from the environment, as the tools of these stores take them.
+Credentials come from the environment variables that the tools of these stores use.
 """
 
 import posixpath
@@ -24,7 +24,7 @@ _COPY = ".tar"
 
 
 def is_address(storage: str) -> bool:
-    """Say whether a place is an address, and no folder."""
+    """Return whether a place is an address rather than a folder."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", storage) is not None
 
 
@@ -32,13 +32,14 @@ def fault(address: str) -> str:
     """Return what is wrong with an address, or ""."""
     scheme, _, place = address.partition("://")
     if scheme not in SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        return f"is an address that hpo does not know; name a folder, or one of {known}"
+        *first, last = (f"{scheme}://" for scheme in SCHEMES)
+        known = f"{', '.join(first)} or {last}"
+        return f"is not a supported address; use a folder, or an address that starts with {known}"
     if "@" in place.partition("/")[0]:
-        return "has a password; leave it to the environment, such as AWS_SECRET_ACCESS_KEY"
+        return "contains a password; put it in the environment, e.g. in AWS_SECRET_ACCESS_KEY"
     if not place.strip("/"):
         example = "/shared/folder" if scheme == "file" else "bucket/folder"
-        return f"names no place; write one, such as {scheme}://{example}"
+        return f"has no path; add one, for example {scheme}://{example}"
     return ""
 
 
@@ -56,7 +57,7 @@ class RemoteStore:
         return found, path.rstrip("/")
 
     def put(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy what lies in a folder; return what that is."""
+        """Copy the contents of a folder; return what they are."""
         with tempfile.TemporaryFile() as packed:
             content = pack(folder, packed)
             packed.seek(0)
@@ -67,7 +68,7 @@ class RemoteStore:
         return content
 
     def get(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy it back to an empty folder; return what it is."""
+        """Copy a copy back to an empty folder; return its contents."""
         files, path = self._files
         source = f"{path}/{trial}/{copy}{_COPY}"
         with files.open_input_stream(source, buffer_size=_AHEAD) as received:
@@ -85,7 +86,7 @@ class RemoteStore:
             sent.write(text.encode())
 
     def read(self, trial: str, name: str) -> str:
-        """Return what a file holds."""
+        """Return the contents of a file."""
         files, path = self._files
         with files.open_input_stream(f"{path}/{trial}/{name}") as received:
             content: bytes = received.read()
@@ -96,18 +97,18 @@ class RemoteStore:
         return [name.removesuffix(_COPY) for name in self._listed(f"/{trial}")]
 
     def remove(self, trial: str, name: str) -> None:
-        """Remove a copy or a file; there need not be one."""
+        """Remove a copy or a file, if it exists."""
         files, path = self._files
         for known in self._listed(f"/{trial}"):
             if known in (name, f"{name}{_COPY}"):
                 files.delete_file(f"{path}/{trial}/{known}")
 
     def trials(self) -> list[str]:
-        """Return the names of all trials that there is anything of."""
+        """Return the names of all trials with copies or files."""
         return self._listed("")
 
     def forget(self, trial: str) -> None:
-        """Remove all that there is of a trial."""
+        """Remove everything about a trial."""
         files, path = self._files
         if self._listed(f"/{trial}"):
             files.delete_dir(f"{path}/{trial}")

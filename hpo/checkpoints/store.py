@@ -1,4 +1,4 @@
-"""Where copies of folders are kept: what every such place can do."""
+"""Where copies of folders are kept: the interface of every such place."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ Content: TypeAlias = dict[str, list[int] | str | None]
 
 
 class Store(Protocol):
-    """A place with copies of folders and small files, by trial; every call may raise OSError."""
+    """A place for copies of folders and small files, by trial; every call may raise OSError."""
 
     def put(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy what lies in a folder; return what that is."""
+        """Copy the contents of a folder; return what they are."""
         ...
 
     def get(self, trial: str, copy: str, folder: Path) -> Content:
-        """Copy it back to an empty folder; return what it is."""
+        """Copy a copy back to an empty folder; return its contents."""
         ...
 
     def write(self, trial: str, name: str, text: str) -> None:
@@ -25,7 +25,7 @@ class Store(Protocol):
         ...
 
     def read(self, trial: str, name: str) -> str:
-        """Return what a file holds."""
+        """Return the contents of a file."""
         ...
 
     def entries(self, trial: str) -> Sequence[str]:
@@ -33,13 +33,13 @@ class Store(Protocol):
         ...
 
     def remove(self, trial: str, name: str) -> None:
-        """Remove a copy or a file; there need not be one."""
+        """Remove a copy or a file, if it exists."""
         ...
 
     def trials(self) -> Sequence[str]:
-        """Return the names of all trials that there is anything of."""
+        """Return the names of all trials with copies or files."""
         ...
 
     def forget(self, trial: str) -> None:
-        """Remove all that there is of a trial."""
+        """Remove everything about a trial."""
         ...

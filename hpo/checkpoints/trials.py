@@ -1,7 +1,7 @@
-"""Copies of the folders of trials: one that was cut off goes on from there, and so do the best.
+"""Copies of the folders of trials, from which interrupted trials and the best ones continue.
 
-A copy belongs to an epoch. It is there as soon as the file that describes it is, which is written
-last: a copy that broke off is no copy. A copy whose files are not as that file says is none either.
+A copy belongs to an epoch. It exists once the file that describes it does, which is written last:
+an interrupted copy does not count, nor does one whose files differ from their description.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ UNUSABLE = (OSError, ValueError, LookupError, TypeError)  # gone, damaged, or of
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a trial goes on with: the metrics of its epochs so far, and the generators' states.
+    """What a trial continues from: the metrics of its epochs so far, and the generators' states.
 
-    `has_ended` says that it was made when the trial had ended. Of one that is extended, `begun` are
-    the epochs that it had before.
+    `has_ended` says that it was made when the trial had ended. For a trial that is extended,
+    `begun` is the number of epochs it had before.
     """
 
     metrics: tuple[EpochMetrics, ...]
@@ -48,7 +48,7 @@ def to_table(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any]) -> Snapshot:
-    """Return what `to_table` wrote; raise LookupError where that is missing."""
+    """Return what `to_table` wrote; raise LookupError if something is missing."""
     return Snapshot(
         tuple(table["metrics"]), table["generators"], bool(table.get("has_ended", False)),
         int(table.get("begun", 0)),
@@ -56,29 +56,29 @@ def from_table(table: Mapping[str, Any]) -> Snapshot:
 
 
 class Copies(Protocol):
-    """The copies of the folder of one trial, of which the last one counts."""
+    """The copies of the folder of one trial; the last one counts."""
 
     def save(self, folder: Path, snapshot: Snapshot) -> None:
-        """Copy a folder as it is after so many epochs; raise OSError where that fails."""
+        """Copy a folder as it is after an epoch; raise OSError if that fails."""
         ...
 
     def restore(self, folder: Path) -> Snapshot | None:
-        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        """Fill an empty folder with the last copy; return its snapshot, None without a copy."""
         ...
 
     def forget(self) -> None:
-        """Remove all copies, since they turned out to be of no use."""
+        """Remove all copies, which turned out to be unusable."""
         ...
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The copies of the trials of one study, in a place that its workers reach.
+    """The copies of the trials of one study, in a place that its workers can reach.
 
-    `context` tells the trials of this study from others that only have the same names. `seconds`
-    at least lie between two copies of a trial. Of the `keep` best trials the last copy stays when
-    they have ended. Where they are `carried`, only this process reaches the place, and workers send
-    their copies here. A place that `is_far` takes a copy of a copy, while the trial goes on.
+    `context` separates the trials of this study from others with the same names. Two copies of a
+    trial are at least `seconds` apart. The last copies of the `keep` best trials stay after these
+    have ended. With `is_carried`, only this process can reach the place, and workers send their
+    copies here. A place that `is_far` receives a copy of a copy, while the trial keeps running.
     """
 
     store: Store
@@ -89,9 +89,9 @@ class Checkpoints:
     is_far: bool = False
 
     def of(self, trial: Trial, fixed: Mapping[str, Value]) -> "TrialCheckpoints":
-        """Return the copies of one trial, which has these values besides its own.
+        """Return the copies of one trial, given the `fixed` values it has besides its own.
 
-        One that is extended has besides its own those of the trial before.
+        A trial that is extended can also use the copies of the original trial.
         """
         lengths = sorted({*self._lengths(trial), 0}, reverse=True)
         shorter = [replace(trial, extended_to=n) for n in lengths if n < trial.extended_to]
@@ -100,7 +100,7 @@ class Checkpoints:
         ])
 
     def epochs(self, trial: TrialId) -> int:
-        """Return how many epochs of a trial need not be trained again."""
+        """Return how many epochs of a trial do not need to be trained again."""
         with contextlib.suppress(OSError):
             return max(_epochs(self.store, _name(trial)), default=0)
         return 0
@@ -113,9 +113,9 @@ class Checkpoints:
     def forget_others(
         self, kept: Collection[TrialId], among: Collection[TrialId] | None = None
     ) -> None:
-        """Remove all copies but for those of the trials that are `kept`.
+        """Remove all copies except those of the trials to be `kept`.
 
-        Where some are named, only such as are `among` them go.
+        With `among`, remove only copies of those trials.
         """
         stay = set(map(_name, kept))
         go = None if among is None else set(map(_name, among))
@@ -130,7 +130,7 @@ class Checkpoints:
         return _Named(_name(trial.id), hashlib.sha256(identity.encode()).hexdigest()[:32])
 
     def _lengths(self, trial: Trial) -> list[int]:
-        """Return to how many epochs a trial was extended, of which there are copies."""
+        """Return the lengths, in epochs, to which a trial was extended and has copies for."""
         if not trial.extended_to:
             return []
         name = _name(trial.id._replace(extended_to=0))
@@ -141,26 +141,26 @@ class Checkpoints:
 
 
 class _Named(NamedTuple):
-    """What the copies of a trial are called, and what they have to say that they are of."""
+    """The name of the copies of a trial, and the key that they must carry."""
 
     name: str
     key: str
 
 
 class TrialCheckpoints:
-    """The copies of the folder of one trial, of which the last one counts; they are `Copies`.
+    """The `Copies` of the folder of one trial; the last one counts.
 
-    Where there are none of its `own`, it goes on from the first of those `before` that there are.
+    If it has none of its `own`, the trial continues from the first of those `before` that exists.
     """
 
     def __init__(self, store: Store, own: _Named, before: Sequence[_Named] = ()) -> None:
         self._store, self._own, self._before = store, own, before
 
     def save(self, folder: Path, snapshot: Snapshot) -> None:
-        """Copy a folder as it is after so many epochs; raise OSError where that fails.
+        """Copy a folder as it is after an epoch; raise OSError if that fails.
 
-        An empty one is left out: there would be nothing to go on from. Of what lies in it, files,
-        folders and links are copied.
+        An empty folder is skipped: there would be nothing to continue from. Files, folders and
+        links in it are copied.
         """
         if not any(folder.iterdir()):
             return
@@ -182,7 +182,7 @@ class TrialCheckpoints:
                     self._store.remove(name, entry)
 
     def restore(self, folder: Path) -> Snapshot | None:
-        """Fill an empty folder with the last copy; return what goes with it, None without one."""
+        """Fill an empty folder with the last copy; return its snapshot, None without a copy."""
         for known, epochs in self._known():
             try:
                 description = self._described(known, epochs)
@@ -196,7 +196,7 @@ class TrialCheckpoints:
         return None
 
     def epochs(self) -> int:
-        """Return after how many epochs the copy was made that the trial would go on from."""
+        """Return the epoch of the copy that the trial would continue from."""
         for known, epochs in self._known():
             with contextlib.suppress(*UNUSABLE):
                 self._described(known, epochs)
@@ -204,12 +204,12 @@ class TrialCheckpoints:
         return 0
 
     def forget(self) -> None:
-        """Remove all copies, since they turned out to be of no use."""
+        """Remove all copies, which turned out to be unusable."""
         with contextlib.suppress(OSError):
             self._store.forget(self._own.name)
 
     def _known(self) -> list[tuple[_Named, int]]:
-        """Return the copies that there are, those to be tried first before the others."""
+        """Return the existing copies, in the order in which to try them."""
         with contextlib.suppress(OSError):
             return [
                 (known, epochs) for known in (self._own, *self._before)
@@ -218,10 +218,10 @@ class TrialCheckpoints:
         return []
 
     def _described(self, known: _Named, epochs: int) -> dict[str, Any]:
-        """Return what is said of a copy; raise one of several errors where it is of no use."""
+        """Return the description of a copy; raise one of several errors if it is unusable."""
         description: dict[str, Any] = json.loads(self._store.read(known.name, f"{epochs}.json"))
         if description["key"] != known.key or len(description["metrics"]) != epochs:
-            raise ValueError("it is of another trial")
+            raise ValueError("it belongs to another trial")
         return description
 
 
@@ -237,5 +237,5 @@ def _name(trial: TrialId) -> str:
 
 
 def _epochs(store: Store, name: str) -> list[int]:
-    """Return after how many epochs there are copies."""
+    """Return the epochs that have copies."""
     return [int(found[1]) for found in map(_DESCRIBED.fullmatch, store.entries(name)) if found]

@@ -1,1 +1,1 @@
-"""The record: studies, rounds and trials in MLflow, and results on disk until they are there."""
+"""The record: studies, rounds and trials in MLflow, and results on disk until they get there."""

@@ -16,12 +16,13 @@ if TYPE_CHECKING:  # MLflow takes a second to import
 
 HEARTBEAT_STANDS = 30.0  # seconds after which a process elsewhere counts as gone
 AT_THE_SAME_MOMENT = (
-    "another process began this study at the same moment; run the same command again once it ended"
+    "another process started this study at the same moment; run the same command again once it has "
+    "ended"
 )
 
 
 class Claim:
-    """A param of the run of the first round, since a param is written once: one process wins."""
+    """A param of the first round's run: a param is written once, so one process wins."""
 
     def __init__(self, connection: Connection, owner: Owner) -> None:
         self._connection, self._client, self._owner = connection, connection.client, owner
@@ -30,7 +31,7 @@ class Claim:
 
     @property
     def is_held(self) -> bool:
-        """Say whether this process has the claim."""
+        """Return whether this process holds the claim."""
         return self._held is not None
 
     def take(
@@ -38,8 +39,8 @@ class Claim:
     ) -> None:
         """Become the process that runs the study; `known` are the runs of rounds known here.
 
-        Raises InputError where another process has the claim and lives. One on this machine is
-        seen to be gone at once, one elsewhere when its heartbeat stands still.
+        Raises InputError if another process holds the claim and is alive. A process on this machine
+        is known to be gone at once, one elsewhere when its heartbeat stops.
         """
         from mlflow.exceptions import MlflowException
 
@@ -64,13 +65,13 @@ class Claim:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise translation(error) from error
             raise InputError(
-                "another process took this study over at the same moment; it goes on there"
+                "another process took over this study at the same moment; it continues there"
             ) from error
         self._held = first.info.run_id, number + 1
         self._told = dict.fromkeys((WAITING, ASIDE), -1)  # whatever an earlier process wrote
 
     def is_taken(self, experiment_id: str) -> bool:
-        """Say whether a process has the claim that is not known to be gone."""
+        """Return whether a process that is not known to be gone holds the claim."""
         for run in self._connection.runs(experiment_id, "tags.kind = 'round'"):
             number, owner = max(claims(run).items(), default=(0, None))
             if owner is not None and run.data.tags.get(RELEASED) != str(number):
@@ -78,11 +79,11 @@ class Claim:
         return False
 
     def keep(self, waiting: int, aside: int) -> bool:
-        """Move the heartbeat; return False where the claim was deleted with its round.
+        """Update the heartbeat; return False if the claim was deleted with its round.
 
-        Beside it stands how many results are waiting for the record, and how many were set aside.
+        With it goes how many results are waiting for the record, and how many were set aside.
 
-        Raises HPOError where another process took over.
+        Raises HPOError if another process took over.
         """
         if not self._held:
             return True
@@ -97,7 +98,7 @@ class Claim:
             self._told = told
             latest, owner = max(claims(self._client.get_run(run_id)).items())
             if latest > number:
-                raise HPOError(f"{owner} took this study over; it goes on there")
+                raise HPOError(f"{owner} took over this study; it continues there")
 
         try:
             translated(write)
@@ -107,23 +108,23 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Give the claim up, so that the next process need not wait."""
+        """Give up the claim, so that the next process does not have to wait."""
         if self._held:
             run_id, number = self._held
             self._held = None
             translated(lambda: self._client.set_tag(run_id, RELEASED, str(number)))
 
     def since_now(self) -> str:
-        """Return the owner as it is written on record, as of now."""
+        """Return the owner as it is written to the record, as of now."""
         return replace(self._owner, since=time.time()).to_text()
 
     def _wait_until_gone(self, run_id: str, owner: Owner, note: Callable[[str], None]) -> None:
         if owner.is_gone():
             return
-        refusal = f"{owner} runs this study; wait for it, or stop it"
+        refusal = f"{owner} is running this study; wait for it to end, or stop it"
         if owner.host == self._owner.host:
             raise InputError(refusal)
-        note(f"{owner} ran this study; waiting {HEARTBEAT_STANDS:.0f} s for a sign of life")
+        note(f"{owner} was running this study; waiting {HEARTBEAT_STANDS:.0f} s for a heartbeat")
         before = self._client.get_run(run_id).data.tags.get(HEARTBEAT)
         waited = 0.0
         while waited < HEARTBEAT_STANDS:
@@ -134,7 +135,7 @@ class Claim:
 
 
 def service_of(run: "Run") -> Service | None:
-    """Return the process that the run of the first round says runs the study; None for no one."""
+    """Return the process that runs the study, according to the first round's run, or None."""
     tags = run.data.tags
     number, owner = max(claims(run).items(), default=(0, None))
     if owner is None or tags.get(RELEASED) == str(number) or owner.is_gone():

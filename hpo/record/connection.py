@@ -41,13 +41,13 @@ T = TypeVar("T")
 
 
 class Connection:
-    """An open store or server; what it is asked may raise RecordUnavailable.
+    """An open store or server; any call may raise RecordUnavailable.
 
-    `client` is MLflow's; calls of it belong into `translated`.
+    `client` is MLflow's; its calls belong inside `translated`.
     """
 
     def __init__(self, uri: str) -> None:
-        """Open the record; one in a file or database that has no tables yet is made."""
+        """Open the record; create its tables if the file or database has none yet."""
         self.uri = uri
         _check_reachable(uri)
         for name, value in _SETTINGS.items():
@@ -84,16 +84,16 @@ class Connection:
         translated(write)
 
     def artifact_location(self) -> str | None:
-        """Return a folder beside the database of a local store; None where a server decides."""
+        """Return a folder beside the database of a local store; None if a server decides."""
         return artifacts_beside(self._file.path).as_uri() if self._file else None
 
     def history(self, run_id: str, metric: str) -> list[float]:
-        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        """Return a metric of a run by epoch; for few runs, because each takes a request."""
         points = translated(lambda: self.client.get_metric_history(run_id, metric))
         return [point.value for point in sorted(points, key=lambda point: point.step)]
 
     def output(self, run_id: str) -> tuple[str, bool]:
-        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+        """Return the recorded output of a trial, and whether the trial has ended."""
 
         def read() -> tuple[str, bool]:
             ended = self.client.get_run(run_id).info.status != "RUNNING"
@@ -106,13 +106,13 @@ class Connection:
         return translated(read)
 
     def has_file(self, run_id: str, name: str) -> bool:
-        """Say whether a run has a file of this name, outside of folders."""
+        """Return whether a run has a file with this name, outside of folders."""
         return any(
             file.path == name for file in translated(lambda: self.client.list_artifacts(run_id))
         )
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """Return a file of a run, which goes to a folder."""
+        """Download a file of a run to a folder; return its path."""
         return Path(translated(
             lambda: self.client.download_artifacts(run_id, name, str(folder))
         ))
@@ -122,28 +122,28 @@ class Connection:
         translated(lambda: self.client.log_artifacts(run_id, str(folder)))
 
     def has_written(self, run_id: str, ended: int) -> None:
-        """Take note of a result, so that `verify` and `confirm` look for it.
+        """Note a result, so that `verify` and `confirm` look for it.
 
-        `ended` is when its run did, in milliseconds since 1970.
+        `ended` is when its run ended, in milliseconds since 1970.
         """
         if self._file:
             self._written[run_id] = ended
 
     def verify(self) -> None:
-        """Look whether the newest results are in the file at the path of the record.
+        """Check that the newest results are in the file at the path of the record.
 
-        Raises RecordReplaced where they are not. Of a server its answers are all there is.
+        Raises RecordReplaced if they are not. Of a server, its answers are all there is.
         """
         if self._file:
             self._file.check(self._written)
 
     def reach(self) -> None:
-        """Raise RecordUnavailable or RecordReplaced at once where the record cannot be read now."""
+        """Raise RecordUnavailable or RecordReplaced at once if the record cannot be read now."""
         self.verify()
         _check_reachable(self.uri)
 
     def confirm(self) -> None:
-        """Read back every result that was delivered since the last time, as `verify` does."""
+        """Read back every result delivered since the last call, as `verify` does."""
         if self._file:
             written = dict(self._written)
             self._file.check(written, thorough=True)
@@ -151,21 +151,21 @@ class Connection:
                 self._written.pop(run_id, None)
 
     def close(self) -> None:
-        """Leave a record whose file alone is complete."""
+        """Close the record, leaving its file complete by itself."""
         if self._file:
             self._file.checkpoint()
 
 
 def writers_of(uri: str) -> int:
-    """Return how many writes at the same time are of use: a server takes several.
+    """Return how many simultaneous writes are useful: a server accepts several.
 
-    A file has one lock, and what writes to a database from here takes one core for all.
+    A file has one lock, and writing to a database from here shares one core.
     """
     return WRITERS if uri.startswith(_SERVERS) else 1
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise RecordUnavailable at once where no server answers: MLflow would try for minutes."""
+    """Raise RecordUnavailable at once if no server answers: MLflow would try for minutes."""
     if uri.startswith("postgresql"):
         _check_database(uri)
     if not uri.startswith(_SERVERS):
@@ -184,7 +184,7 @@ def _check_reachable(uri: str) -> None:
 
 
 def _check_database(uri: str) -> None:
-    """Raise RecordUnavailable where nobody listens at the address of a PostgreSQL database."""
+    """Raise RecordUnavailable if nothing listens at the address of a PostgreSQL database."""
     try:
         parts = urllib.parse.urlsplit(uri)
         host, port = parts.hostname, parts.port or 5432
@@ -201,7 +201,7 @@ def _check_database(uri: str) -> None:
 
 def _no_database(uri: str, reason: Exception) -> str:
     return (
-        f"no database can be opened at {without_password(uri)}: {reason}; "
+        f"cannot open the database at {without_password(uri)}: {reason}; "
         "start it, or check --tracking-uri"
     )
 
@@ -214,7 +214,7 @@ def _local(uri: str, file: RecordFile) -> "MlflowClient":
 
 
 def _open(uri: str) -> "MlflowClient":
-    """Let MLflow open a record; of a database it makes or upgrades the tables."""
+    """Let MLflow open a record; it creates or upgrades the tables of a database."""
     from mlflow import MlflowClient
 
     if uri.startswith(_SERVERS):
@@ -243,7 +243,7 @@ def uncollected() -> Iterator[None]:
 
 
 def translated(call: Callable[[], T]) -> T:
-    """Run `call`; whatever MLflow or its database raise becomes an error of ours."""
+    """Run `call`; whatever MLflow or its database raises becomes an hpo error."""
     try:
         return call()
     except HPOError:
@@ -253,7 +253,7 @@ def translated(call: Callable[[], T]) -> T:
 
 
 def translation(error: Exception) -> HPOError:
-    """Return what an exception of MLflow or its database means, as an error of ours."""
+    """Return what an exception of MLflow or its database means, as an hpo error."""
     lines = str(error).splitlines() or [type(error).__name__]
     text = without_password(lines[0])
     code = getattr(error, "error_code", "")
@@ -261,16 +261,17 @@ def translation(error: Exception) -> HPOError:
     if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_STATE") or deleted:
         return RecordRefused(text)
     if code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
-        return InputError(f"MLflow refuses: {text}")
+        return InputError(f"MLflow rejected the request: {text}")
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return InputError(
-            f"MLflow refuses: {text}; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            f"MLflow rejected the request: {text}; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
         )
     return RecordUnavailable(text)
 
 
 def is_about_content(error: BaseException | None) -> bool:
-    """Say whether a text or number itself was in the way, by what a database raises then."""
+    """Return whether the text or number itself was the problem, judging by a database's error."""
     while error is not None:
         if isinstance(error, UnicodeError) or type(error).__name__ == "DataError":
             return True
@@ -279,7 +280,7 @@ def is_about_content(error: BaseException | None) -> bool:
 
 
 def pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
-    """Yield what is fetched page by page, given the token of each, None for the first."""
+    """Yield items page by page; `fetch` is given the token of a page, None for the first."""
     token: str | None = None
     while True:
         page = translated(lambda token=token: fetch(token))  # type: ignore[misc]

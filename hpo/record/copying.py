@@ -1,4 +1,4 @@
-"""A study is copied on record, run by run, and has its name when all of it is there."""
+"""A study is copied in the record, run by run, and gets its name once the copy is complete."""
 
 import contextlib
 import re
@@ -28,10 +28,10 @@ _WITH_IDS = (".json", "MLmodel")  # the ends of names of files that may hold ids
 
 
 class Copying:
-    """Makes a copy of a study under a name that is nobody's, and gives it its own in the end.
+    """Makes a copy of a study under a temporary name, and gives it the real one at the end.
 
-    Until then it is no study, in MLflow's UI as little as here: what was broken off is harmless,
-    and the next copy of that name takes it away. `beat` is called every few seconds.
+    Until then it is not a study, neither here nor in MLflow's UI: an interrupted copy is harmless,
+    and the next copy with that name removes it. `beat` is called every few seconds.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Copying:
         self._target = ""
 
     def make(self, new: str, show: Callable[[int, int], None]) -> None:
-        """Copy the study to `new`; `show` is called with how many runs are done, of how many.
+        """Copy the study to `new`; `show` is called with the number of runs done and their total.
 
-        Raises InputError where the name is taken, or where another process makes that copy.
+        Raises InputError if the name is taken, or if another process is making that copy.
         """
         if self._was_finished(new):
             return
@@ -69,7 +69,9 @@ class Copying:
         tags = {
             KIND: COPY, COPY_AS: new, COPIED_BY: self._owner.to_text(),
             _COPIED_FROM: f"{source.experiment_id} {source.name}",
-            "mlflow.note.content": f"A copy of {source.name} that is not whole yet, or broke off.",
+            "mlflow.note.content": (
+                f"An incomplete copy of {source.name}: in progress, or interrupted."
+            ),
         }
         self._target = translated(lambda: self._client.create_experiment(
             name, self._connection.artifact_location(), tags=tags
@@ -91,7 +93,7 @@ class Copying:
         self._beat()  # whoever took the study over meanwhile has changed it
 
     def _describe(self) -> None:
-        """Let the copy say what the study says: what it is, its views, when it was judged."""
+        """Give the copy the tags of the study: its description, its views, and its evaluations."""
         for name, text in self._source.tags.items():
             if name not in (KIND, _COPIED_FROM):
                 self._client.set_experiment_tag(self._target, name, self._moved(text))
@@ -102,7 +104,7 @@ class Copying:
             self._client.delete_experiment_tag(experiment_id, name)
 
     def _was_finished(self, new: str) -> bool:
-        """Say whether an earlier try had all but said that the copy is whole; say it then."""
+        """Return whether an earlier try only had to mark the copy as complete; mark it if so."""
         found = experiments.find(self._connection, new)
         if found is None or found.tags.get(KIND) != COPY or found.tags.get(COPY_AS) != new:
             return False
@@ -115,7 +117,7 @@ class Copying:
         return copy.tags.get(_COPIED_FROM, "").partition(" ")[0] == self._source.experiment_id
 
     def _remove_unfinished(self, new: str) -> None:
-        """Delete what earlier tries left, but for one that may still run on another machine."""
+        """Delete what earlier tries left, except one that may still run on another machine."""
         found = pages(lambda token: self._client.search_experiments(
             filter_string=f"tags.{KIND} = '{COPY}'", page_token=token
         ))
@@ -131,9 +133,9 @@ class Copying:
             purge(self._connection, experiment.experiment_id, lambda *_: None)
 
     def _runs(self) -> "Iterator[Run]":
-        """Yield the runs that count, each after that which it stands under.
+        """Yield the runs that count, each after its parent.
 
-        Of deleted trials only that they are: their numbers stay spent.
+        Deleted trials are included as deleted: their numbers stay used.
         """
         experiment_id, runs = self._source.experiment_id, self._connection.runs
         above = set()
@@ -205,7 +207,7 @@ class Copying:
                 here.log_artifacts(folder)
 
     def _rewrite(self, folder: Path) -> None:
-        """Let files lead to the copy where they name a run or a model of the study."""
+        """Make files refer to the copy instead of runs or models of the study."""
         for path in folder.rglob("*"):
             if path.is_file() and path.name.endswith(_WITH_IDS):
                 content = path.read_bytes()
@@ -215,7 +217,7 @@ class Copying:
                         path.write_bytes(moved)
 
     def _moved(self, text: str) -> str:
-        """Return a text that leads to the copy where it led to the study."""
+        """Return a text that refers to the copy instead of the study."""
         pages_of = "#/experiments/{}/".format
         text = text.replace(pages_of(self._source.experiment_id), pages_of(self._target))
         return _ID.sub(lambda found: self._ids.get(found[0], found[0]), text)

@@ -1,4 +1,4 @@
-"""Results go from the outbox to the record in the background, again and again while it is away."""
+"""Delivers results from the outbox to the record in the background, retrying if it is away."""
 
 import contextlib
 import queue
@@ -28,10 +28,10 @@ SHOWN = 200  # results that may wait before the epochs of running trials are lef
 class Delivery(threading.Thread):
     """Delivers the outbox to the record, in the background.
 
-    Results of different trials go side by side where the record takes several writes at a time.
+    Results of different trials go side by side if the record accepts several writes at a time.
 
-    `notify` is called with a line for the user: once when the record goes away, once when it is
-    back, and for each result it refuses.
+    `notify` is called with a line for the user: once when the record becomes unavailable, once when
+    it is back, and for each result it rejects.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class Delivery(threading.Thread):
     def add(self, result: TrialResult) -> None:
         """Put a result on disk and in the queue; wait while a working record is far behind.
 
-        What parts came to is not kept on disk: it follows from them. Raises whatever ended the
-        delivery.
+        The combined result of parts is not kept on disk: it follows from them. Raises whatever
+        ended the delivery.
         """
         if result.parts is None:
             self._outbox.add(result, self.settings)
@@ -68,10 +68,10 @@ class Delivery(threading.Thread):
         self._raise()
 
     def reclaim(self, trial: Trial) -> TrialResult | None:
-        """Return the result of just this trial that waited for its round, and deliver it.
+        """Return the result of exactly this trial if one waited for its round, and deliver it.
 
-        One of the same number that is another trial, or of a round with other settings, is set
-        aside.
+        A result with the same number that is a different trial, or of a round with different
+        settings, is set aside.
         """
         result = self.held.pop(trial.id, None)
         if result is None:
@@ -79,27 +79,27 @@ class Delivery(threading.Thread):
         if replace(trial, cut_offs=None) != result.trial or not self._outbox.belongs(
             result, self.settings
         ):
-            aside = self._outbox.set_aside(result, "it belongs to another trial of this number")
+            aside = self._outbox.set_aside(result, "it belongs to another trial with this number")
             self._notify(
-                f"trial {trial.number} is another one than that on disk, which was set aside in "
-                f"{aside}"
+                f"trial {trial.number} is not the trial whose result is on disk; that result was "
+                f"set aside in {aside}"
             )
             return None
         self._queue.put(Finished(result, again=True))
         return result
 
     def show(self, progress: Progress) -> None:
-        """Put epochs of a running trial in the queue; they may be left out."""
+        """Put epochs of a running trial in the queue; they may be dropped."""
         if self._queue.qsize() < SHOWN and not self._away:
             self._queue.put(progress)
 
     def show_best(self, run_id: str, points: Sequence[Point]) -> None:
-        """Put best values of a round in the queue; its end says them all once more."""
+        """Put best values of a round in the queue; its end repeats them all."""
         if not self._away:
             self._queue.put(Best(run_id, points))
 
     def begin(self, round_: Round) -> None:
-        """Take note of the round that runs from now on."""
+        """Note the round that runs from now on."""
         self.round, self.round_run, self.settings = 0, round_.run_id, round_.fingerprint
         self.asked = Asked()
         # Requests that were there before have nothing to do with the trials that run from now on.
@@ -107,7 +107,7 @@ class Delivery(threading.Thread):
         self.round = round_.number
 
     def look(self) -> Asked:
-        """Return what people ask of the study now; what was known before while it is away."""
+        """Return what people ask of the study now, as last known if the record is away."""
         self._looked = time.monotonic()
         if self.round_run:
             with contextlib.suppress(HPOError):
@@ -116,7 +116,7 @@ class Delivery(threading.Thread):
         return self.asked
 
     def _take_stops(self, stops: Mapping[int, str]) -> None:
-        """Follow requests that are new, where they are about trials that run; say of the others."""
+        """Follow new requests about running trials; tell the user about the others."""
         if not self.round:
             return
         for number, text in stops.items():
@@ -127,7 +127,7 @@ class Delivery(threading.Thread):
                     self._notify(f"trial {number} is not running, so it was not stopped")
 
     def stop_asked(self, trial: TrialId) -> str | None:
-        """Return why a person asked for a trial to end, or None."""
+        """Return why a person asked for a trial to stop, or None."""
         text, is_followed = self._stops.get(trial.number, ("", False))
         if not is_followed or not trial.is_searched or trial.round != self.round:
             return None
@@ -135,11 +135,11 @@ class Delivery(threading.Thread):
         return f"stopped by hand: {reason}" if reason else "stopped by hand"
 
     def abandon(self, lost: Lost) -> None:
-        """Let what was shown of a lost attempt be deleted."""
+        """Queue the deletion of what was shown of a lost attempt."""
         self._queue.put(lost)
 
     def finish(self, seconds: float) -> bool:
-        """Wait until everything is delivered; False where it is not after so many seconds."""
+        """Wait until everything is delivered; return False if it is not after so many seconds."""
         waited = 0.0
         while self._queue.unfinished_tasks and waited < seconds and self.is_alive():
             self._stopping.wait(0.01)
@@ -148,9 +148,9 @@ class Delivery(threading.Thread):
         return not self._queue.unfinished_tasks
 
     def close(self) -> None:
-        """Stop; deliver what waits first, as far as a record that answers takes it soon.
+        """Deliver what is waiting, if the record answers soon, then stop.
 
-        Raises RecordReplaced where what was delivered is not on record, unless that is known.
+        Raises RecordReplaced if delivered results are not in the record, unless that is known.
         """
         with contextlib.suppress(HPOError):
             self.finish(0.0 if self._away else CLOSING_SECONDS)
@@ -169,7 +169,7 @@ class Delivery(threading.Thread):
     def confirm(self) -> None:
         """Read back what was delivered, and let the outbox forget it.
 
-        Raises RecordReplaced where it is not on record, RecordUnavailable where that is not known.
+        Raises RecordReplaced if it is not in the record, RecordUnavailable if that is unknown.
         """
         delivered = self._outbox.delivered()
         try:
@@ -190,7 +190,7 @@ class Delivery(threading.Thread):
                 return
 
     def _told(self, error: HPOError) -> HPOError:
-        """Return the error to stop with; that of a replaced record says where results are."""
+        """Return the error to stop with; for a replaced record, it says where results are."""
         if not isinstance(error, RecordReplaced):
             try:
                 self._record.verify()
@@ -203,7 +203,7 @@ class Delivery(threading.Thread):
         return RecordReplaced(f"{error}; results stay in {self._outbox.path}")
 
     def _next(self) -> None:
-        """Write what waits now, as much as is written before the record is looked after again."""
+        """Write waiting entries, as many as fit before the next heartbeat."""
         writers, taken = self._record.writers, list[Entry | None]()
         with contextlib.suppress(queue.Empty):
             taken.append(self._queue.get(timeout=ASK_SECONDS))
@@ -225,7 +225,7 @@ class Delivery(threading.Thread):
             self._record.keep(len(self._outbox.waiting()), self._outbox.aside())
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        """Write entries until none is left; after a failure one by itself, then the others."""
+        """Write entries until none is left; after a failure, one alone and then the others."""
         tries = 0
         while entries and not self._stopping.is_set():
             now, later = (entries[:1], entries[1:]) if tries else (entries, ())
@@ -245,9 +245,9 @@ class Delivery(threading.Thread):
     def _settle_all(
         self, tried: Sequence[tuple[Entry, HPOError | None]]
     ) -> tuple[list[Entry], HPOError | None]:
-        """Take note of what entries came to; return those to try again, and what ends it all.
+        """Handle the outcomes of entries; return those to try again, and a fatal error.
 
-        What is written comes first: nothing else keeps its line from being dropped.
+        Written entries come first, so that nothing keeps their lines from being dropped.
         """
         left: list[Entry] = []
         end: HPOError | None = None
@@ -259,7 +259,7 @@ class Delivery(threading.Thread):
         return left, end
 
     def _settled(self, entry: Entry, outcome: HPOError | None) -> Sequence[Entry]:
-        """Take note of what an entry came to; return it where it has to be tried again."""
+        """Handle the outcome of an entry; return it if it has to be tried again."""
         if not isinstance(entry, Finished):
             if outcome is None or isinstance(outcome, RecordUnavailable | RecordRefused):
                 return ()  # what comes later will say it all
@@ -269,7 +269,9 @@ class Delivery(threading.Thread):
             self._look()
             if not self._away:
                 self._away = True
-                self._notify(f"the record is away ({outcome}); results wait in {self._outbox.path}")
+                self._notify(
+                    f"the record is unavailable ({outcome}); results wait in {self._outbox.path}"
+                )
             return (Finished(result, again=True),)
         if isinstance(outcome, RoundAbsent):
             self.held[result.trial.id] = result
@@ -287,17 +289,17 @@ class Delivery(threading.Thread):
         return ()
 
     def _refuse(self, result: TrialResult, error: RecordRefused) -> None:
-        """Set a result aside that the record will never take, and say so."""
+        """Set aside a result that the record will never accept, and say so."""
         if result.parts is not None:
-            self._notify(f"the record refuses what parts came to ({error})")
+            self._notify(f"the record rejected the combined result of a trial's parts ({error})")
         elif self._outbox.was_delivered(result):  # it is on record, and deleted there
             self._outbox.drop(result)
         else:
             aside = self._outbox.set_aside(result, str(error))
-            self._notify(f"the record refuses a result ({error}); it was set aside in {aside}")
+            self._notify(f"the record rejected a result ({error}); it was set aside in {aside}")
 
     def _look(self) -> None:
-        """Raise RecordReplaced where that is why the record is away, or refuses a result."""
+        """Raise RecordReplaced if that is why the record is unavailable or rejects a result."""
         with contextlib.suppress(RecordUnavailable):
             self._record.verify()
 

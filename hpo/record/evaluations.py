@@ -1,4 +1,4 @@
-"""Evaluations of a study: looks at its test set, which are counted, and the models they kept."""
+"""Evaluations of a study: its uses of the test set, which are counted, and the models kept."""
 
 import json
 import time
@@ -16,7 +16,7 @@ LOOKS_TOLD = 50  # at most, so that they fit into a tag
 
 
 class Evaluations:
-    """The runs of evaluations, and what the study's experiment says of them."""
+    """The runs of evaluations, and what the study's experiment says about them."""
 
     def __init__(self, connection: Connection, parents: Parents, claim: Claim) -> None:
         self.uri = connection.uri
@@ -24,7 +24,7 @@ class Evaluations:
         self._parents, self._claim = parents, claim
 
     def start(self, params: Mapping[str, str], files: Path) -> str:
-        """Record that trained models are about to be judged; return the id of the run."""
+        """Record that trained models are about to be evaluated; return the id of the run."""
         from mlflow.entities import Param
 
         def write() -> str:
@@ -41,7 +41,7 @@ class Evaluations:
     def take_look(self, look: Look) -> None:
         """Record that the test set is spent, before it is used.
 
-        A param is written once: of several processes one wins. Raises InputError for the others.
+        A param is written once, so one of several processes wins. The others get an InputError.
         """
         from mlflow.exceptions import MlflowException
 
@@ -64,7 +64,7 @@ class Evaluations:
         tags: Mapping[str, str],
         files: Path,
     ) -> None:
-        """Record what came of a look at the test set, on the study first."""
+        """Record the result of a use of the test set, on the study first."""
         from mlflow.entities import Metric, RunTag
 
         experiment_id = self._parents.experiment_id
@@ -85,11 +85,11 @@ class Evaluations:
         translated(write)
 
     def discard_model(self, address: str) -> None:
-        """Delete a model that was kept for nothing."""
+        """Delete a model that is not needed after all."""
         translated(lambda: self._client.delete_logged_model(address.removeprefix("models:/")))
 
     def model(self) -> str:
-        """Return the address of the model of the last evaluation; raise InputError without one."""
+        """Return the address of the last evaluation's model; raise InputError if there is none."""
         experiment_id = self._parents.experiment()
         evaluated = {}
         if experiment_id is not None:
@@ -98,21 +98,21 @@ class Evaluations:
                     evaluated[read_tag(run, "look", int)] = run.data.tags
         who = f"the study {self._parents.study!r} has no model yet"
         if not evaluated:
-            raise InputError(f"{who}; `hpo evaluate` keeps one")
+            raise InputError(f"{who}; run `hpo evaluate` to keep one")
         last = evaluated[max(evaluated)]
         if not last.get("model"):
             why = last.get("not_kept") or "it had no table [data]"
-            raise InputError(f"{who}, since its last evaluation kept none: {why}")
+            raise InputError(f"{who}; its last evaluation did not keep one: {why}")
         return str(last["model"])
 
 
 def looks_that_ended(connection: Connection, experiment_id: str) -> dict[int, Look]:
-    """Return the looks at the test set that ended, by number."""
+    """Return the completed uses of the test set, by number."""
     experiment = translated(lambda: connection.client.get_experiment(experiment_id))
     try:
         return looks_told(experiment.tags.get("test_set_spent", "[]"))
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"the tag 'test_set_spent' of the experiment {experiment.name!r} cannot be read "
-            f"({error}); set it back in MLflow, or take it out"
+            f"({error}); restore it in MLflow, or remove it"
         ) from error

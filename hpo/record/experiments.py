@@ -1,4 +1,4 @@
-"""Studies as experiments of MLflow: what a name means, and how one is renamed or deleted."""
+"""Studies as MLflow experiments: finding, renaming and deleting them by name."""
 
 import contextlib
 import shlex
@@ -20,7 +20,7 @@ _DELETED_BEFORE = "deleted_before"  # runs that were deleted before their study 
 
 
 def find(connection: Connection, name: str) -> "Experiment | None":
-    """Return the experiment of a name, whatever it is, deleted ones too; None without one."""
+    """Return the experiment with a name, of any kind, even a deleted one; None if there is none."""
     found: Experiment | None = translated(
         lambda: connection.client.get_experiment_by_name(name)
     )
@@ -28,17 +28,17 @@ def find(connection: Connection, name: str) -> "Experiment | None":
 
 
 def existing(connection: Connection, name: str) -> "Experiment":
-    """Return the experiment of a name that was there a moment ago; raise RecordRefused without."""
+    """Return an experiment that was there a moment ago; raise RecordRefused if it is gone."""
     found = find(connection, name)
     if found is None:
-        raise RecordRefused(f"the experiment {name!r} is gone")
+        raise RecordRefused(f"the experiment {name!r} no longer exists")
     return found
 
 
 def of_study(connection: Connection, study: str) -> "Experiment | None":
-    """Return the experiment of a study; None where there is none.
+    """Return the experiment of a study; None if there is none.
 
-    Raises InputError where it was deleted, or where it is not one of ours.
+    Raises InputError if it was deleted, or is not an hpo study.
     """
     found = find(connection, study)
     if found is None:
@@ -46,17 +46,18 @@ def of_study(connection: Connection, study: str) -> "Experiment | None":
     if found.lifecycle_stage == "deleted":
         raise InputError(
             f"the experiment {study!r} was deleted; restore it with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, delete it for "
-            f"good with `hpo delete --purge {shlex.quote(study)}`, or give the study another name"
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, delete it "
+            f"permanently with `hpo delete --purge {shlex.quote(study)}`, or give the study "
+            "another name"
         )
     if found.tags.get(KIND) == COPY:
         raise InputError(
-            f"the experiment {study!r} is a copy that is not whole; make it once more by "
-            "`hpo copy`, or delete it by `hpo delete`"
+            f"the experiment {study!r} is an incomplete copy; make it again with `hpo copy`, or "
+            "delete it with `hpo delete`"
         )
     if found.tags.get(KIND) != STUDY:
         raise InputError(
-            f"the experiment {study!r} is not a study of hpo; give the study another name"
+            f"the experiment {study!r} is not an hpo study; give the study another name"
         )
     if _DELETED_BEFORE in found.tags:
         _delete_again(connection, found)
@@ -64,32 +65,32 @@ def of_study(connection: Connection, study: str) -> "Experiment | None":
 
 
 def refuse_foreign(connection: Connection, name: str) -> None:
-    """Raise InputError where an experiment of this name is not one of ours."""
+    """Raise InputError if the experiment with this name is not an hpo study."""
     found = find(connection, name)
     if found is not None and found.tags.get(KIND) not in (STUDY, COPY):
         raise InputError(
-            f"the experiment {name!r} is not a study of hpo; change it in MLflow, or name a study"
+            f"the experiment {name!r} is not an hpo study; change it in MLflow, or choose a study"
         )
 
 
 def refuse_taken(connection: Connection, name: str) -> None:
-    """Raise InputError where there is an experiment of this name, if only a deleted one."""
+    """Raise InputError if an experiment has this name, even a deleted one."""
     found = find(connection, name)
     if found is None:
         return
     if found.lifecycle_stage == "deleted":
         purge = ""
         if found.tags.get(KIND) in (STUDY, COPY):
-            purge = f", or delete that for good with `hpo delete --purge {shlex.quote(name)}`"
+            purge = f", or delete it permanently with `hpo delete --purge {shlex.quote(name)}`"
         raise InputError(
-            f"the name {name!r} is that of an experiment that was deleted; choose another{purge}"
+            f"the name {name!r} belongs to a deleted experiment; choose another{purge}"
         )
     what = "a study" if found.tags.get(KIND) == STUDY else "an experiment"
-    raise InputError(f"{what} {name!r} is on record already; choose another name")
+    raise InputError(f"{what} {name!r} already exists; choose another name")
 
 
 def copier(experiment: "Experiment") -> Owner | None:
-    """Return the process that makes a copy, or broke off; None of what is no copy any more."""
+    """Return the process that is making a copy, or was; None if it is no longer a copy."""
     text = experiment.tags.get(COPIED_BY)
     with contextlib.suppress(ValueError, TypeError):  # where somebody edited the tag
         return Owner.from_text(text) if text is not None else None
@@ -97,22 +98,23 @@ def copier(experiment: "Experiment") -> Owner | None:
 
 
 def refuse_copying(experiment: "Experiment", ours: Owner) -> None:
-    """Raise InputError where a copy is being made by a process of this machine, which lives."""
+    """Raise InputError if a live process on this machine is making the copy."""
     maker = copier(experiment)
     if maker is not None and maker.host == ours.host and not maker.is_gone():
         raise InputError(
-            f"{maker} copies a study to {experiment.tags.get(COPY_AS)!r}; wait for it, or stop it"
+            f"{maker} is copying a study to {experiment.tags.get(COPY_AS)!r}; wait for it to end, "
+            "or stop it"
         )
 
 
 def rename(connection: Connection, study: str, new: str) -> None:
-    """Give a study another name; raise InputError where that is taken."""
+    """Rename a study; raise InputError if the new name is taken."""
     refuse_taken(connection, new)
     give_name(connection, existing(connection, study).experiment_id, new)
 
 
 def give_name(connection: Connection, experiment_id: str, name: str) -> None:
-    """Name an experiment; raise InputError where another one took the name just now."""
+    """Name an experiment; raise InputError if another one just took the name."""
     try:
         translated(lambda: connection.client.rename_experiment(experiment_id, name))
     except HPOError:
@@ -123,8 +125,8 @@ def give_name(connection: Connection, experiment_id: str, name: str) -> None:
 def delete(connection: Connection, experiment_id: str) -> None:
     """Delete an experiment and all its runs, so that MLflow can restore it.
 
-    MLflow would then restore what was deleted in it before, too: that is noted, and deleted once
-    more when the study is next looked at.
+    MLflow would then also restore what had been deleted in it before: that is noted, and deleted
+    again when the study is next read.
     """
     before = [run.info.run_id for run in connection.runs(experiment_id, "", deleted=True)]
 

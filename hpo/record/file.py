@@ -1,4 +1,4 @@
-"""The SQLite file of a record: its address, its making, and whether what was written is in it."""
+"""The SQLite file of a record: its address, its creation, and checks that writes are in it."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ _MATTERS_OF_MOMENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE
 
 
 def path_of(uri: str) -> Path | None:
-    """Return the file that an SQLite address names; None for every other address."""
+    """Return the file that an SQLite address names; None for any other address."""
     match = re.fullmatch(r"sqlite(?:\+pysqlite)?:///([^?]+)(\?.*)?", uri, re.DOTALL)
     if match is None or "uri=" in (match[2] or ""):
         return None
@@ -39,7 +39,7 @@ def path_of(uri: str) -> Path | None:
 
 
 def address_of(path: Path, query: str = "") -> str:
-    """Return the address of an SQLite file, by its whole path.
+    """Return the address of an SQLite file, with its absolute path.
 
     MLflow makes the folder of an address that begins with sqlite:/// and takes its escapes for
     parts of the name. It leaves the other form of the same address alone.
@@ -50,7 +50,7 @@ def address_of(path: Path, query: str = "") -> str:
 
 
 def absolute(uri: str) -> str:
-    """Return the address of a record, that of an SQLite file by its whole path."""
+    """Return the address of a record; that of an SQLite file with its absolute path."""
     path = path_of(uri)
     return uri if path is None else address_of(path, "".join(uri.partition("?")[1:]))
 
@@ -63,8 +63,8 @@ def artifacts_beside(path: Path) -> Path:
 class RecordFile:
     """The SQLite file of a record that this process has open.
 
-    A process goes on writing to a file that was deleted, replaced or overwritten, and is told
-    nothing. So the file is looked at anew, by its path: see `check`.
+    A process can keep writing to a file that was deleted, replaced or overwritten, and never learns
+    about it. So the file is checked again through its path: see `check`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,11 +77,11 @@ class RecordFile:
     def open(self, open_record: Callable[[], object]) -> None:
         """Open the file, which `open_record` lets MLflow make or upgrade where that is needed.
 
-        Only one process at a time makes a record, or lets MLflow upgrade it; others wait. One
-        that was left half-made is made again where it holds no study. On a network file system it
-        is kept without a write-ahead log, which works on one machine alone.
+        Only one process at a time creates a record, or lets MLflow upgrade it; others wait. An
+        incomplete one is created again if it holds no study. On a network file system it is kept
+        without a write-ahead log, which only works on one machine.
 
-        Raises InputError where the file cannot be one, and what `open_record` raises.
+        Raises InputError if the file cannot be a record, and whatever `open_record` raises.
         """
         try:
             mount = mount_of(self.path)
@@ -94,27 +94,27 @@ class RecordFile:
         except OSError as error:
             raise InputError(
                 f"the record {self.path} cannot be opened: {error.strerror}; "
-                "name another place by --tracking-uri"
+                "choose another place with --tracking-uri"
             ) from error
         except sqlite3.OperationalError as error:
             raise InputError(
                 f"the record {self.path} cannot be opened: {error}; check that it and its folder "
-                "can be written, or name another one by --tracking-uri"
+                "are writable, or choose another record with --tracking-uri"
             ) from error
         except sqlite3.DatabaseError as error:
             raise InputError(
-                f"{self.path} is not the SQLite file of a record: {error}; put one back, "
-                "or name another by --tracking-uri"
+                f"{self.path} is not the SQLite file of a record: {error}; restore it, "
+                "or choose another with --tracking-uri"
             ) from error
 
     def check(self, runs: Mapping[str, int], thorough: bool = False) -> None:
         """Read back through a new connection, by the path, what was written to the record.
 
-        `runs` leads from runs to when they ended, in milliseconds since 1970. A thorough check
-        reads all of them, a quick one whether the newest are there.
+        `runs` maps runs to when they ended, in milliseconds since 1970. A thorough check reads all
+        of them; a quick one checks that the newest are there.
 
-        Raises RecordReplaced where they are not; what the open file still holds then is saved
-        beside it. Raises RecordUnavailable where the file cannot be read now.
+        Raises RecordReplaced if they are not; the contents of the open file are then saved beside
+        it. Raises RecordUnavailable if the file cannot be read now.
         """
         with self._lock:
             if self._replaced is None:
@@ -130,7 +130,7 @@ class RecordFile:
             checkpoint(self.path)
 
     def is_made(self) -> bool:
-        """Say whether the file is complete, for the MLflow that is installed here."""
+        """Return whether the file is complete, for the MLflow that is installed here."""
         with contextlib.suppress(sqlite3.Error), closing(connect(self.path, "ro")) as database:
             stamp: int = database.execute("PRAGMA user_version").fetchone()[0]
             return stamp == _our_stamp()
@@ -139,7 +139,7 @@ class RecordFile:
     # making
 
     def _make(self, open_record: Callable[[], object], mount: Mount | None) -> None:
-        """Open the record while no other process does: it is made or upgraded where need be."""
+        """Open the record while no other process does, creating or upgrading it if necessary."""
         journal = "WAL"
         if mount is not None and mount.is_network:
             journal = "DELETE"
@@ -159,8 +159,8 @@ class RecordFile:
                 raise
             if not self._cleared():
                 raise InputError(
-                    f"the record {self.path} cannot be opened, or was left half-made: {error}; "
-                    "put a copy of it back, or move it away and begin anew"
+                    f"the record {self.path} cannot be opened, or is incomplete: {error}; "
+                    "restore a copy of it, or move it away and start over"
                 ) from error
             open_record()
         with contextlib.suppress(sqlite3.Error), closing(connect(self.path, "rw")) as database:
@@ -181,13 +181,13 @@ class RecordFile:
                 raise
             raise InputError(
                 f"the record {self.path} has a write-ahead log, which does not work across "
-                f"{mount.kind}, and another process has it open; look at it on the machine of that "
-                "process, or run this command again once that has ended"
+                f"{mount.kind}, and another process has it open; run this command on the machine "
+                "of that process, or again here once that process has ended"
             ) from error
         _tell(self.path, mount)
 
     def _cleared(self) -> bool:
-        """Remove all tables of a record that holds nothing; say whether that was done."""
+        """Remove all tables of an empty record; return whether that was done."""
         with closing(connect(self.path, "rw")) as database:
             database.isolation_level = None
             database.execute("BEGIN EXCLUSIVE")  # whoever else has it open sees all or nothing
@@ -210,7 +210,7 @@ class RecordFile:
     # checking
 
     def _hold(self) -> None:
-        """Keep the file open, to read it even where it is unlinked."""
+        """Keep the file open, to be able to read it even after it is unlinked."""
         self._held = sqlite3.connect(self.path, LOCK_SECONDS, check_same_thread=False)
         self._held.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log too
         for suffix in ("", "-wal", "-shm"):
@@ -233,22 +233,22 @@ class RecordFile:
                 raise RecordUnavailable(f"{self.path}: {error}") from error
             return f"was overwritten or damaged ({error})"
         if missing:
-            return f"was overwritten ({missing} of {len(wanted)} results are gone from it)"
+            return f"was overwritten (results missing from it: {missing} of {len(wanted)})"
         return ""
 
     def _saved(self, fault: str) -> RecordReplaced:
-        """Save what the open file holds; return what to tell the user."""
+        """Save the contents of the open file; return the error for the user."""
         begin = f"the record {self.path} {fault} while the study ran"
         _wait_until_still(self.path)
         try:
             saved = self._save()
         except (sqlite3.Error, OSError) as error:
-            return RecordReplaced(f"{begin}; what it held could not be saved ({error})")
+            return RecordReplaced(f"{begin}; its contents could not be saved ({error})")
         self._remove_stale_log()
         or_else = ", or keep what is there now" if self.path.exists() else ""
         return RecordReplaced(
-            f"{begin}; what was written to it is saved in {saved}: put that in its place{or_else}; "
-            "then the same command goes on"
+            f"{begin}; its contents are saved in {saved}: put that file in its place{or_else}; "
+            "then run the same command to continue"
         )
 
     def _save(self) -> Path:
@@ -264,9 +264,9 @@ class RecordFile:
         return saved
 
     def _remove_stale_log(self) -> None:
-        """Remove the log of the open file from beside another one, which it would damage.
+        """Remove the open file's log from beside another file, which it would damage.
 
-        Where the same file was overwritten, only if it is sound without the log and not with it.
+        If the same file was overwritten, only if it is sound without the log but not with it.
         """
         if _identity(self.path) == self._identities[""] and (
             _is_sound(self.path, "mode=ro") or not _is_sound(self.path, "immutable=1")
@@ -280,26 +280,28 @@ class RecordFile:
 
 
 def _has_log(path: Path) -> bool:
-    """Say whether a file is one that SQLite keeps with a write-ahead log."""
+    """Return whether SQLite keeps a file with a write-ahead log."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(20)[18:] == b"\2\2"  # the versions of the format: to write and to read
     return False
 
 
 def _tell(path: Path, mount: Mount) -> None:
-    """Say what is different about a record on a network file system."""
+    """Tell the user what is different about a record on a network file system."""
     alone = ""
     if mount.has_local_locks:
-        alone = "; it is mounted with local locks: let no other machine open it while a study runs"
+        alone = (
+            "; its mount has local locks only: do not open it on another machine while a study runs"
+        )
     print(
-        f"the record {path} lies on a network file system ({mount.kind}) and is kept without a "
+        f"the record {path} is on a network file system ({mount.kind}), so it is kept without a "
         f"write-ahead log{alone}",
         file=sys.stderr,
     )
 
 
 def checkpoint(path: Path) -> None:
-    """Move all that was written to an SQLite file into the file itself."""
+    """Move everything written to an SQLite file into the file itself."""
     with (
         contextlib.suppress(sqlite3.Error),
         closing(connect(path, "rw", CHECKPOINT_SECONDS)) as database,
@@ -339,7 +341,7 @@ def _is_sound(path: Path, how: str) -> bool:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other one that is there; None where there is none."""
+    """Return the identity of a file; None if there is none."""
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -348,7 +350,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _wait_until_still(path: Path) -> None:
-    """Wait until nobody copies anything to a file any more, for some seconds at most."""
+    """Wait until nothing is being copied to a file, for some seconds at most."""
     end = time.monotonic() + STILL_SECONDS
     before: object = None
     while before != (now := _state(path)) and time.monotonic() < end:
@@ -364,7 +366,7 @@ def _state(path: Path) -> object:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    """Return the path of one of the files that SQLite keeps beside another, or of itself."""
+    """Return the path of a file that SQLite keeps beside another, or of that file itself."""
     return Path(f"{path.resolve()}{suffix}") if suffix else path
 
 
@@ -377,7 +379,7 @@ def _our_stamp() -> int:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file, which is there only as long as somebody holds it."""
+    """Hold the lock beside the file, which exists only while somebody holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(f"{path}.lock")
     while True:
@@ -396,11 +398,11 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Wait for the lock, and say so where that takes long."""
+    """Wait for the lock, and tell the user if that takes long."""
     began = time.monotonic()
     said = False
     while not locks.take(descriptor):
         if not said and time.monotonic() - began > SAID_AFTER_SECONDS:
             said = True
-            print(f"waiting: another process makes the record {path}", file=sys.stderr)
+            print(f"waiting for another process to create the record {path}", file=sys.stderr)
         time.sleep(0.02)

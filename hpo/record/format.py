@@ -1,6 +1,6 @@
-"""How rounds and trials are written as tags and params of MLflow's runs, and read back.
+"""How rounds and trials are written to tags and params of MLflow runs, and read back.
 
-Names that all trials of a study share are kept once, not once a trial.
+Names that all trials of a study share are stored once, not once per trial.
 """
 
 import json
@@ -58,14 +58,14 @@ WAITING, ASIDE = "results waiting", "results set aside"  # at its last heartbeat
 STOPPED = "stopped"  # the tag of a round that ended early, and why
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
-_REMEDY = "set it back in MLflow, or delete the run there, so that it no longer counts"
-_REMEDY_OF_PARAM = "delete the run in MLflow, so that it no longer counts"  # written but once
+_REMEDY = "restore it in MLflow, or delete the run there so that it no longer counts"
+_REMEDY_OF_PARAM = "delete the run in MLflow so that it no longer counts"  # written but once
 
 
 def read_tag(run: "Run", name: str, read: Callable[[str], T], default: str | None = None) -> T:
-    """Return what `read` makes of a tag, or of `default` where there is none.
+    """Return the result of `read` for a tag, or for `default` if there is no tag.
 
-    Raises InputError, one line with run, tag and remedy, where that is not as it was written.
+    Raises InputError, one line with run, tag and remedy, if the tag is not as it was written.
     """
     text = joined(name, run.data.tags) if name in run.data.tags else default
     return _reading(run, f"tag {name!r}", text, read)
@@ -116,7 +116,7 @@ def joined(name: str, tags: Mapping[str, str]) -> str:
 
 
 class Pages(NamedTuple):
-    """Where the description of a trial leads to: its round, and the trial that it follows."""
+    """The links in the description of a trial: to its round, and to the trial that it follows."""
 
     round: str = ""
     trial: str = ""
@@ -126,7 +126,7 @@ _NOWHERE = Pages()
 
 
 def result_tags(result: TrialResult, metric: str, pages: Pages = _NOWHERE) -> dict[str, str]:
-    """Return what is read back of a result without a request for each run."""
+    """Return the tags from which a result is read back without a request for each run."""
     tags = {
         "state": result.state.value,
         "seconds": repr(result.seconds),
@@ -145,9 +145,9 @@ def result_tags(result: TrialResult, metric: str, pages: Pages = _NOWHERE) -> di
 
 
 def read_result(run: "Run", metric: str) -> TrialResult:
-    """Read back what `result_tags` and the params of a trial's run say.
+    """Read back a result from the tags and params of a trial's run.
 
-    Raises InputError, as all readers here, where a tag is not as it was written.
+    Raises InputError, like all readers here, if a tag is not as it was written.
     """
     tags = run.data.tags
     state = read_tag(run, "state", State)
@@ -164,7 +164,9 @@ def read_result(run: "Run", metric: str) -> TrialResult:
         if not curve:
             read_tag(run, "curve", lambda text: _no("it has no value"))
         if epoch > len(curve):
-            read_tag(run, "epoch", lambda text: _no(f"the trial has {len(curve)}"))
+            read_tag(run, "epoch", lambda text: _no(
+                f"the trial has {wording.count(len(curve), 'epoch')}"
+            ))
     return TrialResult(
         trial=read_trial(run),
         state=state,
@@ -191,7 +193,7 @@ def read_trial(run: "Run") -> Trial:
 
 
 def read_id(run: "Run") -> TrialId:
-    """Read back which trial a run is of, or which repeat of one."""
+    """Read back which trial a run belongs to, or which repeat of one."""
     repeat, resplit, part, extended_to = 0, False, 0, 0
     if run.data.tags.get("kind") == EXTENDED:
         extended_to = read_tag(run, EXTENDED_TO, _whole)
@@ -213,12 +215,12 @@ def read_attempt(run: "Run") -> int:
 
 def _whole(text: str, low: int = 1, high: int = MOST_TRIALS) -> int:
     number = int(text)
-    return number if low <= number < high else _no(f"it must lie between {low} and {high}")
+    return number if low <= number < high else _no(f"it must be at least {low} and below {high}")
 
 
 def _finite(text: str) -> float:
     number = float(text)
-    return number if math.isfinite(number) else _no("it is no finite number")
+    return number if math.isfinite(number) else _no("it is not a finite number")
 
 
 def _curve(text: str) -> "array[float]":
@@ -226,7 +228,7 @@ def _curve(text: str) -> "array[float]":
 
 
 def _of_type(value: Any, kind: type[T]) -> T:
-    return value if isinstance(value, kind) else _no(f"it is no JSON of the type {kind.__name__}")
+    return value if isinstance(value, kind) else _no(f"it is not JSON of type {kind.__name__}")
 
 
 def _no(why: str) -> Any:
@@ -234,7 +236,7 @@ def _no(why: str) -> Any:
 
 
 def looks_taken(run: "Run") -> dict[int, Look]:
-    """Return the looks at the test set that began, by number."""
+    """Return the uses of the test set that began, by number."""
     numbers = {
         _reading(run, f"param {name!r}", name.removeprefix(LOOK), _whole): value.partition(" ")[0]
         for name, value in run.data.params.items()
@@ -244,9 +246,9 @@ def looks_taken(run: "Run") -> dict[int, Look]:
 
 
 def looks_told(text: str) -> dict[int, Look]:
-    """Read back the looks at the test set that ended, by number, from a tag of the experiment.
+    """Read back the completed uses of the test set, by number, from a tag of the experiment.
 
-    Raises ValueError or TypeError where it is not as it was written.
+    Raises ValueError or TypeError if it is not as it was written.
     """
     looks = [Look(**_of_type(look, dict)) for look in _of_type(json.loads(text), list)]
     for look in looks:
@@ -275,7 +277,7 @@ def hyperparameters(run: "Run") -> dict[str, Value]:
 
 def _value(text: str) -> Value:
     value: Value = as_tuples(json.loads(text))
-    return value if is_value(value) else _no("it is no value of a hyperparameter")
+    return value if is_value(value) else _no("it is not a hyperparameter value")
 
 
 def read_round(run: "Run") -> Round:
@@ -284,7 +286,7 @@ def read_round(run: "Run") -> Round:
     settings = read_tag(run, "settings", _settings)
     search_space = read_tag(run, "search_space", _search_space)
     if settings.search_space.keys() != search_space.keys():
-        read_tag(run, "search_space", lambda text: _no("the tag 'settings' has other names"))
+        read_tag(run, "search_space", lambda text: _no("the tag 'settings' has different names"))
     return Round(
         number=number,
         run_id=run.info.run_id,
@@ -314,11 +316,11 @@ def added_text(added: Added) -> str:
 
 
 def read_added(text: str) -> Added:
-    """Read back a point that a person chose; raise one of several errors where it is none."""
+    """Read back a point that a person chose; raise one of several errors if it is not one."""
     table = _of_type(json.loads(text), dict)
     point = {name: as_tuples(value) for name, value in _of_type(table["point"], dict).items()}
     if not all(map(is_value, point.values())):
-        _no("it has what is no value of a hyperparameter")
+        _no("it contains something that is not a hyperparameter value")
     return Added(_of_type(table["id"], str), point)
 
 
@@ -342,18 +344,18 @@ def _accepted(text: str) -> AcceptedCode | None:
 
 
 def check_trial(run: "Run", trial: Trial, round_: Round) -> None:
-    """Raise InputError where the run of a trial does not belong to the round it stands under."""
+    """Raise InputError if the run of a trial does not belong to the round it is under."""
     if trial.round != round_.number:
-        read_tag(run, "round", lambda text: _no(f"it stands under round {round_.number}"))
+        read_tag(run, "round", lambda text: _no(f"it is under round {round_.number}"))
     for name in missing(trial, round_.search_space):
         text = run.data.params.get(name)
-        _reading(run, f"param {name!r}", text, lambda text: _no("its range is one of numbers"))
+        _reading(run, f"param {name!r}", text, lambda text: _no("its range is numeric"))
 
 
 def missing(trial: Trial, search_space: SearchSpace) -> list[str]:
-    """Return the names that a trial of these ranges would have a value for, and this one has not.
+    """Return the names that a trial of these ranges should have values for, but this one does not.
 
-    Of a range of numbers a text is no value.
+    In a numeric range, a text does not count as a value.
     """
     return [
         name for name, distribution in search_space.items()
@@ -391,14 +393,14 @@ def _upgraded(move: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def trial_note(result: TrialResult, metric: str, pages: Pages) -> str:
-    """Return the description of a trial in Markdown: its round, what came of it, and why."""
+    """Return the description of a trial in Markdown: its round, its result, and why."""
     trial = result.trial
     name, of_round = f"Trial {trial.number}", f"round {trial.round}"
     name = f"[{name}]({pages.trial})" if pages.trial else name
     of_round = f"[{of_round}]({pages.round})" if pages.round else of_round
     if result.state is State.COMPLETE and result.value is not None:
         epochs = f"epoch {result.epoch} of {len(result.metrics)}"
-        end = f"`{metric}` **{result.value:.4g}**, in {epochs}"
+        end = f"`{metric}` **{result.value:.4g}**, at {epochs}"
     elif result.is_cut_short and result.value is not None:
         end = f"stopped after epoch {len(result.metrics)}, with `{metric}` {result.value:.4g}"
     else:
@@ -417,7 +419,7 @@ def trial_note(result: TrialResult, metric: str, pages: Pages) -> str:
 
 
 def range_params(search_space: SearchSpace) -> dict[str, str]:
-    """Return the params of a round that say its ranges, an edge each."""
+    """Return the params of a round with its ranges, one edge each."""
     params = {}
     for name, distribution in search_space.items():
         if isinstance(distribution, Choices):
@@ -431,22 +433,22 @@ def range_params(search_space: SearchSpace) -> dict[str, str]:
 def round_note(
     search_space: SearchSpace, decisions: Sequence[Decision], remarks: Sequence[str] = ()
 ) -> str:
-    """Return the description of a round in Markdown: its ranges, why they are so, and remarks."""
+    """Return the description of a round in Markdown: its ranges with reasons, and remarks."""
     reasons = {whole_name(decision.move.name): decision.reason for decision in decisions}
     lines = ["| hyperparameter | range | why |", "|---|---|---|"]
     left = TAG_CHARACTERS - 200
     ranges = wholes(search_space)
     for count, (name, distribution) in enumerate(ranges.items()):
-        cells = (name, describe(distribution), one_line(reasons.get(name, "as given")))
+        cells = (name, describe(distribution), one_line(reasons.get(name, "as set")))
         lines.append("".join(f"| {cell.replace('|', chr(92) + '|')} " for cell in cells) + "|")
         left -= len(lines[-1]) + 1
         if left < 0:
             rest = len(ranges) - count
-            lines[-1] = f"\n{rest} more do not fit here; `hpo show` and the params have all."
+            lines[-1] = f"\nNo room for {rest} more: `hpo show` and the params have all of them."
             break
     return remarked("\n".join(lines), remarks)
 
 
 def remarked(note: str, remarks: Sequence[str]) -> str:
-    """Return a description with a paragraph more for each remark, as far as there is room."""
+    """Return a description with a paragraph added for each remark, as far as there is room."""
     return shortened("\n\n".join((note, *remarks)), NOTE_CHARACTERS)

@@ -1,4 +1,4 @@
-"""What the service asks of the record of a study, wherever that is kept."""
+"""What the service needs from the record of a study, wherever it is kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from hpo.search.best_so_far import Point
 class Record(Protocol):
     """The record of one study; every call may raise RecordUnavailable."""
 
-    writers: int  # how many writes at the same time it takes
+    writers: int  # how many simultaneous writes it accepts
 
     def create(
         self,
@@ -23,19 +23,19 @@ class Record(Protocol):
         *,
         again: bool = False,
     ) -> str:
-        """Make the study known, and return the id of its experiment.
+        """Create the study, and return the id of its experiment.
 
-        `shown` is what the UI shows of each trial. With `again` take what an earlier try left; else
-        raise InputError where another process was first.
+        `shown` is what the UI shows of each trial. With `again`, reuse what an earlier try left;
+        otherwise raise InputError if another process was first.
         """
         ...
 
     def read(self) -> Recorded | None:
-        """Return all that the record knows of the study; None where it knows nothing."""
+        """Return everything recorded about the study; None if there is nothing."""
         ...
 
     def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
-        """Record that a round begins; with `again` take what an earlier try left."""
+        """Record that a round begins; with `again`, reuse what an earlier try left."""
         ...
 
     def end_round(
@@ -45,11 +45,11 @@ class Record(Protocol):
         ...
 
     def reopen_round(self, run_id: str) -> None:
-        """Record that a round which ended goes on."""
+        """Record that a round that had ended continues."""
         ...
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
-        """Record that a round goes on with other code, and say so in its description."""
+        """Record that a round continues with different code, and say so in its description."""
         ...
 
     def add(self, points: Sequence[Mapping[str, Value]]) -> None:
@@ -65,30 +65,30 @@ class Record(Protocol):
         ...
 
     def claim(self, note: Callable[[str], None]) -> None:
-        """Become the one process that runs the study; raise InputError where another one lives.
+        """Become the one process that runs the study; raise InputError if another one is alive.
 
-        `note` is called with a line for the user where that takes a while.
+        `note` is called with a line for the user if that takes a while.
         """
         ...
 
     def keep(self, waiting: int = 0, aside: int = 0) -> None:
-        """Say that this process still runs the study; look whether the record is still there.
+        """Report that this process still runs the study; check that the record is still there.
 
-        So many results are waiting for the record, and so many were set aside.
+        `waiting` results wait for the record, and `aside` were set aside.
 
-        Raises HPOError where another process took over, or where what runs was deleted.
+        Raises HPOError if another process took over, or if the running round was deleted.
         """
         ...
 
     def release(self) -> None:
-        """Give the claim up, so that the next process need not wait."""
+        """Give up the claim, so that the next process does not have to wait."""
         ...
 
     def write(self, metric: str, lanes: Lanes) -> Outcomes:
-        """Write results, and what is shown of trials that run, with the whole curve of `metric`.
+        """Write results and the progress of running trials, with the whole curve of `metric`.
 
-        Lanes are written side by side, at most `writers` of them. Raises nothing: what each entry
-        came to is returned, see `Writer`.
+        Lanes are written side by side, at most `writers` of them. Raises nothing: the outcome of
+        each entry is returned, see `Writer`.
         """
         ...
 
@@ -97,11 +97,11 @@ class Record(Protocol):
         ...
 
     def verify(self) -> None:
-        """Raise RecordReplaced where the record is not the one that was written to."""
+        """Raise RecordReplaced if the record is not the one that was written to."""
         ...
 
     def confirm(self) -> None:
-        """Read back what was delivered, and raise as `verify` does."""
+        """Read back what was delivered; raise like `verify`."""
         ...
 
     def start_group(self, kind: str) -> None:
@@ -109,15 +109,15 @@ class Record(Protocol):
         ...
 
     def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of that, in Markdown and as numbers."""
+        """Record the outcome of that, in Markdown and as numbers."""
         ...
 
     def history(self, run_id: str, metric: str) -> list[float]:
-        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        """Return a metric of a run by epoch; for few runs, because each takes a request."""
         ...
 
     def output(self, run_id: str) -> tuple[str, bool]:
-        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+        """Return the recorded output of a trial, and whether the trial has ended."""
         ...
 
     def add_files(self, run_id: str, folder: Path) -> None:

@@ -32,7 +32,7 @@ import pandas
 
 
 class _PythonModel(mlflow.pyfunc.PythonModel):
-    """Answers MLflow with the predictor that lies beside."""
+    """Serves the predictor stored beside it to MLflow."""
 
     def load_context(self, context):
         self.predictor = Predictor.load(Path(context.artifacts["predictor"]), LOADERS)
@@ -46,9 +46,9 @@ mlflow.models.set_model(_PythonModel())
 
 
 def last_model(record: StudyRecord) -> Predictor:
-    """Return the model of the study's last evaluation; this runs the code that lies with it.
+    """Return the model of the study's last evaluation; this runs the code stored with it.
 
-    Raises InputError where there is none, HPOError where it cannot be loaded.
+    Raises InputError if there is none, HPOError if it cannot be loaded.
     """
     import mlflow
 
@@ -60,7 +60,7 @@ def last_model(record: StudyRecord) -> Predictor:
     except Exception as error:  # of the record, or of somebody's code
         raise HPOError(
             f"the model {address} of {record.name!r} cannot be loaded: {error}; "
-            "`hpo evaluate` again"
+            "run `hpo evaluate` again"
         ) from error
     return model
 
@@ -125,7 +125,7 @@ def log_model(
             )
     except Exception as error:
         raise HPOError(
-            f"MLflow does not take the model: {error}; the test set is untouched"
+            f"MLflow rejected the model: {error}; the test set was not used"
         ) from error
     return str(logged.model_uri)
 
@@ -155,7 +155,7 @@ def _code(names: Sequence[str], folder: Path) -> tuple[list[str], set[str]]:
 
 
 def _distributions(tops: Iterable[str]) -> set[str]:
-    """Return what is installed to have these packages, where they are installed."""
+    """Return the installed distributions that provide these packages."""
     known = importlib.metadata.packages_distributions()
     return {known[top][0] for top in tops if top in known}
 

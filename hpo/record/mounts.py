@@ -1,4 +1,4 @@
-"""Which file system a file lies on, by the kernel's table of mounts."""
+"""Which file system a file is on, by the kernel's table of mounts."""
 
 import os
 import re
@@ -19,25 +19,25 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")  # blanks, tabs, line ends and backslashe
 
 @dataclass(frozen=True)
 class Mount:
-    """A file system, as it is mounted."""
+    """A mounted file system."""
 
     kind: str
     options: frozenset[str] = frozenset()
 
     @property
     def is_network(self) -> bool:
-        """Say whether other machines may write to it, as far as its kind tells."""
+        """Return whether other machines may write to it, as far as its kind tells."""
         # What a FUSE reaches only its program knows; fuseblk is one on a disk.
         return self.kind in _NETWORK or self.kind.partition(".")[0] == "fuse"
 
     @property
     def has_local_locks(self) -> bool:
-        """Say whether no other machine learns of the locks that this one takes."""
+        """Return whether locks taken here are invisible to other machines."""
         return bool(self.options & _LOCAL_LOCKS)
 
 
 def mount_of(path: Path) -> Mount | None:
-    """Return what a file lies on, or will lie on; None where that is not known."""
+    """Return the mount that a file is on, or will be on; None if unknown."""
     real = PurePosixPath(os.path.realpath(path))  # which mounts what is mounted at the first touch
     try:
         return find_mount(TABLE.read_bytes().decode("utf-8", "surrogateescape"), real)
@@ -46,10 +46,10 @@ def mount_of(path: Path) -> Mount | None:
 
 
 def find_mount(table: str, path: PurePosixPath) -> Mount | None:
-    """Return the mount of a path without links, as the kernel finds it; None where there is none.
+    """Return the mount of a path without links, as the kernel finds it; None if there is none.
 
-    It goes from the root down, from each mount to the first one in it that lies on the way. So
-    neither the order of the lines matters nor what is hidden below another mount.
+    The search goes from the root down, from each mount to the first one inside it on the way. So
+    neither the order of the lines nor anything hidden below another mount matters.
     """
     entries = list(_entries(table))
     numbers = {entry.number for entry in entries}

@@ -26,16 +26,16 @@ Key = tuple[TrialId, int]  # of a result: its trial and the attempt at it
 class Outbox:
     """A file of results, one JSON line each, that only this process writes.
 
-    A line is on disk when `add` returns. That a result was delivered is noted in a line as well,
-    and so is that it was read back from the record: only then is it forgotten. The file is emptied
-    as soon as nothing is left. Lines that are none of its own are moved to another file when it is
-    opened; `damage` then says so.
+    A line is on disk when `add` returns. Another line notes that a result was delivered, and
+    another that it was read back from the record: only then is it forgotten. The file is emptied
+    once nothing is left. Unreadable lines are moved to another file when it is opened; `damage`
+    then says so.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, and take it for this process.
+        """Open the file, and lock it for this process.
 
-        Raises InputError where another process has it.
+        Raises InputError if another process holds it.
         """
         self.path = path
         try:
@@ -44,19 +44,20 @@ class Outbox:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path.parent}: {getattr(error, 'strerror', error)}; results are kept in this "
-                "folder until they are on record: name one that can be written by HPO_OUTBOX"
+                "folder until they are recorded; set HPO_OUTBOX to a writable folder"
             ) from error
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             is_ours = locks.take(descriptor)
         except OSError as error:  # a file system without locks
             raise InputError(
-                f"{path} cannot be locked ({error.strerror}), so that two processes might write "
-                "to it; name a folder on another file system by HPO_OUTBOX"
+                f"{path} cannot be locked ({error.strerror}), so two processes could write to "
+                "it; set HPO_OUTBOX to a folder on another file system"
             ) from error
         if not is_ours:
             raise InputError(
-                f"another process runs this study ({path} is locked); wait for it, or stop it"
+                f"another process is running this study ({path} is locked); wait for it to end, or "
+                "stop it"
             )
         self._waiting: dict[Key, TrialResult] = {}
         self._delivered: dict[Key, None] = {}  # and not yet read back
@@ -68,7 +69,7 @@ class Outbox:
         self._load()
 
     def fileno(self) -> int:
-        """Return the open file, whose lock is held by every process that has it."""
+        """Return the descriptor of the open file; every process that has it holds the lock."""
         return self._file.fileno()
 
     def __len__(self) -> int:
@@ -86,9 +87,9 @@ class Outbox:
         return _lines(self.path.with_suffix(_REFUSED))
 
     def add(self, result: TrialResult, settings: str = "") -> None:
-        """Write a result to disk, and return when it is there.
+        """Write a result to disk, and return once it is there.
 
-        `settings` is the fingerprint of those of its round.
+        `settings` is the fingerprint of the settings of its round.
         """
         with self._lock:
             self._write({"result": asdict(result), "settings": settings})
@@ -98,9 +99,9 @@ class Outbox:
     def take_up(self, on_record: Collection[Key], rounds: Mapping[int, str]) -> int:
         """Compare what an earlier process left with the record.
 
-        What it delivered and `on_record` does not have waits again. `rounds` leads from the rounds
-        on record to the fingerprints of their settings. Results of a round of the same number with
-        others are set aside; returns how many.
+        Delivered results that are not in `on_record` wait again. `rounds` maps recorded rounds to
+        the fingerprints of their settings. Results of a round with the same number but different
+        settings are set aside; the return value is how many.
         """
         with self._lock:
             lost = {key: r for key, r in self._unsure.items() if key not in on_record}
@@ -115,31 +116,31 @@ class Outbox:
             and not self.belongs(result, rounds.get(result.trial.round, ""))
         ]
         for result in others:
-            self.set_aside(result, "it belongs to a round with other settings")
+            self.set_aside(result, "it belongs to a round with different settings")
         return len(others)
 
     def belongs(self, result: TrialResult, settings: str) -> bool:
-        """Say whether a result may be one of the round with this fingerprint of its settings."""
+        """Return whether a result may belong to the round whose settings have this fingerprint."""
         return self._settings.get(_key(result), "") in ("", settings) or not settings
 
     def delivered(self) -> list[Key]:
-        """Return which results were delivered and not yet read back."""
+        """Return which results were delivered but not yet read back."""
         with self._lock:
             return list(self._delivered)
 
     def was_delivered(self, result: TrialResult) -> bool:
-        """Say whether an earlier process delivered a result that waits."""
+        """Return whether an earlier process delivered a result that is waiting."""
         return _key(result) in self._again
 
     def drop(self, result: TrialResult) -> None:
-        """Note that a result was delivered: at worst it is delivered once more."""
+        """Note that a result was delivered; at worst it is delivered again."""
         with self._lock:
             del self._waiting[_key(result)]
             self._delivered[_key(result)] = None
             self._write({"delivered": _entry(_key(result))})
 
     def forget(self, keys: Collection[Key]) -> None:
-        """Forget results that were delivered, since they were read back from the record."""
+        """Forget delivered results that were read back from the record."""
         with self._lock:
             for key in keys:
                 self._delivered.pop(key, None)
@@ -151,7 +152,7 @@ class Outbox:
                 self._file.seek(0)
 
     def set_aside(self, result: TrialResult, reason: str) -> Path:
-        """Move a result that the record will never take to a file of its own."""
+        """Move a result that the record will never accept to a separate file."""
         aside = self.path.with_suffix(_REFUSED)
         line = json.dumps({"reason": reason, "result": asdict(result)})
         _append(aside, line.encode() + b"\n")
@@ -160,7 +161,7 @@ class Outbox:
         return aside
 
     def set_all_aside(self, reason: str) -> int:
-        """Move all that is kept to a file of its own; return how many results that are."""
+        """Move all kept results to a separate file; return how many there are."""
         self.take_up((), {})
         waiting = self.waiting()
         for result in waiting:
@@ -168,9 +169,9 @@ class Outbox:
         return len(waiting)
 
     def move(self, path: Path) -> None:
-        """Keep results at another path from now on, with what was set aside beside them.
+        """Keep results at another path from now on, along with those set aside.
 
-        The file there is one of this process, and empty.
+        The file there belongs to this process and is empty.
         """
         os.replace(self.path, path)
         for suffix in _ASIDE:
@@ -181,7 +182,7 @@ class Outbox:
         self.path = path
 
     def close(self) -> None:
-        """Let other processes have the file."""
+        """Release the file for other processes."""
         self._file.close()
 
     def _load(self) -> None:
@@ -200,10 +201,12 @@ class Outbox:
             if written and not written.endswith(b"\n"):
                 self._file.write(b"\n")  # a process died, or an editor took it away
         except OSError as error:
-            raise HPOError(f"{self.path}: {error.strerror}; make room, then try again") from error
+            raise HPOError(
+                f"{self.path}: {error.strerror}; free up space, then try again"
+            ) from error
 
     def _set_lines_aside(self, damaged: Sequence[tuple[int, bytes]]) -> None:
-        """Move lines, given with where they begin, to a file of their own."""
+        """Move lines, given with their start positions, to a separate file."""
         aside = self.path.with_suffix(_DAMAGED)
         _append(aside, b"".join(line + b"\n" for _, line in damaged))
         for start, line in damaged:  # blanks in their place, since the lock is on this very file
@@ -212,12 +215,12 @@ class Outbox:
         os.fsync(self._file.fileno())
         lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
         self.damage = (
-            f"{lines} of {self.path} could not be read and went to {aside}; "
-            "where the result of a trial is lost with that, the trial runs again"
+            f"{lines} of {self.path} could not be read; moved to {aside}; "
+            "if the result of a trial is lost with that, the trial runs again"
         )
 
     def _take(self, line: bytes) -> None:
-        """Take note of what a line says; raise one of _UNREADABLE where it is none of ours."""
+        """Process a line; raise one of _UNREADABLE if it is not an outbox line."""
         if not line.strip():
             return
         entry = json.loads(line)
@@ -236,7 +239,7 @@ class Outbox:
                 self._unsure.pop(key, None)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        """Write a line, or nothing of it."""
+        """Write a whole line or nothing."""
         line, start = json.dumps(entry).encode() + b"\n", self._file.tell()
         try:
             written = self._file.write(line)
@@ -246,12 +249,13 @@ class Outbox:
             self._file.truncate(start)
             self._file.seek(start)
             raise HPOError(
-                f"{self.path}: {error.strerror}; make room, then the same command goes on"
+                f"{self.path}: {error.strerror}; free up space, then run the same command to "
+                "continue"
             ) from error
 
 
 def kept_on_disk(path: Path) -> tuple[int, int]:
-    """Return how many results of an outbox wait, and how many were set aside, whoever has it."""
+    """Return how many results of any outbox are waiting, and how many were set aside."""
     waiting: set[str] = set()
     with contextlib.suppress(OSError):
         for line in path.read_bytes().split(b"\n"):

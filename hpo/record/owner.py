@@ -1,4 +1,4 @@
-"""Which process runs a study, and whether it still lives."""
+"""Which process runs a study, and whether it is still alive."""
 
 import getpass
 import json
@@ -13,7 +13,7 @@ SENT_BY = "HPO_SENT_BY"  # a variable that a job on a cluster has
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, told from a later one with the same number by when it began."""
+    """A process, identified by its number and by when it began."""
 
     host: str
     process: int
@@ -23,7 +23,7 @@ class Owner:
 
     @classmethod
     def this_process(cls) -> "Owner":
-        """Return the owner that this process is from now on."""
+        """Return the owner for this process."""
         return cls(_host(), os.getpid(), _began(os.getpid()), time.time(), this_user())
 
     @classmethod
@@ -37,20 +37,20 @@ class Owner:
 
     @property
     def by(self) -> str:
-        """Who runs the study, where that is known, else where it runs."""
+        """Who runs the study if that is known, else where it runs."""
         return self.user or self.host.partition(" ")[0]
 
     def is_gone(self) -> bool:
-        """Say whether it is sure that the process ended: never of one on another host."""
+        """Return whether the process is known to have ended: never for one on another host."""
         return self.host == _host() and _began(self.process) != self.began
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.process} on {self.host}, since {since}"
+        return f"process {self.process} on {self.host} (since {since})"
 
 
 def this_user() -> str:
-    """Return who starts a process here; on a cluster, who sent it there."""
+    """Return who started this process; on a cluster, who sent it there."""
     sent_by = os.environ.get(SENT_BY)
     if sent_by:
         return sent_by
@@ -61,7 +61,7 @@ def this_user() -> str:
 
 
 def _host() -> str:
-    """Return a name that no other machine has, nor this one after it was started again."""
+    """Return a name unique to this machine, and to its current boot."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
@@ -70,7 +70,7 @@ def _host() -> str:
 
 
 def _began(process: int) -> str:
-    """Return when a process of this machine began, in ticks; empty where there is none."""
+    """Return when a process of this machine began, in ticks; empty if there is none."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:

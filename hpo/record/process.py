@@ -29,15 +29,15 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 class RecordProcess:
-    """A `Tracking` that another process holds: what it is asked is asked over there.
+    """A `Tracking` held by another process, to which every call is forwarded.
 
-    MLflow's work, and its import, then take another core than the search. That process ends with
-    this one, even where this one is killed. It keeps the open files `held`, so that a lock on
-    one of them lasts as long as anything is written.
+    MLflow's work, and its import, then use a different core than the search. That process ends with
+    this one, even if this one is killed. It keeps the files `held` open, so that a lock on one of
+    them lasts as long as anything is written.
     """
 
     def __init__(self, uri: str, held: Sequence[int] = ()) -> None:
-        """Start the process; the first call opens the record. Only from the main thread."""
+        """Start the process; the first call opens the record. Call it from the main thread only."""
         ours, theirs = socket.socketpair()
         code = f"from {__name__} import serve; serve({theirs.fileno()}, {os.getpid()})"
         with theirs:
@@ -59,11 +59,11 @@ class RecordProcess:
         return studies
 
     def study(self, name: str) -> "StudyElsewhere":
-        """Return the record of a study, whether it is there yet or not."""
+        """Return the record of a study, whether or not it exists yet."""
         return StudyElsewhere(self, name)
 
     def close(self) -> None:
-        """End the process once what it writes is written."""
+        """End the process once it has written everything."""
         self._talk.submit(self._connection.send, None)
         try:
             self._process.wait(END_SECONDS)
@@ -74,9 +74,9 @@ class RecordProcess:
         self._connection.close()
 
     def call(self, study: str, method: str, *arguments: Any, **named: Any) -> Any:
-        """Call a method over there, of a study or, where that is "", of the whole record.
+        """Call a method in the other process, of a study or, if that is "", of the whole record.
 
-        Functions among its arguments are called here.
+        Functions among its arguments are called in this process.
         """
         return self._talk.submit(self._call, study, method, arguments, named).result()
 
@@ -96,7 +96,7 @@ class RecordProcess:
                 arguments[index](*values)
         except (EOFError, OSError) as error:
             raise HPOError(
-                "the process that writes the record is gone; the same command goes on"
+                "the process that writes the record has died; run the same command to continue"
             ) from error
 
 
@@ -115,17 +115,17 @@ class StudyElsewhere:
         *,
         again: bool = False,
     ) -> str:
-        """Make the study known, and return the id of its experiment."""
+        """Create the study, and return the id of its experiment."""
         answer: str = self._ask("create", description, tags, shown, again=again)
         return answer
 
     def read(self) -> Recorded | None:
-        """Return all that the record knows of the study; None where it knows nothing."""
+        """Return everything recorded about the study; None if there is nothing."""
         answer: Recorded | None = self._ask("read")
         return answer
 
     def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
-        """Record that a round begins; with `again` take what an earlier try left."""
+        """Record that a round begins; with `again`, reuse what an earlier try left."""
         answer: Round = self._ask("start_round", start, again=again)
         return answer
 
@@ -136,11 +136,11 @@ class StudyElsewhere:
         self._ask("end_round", run_id, metric, points, tags)
 
     def reopen_round(self, run_id: str) -> None:
-        """Record that a round which ended goes on."""
+        """Record that a round that had ended continues."""
         self._ask("reopen_round", run_id)
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
-        """Record that a round goes on with other code, and say so in its description."""
+        """Record that a round continues with different code, and say so in its description."""
         self._ask("accept_code", run_id, accepted, remark)
 
     def add(self, points: Sequence[Mapping[str, Value]]) -> None:
@@ -157,19 +157,19 @@ class StudyElsewhere:
         self._ask("place", round_run, number, added)
 
     def claim(self, note: Callable[[str], None]) -> None:
-        """Become the one process that runs the study; raise InputError where another one lives."""
+        """Become the one process that runs the study; raise InputError if another one is alive."""
         self._ask("claim", note)
 
     def keep(self, waiting: int = 0, aside: int = 0) -> None:
-        """Say that this process still runs the study; look whether the record is still there."""
+        """Report that this process still runs the study; check that the record is still there."""
         self._ask("keep", waiting, aside)
 
     def release(self) -> None:
-        """Give the claim up, so that the next process need not wait."""
+        """Give up the claim, so that the next process does not have to wait."""
         self._ask("release")
 
     def write(self, metric: str, lanes: Lanes) -> Outcomes:
-        """Write results, and what is shown of trials that run; return what each came to."""
+        """Write results and the progress of running trials; return the outcome of each."""
         answer: Outcomes = self._ask("write", metric, lanes)
         return answer
 
@@ -178,11 +178,11 @@ class StudyElsewhere:
         self._ask("discard", run_id)
 
     def verify(self) -> None:
-        """Raise RecordReplaced where the record is not the one that was written to."""
+        """Raise RecordReplaced if the record is not the one that was written to."""
         self._ask("verify")
 
     def confirm(self) -> None:
-        """Read back what was delivered, and raise as `verify` does."""
+        """Read back what was delivered; raise like `verify`."""
         self._ask("confirm")
 
     def start_group(self, kind: str) -> None:
@@ -190,16 +190,16 @@ class StudyElsewhere:
         self._ask("start_group", kind)
 
     def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of that, in Markdown and as numbers."""
+        """Record the outcome of that, in Markdown and as numbers."""
         self._ask("end_group", kind, note, metrics)
 
     def history(self, run_id: str, metric: str) -> list[float]:
-        """Return a metric of a run by epoch; for few runs, since each takes a request."""
+        """Return a metric of a run by epoch; for few runs, because each takes a request."""
         answer: list[float] = self._ask("history", run_id, metric)
         return answer
 
     def output(self, run_id: str) -> tuple[str, bool]:
-        """Return what a trial has printed, as far as it is on record, and whether it has ended."""
+        """Return the recorded output of a trial, and whether the trial has ended."""
         answer: tuple[str, bool] = self._ask("output", run_id)
         return answer
 
@@ -255,7 +255,7 @@ def _calling(connection: Connection, function: _Function) -> Callable[..., None]
 
 
 def _end_with(parent: int) -> None:
-    """Let this process end with its parent; elsewhere than on Linux, when it next listens."""
+    """Make this process end with its parent; outside Linux, when it next listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

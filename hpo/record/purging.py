@@ -1,4 +1,4 @@
-"""What a deletion takes away: how much that is, and its rows and files for good."""
+"""What a deletion removes: how much that is, and permanently deleting its rows and files."""
 
 import contextlib
 from collections import Counter
@@ -19,9 +19,9 @@ _PROXIED = "mlflow-artifacts:"  # files that only a server can reach
 
 
 def contents(connection: Connection, name: str, ours: Owner) -> Contents | None:
-    """Return how much a study holds, also one that was deleted; None where there is none.
+    """Return how much a study holds, even a deleted one; None if there is none.
 
-    Raises InputError where the experiment is not one of ours, or where it is being copied.
+    Raises InputError if the experiment is not an hpo study, or is being copied.
     """
     experiments.refuse_foreign(connection, name)
     found = experiments.find(connection, name)
@@ -42,33 +42,33 @@ def contents(connection: Connection, name: str, ours: Owner) -> Contents | None:
 
 
 def can_purge(connection: Connection, experiment: "Experiment") -> bool:
-    """Say whether rows and files of an experiment can be deleted for good from here."""
+    """Return whether rows and files of an experiment can be permanently deleted from here."""
     location = experiment.artifact_location or ""
     return hasattr(_store(connection), "_hard_delete_run") and not location.startswith(_PROXIED)
 
 
 def refuse_purge(connection: Connection, experiment: "Experiment") -> None:
-    """Raise InputError where an experiment cannot be deleted for good, or should not be."""
+    """Raise InputError if an experiment cannot be permanently deleted, or should not be."""
     gc = f"`mlflow gc --experiment-ids {experiment.experiment_id}`"
     if not can_purge(connection, experiment):
         raise InputError(
-            "through an MLflow server nothing can be deleted for good; delete the study so that "
-            f"it could be restored, and then run {gc} where the server runs: beside it, that "
-            "deletes every run for good that was deleted in any experiment"
+            "nothing can be deleted permanently through an MLflow server; delete the study "
+            f"without --purge, then run {gc} where the server runs: that also permanently deletes "
+            "every run that was deleted in any other experiment"
         )
     for model in logged_models(connection, experiment.experiment_id):
         for version in _versions(connection, model):
             raise InputError(
-                f"the model of {experiment.name!r} is registered, as version {version.version} of "
+                f"the model of {experiment.name!r} is registered as version {version.version} of "
                 f"{version.name!r}, which would lose its files; delete that version in MLflow first"
             )
 
 
 def purge(connection: Connection, experiment_id: str, show: Callable[[int, int], None]) -> None:
-    """Delete for good what an experiment holds that was deleted, and then itself.
+    """Permanently delete the deleted contents of an experiment, and then the experiment.
 
-    Broken off, the same call goes on. Its rounds go first: without them no trial counts, even
-    where MLflow restores what is left. `show` is called with how many runs are done, of how many.
+    If interrupted, the same call continues. Rounds go first: without them no trial counts, even if
+    MLflow restores what is left. `show` is called with the number of runs done and their total.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -125,5 +125,5 @@ def _versions(connection: Connection, model: "LoggedModel") -> "list[Any]":
 
 
 def _store(connection: Connection) -> Any:
-    """Return MLflow's own store; what deletes for good is part of no interface of it."""
+    """Return MLflow's own store; permanent deletion is not part of any interface."""
     return connection.client._tracking_client.store

@@ -1,4 +1,4 @@
-"""Trials as they are read back: from parts, from deleted runs, with names searched since."""
+"""Reading trials back: from parts, from deleted runs, with names searched since."""
 
 import contextlib
 import tempfile
@@ -36,9 +36,9 @@ WARM_START = "warm_start"  # the tag of the first round with the digest of its s
 
 
 class RecordedParts:
-    """Takes the runs of trials that consist of parts, and those of the parts.
+    """Collects the runs of trials that consist of parts, and those of the parts.
 
-    What trials came to follows from the parts. Their own runs say it for people who look at them.
+    The result of a trial follows from its parts. Its own run only shows the result to people.
     """
 
     def __init__(self, rounds: Mapping[str, Round], metric: str) -> None:
@@ -72,7 +72,7 @@ class RecordedParts:
             self.attempts[identity] = Attempt(read_attempt(run), run.info.run_id)
 
     def results(self) -> dict[TrialId, TrialResult]:
-        """Return what trials came to whose parts are all there."""
+        """Return the results of the trials whose parts are all there."""
         parts: dict[TrialId, dict[int, TrialResult]] = {}
         for identity, result in self.ended.items():
             parts.setdefault(result.trial.original, {})[identity.part] = result
@@ -89,7 +89,7 @@ class RecordedParts:
         return self._results
 
     def deleted(self) -> dict[TrialId, TrialResult]:
-        """Return the trials that had ended, and that lack a part which was deleted since."""
+        """Return the trials that had ended but lack a part that was deleted since."""
         return {
             identity: TrialResult(read_trial(run), State.FAILED, message="deleted")
             for identity, run in ((read_id(run), run) for _, run in self._trials.values())
@@ -113,7 +113,7 @@ class Followed:
     def read(self, trials: Mapping[TrialId, TrialResult], runs: Mapping[TrialId, str]) -> None:
         """Read those of the given trials, which have these runs.
 
-        Such of a trial that was deleted, and is another one now, are left out.
+        Those of a trial that was deleted and replaced are ignored.
         """
         for group, kind in ((CONFIRMATION, "repeat"), (EXTENSION, EXTENDED)):
             above = [run.info.run_id for run in self._runs(group)]
@@ -140,7 +140,7 @@ class Followed:
 
 
 def partition_of(round_: Round) -> Partition:
-    """Return how the trials of a round fall into parts."""
+    """Return how the trials of a round are divided into parts."""
     began = round_.settings
     return Partition(
         began.parts, began.seed, began.metric, began.direction, began.value, began.folds > 0
@@ -148,7 +148,7 @@ def partition_of(round_: Round) -> Partition:
 
 
 def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value]:
-    """Return the hyperparameters of a trial, with what it had of those searched since."""
+    """Return the hyperparameters of a trial, including its values of those searched since."""
     before = next((r.search_space for r in rounds if r.number == trial.round), {})
     values = trial.hyperparameters
     for round_ in sorted(rounds, key=lambda r: r.number):
@@ -158,7 +158,7 @@ def with_backfill(trial: Trial, rounds: Collection[Round]) -> Mapping[str, Value
 
 
 def filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
-    """Return a result with what its trial had of the hyperparameters searched since."""
+    """Return a result, including its values of the hyperparameters searched since."""
     values = with_backfill(result.trial, rounds)
     if values is result.trial.hyperparameters:
         return result
@@ -166,9 +166,9 @@ def filled(result: TrialResult, rounds: Collection[Round]) -> TrialResult:
 
 
 def deleted_trial(run: "Run", round_: Round) -> Trial:
-    """Return the trial of a deleted run, with number 0 where it does not say which one it was.
+    """Return the trial of a deleted run, with number 0 if the run does not say which it was.
 
-    To delete the run is the remedy for whatever cannot be read of it, so this never fails.
+    Deleting a run is the remedy for anything unreadable in it, so this never fails.
     """
     with contextlib.suppress(InputError):
         trial = read_trial(run)
@@ -185,9 +185,9 @@ def read_sources(
 ) -> tuple[Sequence[sources.Source], bool]:
     """Return the trials of other studies that were copied to the first round.
 
-    With them goes whether a process died before it had copied them, and before any trial.
+    The second value is whether a process died before it had copied them, and before any trial.
 
-    Raises InputError where they are not as they were copied.
+    Raises InputError if they are not as they were copied.
     """
     if run is None:
         return (), False
@@ -196,14 +196,14 @@ def read_sources(
         if not has_trials:
             return (), True
         raise InputError(
-            f"{sources.FILE} of round 1 ({run_id}) is gone, the trials it was begun with; put "
-            "the file back, or give the study another name"
+            f"{sources.FILE} of round 1 ({run_id}), with the trials the study started from, is "
+            "missing; restore the file, or give the study another name"
         )
     with tempfile.TemporaryDirectory() as folder:
         text = connection.fetch(run_id, sources.FILE, Path(folder)).read_text("utf-8")
     if sources.digest(text) != run.data.tags[WARM_START]:
         raise InputError(
-            f"{sources.FILE} of round 1 ({run_id}) is not the one that the study began with; "
-            "put that back, or give the study another name"
+            f"{sources.FILE} of round 1 ({run_id}) is not the one that the study started with; "
+            "restore the original, or give the study another name"
         )
     return sources.from_text(text, metric), False

@@ -30,21 +30,21 @@ class Requests:
         self._connection, self._client, self._parents = connection, connection.client, parents
 
     def add(self, points: Sequence[Mapping[str, Value]]) -> None:
-        """Ask for points to be tried next, in this order; InputError where one is too long."""
+        """Ask for points to be tried next, in this order; raise InputError if one is too long."""
         moment, who = time.time_ns(), secrets.token_hex(4)
         for count, point in enumerate(points):
             text = added_text(Added(f"{moment + count}-{who}", point))
             if len(text) > ADDED_CHARACTERS:
                 raise InputError(
-                    f"the point takes {len(text)} characters on record, which has room for "
-                    f"{ADDED_CHARACTERS}; name fewer hyperparameters"
+                    f"the point takes {len(text)} characters in the record, which allows at most "
+                    f"{ADDED_CHARACTERS}; set fewer hyperparameters"
                 )
             translated(lambda text=text, count=count: self._client.set_experiment_tag(  # type: ignore[misc]
                 self._parents.experiment_id, f"{_ADDED}{moment + count}-{who}", text
             ))
 
     def stop(self, round_run: str, number: int, reason: str) -> None:
-        """Ask for a trial of a round to be ended."""
+        """Ask for a trial of a round to be stopped."""
         text = json.dumps([shortened(one_line(reason), REASON_CHARACTERS), time.time_ns()])
         translated(lambda: self._client.set_tag(round_run, f"{_STOP}{number}", text))
 
@@ -60,13 +60,13 @@ class Requests:
                     found.append(read_added(text))
                 except (ValueError, TypeError, LookupError, RecursionError) as error:
                     raise InputError(
-                        f"the tag {name!r} of its experiment cannot be read ({error}); delete it "
+                        f"the tag {name!r} of the experiment cannot be read ({error}); delete it "
                         "in MLflow"
                     ) from error
         return tuple(found)
 
     def asked(self, round_run: str) -> Asked:
-        """Return what is asked now, while a round runs; fail at once where the record is away."""
+        """Return what is asked now, while a round runs; fail at once if the record is away."""
         self._connection.reach()
         tags = translated(lambda: self._client.get_run(round_run)).data.tags
         stops = {}
@@ -84,7 +84,7 @@ class Requests:
 
 
 def reason_of(text: str) -> str:
-    """Return the reason in a request to stop; one that somebody wrote by hand is one itself."""
+    """Return the reason in a request to stop; a tag written by hand is itself the reason."""
     try:
         reason = json.loads(text)[0]
     except (ValueError, TypeError, LookupError, RecursionError):

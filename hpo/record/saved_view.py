@@ -1,6 +1,6 @@
-"""The MLflow UI shows a study by views that are saved with it: trials, rounds, and charts.
+"""The views of a study in the MLflow UI, saved with it: trials, rounds, and charts.
 
-The names that bring this about are private to that UI: they stand in this file alone.
+The names used for this are private to that UI, and appear in this file only.
 """
 
 import json
@@ -36,10 +36,10 @@ _LONGEST = 20_000  # characters, of a tag of an experiment
 
 
 def view_tags(shown: Shown) -> dict[str, str]:
-    """Return tags of an experiment that let the UI open it on its trials, the best one first.
+    """Return tags of an experiment that make the UI open it on its trials, best first.
 
-    Of itself the UI shows neither params nor metrics. Each view is in its menu, by name. Of many
-    hyperparameters it has the first ones, as many as a tag has room for.
+    By default the UI shows neither params nor metrics. Each view is in its menu, by name. With many
+    hyperparameters, a view has the first ones, as many as fit in a tag.
     """
     tags = _view_tags(shown)
     while max(map(len, tags.values())) > _LONGEST:
@@ -114,7 +114,7 @@ def _view_tags(shown: Shown) -> dict[str, str]:
 
 
 def best_of(metric: str) -> str:
-    """Return the metric of a round that has its best value so far."""
+    """Return the name of the metric that holds a round's best value so far."""
     return f"best_{metric}"
 
 
@@ -177,15 +177,15 @@ def _state(**changes: Any) -> dict[str, Any]:
 
 
 def _widths(pixels: Mapping[str, int]) -> dict[str, Any]:
-    """Return the part of a state that puts columns first, as wide as what they show.
+    """Return the part of a state that puts columns first, wide enough for their contents.
 
-    Of a number such as 2.3154221e-05 the UI's own columns show the beginning, without its power.
+    The UI's own columns cut a number such as 2.3154221e-05 before its exponent.
     """
     return {"columnOrder": list(pixels), "columnWidths": dict(pixels)}
 
 
 def _wide(name: str, numbers: int = _DIGITS) -> int:
-    """Return how many pixels a column of numbers takes under this name."""
+    """Return how many pixels wide a column of numbers with this name is."""
     return max(numbers, 8 * len(name) + 40)
 
 
@@ -209,7 +209,7 @@ def _charts(shown: Shown) -> list[dict[str, Any]]:
 
 
 def _line(metric: str, runs: int) -> Mapping[str, Any]:
-    """Return the chart of a metric by step, of so many runs at most."""
+    """Return the chart of a metric by step, for at most this many runs."""
     return {
         **_card("LINE", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step",
                 selectedXAxisMetricKey="", xAxisScaleType="linear", scaleType="linear",

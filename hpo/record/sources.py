@@ -1,4 +1,4 @@
-"""Trials of other studies that inform a search, as they are copied to the record of its study."""
+"""Trials of other studies that inform a search, as copied to the record of its study."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ FILE = "warm_start.json"  # of the run of the first round
 
 @dataclass(frozen=True)
 class Source:
-    """Trials of another study, or of a table, of round 0: they are no trials of this study.
+    """Trials of another study or a table, as round 0: they are not trials of this study.
 
-    Where it is comparable their values are on one scale with those of the study; else only their
-    order counts. `left_out` says how many trials were not taken, by the reason.
+    If `is_comparable`, their values are on the same scale as those of the study; otherwise only
+    their order counts. `left_out` says how many trials were ignored, by reason.
     """
 
     name: str
@@ -51,7 +51,7 @@ def to_text(sources: Sequence[Source], metric: str) -> str:
 
 
 def from_text(text: str, metric: str) -> tuple[Source, ...]:
-    """Read sources back; raise InputError where the text is none."""
+    """Read sources back; raise InputError if the text is not one of `to_text`."""
     try:
         sources, number = [], 0
         for table in json.loads(text):
@@ -64,20 +64,20 @@ def from_text(text: str, metric: str) -> tuple[Source, ...]:
         return tuple(sources)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(
-            f"{FILE} of round 1 cannot be read ({error}); put the file back, or give the study "
+            f"{FILE} of round 1 cannot be read ({error}); restore the file, or give the study "
             "another name"
         ) from error
 
 
 def digest(text: str) -> str:
-    """Return what tells one copy of sources from all others."""
+    """Return a digest that identifies a copy of sources."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _result(table: dict[str, Any], number: int, metric: str) -> TrialResult:
     values = {name: as_tuples(value) for name, value in table["hyperparameters"].items()}
     if not all(map(is_value, values.values())):
-        raise ValueError(f"{values} are no hyperparameters")
+        raise ValueError(f"{values} are not hyperparameters")
     curve = array("d", table["curve"])
     return TrialResult(
         Trial(0, number, values, 0), State(table["state"]), table["value"], table["epoch"],

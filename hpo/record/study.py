@@ -1,4 +1,4 @@
-"""The record of one study in MLflow: its experiment, its rounds, and all that is read back."""
+"""The record of one study in MLflow: its experiment, its rounds, and reading it all back."""
 
 import json
 import time
@@ -85,14 +85,14 @@ class StudyRecord:
         )
 
     def experiment(self) -> str | None:
-        """Return the id of the study's experiment; None where there is none.
+        """Return the id of the study's experiment; None if there is none.
 
-        Raises InputError where it was deleted, or where it is not one of ours.
+        Raises InputError if it was deleted, or is not an hpo study.
         """
         return self._parents.experiment()
 
     def round_runs(self) -> list[str]:
-        """Return the runs of the rounds, which need not be readable."""
+        """Return the runs of the rounds, even unreadable ones."""
         runs = self._connection.runs(self._parents.experiment_id, "tags.kind = 'round'")
         return [run.info.run_id for run in runs]
 
@@ -104,10 +104,10 @@ class StudyRecord:
         *,
         again: bool = False,
     ) -> str:
-        """Create the study's experiment and return its id; with `again` take one that is there.
+        """Create the study's experiment and return its id; with `again`, reuse an existing one.
 
-        `shown` is what the UI shows of each trial. A name is given once: of several processes one
-        wins. Raises InputError for the others.
+        `shown` is what the UI shows of each trial. A name can be given only once, so one of several
+        processes wins. The others get an InputError.
         """
         from mlflow.exceptions import MlflowException
 
@@ -135,13 +135,13 @@ class StudyRecord:
                     raise InputError(AT_THE_SAME_MOMENT) from error
             experiment_id = self._parents.experiment()
         if experiment_id is None:
-            raise RecordUnavailable(f"the experiment {self.name!r} was created and is gone")
+            raise RecordUnavailable(f"the new experiment {self.name!r} no longer exists")
         return experiment_id
 
     def start_round(self, start: RoundStart, *, again: bool = False) -> Round:
-        """Record that a round begins: its ranges, what it came from, and what it runs on.
+        """Record that a round begins: its ranges, where they come from, and what it runs on.
 
-        With `again` take what an earlier try left.
+        With `again`, reuse what an earlier try left.
         """
         from mlflow.entities import Dataset as MlflowDataset
         from mlflow.entities import DatasetInput, InputTag, Param
@@ -201,7 +201,7 @@ class StudyRecord:
         )
 
     def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
-        """Write the best values so far of a round that still runs; the same ones once."""
+        """Write the best values so far of a running round; repeated ones are kept once."""
         metrics = _best_metrics(metric, points)
 
         def write() -> None:
@@ -224,15 +224,15 @@ class StudyRecord:
         self._written(write)
 
     def write(self, metric: str, lanes: writing.Lanes) -> writing.Outcomes:
-        """Write results, and what is shown of trials that run; return what each came to."""
+        """Write results and the progress of running trials; return the outcome of each."""
         return writing.write(self, metric, lanes)
 
     def reopen_round(self, run_id: str) -> None:
-        """Record that a round which ended goes on."""
+        """Record that a round that had ended continues."""
         self._written(lambda: self._client.update_run(run_id, status="RUNNING"))
 
     def accept_code(self, run_id: str, accepted: AcceptedCode, remark: str) -> None:
-        """Record that a round goes on with other code, and say so in its description."""
+        """Record that a round continues with different code, and say so in its description."""
         from mlflow.entities import RunTag
 
         def write() -> None:
@@ -246,7 +246,7 @@ class StudyRecord:
         self._written(write)
 
     def is_run(self) -> bool:
-        """Say whether a process may run the study now: one elsewhere is not known to be gone."""
+        """Return whether a process may be running the study; one elsewhere may be gone."""
         return self._claim.is_taken(self._parents.experiment_id)
 
     def claim(self, note: Callable[[str], None]) -> None:
@@ -254,10 +254,10 @@ class StudyRecord:
         self._claim.take(self._parents.experiment_id, self._parents.rounds, note)
 
     def keep(self, waiting: int = 0, aside: int = 0) -> None:
-        """Move the heartbeat of the claim; raise HPOError where another process took over.
+        """Update the heartbeat of the claim; raise HPOError if another process took over.
 
-        Raises HPOError as well where the last round, or what follows the search, was deleted: what
-        runs no longer counts.
+        Also raises HPOError if the last round, or the confirmation or extension, was deleted: what
+        is running no longer counts.
         """
         self.verify()
         if not self._claim.is_held:
@@ -267,13 +267,13 @@ class StudyRecord:
             self.claim(lambda _: None)
 
     def release(self) -> None:
-        """Give the claim up, so that the next process need not wait."""
+        """Give up the claim, so that the next process does not have to wait."""
         if self._claim.is_held:
             self.verify()
             self._claim.release()
 
     def read(self) -> Recorded | None:
-        """Return all that the record knows of a study; None where it knows nothing."""
+        """Return everything recorded about the study; None if there is nothing."""
         experiment_id = self._parents.experiment()
         if experiment_id is None:
             return None
@@ -379,7 +379,7 @@ class StudyRecord:
         self._parents.groups[kind] = translated(write)
 
     def end_group(self, kind: str, note: str, metrics: Mapping[str, float]) -> None:
-        """Record what came of that, in Markdown and as numbers."""
+        """Record the outcome of that, in Markdown and as numbers."""
         from mlflow.entities import Metric, RunTag
 
         run_id, now = self._parents.groups[kind], int(time.time() * 1000)
@@ -394,7 +394,7 @@ class StudyRecord:
         self._written(write)
 
     def _written(self, write: Callable[[], None]) -> None:
-        """Write what ends a round or what follows; say so where that was deleted meanwhile."""
+        """Write the end of a round or of what follows; raise HPOError if that was deleted."""
         try:
             translated(write)
         except RecordRefused:
@@ -402,7 +402,7 @@ class StudyRecord:
             raise
 
     def _refuse_deleted(self) -> None:
-        """Raise HPOError where the last round or what follows the search was deleted."""
+        """Raise HPOError if the last round, or what follows the search, was deleted."""
         rounds = self._parents.rounds
         parents = {f"round {last}": rounds[last] for last in sorted(rounds)[-1:]}
         parents |= {f"the {kind}": run_id for kind, run_id in self._parents.groups.items()}
@@ -410,8 +410,8 @@ class StudyRecord:
             run = translated(lambda run_id=run_id: self._client.get_run(run_id))  # type: ignore[misc]
             if run.info.lifecycle_stage == "deleted":
                 raise HPOError(
-                    f"{name} was deleted in MLflow while it ran, and no longer counts; "
-                    "the same command begins it anew"
+                    f"{name} was deleted in MLflow while it ran, so it no longer counts; "
+                    "run the same command to start it again"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The record as a whole: which studies there are, and one of them by its name."""
+"""The record as a whole: its studies, and access to one of them by name."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,7 +18,7 @@ class Tracking:
     """
 
     def __init__(self, uri: str, owner: Owner | None = None) -> None:
-        """Open the record; one that is not there yet is made."""
+        """Open the record; create it if it does not exist yet."""
         self.uri = uri
         self._connection = Connection(uri)
         self._owner = owner or Owner.this_process()
@@ -35,33 +35,33 @@ class Tracking:
         return [(experiment.name, experiment.tags) for experiment in found]
 
     def study(self, name: str) -> StudyRecord:
-        """Return the record of a study, whether it is there yet or not; the same one each time."""
+        """Return the record of a study, whether or not it exists yet; the same one each time."""
         if name not in self._studies:
             self._studies[name] = StudyRecord(self._connection, name, self._owner)
         return self._studies[name]
 
     def refuse_foreign(self, name: str) -> None:
-        """Raise InputError where an experiment of this name is not one of ours."""
+        """Raise InputError if the experiment with this name is not an hpo study."""
         experiments.refuse_foreign(self._connection, name)
 
     def rename(self, study: str, new: str) -> None:
-        """Give a study another name; raise InputError where that is taken."""
+        """Rename a study; raise InputError if the new name is taken."""
         experiments.rename(self._connection, study, new)
         self._studies.clear()
 
     def copy(self, study: str, new: str, show: Callable[[int, int], None]) -> None:
         """Copy a study that this process has claimed to another name.
 
-        Broken off, it leaves no study of that name, and the same call begins anew. `show` is called
-        with how many runs are done, of how many. Raises InputError where the name is taken.
+        If interrupted, it leaves no study with that name, and the same call starts over. `show` is
+        called with the number of runs done and their total. Raises InputError if the name is taken.
         """
         source = experiments.existing(self._connection, study)
         Copying(self._connection, source, self._owner, self.study(study).keep).make(new, show)
 
     def contents(self, name: str) -> Contents | None:
-        """Return how much a study holds, also one that was deleted; None where there is none.
+        """Return how much a study holds, even a deleted one; None if there is none.
 
-        Raises InputError where the experiment is not one of ours, or where it is being copied.
+        Raises InputError if the experiment is not an hpo study, or is being copied.
         """
         return contents(self._connection, name, self._owner)
 
@@ -71,14 +71,14 @@ class Tracking:
         self._studies.clear()
 
     def refuse_purge(self, name: str) -> None:
-        """Raise InputError where a study cannot be deleted for good, or should not be."""
+        """Raise InputError if a study cannot be permanently deleted, or should not be."""
         refuse_purge(self._connection, experiments.existing(self._connection, name))
 
     def purge(self, name: str, show: Callable[[int, int], None]) -> None:
-        """Delete for good the rows and files of a study that was deleted.
+        """Permanently delete the rows and files of a deleted study.
 
-        Broken off, the same call goes on. `show` is called with how many runs are done, of how
-        many.
+        If interrupted, the same call continues. `show` is called with the number of runs done and
+        their total.
         """
         purge(self._connection, self._experiment_id(name), show)
 
@@ -86,5 +86,5 @@ class Tracking:
         return experiments.existing(self._connection, name).experiment_id
 
     def close(self) -> None:
-        """Leave a record whose file alone is complete."""
+        """Close the record, leaving its file complete by itself."""
         self._connection.close()

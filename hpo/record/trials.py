@@ -1,4 +1,4 @@
-"""The runs of trials: results as they are delivered, and epochs as they are shown."""
+"""The runs of trials: delivering results, and showing epochs while they run."""
 
 import contextlib
 import time
@@ -39,7 +39,7 @@ _STATUS = {
 
 
 class Parents:
-    """The runs of a study that others stand under, as far as this process knows them."""
+    """The runs of a study that have runs below them, as far as this process knows them."""
 
     def __init__(self, connection: Connection, study: str) -> None:
         self.study = study
@@ -52,9 +52,9 @@ class Parents:
         self._experiment_id = ""
 
     def experiment(self) -> str | None:
-        """Return the id of the study's experiment; None where there is none.
+        """Return the id of the study's experiment; None if there is none.
 
-        Raises InputError where it was deleted, or where it is not one of ours.
+        Raises InputError if it was deleted, or is not an hpo study.
         """
         if self._experiment_id:
             return self._experiment_id
@@ -66,10 +66,10 @@ class Parents:
 
     @property
     def experiment_id(self) -> str:
-        """The id of the experiment, which is there."""
+        """The id of the experiment, which must exist."""
         experiment_id = self.experiment()
         if experiment_id is None:
-            raise RecordRefused(f"the experiment {self.study!r} is gone")
+            raise RecordRefused(f"the experiment {self.study!r} no longer exists")
         return experiment_id
 
 
@@ -84,12 +84,12 @@ class Trials:
         self._failures: dict[tuple[TrialId, int], tuple[int, int]] = {}
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Record a result, with the whole curve of `metric` where it is read back in pages.
+        """Record a result, with the whole curve of `metric` in tags that are read in pages.
 
-        With `again` look first for what an earlier try left.
+        With `again`, first look for what an earlier try left.
 
-        Raises RecordRefused where the run, its round or the experiment was deleted, or where
-        MLflow has no room for what is in the result.
+        Raises RecordRefused if the run, its round or the experiment was deleted, or if MLflow has
+        no room for the contents of the result.
         """
         trial = result.trial
         key = (trial.id, result.attempt)
@@ -143,7 +143,7 @@ class Trials:
             self._connection.has_written(run_id, ended)
 
     def _fault(self, metric: str, result: TrialResult) -> str:
-        """Return what of a result would not be read back as it is, or ""."""
+        """Return which part of a result could not be read back as it is, or ""."""
         trial = result.trial
         without = missing(trial, self._parents.spaces.get(trial.round, {}))
         if without:
@@ -152,14 +152,14 @@ class Trials:
             return f"no {metric} at epoch {result.epoch}"
         for name, value in trial.hyperparameters.items():
             if len(to_text(value)) > VALUE_CHARACTERS:
-                return f"a {name} of more than {VALUE_CHARACTERS} characters"
+                return f"a {name} with more than {VALUE_CHARACTERS} characters"
         return ""
 
     def _refusal(self, result: TrialResult, error: HPOError) -> HPOError:
-        """Return what a delivery that failed raises, so that no result blocks those after it.
+        """Return the error to raise for a failed delivery, so that no result blocks later ones.
 
-        A refusal is not always told from an absence by its words. But where one result fails
-        again and again, and another write right after it does not, it is the result.
+        The error alone does not always tell a rejection from an outage. But if one result fails
+        again and again, and another write right after it does not, the result is the problem.
         """
         if isinstance(error, RecordRefused):
             return error
@@ -185,7 +185,7 @@ class Trials:
         return RecordUnavailable(str(error))
 
     def show(self, progress: Progress) -> None:
-        """Record the epochs of a trial that still runs, for those who watch."""
+        """Record the epochs of a running trial, for people who are watching."""
         trial = progress.trial
         key = (trial.id, progress.attempt)
 
@@ -205,7 +205,7 @@ class Trials:
         translated(write)
 
     def abandon(self, trial: Trial, attempt: int) -> None:
-        """Delete what was shown of an attempt that was lost."""
+        """Delete what was shown of a lost attempt."""
         run_id, _ = self._shown.pop((trial.id, attempt), ("", 0))
         if run_id:
             self._connection.discard(run_id)
@@ -248,9 +248,9 @@ class Trials:
         return run_id
 
     def _parent(self, trial: Trial) -> str:
-        """Return the run that a trial, its part, or one that follows the search belongs under.
+        """Return the parent run of a trial, a part, a repeat or an extension.
 
-        Raises RecordRefused where that was deleted, RoundAbsent where it never was.
+        Raises RecordRefused if that was deleted, RoundAbsent if it never existed.
         """
         if trial.round not in self._parents.rounds:
             query = f"tags.kind = 'round' and tags.round = '{trial.round}'"
@@ -265,9 +265,9 @@ class Trials:
         return self._parents.groups[group]
 
     def _of_parts(self, trial: Trial) -> str:
-        """Return the run of a trial that has parts, which is made with the first of them.
+        """Return the run of a trial with parts, which is created with the first of them.
 
-        Raises RecordRefused where it was deleted.
+        Raises RecordRefused if it was deleted.
         """
         from mlflow.entities import Param
 
@@ -282,7 +282,7 @@ class Trials:
         return self._parents.trials[trial.id]
 
     def _absent(self, what: str, query: str) -> HPOError:
-        """Return what it means that the record has no such run of a study."""
+        """Return the error for a run that the record of a study does not have."""
         experiment_id = self._parents.experiment()
         if experiment_id and any(self._connection.runs(experiment_id, query, deleted=True)):
             return RecordRefused(f"{what} was deleted")
@@ -294,7 +294,7 @@ class Trials:
     ) -> None:
         """Log hyperparameters and the epochs after the first `told`, all in one batch.
 
-        Where it is `ranked`, its value is a metric of its own, by which MLflow's tables sort.
+        If `ranked`, the value is also logged as a metric, by which MLflow's tables sort.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -320,7 +320,7 @@ class Trials:
         )
 
     def _find(self, trial: Trial, attempt: int) -> str | None:
-        """Return the run of an attempt, where an earlier delivery began one."""
+        """Return the run of an attempt, if an earlier delivery created one."""
         from mlflow.entities import ViewType
 
         kind = (

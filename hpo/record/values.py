@@ -1,4 +1,4 @@
-"""What the record knows of a study, as values."""
+"""The contents of the record of a study, as values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from hpo.trial import Direction, TrialId, TrialResult
 
 @dataclass(frozen=True)
 class AcceptedCode:
-    """Code of the objective that a person accepted, though it had changed.
+    """Changed code of the objective that a person accepted.
 
-    `code` and `syntax` are its digests, as in Settings; `since` is the round that it changed
-    after, or within.
+    `code` and `syntax` are its digests, as in Settings; `since` is the round after which, or
+    during which, it changed.
     """
 
     code: str
@@ -30,9 +30,9 @@ class AcceptedCode:
 
 @dataclass(frozen=True)
 class Added:
-    """A point that a person added to a study that goes on; ids are in order of time.
+    """A point that a person added to a running study; ids are in order of time.
 
-    Hyperparameters that are left out are drawn at random once it has a number.
+    Missing hyperparameters are sampled at random once the point has a number.
     """
 
     id: str
@@ -43,8 +43,8 @@ class Added:
 class Asked:
     """What people ask of a study while it runs.
 
-    `added` are all points that were, oldest first. `stops` are the requests to end trials of the
-    round that runs, by number, as they are on record.
+    `added` are all points that were added, oldest first. `stops` are the requests to stop trials of
+    the running round, by number, as recorded.
     """
 
     added: Sequence[Added] = ()
@@ -53,12 +53,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Round:
-    """A round as the record has it.
+    """A recorded round.
 
-    `settings` are those it began with, `fingerprint` tells them from those of other rounds.
-    `decisions` say how its ranges came from those before. `accepted` is the code that it goes on
-    with, or began with, where a person accepted that. `placed` are the points that people added,
-    by the numbers of their trials.
+    `settings` are those it began with; `fingerprint` identifies them among those of other rounds.
+    `decisions` say how its ranges follow from those before. `accepted` is the code that it runs
+    with, if a person accepted a change. `placed` are the points that people added, by the numbers
+    of their trials.
     """
 
     number: int
@@ -74,20 +74,20 @@ class Round:
 
     @property
     def code(self) -> tuple[str, str]:
-        """The digests of the code that its trials have now: of its bytes, and of its syntax."""
+        """The digests of the code that its trials run now: of its bytes, and of its syntax."""
         now = self.accepted or self.settings
         return now.code, now.syntax
 
 
 @dataclass(frozen=True)
 class RoundStart:
-    """What is recorded of a round as it begins.
+    """What is recorded about a round when it begins.
 
-    `decisions` say how its ranges came about, `params` are what the UI shows beside them, `data`
-    describes what it runs on, `files` are kept with it, as text by name. `accepted` is its code
-    where a person accepted that, `overrides` are what replaced values of its study file, and
-    `remarks` are for whoever reads its description. `sources` are trials of other studies that are
-    copied to the first round.
+    `decisions` say how its ranges came about, `params` is what the UI shows beside them, `data`
+    describes what it runs on, and `files` are kept with it, as text by name. `accepted` is its code
+    if a person accepted a change, `overrides` replaced values of its study file, and `remarks` are
+    for readers of its description. `sources` are trials of other studies that are copied to the
+    first round.
     """
 
     number: int
@@ -106,8 +106,8 @@ class RoundStart:
 class Service(NamedTuple):
     """The process that runs a study now, as far as the record knows.
 
-    `beat` is when it last gave a sign of life, in seconds since 1970; then so many results were
-    waiting for the record, and so many had been set aside.
+    `beat` is the time of its last heartbeat, in seconds since 1970; at that time, `waiting` results
+    were waiting for the record, and `aside` had been set aside.
     """
 
     owner: Owner
@@ -117,7 +117,7 @@ class Service(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """An attempt at a trial that began, and its run."""
+    """An attempt at a trial that was started, and its run."""
 
     number: int
     run_id: str
@@ -125,7 +125,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """One use of the test set: the time in ISO 8601, UTC; no result where it broke off."""
+    """One use of the test set: the time in ISO 8601, UTC; no result if it was interrupted."""
 
     number: int
     when: str
@@ -134,16 +134,16 @@ class Look:
 
 @dataclass(frozen=True)
 class Recorded:
-    """All that the record knows of a study.
+    """Everything recorded about a study.
 
-    `results` are in order of round and number, with every epoch of the searched metric and the
-    last epoch of all. `deleted` are those whose runs were deleted, as failed. `runs` leads to
-    the run of a result, `attempts` to the last attempt at a trial that began without an end.
-    `parts` are what results came of, and those of trials that have more to come; `unwritten` are
-    the results whose runs do not say yet what their parts came to. `sources` are trials of other
-    studies that inform the search.
-    `repeats` and `extensions` are those of trials in `results`, in order of their ids; they are no
-    results. `followed_attempts` are such that began without an end, or whose trial is gone.
+    `results` are in order of round and number, with every epoch of the searched metric and the last
+    epoch of all metrics. `deleted` are those whose runs were deleted, as failed. `runs` maps
+    results to their runs, `attempts` maps trials that have not ended to their last attempt. `parts`
+    are the parts of results, and those of trials with more to come; `unwritten` are the results
+    whose runs do not show yet what their parts amount to. `sources` are trials of other studies
+    that inform the search. `repeats` and `extensions` are those of trials in `results`, in order of
+    their ids; they are not results. `followed_attempts` are attempts at them that have not ended,
+    or whose trial is gone.
     """
 
     experiment_id: str
@@ -166,13 +166,13 @@ class Recorded:
 
     @property
     def on_one_scale(self) -> list[TrialResult]:
-        """The trials of sources and of the study whose values can be compared."""
+        """The trials of sources and of the study that have comparable values."""
         comparable = [r for s in self.sources if s.is_comparable for r in s.results]
         return [*comparable, *self.results]
 
     @property
     def on_other_scales(self) -> list[Sequence[TrialResult]]:
-        """The trials of each source of which only the order says something."""
+        """The trials of each source of which only the order counts."""
         return [s.results for s in self.sources if not s.is_comparable]
 
     @property
@@ -182,16 +182,16 @@ class Recorded:
         return [added for added in self.added if added.id not in placed]
 
     def proposed(self, round_: Round) -> int:
-        """Return how many trials a round has without those whose points people added."""
+        """Return how many trials a round has, not counting points that people added."""
         return len(self.numbers(round_.number) - round_.placed.keys())
 
     def numbers(self, round_number: int) -> set[int]:
-        """Return the numbers of the trials that a round has, those deleted since among them."""
+        """Return the numbers of the trials of a round, including those deleted since."""
         results = (*self.results, *self.deleted)
         return {r.trial.number for r in results if r.trial.round == round_number}
 
     def ended_attempts(self) -> set[tuple[TrialId, int]]:
-        """Return the attempts at trials, repeats and parts that led to what is on record."""
+        """Return the attempts at trials, repeats and parts that led to recorded results."""
         results = (
             *self.results, *self.deleted, *self.repeats, *self.extensions, *self.parts
         )
@@ -199,17 +199,17 @@ class Recorded:
 
 
 def last_round(study: str, recorded: Recorded) -> Round:
-    """Return the last round of a study; raise InputError where it has none yet."""
+    """Return the last round of a study; raise InputError if it has none yet."""
     if not recorded.rounds:
-        raise InputError(f"the study {study!r} has no round yet; start one with `hpo run`")
+        raise InputError(f"the study {study!r} has no rounds yet; start one with `hpo run`")
     return recorded.rounds[-1]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the views of a study show: its hyperparameters, and its metric, which way it goes.
+    """What the views of a study show: its hyperparameters, its metric, and the direction.
 
-    `ranges` are the params in which each round has its ranges. `in_parts` says that a trial
+    `ranges` are the params that hold the ranges of each round. `in_parts` says that a trial
     consists of several trainings.
     """
 
@@ -222,9 +222,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Contents:
-    """How much a study holds; `runs` has the number of each kind, such as trial, 0 of any other.
+    """How much a study holds; `runs` has the number of runs of each kind, for example trial.
 
-    `is_study` is False of a copy that is not whole.
+    `is_study` is False for an incomplete copy.
     """
 
     experiment_id: str

@@ -1,4 +1,4 @@
-"""What waits for the record is written in lanes: side by side, and each in its order."""
+"""Entries waiting for the record are written in lanes: side by side, each in order."""
 
 import threading
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from hpo.trial import Lost, Progress, Trial, TrialId, TrialResult
 
 @dataclass(frozen=True)
 class Finished:
-    """A result to be delivered; `again` says that an earlier try may have begun to."""
+    """A result to deliver; `again` says that an earlier try may have begun to."""
 
     result: TrialResult
     again: bool = False
@@ -21,7 +21,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Best:
-    """Best values so far of a round that runs."""
+    """Best values so far of a running round."""
 
     run_id: str
     points: Sequence[Point]
@@ -36,30 +36,30 @@ class Writer(Protocol):
     """Writes one entry after another to the record of a study."""
 
     def deliver(self, metric: str, result: TrialResult, *, again: bool) -> None:
-        """Write a result, with the whole curve of `metric`; with `again` look what is there first.
+        """Write a result, with the whole curve of `metric`; with `again`, first check what exists.
 
-        Raises RecordUnavailable: try again; RecordRefused: never; RoundAbsent: not before its
-        round is on record.
+        Raises RecordUnavailable: try again; RecordRefused: never try again; RoundAbsent: not before
+        its round is recorded.
         """
         ...
 
     def show(self, progress: Progress) -> None:
-        """Write the epochs of a trial that still runs, for those who watch."""
+        """Write the epochs of a running trial, for people who are watching."""
         ...
 
     def show_best(self, run_id: str, metric: str, points: Sequence[Point]) -> None:
-        """Write the best values so far of a round that still runs; the same ones once."""
+        """Write the best values so far of a running round; repeated ones are kept once."""
         ...
 
     def abandon(self, trial: Trial, attempt: int) -> None:
-        """Delete what was shown of an attempt that was lost."""
+        """Delete what was shown of a lost attempt."""
         ...
 
 
 def in_lanes(entries: Sequence[Entry], count: int) -> Lanes:
-    """Distribute entries over at most so many lanes; what is about one trial stays in order.
+    """Distribute entries over at most `count` lanes; entries about one trial stay in order.
 
-    So do its parts and what follows from it: the run of a trial is made with its first part.
+    So do its parts and what follows it: the run of a trial is created with its first part.
     """
     lanes: list[list[Entry]] = [[] for _ in range(min(count, len(entries)))]
     taken: dict[TrialId | str, list[Entry]] = {}
@@ -72,9 +72,9 @@ def in_lanes(entries: Sequence[Entry], count: int) -> Lanes:
 
 
 def write(writer: Writer, metric: str, lanes: Lanes) -> Outcomes:
-    """Write the lanes side by side; return what each entry came to, None where it is written.
+    """Write the lanes side by side; return the outcome of each entry, None if it was written.
 
-    Where the record is away, nothing more is begun: what was not tried has no outcome.
+    If the record is away, nothing more is started: what was not tried has no outcome.
     """
     stop = threading.Event()
 

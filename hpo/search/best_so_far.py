@@ -16,9 +16,9 @@ class Point(NamedTuple):
 
 
 class BestSoFar:
-    """Takes results in order and gives the points where the line bends, as soon as they are known.
+    """Turns results, in order, into the points where the line bends, as soon as they are known.
 
-    The same results give the same points, however often a study is stopped and goes on.
+    The same results give the same points, no matter how often a study is stopped and resumed.
     """
 
     def __init__(self, direction: Direction) -> None:
@@ -27,7 +27,7 @@ class BestSoFar:
         self._drawn = 0  # the step of the last point
 
     def add(self, result: TrialResult) -> list[Point]:
-        """Return the points that the next result adds: none where it is no better."""
+        """Return the points that the next result adds: none if it is not better."""
         before = self._now
         value = result.value if result.state is State.COMPLETE else None
         better = value is not None and (
@@ -43,11 +43,11 @@ class BestSoFar:
         return [*flat, self._now]
 
     def end(self) -> list[Point]:
-        """Return the point that draws the line out to the last trial, where one is missing."""
+        """Return the point that extends the line to the last trial, if it is missing."""
         return [] if math.isnan(self._now.value) or self._drawn == self._now.step else [self._now]
 
 
 def points_of(results: Iterable[TrialResult], direction: Direction) -> list[Point]:
-    """Return the whole line of a round that ended."""
+    """Return the whole line of a round that has ended."""
     line = BestSoFar(direction)
     return [point for result in results for point in line.add(result)] + line.end()

@@ -1,4 +1,4 @@
-"""Samplers whose points follow from their numbers: random search, Sobol sequences, grids."""
+"""Samplers whose points depend only on their numbers: random search, Sobol sequences, grids."""
 
 import math
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ MOST_CELLS = 100_000  # of a grid with conditions or refused points, which are l
 
 
 class _ByNumber:
-    """A sampler whose points follow from their numbers, whatever came of the others."""
+    """A sampler whose points depend only on their numbers, not on results."""
 
     learns = False
 
@@ -32,11 +32,11 @@ class _ByNumber:
         self._skipped: list[int] = []
 
     def skip(self, number: int) -> None:
-        """Take note that a person chose the point of `number`: those after it come one later."""
+        """Note that a person chose the point of trial `number`: later points move back by one."""
         self._skipped.append(number)
 
     def own_number(self, number: int) -> int:
-        """Return which of the sampler's own points trial `number` has, from 1."""
+        """Return which of the sampler's own points trial `number` has, counted from 1."""
         return number - sum(skipped < number for skipped in self._skipped)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
@@ -47,14 +47,14 @@ class _ByNumber:
 
 
 class RandomSampler(_ByNumber):
-    """Draws each hyperparameter uniformly on its scale (Bergstra and Bengio 2012)."""
+    """Samples each hyperparameter uniformly on its scale (Bergstra and Bengio 2012)."""
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
-        """Return a point drawn with `seed`: the first of those drawn that is feasible."""
+        """Return a random point sampled with `seed`: the first feasible one."""
         return self.plan.feasible(lambda draw: self._drawn(another_seed(seed, draw)))[1]
 
     def complete(self, given: Mapping[str, Value], seed: int) -> dict[str, Value]:
-        """Return a feasible point that has the values `given`, the others drawn with `seed`."""
+        """Return a feasible point with the values `given` and the others sampled with `seed`."""
         return self.plan.feasible(lambda draw: self._drawn(another_seed(seed, draw), given))[1]
 
     def _drawn(self, seed: int, given: Mapping[str, Value] | None = None) -> dict[str, Value]:
@@ -64,9 +64,9 @@ class RandomSampler(_ByNumber):
 
 
 class QMCSampler(_ByNumber):
-    """Takes the points of a scrambled Sobol sequence, which cover the space evenly.
+    """Proposes the points of a scrambled Sobol sequence, which cover the space evenly.
 
-    Sobol 1967, scrambled as in Owen 1998; trial n is the n-th point, of those that are feasible.
+    Sobol 1967, scrambled as in Owen 1998. Trial n gets the n-th feasible point.
     """
 
     def __init__(self, plan: RoundPlan) -> None:
@@ -99,15 +99,15 @@ class QMCSampler(_ByNumber):
 
 
 class GridSampler(_ByNumber):
-    """Takes the points of an evenly spaced grid, permuted by the study's seed and the round.
+    """Proposes the points of an evenly spaced grid, permuted by the study's seed and the round.
 
-    The grid is the smallest that holds the trials of the round, with about as many points along
-    each range, the edges included; choices and short ranges of whole numbers are taken whole.
-    Points that differ only in hyperparameters whose conditions are not met are one.
+    The grid is the smallest one with enough points for the round, with about the same number along
+    each range, edges included; choices and short ranges of whole numbers are used completely.
+    Points that differ only in hyperparameters whose conditions are not met count as one.
     """
 
     def propose(self, number: int, seed: int) -> dict[str, Value]:
-        """Return the next point of the permuted grid; beyond the last it begins again."""
+        """Return the next point of the permuted grid; after the last one it starts over."""
         return dict(self._order[(self.own_number(number) - 1) % len(self._order)])
 
     @cached_property
@@ -127,15 +127,15 @@ class GridSampler(_ByNumber):
             sizes[min(growing, key=lambda i: sizes[i])] += 1
         if not found:
             raise InputError(
-                f"none of the {cells} points of the grid can be trained with; widen the ranges, "
-                "or relax the constraints"
+                f"none of the {cells} points of the grid is feasible; widen the ranges, or relax "
+                "the constraints"
             )
         return found[:trials]
 
     def _first(self, sizes: list[int]) -> list[dict[str, Value]]:
-        """Return the first points of a grid, as many as there are trials where it has so many.
+        """Return the first points of a grid, as many as there are trials if it has that many.
 
-        Mostly nothing is refused, and no more have to be looked at.
+        Usually no point is refused, so no more have to be checked.
         """
         most = self.plan.trials
         while True:

@@ -1,8 +1,8 @@
 """Confirmation ranks the best trials by their repeats: the best of many values is mostly luck.
 
-A value that was selected for being high does not enter the mean of the repeats. Of a study that
-was confirmed both on its own validation rows and on fresh ones, the fresh ones count: the luck
-of the split is in them as well.
+A value that was selected for being high is not part of the mean of the repeats. If a study was
+confirmed both on its own validation rows and on fresh ones, the fresh ones count: they include the
+luck of the split as well.
 """
 
 import math
@@ -28,11 +28,11 @@ class Confirmation:
 
     @cached_property
     def values(self) -> list[float]:
-        """The values of the repeats that are complete, on one scale with that of the trial.
+        """The values of the complete repeats, on the same scale as that of the trial.
 
-        A trial may be the mean of parts: then a repeat counts at the epoch of that mean, since its
-        own best epoch would be a better one. Of folds it is trained on one, which may be easy or
-        hard for all trials: what counts is how it differs from what the trial had on that fold.
+        If the trial is the mean of parts, a repeat counts at the epoch of that mean, because its
+        own best epoch would be better. With folds, a repeat is trained on one fold, which may be
+        easy or hard for all trials: what counts is the difference to the trial's value there.
         """
         return [
             self._value(r) for r in self.repeats
@@ -53,22 +53,22 @@ class Confirmation:
 
     @property
     def mean(self) -> float:
-        """The mean of the values; NaN where there is none."""
+        """The mean of the values; NaN if there are none."""
         return float(np.mean(self.values)) if self.values else math.nan
 
     @property
     def standard_error(self) -> float:
-        """The standard error of the mean; NaN where there are fewer than two values."""
+        """The standard error of the mean; NaN with fewer than two values."""
         count = len(self.values)
         return float(np.std(self.values, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
 
     def count(self, state: State) -> int:
-        """Return how many repeats ended so."""
+        """Return how many repeats ended in a state."""
         return sum(r.state is state for r in self.repeats)
 
     @property
     def is_sound(self) -> bool:
-        """Whether every repeat led to a value."""
+        """Whether every repeat has a value."""
         return len(self.values) == len(self.repeats)
 
 
@@ -91,7 +91,7 @@ def confirmed(
 ) -> dict[TrialId, Confirmation]:
     """Return the trials that were repeated, by round and number.
 
-    `resplit` says which repeats count; None: those on fresh splits where there are any.
+    `resplit` says which repeats count; None means those on fresh splits if there are any.
     """
     if resplit is None:
         resplit = any(r.trial.resplit for r in repeats)
@@ -121,9 +121,9 @@ def in_order(trials: Sequence[Confirmation], direction: Direction) -> list[Confi
 def ranked(
     results: Sequence[TrialResult], repeats: Sequence[TrialResult], direction: Direction
 ) -> list[TrialResult]:
-    """Return the complete trials as `rank` does, those that were confirmed first, by their mean.
+    """Return the complete trials in the order of `rank`, after the confirmed ones by their mean.
 
-    The mean then is their value. Trials with a diverged or failed repeat come last.
+    A confirmed trial has the mean as its value. Trials with a diverged or failed repeat come last.
     """
     known = confirmed(results, repeats)
     order = in_order(list(known.values()), direction)
@@ -135,19 +135,19 @@ def ranked(
 def unconfirmed_best(
     results: Sequence[TrialResult], repeats: Sequence[TrialResult], direction: Direction
 ) -> str:
-    """Return a line where some trials are confirmed, but not that of the best value; or ""."""
+    """Return a line if some trials are confirmed but not the one with the best value, or ""."""
     known = confirmed(results, repeats)
     best = next(iter(rank(results, direction)), None)
     if not known or best is None or best.trial.id in known:
         return ""
     return (
-        f"the best value, {wording.number(best.value or 0.0)}, is that of {best.trial.id}, "
-        "which is not confirmed yet: `hpo confirm`"
+        f"the best value, {wording.number(best.value or 0.0)}, is from {best.trial.id}, "
+        "which is not confirmed yet; run `hpo confirm`"
     )
 
 
 def means(results: Sequence[TrialResult], repeats: Sequence[TrialResult]) -> Confirmed:
-    """Return means and counts for narrowing; a trial of which a repeat diverged has NaN.
+    """Return means and counts for narrowing; a trial with a diverged repeat has NaN.
 
     A trial whose value is the mean of parts counts as one, and each repeat as one of its parts.
     """
@@ -173,7 +173,8 @@ def changes(trials: Sequence[Confirmation], direction: Direction) -> list[str]:
     for place, trial in enumerate(trials, start=1):
         name, old = trial.found.trial.id, before.index(trial.found.trial) + 1
         if old != place:
-            lines.append(f"{name} {'falls' if place > old else 'rises'} from {old} to {place}")
+            moves = "drops" if place > old else "moves up"
+            lines.append(f"{name} {moves} from place {old} to {place}")
         for state in BROKEN:
             if trial.count(state):
                 some = f"{trial.count(state)} of its {len(trial.repeats)} repeats"
@@ -188,8 +189,8 @@ def note(trials: Sequence[Confirmation], metric: str, direction: Direction) -> s
     """Return the ranking in Markdown, for the record."""
     fresh = " on fresh splits" if any(r.trial.resplit for r in trials[0].repeats) else ""
     lines = [
-        f"The best trials, trained again{fresh}: {metric} as found, and mean and standard error "
-        "of the repeats.\n",
+        f"The best trials, trained again{fresh}: {metric} as found in the search, and mean and "
+        "standard error of the repeats.\n",
         "| place | round | trial | found | mean | standard error | repeats |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -1,4 +1,4 @@
-"""Evidence is what trials say of each hyperparameter: values, influence, and drawn surfaces."""
+"""What the trials say about each hyperparameter: values, influence, and sampled surfaces."""
 
 import math
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ BEYOND = (0.25, 0.5, 0.75, 1.0)  # where choices are judged, of what a range is 
 
 
 class Evidence(Observations):
-    """What the trials say of each hyperparameter; of a conditional one those that have it.
+    """What the trials say about each hyperparameter; for a conditional one, those that have it.
 
-    The parts of one are one here, with a value for each part.
+    A hyperparameter in parts counts as one here, with a value for each part.
     """
 
     @cached_property
     def columns(self) -> dict[str, list[int]]:
-        """The columns of each hyperparameter, of which one in parts has several."""
+        """The columns of each hyperparameter; one in parts has several."""
         columns: dict[str, list[int]] = {}
         for column, (name, d) in enumerate(self.search_space.items()):
             columns.setdefault(d.part_of or name, []).append(column)
@@ -56,11 +56,11 @@ class Evidence(Observations):
         return positions
 
     def trials_of(self, name: str) -> int:
-        """Return how many trials have a value of a hyperparameter."""
+        """Return how many trials have a value for a hyperparameter."""
         return int(self.is_there[:, self.columns[name]].any(axis=1).sum())
 
     def best(self, name: str) -> list[int]:
-        """Which of the values stay inside: those of the best trials, and of equals of the last."""
+        """Return which values stay inside: those of the best trials, and any tied with the last."""
         values = self.values(name)
         own = [trial for trial, _ in values if trial.state is State.COMPLETE and not trial.group]
         everybody = [trial for trial, _ in values if trial.state is State.COMPLETE]
@@ -80,11 +80,11 @@ class Evidence(Observations):
 
     @cached_property
     def p_values(self) -> dict[str, float]:
-        """How often each hyperparameter would seem to matter so much by chance.
+        """How often each hyperparameter would seem to matter this much by chance.
 
         Partial F-tests in a polynomial regression of the scores. All hyperparameters are in it at
-        once, so that one is not credited with what another did while a sampler moved both; where
-        there are too few trials for that, each stands alone. One is tested together with those
+        once, so that one is not credited with what another did while a sampler moved both; with too
+        few trials for that, each is tested alone. A hyperparameter is tested together with those
         that depend on it.
         """
         from scipy.special import fdtrc  # SciPy takes long to import: only where it is used
@@ -110,7 +110,7 @@ class Evidence(Observations):
     def _regressors(self, name: str) -> Array:
         """Return the columns by which a hyperparameter enters the regression.
 
-        Those of parts are averaged: what is asked is where their one range should be.
+        Those of parts are averaged: the question is where their common range should be.
         """
         indices = self.columns[name]
         there = self.is_there[:, indices]
@@ -122,8 +122,8 @@ class Evidence(Observations):
     def _residual(self, columns: Sequence[Array], without: str = "") -> tuple[float, int]:
         """Return what a regression leaves of the scores, and its rank.
 
-        Whether a trial has a conditional hyperparameter is no influence of that one's values, but
-        one of what it depends on: `without` that, it is left out.
+        Whether a trial has a conditional hyperparameter is not an effect of its values, but of the
+        hyperparameter it depends on: `without` that one, it is ignored.
         """
         conditional = [
             column for column, name in enumerate(self.names)
@@ -136,7 +136,7 @@ class Evidence(Observations):
         return float(np.sum((self.scores - matrix @ solution) ** 2)), int(rank)
 
     def _depends(self, name: str, other: str) -> bool:
-        """Say whether a hyperparameter is searched only for some values of another one."""
+        """Return whether a hyperparameter is searched only for some values of another."""
         return any(
             parent == other or self._depends(parent, other)
             for parent, _ in self.search_space[name].when
@@ -145,8 +145,8 @@ class Evidence(Observations):
     def lines(self, moves: Sequence[Move] = ()) -> Array:
         """Return points through which lines are searched for maxima: the best trials.
 
-        With them go the same trials moved to where ranges move out: what was seen so far is no
-        judgment of a choice there.
+        They are joined by the same trials moved to where ranges move out: earlier results say
+        nothing about a choice there.
         """
         best = self.positions[:LINES]
         lines = [best]
@@ -166,9 +166,9 @@ class Evidence(Observations):
     def _through(self, name: str, lines: Array | None) -> Array:
         """Return the points through which one hyperparameter is followed.
 
-        A conditional one is followed through the best trials that have it. What others are
-        conditional on is judged for each of its values also by the best trials with it: the
-        others say nothing of what only these have.
+        A conditional one is followed through the best trials that have it. One that others depend
+        on is also followed, for each of its values, through the best trials with that value: the
+        others say nothing about what only these have.
         """
         best = self.positions[:LINES] if lines is None else lines
         there = self.positions[self.is_there[:, self.columns[name]].any(axis=1)]
@@ -181,10 +181,10 @@ class Evidence(Observations):
         return best
 
     def draws(self, name: str, points: Array, lines: Array | None = None) -> Array:
-        """Return drawn surfaces (draw, point): their heights along one hyperparameter.
+        """Return sampled surfaces (draw, point): their heights along one hyperparameter.
 
-        All parts of one are moved together. Of the lines, else those through the best trials,
-        each draw takes at every point the highest.
+        All parts of one are moved together. At every point, each draw has the highest value of the
+        lines, by default those through the best trials.
         """
         through = self._through(name, lines)
         candidates = np.repeat(through, len(points), axis=0)

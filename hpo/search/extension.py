@@ -1,7 +1,7 @@
-"""Trials that were trained longer than the search trained them, and what that came to.
+"""Trials that were trained longer than in the search, and what they gained.
 
-Of a trial and its extension, which is the same training, the later epochs count where they are
-better. Of several trials they say how much each gained: that is added to what is known of it.
+A trial and its extension are the same training: the later epochs count if they are better. To
+compare several trials, what each gained is added to what is known about it.
 """
 
 import math
@@ -22,26 +22,26 @@ class Extension:
 
     @property
     def gain(self) -> float:
-        """How much its value changed; NaN where there is none."""
+        """How much the value changed; NaN if there is none."""
         if self.found.value is None or self.longer.value is None:
             return math.nan
         return self.longer.value - self.found.value
 
     def is_better(self, direction: Direction) -> bool:
-        """Say whether the value after more epochs is better than the one that was found."""
+        """Return whether the value after more epochs is better than the one found in the search."""
         sound = self.longer.state is State.COMPLETE and self.longer.value is not None
         return sound and worse(self.found.value or 0.0, self.longer.value or 0.0, direction)
 
 
 def extended(trial: Trial, epochs: int) -> Trial:
-    """Return the trial that goes on to an epoch; nothing stops it early."""
+    """Return the trial, to be continued to an epoch; nothing stops it early."""
     return replace(trial, extended_to=epochs, cut_offs=None)
 
 
 def extensions_of(
     results: Sequence[TrialResult], extensions: Sequence[TrialResult]
 ) -> list[Extension]:
-    """Return all that was trained longer, in order of round, number and epoch."""
+    """Return all trials that were trained longer, in order of round, number and epoch."""
     found = {r.trial.id: r for r in results}
     known = [
         Extension(found[r.trial.original], r) for r in extensions if r.trial.original in found
@@ -52,7 +52,7 @@ def extensions_of(
 def better(
     results: Sequence[TrialResult], extensions: Sequence[TrialResult], direction: Direction
 ) -> dict[TrialId, Extension]:
-    """Return the extensions that count, by their trials: the best of each, where it is better."""
+    """Return the best extension of each trial, for those that are better than the trial was."""
     best: dict[TrialId, Extension] = {}
     for extension in extensions_of(results, extensions):
         identity = extension.found.trial.id
@@ -71,11 +71,11 @@ def recommend(
     counted: Mapping[TrialId, Extension],
     direction: Direction,
 ) -> Recommendation:
-    """Return which trial to go on with where some were extended.
+    """Return the recommended trial when some were extended.
 
     `ranked` are the complete trials, with the means of their repeats where they were confirmed.
-    To each comes what it gained, up to the value that it then had: a gain may be that of an unlucky
-    start. The recommended trial stays unless an extended one is better then.
+    What each gained is added to its value, up to the value it had in the end: a gain may come from
+    an unlucky start. The recommendation stays unless an extended trial is then better.
     """
     if not counted:
         return recommended
@@ -96,14 +96,14 @@ def recommend(
         f"{chosen.longer.trial.id}, has {after} ({before} after epoch {chosen.found.epochs})"
     )
     if pick != recommended.trial.trial.id:
-        reason += f"; without that it would be {recommended.trial.trial.id}"
+        reason += f"; without the extra epochs it would be {recommended.trial.trial.id}"
     return replace(
         recommended, trial=chosen.found, estimate=values[pick], longer=chosen.longer, reason=reason
     )
 
 
 def longest(extensions: Sequence[Extension], direction: Direction) -> list[Extension]:
-    """Return the longest training of each trial, the best first, those without a value last."""
+    """Return the longest training of each trial, best first; those without a value are last."""
     of_trial = {e.found.trial.id: e for e in extensions}  # in order of their epochs
     sign = -1.0 if direction == "maximize" else 1.0
 
@@ -116,10 +116,10 @@ def longest(extensions: Sequence[Extension], direction: Direction) -> list[Exten
 
 
 def note(extensions: Sequence[Extension], metric: str) -> str:
-    """Return what came of longer training in Markdown, for the record."""
+    """Return a table of the extended trials in Markdown, for the record."""
     lines = [
-        f"Trials that were trained longer than the search trained them: {metric} as found, and "
-        "after more epochs.\n",
+        f"Trials trained longer than in the search: {metric} as found in the search, and after "
+        "more epochs.\n",
         "| round | trial | found | after epoch | extended | after epoch |",
         "|---|---|---|---|---|---|",
     ]

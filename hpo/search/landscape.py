@@ -34,9 +34,9 @@ class Slice:
 class Landscape:
     """The surface over the trials of a study, as narrowing sees it.
 
-    Pruned trials stand in it where they stood among the others, diverged ones at its lowest, and
-    confirmed ones at the mean of their repeats. The metric is that of the complete trials: what
-    the surface expects beyond the best and the worst of them is drawn as that one.
+    Pruned trials are where they ranked among the others, diverged ones at the lowest point, and
+    confirmed ones at the mean of their repeats. The metric is that of the complete trials: whatever
+    the surface expects beyond the best or the worst of them is drawn like that one.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Landscape:
         repeats: Sequence[TrialResult],
         direction: Direction,
     ) -> "Landscape | None":
-        """Return the landscape of a study's last ranges; None where its trials say too little."""
+        """Return the landscape of a study's last ranges; None if its trials say too little."""
         means = confirmation.means(results, repeats)
         trials = ranked_points(search_space, results, direction, means)
         if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
@@ -76,26 +76,26 @@ class Landscape:
 
     @property
     def levels(self) -> list[tuple[float, float]]:
-        """Heights of the surface and what they are on the metric, from the lowest on."""
+        """Heights of the surface and their values of the metric, from the lowest up."""
         return sorted(self._known.items())
 
     def has(self, trial: TrialId) -> bool:
-        """Say whether a trial is one of those that the surface is fitted to."""
+        """Return whether the surface is fitted to a trial."""
         return trial in self._places
 
     @property
     def best(self) -> TrialId:
-        """The best of the trials that the surface is fitted to."""
+        """The best trial that the surface is fitted to."""
         return self._observations.trials[0].id
 
     def position(self, trial: TrialId) -> Array:
-        """Return where a trial lies on the unit intervals; a choice by its index."""
+        """Return the position of a trial on the unit intervals; a choice by its index."""
         return np.asarray(self._observations.positions[self._places[trial]])
 
     def along(self, name: str, values: Sequence[Value], through: TrialId) -> Slice:
-        """Return what is expected at `values` of one hyperparameter, the others as in a trial.
+        """Return the expected metric at `values` of one hyperparameter, the others as in a trial.
 
-        Where that trial does not have it, the others are as in the best trial that has.
+        If that trial does not have it, the others are as in the best trial that does.
         """
         column = self._observations.names.index(name)
         there = self._observations.is_there[:, column]

@@ -1,12 +1,11 @@
-"""Narrowing proposes the ranges of the next round from the results so far, each with its reason.
+"""Narrowing proposes the ranges of the next round from the results so far, each with a reason.
 
-The question it asks of each range is where the best value could lie. A smooth random surface (a
-Gaussian process) is fitted to the ranks of all trials, surfaces that agree with the trials are
-drawn from it, and the points of their maxima say how well the best value is known (the idea of
-Hennig and Schuler 2012, "Entropy search", JMLR 13): the new range holds nearly all of them. The
-more trials and the less noise, the narrower. The more maxima crowd at an edge, the further the
-surfaces are followed beyond it. Before all that, a hyperparameter has to show that it matters in
-its range.
+For each range it asks where the optimum could be. A smooth random surface (a Gaussian process) is
+fitted to the ranks of all trials, surfaces that agree with the trials are sampled from it, and the
+spread of their maxima shows how well the optimum is known (the idea of Hennig and Schuler 2012,
+"Entropy search", JMLR 13): the new range contains nearly all of them. More trials and less noise
+make it narrower. The more maxima crowd at an edge, the further the surfaces are followed beyond
+it. First of all, a hyperparameter has to show that it matters within its range.
 """
 
 import math
@@ -73,12 +72,12 @@ def narrow(
 ) -> tuple[Move, ...]:
     """Return one move for each hyperparameter of `search_space`, the ranges of the last round.
 
-    `results` are the trials of all rounds; a diverged trial is a bad one, a failed one or an
-    infeasible one says nothing of quality. `confirmed` leads from the ids of trials that were
-    repeated to the mean of their values and how many there are; the mean replaces the value, and
-    counts for more. `first` are the ranges of the study file: of its choices those that were left
-    out may come back. Each of `others` holds trials of another study, on a scale of their own; one
-    that this study's trials contradict is left out.
+    `results` are the trials of all rounds. A diverged trial counts as a bad one; a failed or
+    infeasible one says nothing about quality. `confirmed` maps the ids of repeated trials to the
+    mean of their values and the number of values; the mean replaces the value and counts for more.
+    `first` are the ranges of the study file; choices that were dropped from them may come back.
+    Each of `others` holds the trials of another study, on a scale of their own; one that this
+    study's trials contradict is ignored.
     """
     own = ranked_points(search_space, results, direction, confirmed or {})
     agreeing = [other for other in others if _agrees(search_space, own, other, direction)]
@@ -89,9 +88,9 @@ def narrow(
     aside = len(others) - len(agreeing)
     if not aside:
         return moves
-    told = "another study contradicts them and is left out"
+    told = "another study contradicts these trials and is ignored"
     if aside > 1:
-        told = f"{aside} other studies contradict them and are left out"
+        told = f"{aside} other studies contradict these trials and are ignored"
     return tuple(replace(move, reason=f"{move.reason}; {told}") for move in moves)
 
 
@@ -101,12 +100,10 @@ def _agrees(
     other: Sequence[TrialResult],
     direction: Direction,
 ) -> bool:
-    """Say whether the surface of a study's own trials does not fall where another's trials rise.
+    """Return whether the surface of a study's own trials does not fall where another's trials rise.
 
-    By the order of those trials, whatever its shape (Spearman 1904).
-
-    Together they would seem to say that nothing matters. Before there are enough own trials to
-    tell, it does.
+    Only the order of those trials counts (Spearman 1904). Together, contradicting studies would
+    suggest that nothing matters. With too few trials of its own to tell, the answer is True.
     """
     theirs = ranked_points(search_space, other, direction, {})
     if min(len(own), len(theirs)) < MINIMUM_TRIALS or own[0].rank == own[-1].rank:
@@ -159,11 +156,11 @@ def _of_part(name: str, old: Distribution, move: Move) -> Move:
 def by_influence(
     search_space: SearchSpace, results: Sequence[TrialResult], direction: Direction
 ) -> list[str]:
-    """Return the hyperparameters, those first whose influence on the results is best established.
+    """Return the hyperparameters, ordered by how well their effect on the results is established.
 
-    That is the order of their p-values, as in the moves of `narrow` but from at most
-    `MAXIMUM_TRIALS` trials and without a surface, since somebody waits for it.
-    Where too few trials have a result it is the order of `search_space`.
+    This is the order of their p-values, as in the moves of `narrow`, but from at most
+    `MAXIMUM_TRIALS` trials and without a surface, because somebody is waiting for it.
+    If too few trials have a result, it is the order of `search_space`.
     """
     trials = ranked_points(search_space, results, direction, {})
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
@@ -212,18 +209,18 @@ def _range_move(name: str, old: Distribution, evidence: Evidence) -> Move:
     new = with_range(old, moved.low, moved.high)
     if new == old:
         if p_value < SIGNIFICANCE:
-            return _kept(name, old, "the best value can lie anywhere in this range", p_value)
+            return _kept(name, old, "the optimum can be anywhere in this range", p_value)
         said = f"{_no_influence(evidence.trials_of(name), p_value)} in this range"
         return _kept(name, old, said, p_value)
     return Move(name, old, new, *change(old, new), _why(name, old, new, evidence), p_value)
 
 
 def _limited(old: Numeric) -> Numeric:
-    """Return a range with limits: its own, or else those of what it seems to hold.
+    """Return a range with limits: its own, or else those of the quantity it seems to hold.
 
-    What begins at 0 or above on a linear scale does not go below, and what is counted from 1 not
-    below 1; what lies between 0 and 1 is a share, and stays one. The objective refuses more, but
-    not always before a round is spent on it.
+    A linear range that starts at 0 or above does not go below 0, and one counted from 1 not below
+    1; a range within 0 to 1 is a share and stays one. The objective may refuse more, but not always
+    before a round is spent on it.
     """
     if old.limits is not None or old.low < 0:
         return old
@@ -235,7 +232,7 @@ def _limited(old: Numeric) -> Numeric:
 
 
 def change(old: Distribution, new: Distribution) -> tuple[Kind, float]:
-    """Return what becomes of a range, and the new width over the old one on its scale."""
+    """Return how a range changed, and its new width divided by the old one, on its scale."""
     if new == old:
         return "kept", 1.0
     before, after = scale_of(old), scale_of(new)
@@ -251,7 +248,7 @@ def change(old: Distribution, new: Distribution) -> tuple[Kind, float]:
 
 
 def _maxima(name: str, evidence: Evidence, end_low: float, end_high: float) -> tuple[float, float]:
-    """Return where the drawn surfaces have their maxima, but for the tails.
+    """Return the range that holds the maxima of the sampled surfaces, except for the tails.
 
     Beyond an edge a surface is a guess, and ignorance alone would widen every range. How far it
     counts there is `GROWTH` times the chance that `AGREEING` surfaces all have their highest point
@@ -296,32 +293,30 @@ def _why(name: str, old: Distribution, new: Distribution, evidence: Evidence) ->
     beyond = [f"below {_shown(old, before.low)}"] * (after.low < before.low)
     beyond += [f"above {_shown(old, before.high)}"] * (after.high > before.high)
     if beyond:
-        said = f"the best value may lie {' or '.join(beyond)}"
+        said = f"the optimum may be {' or '.join(beyond)}"
     else:
         ends = f"{_shown(new, after.low)} and {_shown(new, after.high)}"
-        said = f"the best value most likely lies between {ends}"
+        said = f"the optimum is most likely between {ends}"
     width = min(before.high - before.low, after.high - after.low)
     low, high = (_shown(old, value, width) for value in (min(best), max(best)))
-    have, count = low if low == high else f"{low} to {high}", evidence.trials_of(name)
-    if best_trials == 1:
-        said += f"; the best of {count} trials has {have}"
-    else:
-        said += f"; the best {best_trials} of {count} trials have {have}"
+    used, count = low if low == high else f"{low} to {high}", evidence.trials_of(name)
+    best_of = "best" if best_trials == 1 else f"best {best_trials}"
+    said += f"; the {best_of} of {count} trials used {used}"
     left_out = [
         trial.state is State.DIVERGED
         for trial, value in zip(trials, values, strict=True)
         if before.low <= value <= before.high and not after.low <= value <= after.high
     ]
     if any(left_out):
-        some = f"{sum(left_out)} of the {len(left_out)}"
+        some = f"{sum(left_out)} of the {len(left_out)} trials"
         if all(left_out):
-            some = "the one" if len(left_out) == 1 else f"all {len(left_out)}"
-        said += f"; {some} left out diverged"
+            some = "the trial" if len(left_out) == 1 else f"all {len(left_out)} trials"
+        said += f"; {some} now outside the range diverged"
     return said
 
 
 def _shown(distribution: Distribution, place: float, width: float | None = None) -> str:
-    """Return a place on the scale of a range as a reason says it: of a value, enough digits."""
+    """Return a place on the scale of a range as shown in a reason, with enough digits."""
     value = off_scale(distribution, place)
     if isinstance(distribution, OrderedDistribution):
         return one_line(str(value))
@@ -330,13 +325,13 @@ def _shown(distribution: Distribution, place: float, width: float | None = None)
 
 def _too_few(trials: int) -> str:
     have = "trials have" if trials != 1 else "trial has"
-    return f"only {trials} {have} a value of it; at least {MINIMUM_TRIALS} are needed"
+    return f"only {trials} {have} a value for it; at least {MINIMUM_TRIALS} are needed"
 
 
 def _no_influence(trials: int, p_value: float) -> str:
     if math.isnan(p_value):
-        return f"{trials} trials cannot tell its influence on the result"
-    return f"{trials} trials show no influence on the result"
+        return f"{trials} trials cannot show whether it affects the result"
+    return f"{trials} trials show no effect on the result"
 
 
 def _choices_move(
@@ -367,20 +362,31 @@ def _choices_move(
         or not np.any(trials == position)
     }
     if len(stay) < 2 and not p_value < STRONG:
-        return _kept(name, old, "the evidence is too weak to leave a single choice", p_value)
+        return _kept(name, old, "the evidence is too weak to leave only one choice", p_value)
     if not stay or stay == set(old.choices):
-        return _kept(name, old, "each choice may be the best", p_value)
+        return _kept(name, old, "any of the choices may be the best", p_value)
     order = [*first.choices, *(c for c in old.choices if c not in first.choices)]
     new = replace(old, choices=tuple(c for c in order if c in stay))
-    dropped = ", ".join(str(c) for c in old.choices if c not in stay)
-    back = ", ".join(str(c) for c in new.choices if c not in old.choices)
-    count = evidence.trials_of(name)
-    said = [f"the best of {count} trials leave no chance to {dropped}"] if dropped else []
+    dropped = [str(c) for c in old.choices if c not in stay]
+    back = [str(c) for c in new.choices if c not in old.choices]
+    count, said = evidence.trials_of(name), []
+    if dropped:
+        are = "is" if len(dropped) == 1 else "are"
+        said.append(
+            f"after {count} trials, {_listed(dropped)} {are} very unlikely to be the best"
+        )
     if back:
-        said.append(f"judged by all {count} trials, {back} may be the best after all")
+        said.append(
+            f"judging by all {count} trials, {_listed(back)} may be the best after all"
+        )
     kind: Kind = "moved" if dropped and back else "widened" if back else "narrowed"
     factor = len(new.choices) / len(old.choices)
     return Move(name, old, new, kind, factor, "; ".join(said), p_value)
+
+
+def _listed(choices: Sequence[str]) -> str:
+    *first, last = choices
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _kept(name: str, old: Distribution, reason: str, p_value: float = math.nan) -> Move:

@@ -1,4 +1,4 @@
-"""How much each hyperparameter tells the best trials from the others, as Optuna counts it."""
+"""How much each hyperparameter separates the best trials from the others, measured by Optuna."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ def ped_anova(
     results: Sequence[TrialResult],
     direction: Direction,
 ) -> dict[str, float]:
-    """Return the share of each hyperparameter; nothing where there are too few complete trials.
+    """Return the share of each hyperparameter; nothing if there are too few complete trials.
 
-    `search_spaces` are the ranges by round: a trial is judged within those it was drawn from.
+    `search_spaces` are the ranges by round: a trial is scored within those it was sampled from.
     The shares add up to 1 (Watanabe et al. 2023, "PED-ANOVA", IJCAI).
     """
     known = [

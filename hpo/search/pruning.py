@@ -18,7 +18,7 @@ class Pruner(Protocol):
     def cut_offs(
         self, results: Sequence[TrialResult], metric: str, direction: Direction
     ) -> CutOffs | None:
-        """Return cut-offs from the results of this round, or None where there is too little."""
+        """Return cut-offs from the results of this round, or None if there are too few."""
         ...
 
 
@@ -26,8 +26,8 @@ class Pruner(Protocol):
 class PercentilePruner:
     """Stops a trial whose best value so far is below a percentile of the complete trials.
 
-    Stops none before `startup_trials` are complete, nor in the first `warmup_epochs`; compares
-    every `interval` epochs after them. Decides as Optuna's PercentilePruner.
+    Stops no trial before `startup_trials` are complete, nor in the first `warmup_epochs`; after
+    them it compares every `interval` epochs. Decides like Optuna's PercentilePruner.
     """
 
     percentile: float = 25.0
@@ -65,7 +65,7 @@ class PercentilePruner:
 class MedianPruner:
     """Stops a trial whose best value so far is below the median of the complete trials.
 
-    The rule of Google Vizier (Golovin et al. 2017); decides as Optuna's MedianPruner.
+    The rule of Google Vizier (Golovin et al. 2017). Decides like Optuna's MedianPruner.
     """
 
     startup_trials: int = 5
@@ -88,10 +88,10 @@ class MedianPruner:
 
 @dataclass(frozen=True)
 class SuccessiveHalvingPruner:
-    """Lets the best 1 in `reduction_factor` of the trials that reached a rung go on.
+    """Keeps the best 1 in `reduction_factor` of the trials that reached a rung running.
 
-    Rungs lie at min_resource * reduction_factor ** i epochs. The asynchronous rule of Li et al.
-    2020 (ASHA); decides as Optuna's SuccessiveHalvingPruner.
+    Rungs are at min_resource * reduction_factor ** i epochs. The asynchronous rule of Li et al.
+    2020 (ASHA). Decides like Optuna's SuccessiveHalvingPruner.
     """
 
     min_resource: int = 7
@@ -101,9 +101,9 @@ class SuccessiveHalvingPruner:
 
     def __post_init__(self) -> None:
         if self.min_resource < 1:
-            raise ValueError(f"min_resource must be at least 1, not {self.min_resource}")
+            raise ValueError(f"min_resource must be at least 1, got {self.min_resource}")
         if self.reduction_factor < 2:
-            raise ValueError(f"reduction_factor must be at least 2, not {self.reduction_factor}")
+            raise ValueError(f"reduction_factor must be at least 2, got {self.reduction_factor}")
 
     def cut_offs(
         self, results: Sequence[TrialResult], metric: str, direction: Direction
@@ -161,14 +161,14 @@ def from_table(table: Mapping[str, Any] | None) -> Pruner | None:
 
 
 def from_representation(text: str) -> Pruner | None:
-    """Return the pruner of such a text as "MedianPruner(startup_trials=5)", or "None".
+    """Return the pruner of a text such as "MedianPruner(startup_trials=5)" or "None".
 
-    Raises ValueError or LookupError where it is another text.
+    Raises ValueError or LookupError for any other text.
     """
     try:
         call = ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"{text!r} is no pruner") from error
+        raise ValueError(f"{text!r} is not a pruner") from error
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         return None
     kinds = {kind.__name__: kind for kind in PRUNERS.values()}
@@ -193,4 +193,5 @@ def _check_schedule(startup_trials: int, warmup_epochs: int, interval: int) -> N
 
 def _check_between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ValueError(f"{name} must lie between {low} and {high}, not {value}")
+        must = f"at least {low}" if math.isinf(high) else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {must}, got {value}")

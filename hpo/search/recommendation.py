@@ -1,11 +1,11 @@
-"""Recommendation names the trial to go on with: the best value may be luck, and neighbors tell.
+"""Recommendation picks the trial to use: the best value may be luck, and its neighbors show that.
 
-The best of many noisy values is mostly a lucky one. The surface that narrowing fits knows of all
-trials around it, and its height is a better estimate than any single value. But not all that a
-smooth surface misses is noise: a step or a rough spot is real, and the trial that found it has
-earned its value. Which it is, pairs of trials close to each other tell. Where they agree, a short
-rough component explains them better than noise does, and the best value stands. Where they
-contradict each other, the estimate counts, and what is left in doubt is shared between the two.
+The best of many noisy values is usually a lucky one. The surface that narrowing fits takes all
+trials around it into account, and its height is a better estimate than any single value. But not
+everything a smooth surface misses is noise: a step or a rough spot is real, and the trial that
+found it has earned its value. Pairs of trials close to each other tell which it is. If they agree,
+a short rough component explains them better than noise does, and the best value stands. If they
+contradict each other, the estimate counts, and any remaining doubt is shared between the two.
 """
 
 import math
@@ -43,11 +43,11 @@ SAME = 0.02  # heights no further apart are the same, and the best value among t
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The trial to go on with, and beside it the one with the best observed value.
+    """The recommended trial, and beside it the one with the best observed value.
 
     The estimates are on the scale of the metric. `reason` is a sentence that says why the two
-    differ, or why not. `longer` is what came of the trial where it was trained for more epochs,
-    and is better for it.
+    differ, or why they do not. `longer` is the result of the trial after more epochs, if that is
+    better.
     """
 
     trial: TrialResult
@@ -59,11 +59,11 @@ class Recommendation:
 
     @property
     def differs(self) -> bool:
-        """Whether the recommended trial is another one than that of the best observed value."""
+        """Whether the recommended trial is not the one with the best observed value."""
         return self.trial.trial.id != self.observed.trial.id
 
     def __str__(self) -> str:
-        """Name the recommended trial, and say why it is that one."""
+        """Return the recommended trial and the reason for it."""
         if self.longer is not None or not self.differs:
             return self.reason
         return f"{self.trial.trial.id}; {self.reason}"
@@ -94,12 +94,12 @@ def recommend(
     repeats: Sequence[TrialResult],
     direction: Direction,
 ) -> Recommendation | None:
-    """Return which trial to go on with; None where none is complete.
+    """Return the recommended trial; None if no trial is complete.
 
     `search_space` are the ranges of the last round, `results` the trials of all rounds, and
-    `repeats` those of confirmed trials: their means replace the values, and count for more. A
-    trial with a diverged or failed repeat is recommended only where there is no other. The order
-    of `results` and `repeats` is of no account.
+    `repeats` those of confirmed trials: their means replace the values and count for more. A trial
+    with a diverged or failed repeat is recommended only if there is no other. The order of
+    `results` and `repeats` does not matter.
     """
     complete = [r for r in rank(results, direction) if math.isfinite(r.value or 0.0)]
     if not complete:
@@ -119,7 +119,7 @@ def recommend(
 
 
 class _Study:
-    """The complete trials, best first, and what is known of them by repeats."""
+    """The complete trials, best first, and what their repeats tell about them."""
 
     def __init__(
         self,
@@ -138,13 +138,13 @@ class _Study:
         return confirmed is None or confirmed.is_sound
 
     def _value(self, result: TrialResult) -> float:
-        """Return the mean of the repeats where there are any, or the value."""
+        """Return the mean of the repeats if there are any, or else the value."""
         mean = self.means.get(result.trial.id, (math.nan, 0))[0]
         return result.value or 0.0 if math.isnan(mean) else mean
 
     @cached_property
     def repeats_moved(self) -> bool:
-        """Whether the repeats of a trial took it past more than one other on average."""
+        """Whether repeats moved a trial past more than one other on average."""
         values = np.array([r.value for r in self._complete])
         passed = 0
         for trial in self._confirmed.values():
@@ -154,7 +154,7 @@ class _Study:
         return passed > len(self._confirmed)
 
     def without_surface(self, why: str) -> Recommendation:
-        """Return the best by repeats where those show luck, else the best value."""
+        """Return the best by repeats if those show luck, else the one with the best value."""
         if self.repeats_moved:
             identity = confirmation.ranked(self._complete, self._repeats, self._direction)[0].trial
             pick = next(r for r in self._candidates if r.trial.id == identity.id)
@@ -176,7 +176,7 @@ class _Study:
         known = {score[r.trial.id]: self._value(r) for r in self._complete if r.trial.id in score}
         values = on_the_metric(np.array(list(of.values())), known)
         estimates = {i: float(f"{v:.6g}") for i, v in zip(of, values.tolist(), strict=True)}
-        return self._recommendation(pick, estimates, "its neighbors bear it out")
+        return self._recommendation(pick, estimates, "its neighbors support it")
 
     def _recommendation(
         self, pick: TrialResult, estimates: Mapping[TrialId, float], why: str
@@ -197,16 +197,17 @@ class _Study:
                 why = f"the mean of its repeats is {wording.number(repeated.mean)}"
             return f"{said}, and {why}"
         if repeated is not None and not repeated.is_sound:
-            return f"{said}, but not all of its repeats have one; {pick.trial.id} is the next best"
+            next_best = f"{pick.trial.id} is the next best"
+            return f"{said}, but not all of its repeats have a value; {next_best}"
         if repeated is None and pick.trial.id in self._confirmed and not neighbors:
             mean = wording.number(mine)
             return f"{said}, but is not confirmed; {pick.trial.id} has the best mean, {mean}"
         if pick.value == value:
-            return f"{said}, as has {pick.trial.id}, whose neighbors are better"
+            return f"{said}, as does {pick.trial.id}, whose neighbors are better"
         who = "neighbors" if repeated is None else "repeats"
         low, high = wording.apart(theirs, mine)
         return (
-            f"{said}, but its {who} say that was luck (estimate {low}); "
+            f"{said}, but its {who} suggest that was luck (estimate {low}); "
             f"{pick.trial.id} has the best estimate, {high}"
         )
 

@@ -1,4 +1,4 @@
-"""A round as its sampler sees it: what is searched, what is known, what may be proposed."""
+"""A round from its sampler's view: the ranges, the known results, and the feasible points."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from hpo.errors import InputError
 from hpo.search_space import SearchSpace, active, readable
 from hpo.trial import Direction, TrialResult
 
-MOST_DRAWS = 1000  # points that are tried until one can be trained with
+MOST_DRAWS = 1000  # points that are tried until one is feasible
 
 
 @dataclass(frozen=True)
 class RoundPlan:
     """What a sampler knows of its round before the first trial.
 
-    `earlier` are the results of earlier rounds, in order of round and number; of `others`, each the
-    trials of another study, only the order counts. `accepts` says
-    whether a point can be trained with; one that it refuses is never proposed. Where values are
-    `rounded` they have no more digits than a person reads.
+    `earlier` are the results of earlier rounds, in order of round and number. Each of `others`
+    holds the trials of another study, of which only the order counts. `accepts` says whether a
+    point is feasible; one that it rejects is never proposed. If values are `rounded`, they have no
+    more digits than a person reads.
     """
 
     search_space: SearchSpace
@@ -45,36 +45,36 @@ class RoundPlan:
         return active(self.search_space, {**self.shown(values), **(given or {})})
 
     def shown(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Return values with the digits that they are proposed with."""
+        """Return values rounded as they are proposed."""
         return readable(self.search_space, values) if self.rounded else dict(values)
 
     def is_feasible(self, values: Mapping[str, Value]) -> bool:
-        """Say whether a point can be trained with."""
+        """Return whether a point is feasible."""
         return self.accepts is None or self.accepts(values)
 
     def feasible(
         self, propose: Callable[[int], dict[str, Value]]
     ) -> tuple[int, dict[str, Value]]:
-        """Return the first of the draws 0, 1, … whose point can be trained with, and the point.
+        """Return the first of the draws 0, 1, … whose point is feasible, and the point.
 
-        Raises InputError where there is none among the first `MOST_DRAWS`.
+        Raises InputError if none of the first `MOST_DRAWS` is.
         """
         for draw in range(MOST_DRAWS):
             values = propose(draw)
             if self.is_feasible(values):
                 return draw, values
         raise InputError(
-            f"none of {MOST_DRAWS} points drawn from the ranges can be trained with; "
-            "widen the ranges, or relax the constraints"
+            f"none of {MOST_DRAWS} points sampled from the ranges is feasible; widen the ranges, "
+            "or relax the constraints"
         )
 
 
 class Sampler(Protocol):
     """Proposes the trials of one round, in order of number.
 
-    For a number it is either asked (`propose`) or shown what the number was given (`replay`).
-    Where it `learns`, results are told in order of number, and a proposal depends on nothing but
-    the plan, its seed, and the calls before it.
+    Each number is either proposed (`propose`) or already has a point (`replay`). If the sampler
+    `learns`, it is told results in order of number, and a proposal depends on nothing but the plan,
+    its seed, and the calls before it.
     """
 
     learns: bool
@@ -84,18 +84,18 @@ class Sampler(Protocol):
         ...
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
-        """Take note that trial `number` was given these hyperparameters."""
+        """Note that trial `number` has these hyperparameters."""
         ...
 
     def skip(self, number: int) -> None:
-        """Take note that a person chose the point of `number`, before it is replayed."""
+        """Note that a person chose the point of trial `number`, before it is replayed."""
         ...
 
     def tell(self, result: TrialResult) -> None:
-        """Take note of a result."""
+        """Note a result."""
         ...
 
 
 def another_seed(seed: int, draw: int) -> int:
-    """Return the 32-bit seed of a draw: `seed` itself for draw 0, of which there mostly is one."""
+    """Return the 32-bit seed of a draw: `seed` itself for draw 0, usually the only one."""
     return seed if draw == 0 else int(np.random.SeedSequence((seed, draw)).generate_state(1)[0])

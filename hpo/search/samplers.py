@@ -1,4 +1,4 @@
-"""The samplers there are, by the names that a study file has for them."""
+"""The samplers by their names in a study file."""
 
 from collections.abc import Callable
 

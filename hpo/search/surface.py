@@ -1,8 +1,8 @@
-"""A smooth random surface over the search space: what the ranks of the trials say of every point.
+"""A smooth random surface over the search space: what the ranks of the trials say about each point.
 
 A Gaussian process is fitted to the normal scores of the ranks, so that only the order of the
-trials counts, and its noise is what of that order neighbors contradict. Narrowing draws surfaces
-from it; TPE asks it how much of the order is noise.
+trials counts; its noise is the part of that order that neighbors contradict. Narrowing samples
+surfaces from it; TPE asks it how much of the order is noise.
 """
 
 import math
@@ -57,16 +57,15 @@ def ranked_points(
     confirmed: Confirmed,
     others: Sequence[Sequence[TrialResult]] = (),
 ) -> list[Ranked]:
-    """Return the trials that have something to say, best first, whatever order they come in.
+    """Return the trials that carry information, best first, whatever their order was.
 
-    A pruned trial stands among the others where it stood among them at its last epoch: how long
-    it went on says more of the pruner than of the trial. Without the curves of complete trials
-    pruned ones come after them, those that went on longer before the others. Diverged ones are
-    last, failed and infeasible ones left out. `confirmed` leads from the ids of trials that
-    were repeated to the mean of their values and how many there are; the mean replaces the value.
-    Where values are means, those with small standard errors count for more. Each of `others` holds
-    trials on a scale of their own: they, and then the study's own trials too, are ranked by their
-    share of the order among themselves.
+    A pruned trial ranks among the others where it was at its last epoch: how long it ran says more
+    about the pruner than about the trial. Without the curves of complete trials, pruned ones come
+    after them, those that ran longer first. Diverged ones are last; failed and infeasible ones are
+    ignored. `confirmed` maps the ids of repeated trials to the mean of their values and the number
+    of values; the mean replaces the value. If values are means, those with small standard errors
+    count for more. Each of `others` holds trials on a scale of their own: they, and then the
+    study's own trials too, are ranked by their share of the order among themselves.
     """
     if others:
         groups = [
@@ -119,7 +118,7 @@ def ranked_points(
 def _worth(results: Sequence[TrialResult]) -> dict[TrialId, float]:
     """Return how many trials of average noise the means of parts are worth.
 
-    Few parts say little of how noisy their trial is: its variance is drawn towards that of all
+    Few parts say little about how noisy their trial is: its variance is pulled toward that of all
     (Smyth 2004, "Linear models and empirical Bayes methods", in Stat. Appl. Genet. Mol. Biol. 3).
     """
     squares = {
@@ -212,9 +211,9 @@ def _usable(distribution: Distribution, value: Value | None) -> bool:
 def noise_share(
     search_space: SearchSpace, results: Sequence[TrialResult], direction: Direction
 ) -> float:
-    """Return the share of the variance of the scores that is noise, 0 to 1; NaN of too few trials.
+    """Return the share of the variance of the scores that is noise, 0 to 1; NaN for too few trials.
 
-    `results` may lie outside the ranges of `search_space`.
+    `results` may be outside the ranges of `search_space`.
     """
     trials = ranked_points(search_space, results, direction, {})
     if len(trials) < MINIMUM_TRIALS or trials[0].rank == trials[-1].rank:
@@ -226,8 +225,8 @@ def noise_share(
 class Observations:
     """The trials as numbers: positions on the unit intervals, and scores that follow the ranks.
 
-    Where a conditional hyperparameter was not searched, `is_there` is False and the position is
-    the middle of its range. What it depends on sets such trials apart already.
+    If a conditional hyperparameter was not searched, `is_there` is False and the position is the
+    middle of its range. The hyperparameter it depends on already separates such trials.
     """
 
     def __init__(self, search_space: SearchSpace, trials: Sequence[Ranked]) -> None:
@@ -298,7 +297,7 @@ class Observations:
 
     @cached_property
     def surface(self) -> "Surface":
-        """The fitted surface; of very many trials evenly many of each rank are used."""
+        """The fitted surface; of very many trials, an even selection by rank is used."""
         counts = np.array([trial.count for trial in self.trials], dtype=np.float64)
         columns = np.column_stack([self.positions, self.scores, counts, self.groups])
         return _surface(columns[evenly(len(self.trials))].tobytes(), tuple(self.is_choice.tolist()))
@@ -315,7 +314,7 @@ def _surface(columns: bytes, is_choice: tuple[bool, ...]) -> "Surface":
 
 
 def on_the_metric(heights: Array, known: Mapping[float, float]) -> Array:
-    """Return heights on the scale of the metric, of which scores and their values are `known`."""
+    """Return heights on the scale of the metric, given `known` scores and their values."""
     scores = sorted(known)
     return np.interp(heights, scores, [known[score] for score in scores])
 
@@ -361,7 +360,7 @@ class Surface:
         self._inverse = np.linalg.inv(covariance)
 
     def draws(self, points: Array) -> Array:
-        """Return the heights at `points` of surfaces drawn from the posterior (draw, point)."""
+        """Return the heights at `points` of surfaces sampled from the posterior (draw, point)."""
         across = self.covariance(points, self.positions)
         mean = across @ self._inverse @ self.scores
         covariance = self.covariance(points, points) - across @ self._inverse @ across.T
@@ -398,7 +397,7 @@ class Surface:
 
     @property
     def lengths(self) -> Array:
-        """How far one has to go along each hyperparameter to see a change."""
+        """The distance along each hyperparameter over which the surface changes."""
         return np.asarray(np.exp(self._settings[:-2]))
 
     def covariance(self, a: Array, b: Array) -> Array:

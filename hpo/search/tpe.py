@@ -1,4 +1,4 @@
-"""TPE, a sampler that proposes where good results are likely, by Optuna."""
+"""TPE: a sampler that proposes points where good results are likely, based on Optuna."""
 
 import math
 import warnings
@@ -39,12 +39,12 @@ GOOD = (0.1, 0.5)  # least (Optuna's own) and largest share of the trials modele
 class TPESampler:
     """Proposes where good results are likely (Bergstra et al. 2011; Optuna's multivariate TPE).
 
-    One Optuna study in memory for each round, since a range that changes inside a study makes
-    Optuna's TPE sample each hyperparameter by itself from then on.
+    Each round has its own Optuna study in memory, because a range that changes inside a study makes
+    Optuna's TPE sample each hyperparameter separately from then on.
 
-    TPE models the good trials apart from the others. Optuna's good ones are the best tenth, of 20
-    trials the best two: where values are noisy, those are the lucky ones. After the first round
-    the share follows the noise.
+    TPE models the good trials separately from the others. Optuna takes the best tenth as good, of
+    20 trials the best two: if values are noisy, those are the lucky ones. After the first round the
+    share follows the noise.
     """
 
     learns = True
@@ -110,10 +110,10 @@ class TPESampler:
         )
 
     def _merged(self) -> "optuna.Study":
-        """Return a study that has trials of others, too, on other scales, or the own one.
+        """Return a study with trials of other studies, on other scales, or the original one.
 
-        Of each study the best ones are good, whatever their values. The more trials there are of
-        its own, the fewer count of others: what was best there need not be best here.
+        The best of each study count as good, whatever their values. The more trials the study has
+        itself, the fewer of others count: what was best there may not be best here.
         """
         own = sum(result.trial.round > 0 for result in self._shown)
         others = [_evenly(other, len(other) - FADE * own) for other in self._others]
@@ -145,12 +145,12 @@ class TPESampler:
         return min(math.ceil(self._good * trials), MOST_GOOD)
 
     def replay(self, number: int, hyperparameters: Mapping[str, Value]) -> None:
-        """Add the trial as one that runs, unless its point lies outside the ranges."""
+        """Add the trial as a running one, unless its point is outside the ranges."""
         if contains(self._space, hyperparameters):
             self._add_running(number, self._optuna_point(hyperparameters))
 
     def skip(self, number: int) -> None:
-        """Take note of nothing: what it proposes does not follow from numbers."""
+        """Do nothing: proposals do not follow from numbers."""
 
     def tell(self, result: TrialResult) -> None:
         """Tell Optuna; a diverged trial as pruned without values, which ranks last and repels."""
@@ -173,7 +173,7 @@ class TPESampler:
             self._build()
 
     def _build(self) -> None:
-        """Make the Optuna study anew, from no more results than it can weigh in little time."""
+        """Rebuild the Optuna study, from no more results than it can handle quickly."""
         import optuna
 
         while len(self._shown) > MOST_SHOWN:
@@ -209,7 +209,7 @@ class TPESampler:
         )
 
     def _optuna_point(self, hyperparameters: Mapping[str, Value]) -> dict[str, Any]:
-        """Return the searched values as Optuna takes them."""
+        """Return the searched values in Optuna's form."""
         return {
             name: optuna_value(d, hyperparameters[name])
             for name, d in self._space.items() if name in hyperparameters
@@ -218,9 +218,9 @@ class TPESampler:
 
 @cache
 def _readable_tpe() -> "Callable[..., optuna.samplers.TPESampler]":
-    """Return Optuna's TPE that proposes values with no more digits than a person reads.
+    """Return a version of Optuna's TPE that proposes values with few digits.
 
-    It rounds where it samples, so that what Optuna holds is what is trained with.
+    It rounds while sampling, so that Optuna holds the values used in training.
     """
     from optuna.samplers import TPESampler as OptunaTPE
 
@@ -259,7 +259,7 @@ def _suggested(
 
 
 def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
-    """Return so many of the results, as evenly as may be from the order of their values."""
+    """Return `count` of the results, as evenly as possible by the order of their values."""
     if count <= 0 or not results:
         return []
     order = sorted(results, key=lambda r: (r.value is None, r.value or 0.0, r.trial.id))
@@ -268,9 +268,9 @@ def _evenly(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
 
 
 def by_share(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return results with their share of the order in place of their values.
+    """Return results with their values replaced by their share of the order.
 
-    So studies can be merged whose values are on different scales: of each, the best ones are good.
+    This merges studies whose values are on different scales: the best of each count as good.
     The smallest value is near 0, the largest near 1; equal values have equal shares.
     """
     values = sorted({r.value for r in results if r.state is State.COMPLETE and r.value is not None})
@@ -288,7 +288,7 @@ def by_share(results: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
-    """Return the best, which TPE models for themselves, and every second of the others."""
+    """Return the best results, which TPE models separately, and every second of the others."""
     best = {r.trial.id for r in rank(results, direction)[:BEST_SHOWN]}
     is_best = [r.trial.id in best for r in results]
     others = [r for r, among_best in zip(results, is_best, strict=True) if not among_best]
@@ -298,17 +298,17 @@ def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[Trial
 
 
 def _reached(result: TrialResult) -> dict[int, float]:
-    """Return the value at which a trial was cut short, by epoch; nothing for a diverged one."""
+    """Return the last value of a trial that was cut short, by epoch; empty if it diverged."""
     if not result.is_cut_short or result.value is None:
         return {}
     return {result.epochs: result.value}
 
 
 def optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistribution":
-    """Return the distribution as Optuna takes it.
+    """Return the distribution in Optuna's form.
 
-    Choices go by index, since Optuna takes no lists; and so do steps of real numbers, since
-    Optuna lowers an edge, and refuses a value, that the last bit puts beside its steps.
+    Choices go by index, because Optuna accepts no lists; so do steps of real numbers, because
+    Optuna lowers an edge, and refuses a value, that is off its steps by the last bit.
     """
     from optuna import distributions
 
@@ -325,7 +325,7 @@ def optuna_distribution(d: Distribution) -> "optuna.distributions.BaseDistributi
 
 
 def optuna_value(d: Distribution, value: Any) -> Any:
-    """Return a value as Optuna takes it."""
+    """Return a value in Optuna's form."""
     if isinstance(d, CategoricalDistribution):
         return d.choices.index(value)
     if isinstance(d, OrderedDistribution):

@@ -1,4 +1,4 @@
-"""Attempts at trials: sent to the workers, and sent again where a worker dies."""
+"""Attempts at trials: sent to the workers, and sent again if a worker dies."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ WAIT_SECONDS = 0.5  # for an event, before the terminal is looked after again
 
 
 class Attempts:
-    """Trials at the workers, sent out again where a worker dies; results go to the outbox.
+    """Trials at the workers, sent again if a worker dies; results go to the outbox.
 
-    `begun` holds the last attempt at a trial that an earlier process made, `known` are the trials
-    and parts on record.
+    `begun` holds the last attempt that an earlier process made at each trial, `known` are the
+    recorded trials and parts.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Attempts:
         self.running = 0
 
     def submit(self, trial: Trial) -> None:
-        """Hand a trial to the workers, unless its result waits on disk."""
+        """Hand a trial to the workers, unless its result is waiting on disk."""
         self.running += 1
         self._delivery.running.add(trial.id)
         reclaimed = self._delivery.reclaim(trial)
@@ -58,7 +58,7 @@ class Attempts:
             self._reclaimed.append(reclaimed)
 
     def next_result(self) -> TrialResult | None:
-        """Wait for the next event; return it where it is a result, which then is on disk."""
+        """Wait for the next event; return it if it is a result, which is then on disk."""
         if self._reclaimed:
             return self._ended(self._reclaimed.popleft())
         event = self._workers.next_event(WAIT_SECONDS)
@@ -78,16 +78,16 @@ class Attempts:
             return None
         if isinstance(event, CodeChanged):
             raise HPOError(
-                f"{' and '.join(event.files)} changed while the study runs: the worker at "
-                f"{event.place} imported other code than its trials began with; change it back, "
-                "or give the study another name"
+                f"{' and '.join(event.files)} changed while the study was running: the worker at "
+                f"{event.place} imported different code than the trials started with; change it "
+                "back, or give the study another name"
             )
         if isinstance(event, Lost):
             self._delivery.abandon(event)
             if self._may_try_again(event):
                 part = f", part {event.trial.part}" if event.trial.part else ""
                 self.listener.note(
-                    f"trial {event.trial.number}{part}: {event.reason}; it runs again"
+                    f"trial {event.trial.number}{part}: {event.reason}; running it again"
                 )
                 self._send(event.trial)
                 return None
@@ -99,8 +99,8 @@ class Attempts:
         if isinstance(event, NoMetric):
             if not self._yielded:
                 raise InputError(
-                    f"{self._file}: metric: the objective yields no {event.metric!r}, but "
-                    f"{', '.join(event.yielded) or 'nothing'}; name one that it yields"
+                    f"{self._file}: metric: the objective does not report {event.metric!r} (it "
+                    f"reports {', '.join(event.yielded) or 'nothing'}); choose one that it reports"
                 )
             event = event.result
         self._delivery.add(event)
@@ -108,17 +108,17 @@ class Attempts:
 
     @property
     def begun(self) -> Sequence[TrialId]:
-        """The trials on record that have some parts and lack others; here none has parts."""
+        """The recorded trials that have some parts but not all; here none has parts."""
         return ()
 
     def begun_with(self, trial: TrialId) -> Mapping[str, Value] | None:
-        """Return the hyperparameters of such a trial, else None."""
+        """Return the hyperparameters of such a trial, or None."""
         return None
 
     def _may_try_again(self, lost: Lost) -> bool:
-        """Say whether fewer attempts at a trial were lost than may be.
+        """Return whether a trial may be tried again after a lost attempt.
 
-        One that others can go on from was not in vain, and does not count.
+        An attempt that later ones can continue from was not in vain, and does not count.
         """
         identity, checkpoints = lost.trial.id, self._workers.checkpoints
         if checkpoints is not None:
@@ -128,16 +128,16 @@ class Attempts:
         return lost.attempt - self._of_use.get(identity, 0) < ATTEMPTS
 
     def forget_others(self) -> None:
-        """Remove all copies of trials but for those that stay when these have ended."""
+        """Remove all copies of trials except those that stay after the trials have ended."""
         if self._retention is not None:
             self._retention.forget_others()
 
     def begin(self, trial: Trial) -> None:
-        """Take note that a trial is run, in parts that are submitted one by one."""
+        """Note that a trial runs in parts, which are submitted one by one."""
         self._delivery.running.add(trial.id)
 
     def conclude(self, result: TrialResult) -> None:
-        """Let the record know what the parts of a trial came to."""
+        """Record the combined result of the parts of a trial."""
         self._delivery.add(result)
         self.say_if_not_stopped(result)
         self._delivery.running.discard(result.trial.id)
@@ -145,7 +145,7 @@ class Attempts:
 
     @property
     def asked(self) -> Asked:
-        """What people ask of the study, as far as that is known."""
+        """What people ask of the study, as far as known."""
         return self._delivery.asked
 
     def look(self) -> Asked:
@@ -153,7 +153,7 @@ class Attempts:
         return self._delivery.look()
 
     def show_best(self, run_id: str, points: Sequence[Point]) -> None:
-        """Let those who watch the record see the best values of a round."""
+        """Show the best values of a round to people who watch the record."""
         if points:
             self._delivery.show_best(run_id, points)
 
@@ -169,7 +169,7 @@ class Attempts:
         return result
 
     def say_if_not_stopped(self, result: TrialResult) -> None:
-        """Say so where a person asked for the end of a trial that ended by itself."""
+        """Tell the user if a trial that they asked to stop ended by itself."""
         asked = self._delivery.stop_asked(result.trial.id)
         if asked is not None and result.state is not State.STOPPED:
             self.listener.note(f"trial {result.trial.number} ended before it could be stopped")

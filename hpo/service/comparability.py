@@ -1,4 +1,4 @@
-"""What makes trials of a study comparable: settings that must stay as they were."""
+"""Which settings must stay the same so that the trials of a study are comparable."""
 
 import importlib.metadata
 import os
@@ -21,7 +21,7 @@ from hpo.threads import blas
 
 
 def settings_of(study: StudyFile, data: Description | None) -> Settings:
-    """Return what a round of this study, on this data, begins with."""
+    """Return the settings with which a round of this study, on this data, begins."""
     return Settings(
         objective=study.objective.name,
         code=study.objective.code.digest,
@@ -47,7 +47,7 @@ def settings_of(study: StudyFile, data: Description | None) -> Settings:
 
 
 def file_digests(study: StudyFile) -> dict[str, str]:
-    """Return the digests of the files that the objective reads by itself, by their names."""
+    """Return the digests of the files that the objective reads itself, by name."""
     if not study.data_files:
         return {}
     known = Path(os.environ.get("HPO_OUTBOX", ".hpo")) / "digests.json"
@@ -65,6 +65,7 @@ def data_digest(study: StudyFile, data: Description | None) -> str:
 
 
 CODE = "the code of the objective"
+_SEARCHED = "the set of searched hyperparameters"
 # What has to be as it was, so that trials can be compared, and what a person calls it.
 _COMPARABLE = {
     "objective": "the objective",
@@ -90,21 +91,21 @@ def refuse_changes(
     accept_code: bool = False,
     next_round: bool = False,
 ) -> None:
-    """Raise InputError where what is trained now could not be compared with what is recorded.
+    """Raise InputError if new trials would not be comparable with the recorded ones.
 
-    With `accept_code` it may have other code. Where all that is trained belongs to a `next_round`,
-    it may search more than before. What may change the last digits is only noted.
+    With `accept_code`, the code may differ. If all new trials belong to a `next_round`, it may
+    search more than before. Changes that only affect the last digits are noted.
     """
     changed = _changes(study, round_, data)
     remedy = "change it back, or give the study another name"
     added = sorted(study.search_space.keys() - round_.search_space.keys())
-    if changed == ["what is searched"] and added and not (
+    if changed == [_SEARCHED] and added and not (
         round_.search_space.keys() - study.search_space.keys()
     ):
-        remedy = (f"give search_space.{added[0]} a `backfill`, the value that the earlier trials "
-                  "had, or give the study another name")
+        remedy = (f"set search_space.{added[0]}.backfill to the value that the earlier trials had, "
+                  "or give the study another name")
     if changed == [CODE]:
-        remedy = ("change it back, accept it by --accept-code of run, confirm or extend, or give "
+        remedy = ("change it back, accept it with --accept-code (run, confirm or extend), or give "
                   "the study another name")
     if accept_code:
         changed = [what for what in changed if what != CODE]
@@ -116,36 +117,36 @@ def refuse_changes(
     new = new_names(study, round_)
     if new and not next_round:
         raise InputError(
-            f"{study.path}: search_space.{new[0]}: it is new, and the trials of round "
-            f"{round_.number} do not have it; begin a new round by --rounds {round_.number + 1}, "
-            "or take it out for now"
+            f"{study.path}: search_space.{new[0]}: is new, and the trials of round "
+            f"{round_.number} do not have it; start a new round with --rounds {round_.number + 1}, "
+            "or remove it for now"
         )
     for name in new:
         had = round_.settings.fixed.get(name)
         if had is not None and had != study.search_space[name].backfill:
             raise InputError(
                 f"{study.path}: search_space.{name}.backfill: the earlier trials had {had!r}, from "
-                "[fixed]; write that value"
+                "[fixed]; use that value"
             )
     now = _environment(study.objective)
     for name, before in round_.settings.environment.items():
         if now.get(name) != before:
             note(
-                f"{name} is {now.get(name, 'not there')}, and was {before} in round "
-                f"{round_.number}: results may differ in the last digits"
+                f"{name} is {now.get(name, 'missing')}, but was {before} in round {round_.number}; "
+                "results may differ in the last digits"
             )
 
 
 def incomparable(study: StudyFile, round_: Round, data: Description | None) -> str:
-    """Return what of the study is not as it was in a round and makes its trials others, or ""."""
+    """Return what changed in the study since a round and makes trials incomparable, or ""."""
     return " and ".join(_changes(study, round_, data))
 
 
 def is_comparable(study: StudyFile, round_: Round, data: Description | None) -> bool:
-    """Say whether trials of a round of another study have values on one scale with this one's.
+    """Return whether trials of another study's round have values on the same scale as this study's.
 
-    They have the same objective, code and data, and what this study does not search they had fixed
-    at the same value. The seed may be another one.
+    They have the same objective, code and data, and anything this study does not search was fixed
+    to the same value. The seed may differ.
     """
     now, before = _known(settings_of(study, data)), _known(round_.settings)
     if new_code(study, round_) is None:
@@ -169,17 +170,17 @@ def _changes(study: StudyFile, round_: Round, data: Description | None) -> list[
         text for name, text in _COMPARABLE.items() if getattr(now, name) != getattr(before, name)
     ]
     if now.search_space.keys() - set(new) != before.search_space.keys():
-        changed.append("what is searched")
+        changed.append(_SEARCHED)
     return changed
 
 
 def _known(settings: Settings) -> Settings:
-    """Return settings in which no name of an objective depends on its code."""
+    """Return settings in which the name of the objective does not depend on its code."""
     return replace(settings, objective=known_as(settings.objective))
 
 
 def new_names(study: StudyFile, round_: Round) -> list[str]:
-    """Return what is searched from now on, and of which it is said what a round's trials had."""
+    """Return the newly searched names, for which `backfill` says what a round's trials had."""
     return [
         name for name, d in study.search_space.items()
         if name not in round_.search_space and d.backfill is not None
@@ -187,7 +188,7 @@ def new_names(study: StudyFile, round_: Round) -> list[str]:
 
 
 def new_code(study: StudyFile, round_: Round) -> AcceptedCode | None:
-    """Return the code of the objective where that of a round's trials is another, else None."""
+    """Return the code of the objective if a round's trials had different code, else None."""
     now, (code, syntax) = study.objective.code, round_.code
     if now.digest == code or now.syntax == syntax:  # one of the two is enough
         return None
@@ -195,30 +196,30 @@ def new_code(study: StudyFile, round_: Round) -> AcceptedCode | None:
 
 
 def grows(study: StudyFile, last: Round, trials: int) -> bool:
-    """Say whether the last round, which ended with so many trials, is to have more of them.
+    """Return whether the last round, which ended with this many `trials`, should get more.
 
-    Earlier rounds never are: what followed came of the trials that they had. The points of a grid
-    follow from how many there are.
+    Earlier rounds never do: later rounds followed from the trials they had. The points of a grid
+    depend on their number.
     """
     began = last.settings
     return began.sampler != "grid" and study.round.trials > max(trials, began.trials)
 
 
 def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0) -> list[str]:
-    """Return what becomes of edits of a study file that has these rounds, a line for each.
+    """Return what edits to the study file do, given these rounds: one line for each.
 
-    A round goes on with what it began with, but for the number of its trials. `goal` is how many
-    rounds there shall be, `trials` how many the last one has.
+    A round continues with what it began with, except for its number of trials. `goal` is the number
+    of rounds wanted, `trials` the number of trials of the last one.
     """
     last, began = rounds[-1], rounds[-1].settings
     number = last.number + 1
 
     def said(what: str, now: object, before: object) -> str:
         if not last.ended:
-            return (f"{what} = {now}: round {last.number} began with {before} and keeps it; "
-                    f"{now} is for the rounds after it")
+            return (f"{what} = {now}: round {last.number} started with {before} and keeps it; "
+                    f"{now} applies to later rounds")
         if goal < number:
-            return f"{what} = {now}: for the next round, --rounds {number}"
+            return f"{what} = {now}: applies to the next round, which --rounds {number} starts"
         return f"{what} = {now} from round {number} on; round {last.number} had {before}"
 
     lines = []
@@ -229,9 +230,9 @@ def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0)
         if key == "trials" and last.ended and goal < number and before < now <= trials:
             continue  # it has them
         goes_on = not last.ended and began.sampler != "grid"
-        if key == "trials" and (goes_on or (goal < number and grows(study, last, trials))):
-            lines.append(f"[round] trials = {now}: round {last.number} goes on to {now}; it began "
-                         f"with {before}")
+        if key == "trials" and (goes_on or (goal == last.number and grows(study, last, trials))):
+            lines.append(f"[round] trials = {now}: round {last.number} continues to {now}; it "
+                         f"started with {before}")
             continue
         lines.append(said(f"[round] {key}", now, before))
     if study.round.pruner != began.pruner:
@@ -242,11 +243,13 @@ def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0)
         lines.append(said("constraints", texts, list(began.constraints)))
     for name in new_names(study, last):
         d = study.search_space[name]
-        when = "for the next round, --rounds" if goal < number else "from round"
-        earlier = f"earlier trials count with {d.backfill}"
+        when = f"from round {number} on"
+        if goal < number:
+            when = f"in the next round, which --rounds {number} starts"
+        earlier = f"earlier trials count as having {d.backfill}"
         if d.backfill is not None and not d.contains(d.backfill):
-            earlier = f"earlier trials had {d.backfill}, outside it, and are left out of proposals"
-        lines.append(f"[search_space] {name}: {describe(d)}, {when} {number}; {earlier}")
+            earlier = f"earlier trials had {d.backfill}, outside it, so proposals ignore them"
+        lines.append(f"[search_space] {name}: {describe(d)}, {when}; {earlier}")
     for name, distribution in study.search_space.items():
         if distribution == began.search_space.get(name, distribution):
             continue
@@ -257,7 +260,7 @@ def edits(study: StudyFile, rounds: Sequence[Round], goal: int, trials: int = 0)
 
 
 def new_points(study: StudyFile, recorded: Recorded) -> list[Mapping[str, Value]]:
-    """Return the points that [[start]] has since the first round began, none of them on record."""
+    """Return the points added to [[start]] since the first round began that are not recorded."""
     before = recorded.rounds[0].settings.start
     if before is None:
         return []

@@ -1,4 +1,4 @@
-"""What follows the search: its best trials are repeated, or trained longer."""
+"""What follows the search: the best trials are repeated, or trained longer."""
 
 import math
 import tempfile
@@ -25,7 +25,7 @@ from hpo.workers.attempt import Workers
 
 
 class Following:
-    """Trains the best trials of a study again, or longer; the search knows nothing of it."""
+    """Trains the best trials of a study again, or longer; this does not affect the search."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -34,28 +34,30 @@ class Following:
     def confirm(
         self, settings: ConfirmSettings, recorded: Recorded, *, accept_code: bool = False
     ) -> bool:
-        """Train the best trials again, as often as the settings say; False where they were already.
+        """Train the best trials again, as often as the settings say; return False if all is done.
 
-        The best are those of the searched values, so that what is confirmed does not depend on
-        what came of it. With `accept_code` the objective may have other code than the last round.
-        Raises InputError where there is no trial to confirm.
+        The best are those by the values of the search, so that which trials are confirmed does not
+        depend on the outcome. With `accept_code`, the objective may have different code than the
+        last round. Raises InputError if there is no trial to confirm.
         """
         study, listener = self._study, self._listener
         last = last_round(study.name, recorded)
         if settings.resplit and study.data is None:
             raise InputError(
                 f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
-                "split; leave it out"
+                "split; remove it"
             )
         if settings.resplit and study.trial.folds:
             raise InputError(
-                f"{study.path}: confirm.resplit: with trial.folds each row validates already; "
-                "leave it out"
+                f"{study.path}: confirm.resplit: with trial.folds every row is already used for "
+                "validation; remove it"
             )
         self._refuse_changes(last, accept_code)
         best = rank(recorded.results, study.direction)[: settings.top]
         if not best:
-            raise InputError(f"the study {study.name!r} has no complete trial to confirm; run more")
+            raise InputError(
+                f"the study {study.name!r} has no complete trial to confirm; run more trials"
+            )
         known = {r.trial.id for r in recorded.repeats}
         wanted = confirmation.repeats_of(best, study.seed, settings.repeats, settings.resplit)
         missing = [trial for trial in wanted if trial.id not in known]
@@ -69,8 +71,8 @@ class Following:
         order = ranking(study, settings, self._running.read())
         if not order:
             raise HPOError(
-                "every repeat was deleted in MLflow while they ran; the same command begins them "
-                "anew"
+                "every repeat was deleted in MLflow while it ran; run the same command to start "
+                "them again"
             )
         note = confirmation.note(order, study.metric, study.direction)
         first = order[0]
@@ -82,13 +84,13 @@ class Following:
     def extend(
         self, top: int, epochs: int, recorded: Recorded, *, accept_code: bool = False
     ) -> bool:
-        """Train the best trials for so many epochs in all; False where they were already.
+        """Train the best trials for `epochs` epochs in total; return False if all is done.
 
-        They go on from their kept copies; one without a copy is trained anew, from its seed. The
-        best are those of the search, whatever earlier extensions came to. With `accept_code` the
-        objective may have other code than the last round.
+        They continue from their kept copies; one without a copy is trained again from its seed. The
+        best are those of the search, whatever earlier extensions achieved. With `accept_code`, the
+        objective may have different code than the last round.
 
-        Raises InputError where there is no trial to extend, or nothing that says how long.
+        Raises InputError if there is no trial to extend, or no hyperparameter that sets its length.
         """
         study, listener = self._study, self._listener
         last = last_round(study.name, recorded)
@@ -100,7 +102,8 @@ class Following:
         missing = [trial for trial in wanted if trial.id not in known or trial.id in failed]
         for done in sorted(best, key=lambda r: r.trial.id):
             if done.trial.id not in {trial.original for trial in wanted}:
-                listener.note(f"{done.trial.id} has {epochs} epochs already, and is left as it is")
+                length = wording.count(epochs, "epoch")
+                listener.note(f"{done.trial.id} already has {length} and is left as it is")
         if not missing:
             return False
         self._begin(EXTENSION, last, recorded)
@@ -119,18 +122,18 @@ class Following:
         extended = extension.extensions_of(now.results, now.extensions)
         if not extended:
             raise HPOError(
-                "every extension was deleted in MLflow while they ran; the same command begins "
-                "them anew"
+                "every extension was deleted in MLflow while it ran; run the same command to "
+                "start them again"
             )
         self._end(EXTENSION, extension.note(extended, study.metric), {})
         return True
 
     def _refuse_changes(self, last: Round, accept_code: bool) -> None:
-        """Refuse a study that changed, and say so where its last round has not ended."""
+        """Refuse a study that changed, and tell the user if its last round has not ended."""
         note = self._listener.note
         refuse_changes(self._study, last, self._running.data, note, accept_code=accept_code)
         if not last.ended:
-            note(f"round {last.number} has not ended: these are the best trials so far")
+            note(f"round {last.number} has not ended; these are the best trials so far")
 
     def _begin(self, kind: str, last: Round, recorded: Recorded) -> None:
         running = self._running
@@ -140,7 +143,7 @@ class Following:
         running.delivery.settings = last.fingerprint
 
     def _train(self, trials: Sequence[Trial], recorded: Recorded, workers: Workers) -> None:
-        """Run trials to their end, and wait until they are on record; close the workers."""
+        """Run trials to their end, and wait until they are recorded; close the workers."""
         known = (*recorded.results, *recorded.extensions)
         try:
             attempts = Attempts(
@@ -164,7 +167,7 @@ class Following:
 def ranking(
     study: StudyFile, settings: ConfirmSettings, recorded: Recorded
 ) -> list[confirmation.Confirmation]:
-    """Return the best trials by the means of their repeats, but for those deleted meanwhile."""
+    """Return the best trials by the means of their repeats, without those deleted meanwhile."""
     known = confirmation.confirmed(recorded.results, recorded.repeats, settings.resplit)
     best = rank(recorded.results, study.direction)[: settings.top]
     trials = [known[r.trial.id] for r in best if r.trial.id in known]
@@ -172,14 +175,14 @@ def ranking(
 
 
 def _without_copy(study: StudyFile, trial: Trial, kept: Checkpoints | None) -> str:
-    """Say that a trial is trained anew, or from an earlier epoch than it might be; or ""."""
-    anew = f"{trial.original} is trained anew, from epoch 1"
+    """Return a line if a trial restarts, or continues earlier than its last copy; or ""."""
+    anew = f"{trial.original} is trained again from epoch 1"
     if kept is None:
-        return f"{anew}: without a table [checkpoints] nothing of it is kept"
+        return f"{anew}: without a table [checkpoints] no copy of it is kept"
     copies = kept.of(trial, study.fixed)
     told = copies.epochs()
     if not told:
-        return f"{anew}: no copy of its folder is kept here that was made with this code and data"
+        return f"{anew}: no copy of its folder made with this code and data is kept here"
     if kept.is_far:
         return ""  # to read it takes as long as to train, perhaps
     with tempfile.TemporaryDirectory() as name:
@@ -188,23 +191,25 @@ def _without_copy(study: StudyFile, trial: Trial, kept: Checkpoints | None) -> s
     if not found:
         return f"{anew}: the copy of its folder is damaged"
     if found < told:
-        return f"{trial.original} goes on after epoch {found}: the copy of epoch {told} is damaged"
+        return (
+            f"{trial.original} continues after epoch {found}: the copy of epoch {told} is damaged"
+        )
     return ""
 
 
 def _extended(study: StudyFile, best: Sequence[TrialResult], epochs: int) -> list[Trial]:
-    """Return trials as they go on; raise InputError where that cannot be, or all have as many."""
+    """Return the extended trials; raise InputError if impossible, or if all are long enough."""
     parameter = study.objective.parameters.get(EPOCHS)
     if parameter is None:
         raise InputError(
-            f"{study.path}: {study.objective.name} takes no hyperparameter `{EPOCHS}`, which "
-            "would say how long it trains; give it one"
+            f"{study.path}: {study.objective.name} accepts no hyperparameter `{EPOCHS}`, which "
+            "sets how long it trains; add one"
         )
     if study.trial.parts > 1:
         key = "folds" if study.trial.folds else "seeds"
         raise InputError(
-            f"{study.path}: trial.{key}: a trial consists of {study.trial.parts} trainings, and "
-            "hpo extend goes on with one; evaluate the study as it is"
+            f"{study.path}: trial.{key}: a trial consists of {study.trial.parts} trainings, but "
+            "hpo extend can continue only one; evaluate the study as it is"
         )
     wanted, lengths = [], []
     for result in best:
@@ -216,9 +221,9 @@ def _extended(study: StudyFile, best: Sequence[TrialResult], epochs: int) -> lis
     if not wanted:
         raise InputError(
             f"--epochs: the best {wording.count(len(best), 'trial')} were trained for "
-            f"{wording.count(max(lengths), 'epoch')}; name more than that"
+            f"{wording.count(max(lengths), 'epoch')}; choose more than that"
         )
     why = refused(study.objective, study.objective.taken(wanted[0].values(study.fixed)))
     if why is not None:
-        raise InputError(f"--epochs: {study.objective.name} refuses {epochs}: {why}")
+        raise InputError(f"--epochs: {study.objective.name} does not accept {epochs}: {why}")
     return wanted

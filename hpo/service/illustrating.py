@@ -1,4 +1,4 @@
-"""What is known after a round is drawn, and the next moves are found, while the study goes on."""
+"""Draws a round, and finds the next moves, while the study continues."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Illustrate: TypeAlias = Callable[[Recorded, Sequence[Move]], None]
 
 
 class Drawing:
-    """Finds the next moves after each round and draws what is known, while the study goes on."""
+    """Finds the next moves after each round and draws what is known, while the study continues."""
 
     def __init__(
         self, illustrate: Illustrate | None, listener: Listener
@@ -25,7 +25,7 @@ class Drawing:
         self._abandoned = False
 
     def begin(self, known: Recorded) -> None:
-        """Begin with what is known after a round, once the picture before is done."""
+        """Start with what is known after a round, once the previous picture is done."""
         self.finish()
         if self._illustrate is None:
             return
@@ -36,7 +36,7 @@ class Drawing:
         self._thread.start()
 
     def moves(self) -> Sequence[Move] | None:
-        """Return the moves after the last round, None where it is not drawn."""
+        """Return the moves after the last round, None if it is not drawn."""
         return self._moves.result() if self._moves else None
 
     def finish(self) -> None:
@@ -45,7 +45,7 @@ class Drawing:
             self._thread.join()
 
     def abandon(self) -> None:
-        """Let the picture be: nobody waits for it."""
+        """Give up on the picture: nobody waits for it."""
         self._abandoned = True
 
     def _draw(
@@ -64,5 +64,5 @@ class Drawing:
             if not self._abandoned:
                 number = known.rounds[-1].number
                 self._listener.note(
-                    f"round {number} has no figures: {type(error).__name__}: {error}"
+                    f"cannot draw the figures of round {number}: {type(error).__name__}: {error}"
                 )

@@ -1,4 +1,4 @@
-"""Trials that consist of parts: the first is sent out, then, where it is complete, the others."""
+"""Trials that consist of parts: the first runs, then, if it is complete, the others."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from hpo.trial import Trial, TrialId, TrialResult
 
 
 class TrialsInParts:
-    """Runs trials as `Attempts` does, and returns what each came to once all its parts ended.
+    """Runs trials like `Attempts`, and returns the result of each once all its parts have ended.
 
-    `known` are parts that are on record.
+    `known` are the recorded parts.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class TrialsInParts:
 
     @property
     def begun(self) -> Sequence[TrialId]:
-        """The trials on record of which some parts ended, and others have not."""
+        """The recorded trials of which some parts have ended, and others have not."""
         return list(self._known)
 
     def begun_with(self, trial: TrialId) -> Mapping[str, Value] | None:
-        """Return the hyperparameters of a trial of which some parts ended, else None."""
+        """Return the hyperparameters of a trial of which some parts have ended, or None."""
         parts = self._known.get(trial)
         return next(iter(parts.values())).trial.hyperparameters if parts else None
 
     def submit(self, trial: Trial) -> None:
-        """Hand the first part of a trial to the workers, or what is missing of it."""
+        """Hand the first part of a trial to the workers, or its missing parts."""
         self._attempts.begin(trial)
         parts = self._parts[trial.id] = dict(self._known.pop(trial.id, {}))
         self._waiting[trial.id] = [
@@ -57,7 +57,7 @@ class TrialsInParts:
             self._go_on(trial.id)
 
     def next_result(self) -> TrialResult | None:
-        """Wait for the next event; return what a trial came to where that was its last part."""
+        """Wait for the next event; return a trial's result if that was its last part."""
         if not self._ended:
             part = self._attempts.next_result()
             if part is not None:
@@ -80,7 +80,7 @@ class TrialsInParts:
 
     @property
     def asked(self) -> Asked:
-        """What people ask of the study, as far as that is known."""
+        """What people ask of the study, as far as known."""
         return self._attempts.asked
 
     def look(self) -> Asked:
@@ -88,5 +88,5 @@ class TrialsInParts:
         return self._attempts.look()
 
     def show_best(self, run_id: str, points: Sequence[Point]) -> None:
-        """Let those who watch the record see the best values of a round."""
+        """Show the best values of a round to people who watch the record."""
         self._attempts.show_best(run_id, points)

@@ -1,4 +1,4 @@
-"""What workers have to know of a study, as one value that travels to them."""
+"""What workers need to know about a study, as one value that is sent to them."""
 
 from hpo.checkpoints.trials import Checkpoints
 from hpo.study import StudyFile
@@ -6,7 +6,7 @@ from hpo.workers.attempt import Job
 
 
 def job_of(study: StudyFile, checkpoints: Checkpoints | None = None) -> Job:
-    """Return what workers have to know of a study, and where they keep copies of its trials."""
+    """Return what workers need to know about a study, and where they keep copies of its trials."""
     return Job(
         objective=study.objective.name,
         metric=study.metric,

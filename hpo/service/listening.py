@@ -1,4 +1,4 @@
-"""Those who watch a study are told what happens."""
+"""How observers of a study are told what happens."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,34 +8,34 @@ from hpo.trial import Progress, Trial, TrialResult
 
 
 class Listener(Protocol):
-    """Is told what happens, for those who watch."""
+    """An observer of a study."""
 
     def round_started(self, round_: Round, trials: int) -> None:
-        """Take note that a round begins or goes on."""
+        """Note that a round begins or continues."""
         ...
 
     def confirmation_started(self, best: int, repeats: int) -> None:
-        """Take note that so many repeats of the best trials are missing."""
+        """Note that this many repeats of the best trials are to be run."""
         ...
 
     def extension_started(self, trials: int, epochs: int) -> None:
-        """Take note that so many trials are trained on, for so many epochs in all."""
+        """Note that this many trials are trained further, to this many epochs in total."""
         ...
 
     def trial_started(self, trial: Trial) -> None:
-        """Take note that a trial was handed to the workers."""
+        """Note that a trial was handed to the workers."""
         ...
 
     def trial_progressed(self, progress: Progress) -> None:
-        """Take note of the epochs of a running trial."""
+        """Note the epochs of a running trial."""
         ...
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Take note of a result."""
+        """Note a result."""
         ...
 
     def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
-        """Take note that a round has all its trials, on record."""
+        """Note that all trials of a round are recorded."""
         ...
 
     def note(self, text: str) -> None:
@@ -44,7 +44,7 @@ class Listener(Protocol):
 
 
 class Silent:
-    """Is told everything, and says nothing."""
+    """An observer that does nothing."""
 
     def round_started(self, round_: Round, trials: int) -> None:
         """Do nothing."""
@@ -72,43 +72,43 @@ class Silent:
 
 
 class Listeners:
-    """Several who watch, as one."""
+    """Several observers as one."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
 
     def round_started(self, round_: Round, trials: int) -> None:
-        """Take note that a round begins or goes on."""
+        """Note that a round begins or continues."""
         for listener in self._listeners:
             listener.round_started(round_, trials)
 
     def confirmation_started(self, best: int, repeats: int) -> None:
-        """Take note that so many repeats of the best trials are missing."""
+        """Note that this many repeats of the best trials are to be run."""
         for listener in self._listeners:
             listener.confirmation_started(best, repeats)
 
     def extension_started(self, trials: int, epochs: int) -> None:
-        """Take note that so many trials are trained on, for so many epochs in all."""
+        """Note that this many trials are trained further, to this many epochs in total."""
         for listener in self._listeners:
             listener.extension_started(trials, epochs)
 
     def trial_started(self, trial: Trial) -> None:
-        """Take note that a trial was handed to the workers."""
+        """Note that a trial was handed to the workers."""
         for listener in self._listeners:
             listener.trial_started(trial)
 
     def trial_progressed(self, progress: Progress) -> None:
-        """Take note of the epochs of a running trial."""
+        """Note the epochs of a running trial."""
         for listener in self._listeners:
             listener.trial_progressed(progress)
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Take note of a result."""
+        """Note a result."""
         for listener in self._listeners:
             listener.trial_ended(result)
 
     def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
-        """Take note that a round has all its trials, on record."""
+        """Note that all trials of a round are recorded."""
         for listener in self._listeners:
             listener.round_ended(round_, results)
 

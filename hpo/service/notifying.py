@@ -1,4 +1,4 @@
-"""Tells a command of the user's what becomes of a study; whatever that does stops nothing."""
+"""Tells the user's command about events of a study; its failures do not stop the study."""
 
 import contextlib
 import json
@@ -28,10 +28,10 @@ WAITING = 100  # events that may wait for a command that is slow
 
 @dataclass(frozen=True)
 class Event:
-    """What a command is told: as JSON on its standard input, and where its arguments name it.
+    """What a command is told: as JSON on standard input, and in its arguments where they name it.
 
-    `event` is best, round, study or failure; `message` says in a sentence what happened. What does
-    not belong to an event is None.
+    `event` is best, round, study or failure; `message` says in a sentence what happened. Fields
+    that do not apply to an event are None.
     """
 
     event: str
@@ -45,9 +45,9 @@ class Event:
 
 
 class Notifying(Silent):
-    """Watches a study, and runs the command of its table [notify] at its events, in a thread.
+    """Watches a study, and runs the command of its table [notify] for events, in a thread.
 
-    `note` is called with a line for the user: once, where the command fails or hangs.
+    `note` is called with a line for the user, once, if the command fails or hangs.
     """
 
     def __init__(self, study: StudyFile, note: Callable[[str], None]) -> None:
@@ -61,20 +61,20 @@ class Notifying(Silent):
         self._thread.start()
 
     def know(self, recorded: Recorded | None) -> None:
-        """Take note of what is on record already, and is no news."""
+        """Note what is already recorded, and is not news."""
         results = recorded.results if recorded is not None else ()
         for result in results:
             self._best.add(result)
         self._failed_in = {r.trial.round for r in results if r.state is State.FAILED}
 
     def trial_ended(self, result: TrialResult) -> None:
-        """Tell of a best trial, and of the first one of a round that failed."""
+        """Report a new best trial, and the first failed trial of a round."""
         trial = result.trial
         if not trial.id.is_searched or trial.part:
             return
         if result.state is State.FAILED and trial.round not in self._failed_in:
             self._failed_in.add(trial.round)
-            why = result.message.splitlines()[-1] if result.message else "no reason known"
+            why = result.message.splitlines()[-1] if result.message else "unknown reason"
             self._tell("failure", f"{trial.id} failed: {why}", trial.round, trial.number)
         if self._best.add(result) and result.value is not None:
             value = wording.four_digits(result.value)
@@ -84,7 +84,7 @@ class Notifying(Silent):
             )
 
     def round_ended(self, round_: Round, results: Sequence[TrialResult]) -> None:
-        """Tell that a round ended, and what its trials came to."""
+        """Report that a round ended, and the outcome of its trials."""
         number = round_.number
         counts = {state.value: sum(r.state is state for r in results) for state in State}
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -100,7 +100,7 @@ class Notifying(Silent):
         )
 
     def study_ended(self, recorded: Recorded) -> None:
-        """Tell that the study has all it asked for."""
+        """Report that the study is complete."""
         best = self._first(recorded.results)
         told = f"ended after {wording.count(len(recorded.results), 'trial')}"
         if best is None or best.value is None:
@@ -113,7 +113,7 @@ class Notifying(Silent):
         )
 
     def failed(self, reason: str) -> None:
-        """Tell that the study stopped by an error."""
+        """Report that an error stopped the study."""
         self._tell("failure", f"stopped: {reason}")
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Notifying(Silent):
         self._thread.join(SECONDS)
 
     def _first(self, results: Sequence[TrialResult]) -> TrialResult | None:
-        """Return the best of results, None where none is complete."""
+        """Return the best of results, None if none is complete."""
         return next(iter(rank(results, self._study.direction)), None)
 
     def _tell(
@@ -150,7 +150,7 @@ class Notifying(Silent):
                 self._has_complained = True
                 command = shlex.join(self._settings.command)
                 self._note(f"{self._study.path}: notify.command: {one_line(command)} {fault}; the "
-                           "study goes on, and this is said once")
+                           "study continues, and this is reported only once")
 
 
 def _told(command: Iterable[str], event: Event, folder: Path) -> str:
@@ -170,10 +170,10 @@ def _told(command: Iterable[str], event: Event, folder: Path) -> str:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return f"took longer than {SECONDS:.0f} s and was ended"
+        return f"took longer than {SECONDS:.0f} s and was killed"
     if process.returncode:
-        last = said.strip().splitlines()[-1:] or ["it said nothing"]
-        return f"ended with {process.returncode}: {one_line(last[0])}"
+        last = said.strip().splitlines()[-1:] or ["no output"]
+        return f"exited with {process.returncode}: {one_line(last[0])}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What follows from a study so far: the ranges of its next round, and the trial to go on with."""
+"""What follows from a study so far: the ranges of the next round, and the recommended trial."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,8 +31,8 @@ def propose(
 
     Each of `others` holds trials of another study, on a scale of their own.
 
-    An edge stays that was to move where no point can be trained with, and no range moves where
-    that would leave none.
+    An edge that would move where no point is feasible stays, and no range moves if that would leave
+    no feasible point.
     """
     confirmed = confirmation.means(results, repeats)
     with one_thread():
@@ -45,7 +45,7 @@ def propose(
     if all(move.new == move.old for move in moves):
         return moves
     if feasibility.with_space({move.name: move.new for move in moves}).is_empty():
-        said = "with the moves of the other ranges, none of its points could be trained with"
+        said = "together the new ranges would leave no feasible point, so all are kept"
         return tuple(
             replace(move, new=move.old, kind="kept", factor=1.0, reason=f"{move.reason}; {said}")
             for move in moves
@@ -54,7 +54,7 @@ def propose(
 
 
 def moves_after(recorded: Recorded) -> tuple[Move, ...]:
-    """Return the moves after the last round on record."""
+    """Return the moves after the last recorded round."""
     last = recorded.rounds[-1]
     return propose(
         last, recorded.on_one_scale, recorded.repeats, feasibility_of(last),
@@ -70,9 +70,9 @@ def influential(recorded: Recorded) -> list[str]:
 
 
 def recommendation(recorded: Recorded, extended: bool = True) -> Recommendation | None:
-    """Return the trial of a study to go on with; None where none is complete.
+    """Return the recommended trial of a study; None if no trial is complete.
 
-    What trials gained by longer training counts, unless `extended` is False.
+    Gains from longer training count, unless `extended` is False.
     """
     if not recorded.rounds:
         return None
@@ -97,12 +97,12 @@ def recommendation(recorded: Recorded, extended: bool = True) -> Recommendation 
 def best_trials(
     recorded: Recorded, direction: Direction, top: int, *, extended: bool = False
 ) -> list[TrialResult]:
-    """Return the recommended trial, and after it the best others, `top` in all.
+    """Return the recommended trial, and after it the best others, `top` in total.
 
-    Those are ranked by value, or by the mean of their repeats where they were confirmed. Longer
-    training counts for the first of them, where it is to count at all.
+    The others are ranked by value, or by the mean of their repeats if they were confirmed. With
+    `extended`, longer training counts for the recommended trial.
 
-    Raises InputError where there are not so many.
+    Raises InputError if there are not enough.
     """
     ranked = confirmation.ranked(recorded.results, recorded.repeats, direction)
     if len(ranked) < top:
@@ -125,8 +125,8 @@ def next_ranges(
 ) -> tuple[SearchSpace, tuple[Decision, ...]]:
     """Return the ranges of the next round, and how each came about.
 
-    `moves` are those proposed, None where they are not known yet; a range that is `overruled`, or
-    changed in the study file, is taken as it is, and with `keep` none moves.
+    `moves` are the proposed ones, None if they are not known yet. A range that is `overruled`, or
+    changed in the study file, is used as it is; with `keep`, none moves.
     """
     if not recorded.rounds:
         return {**study.search_space, **overruled}, ()
@@ -144,7 +144,7 @@ def next_ranges(
         if move.name in in_file:
             decision = Decision(move, in_file[move.name], "changed in the study file")
         if move.name in overruled:
-            decision = Decision(move, overruled[move.name], "overruled by --range")
+            decision = Decision(move, overruled[move.name], "overridden by --range")
         decisions.append(decision)
     known = {decision.move.name: decision.used for decision in decisions}
     new = {n: overruled.get(n, d) for n, d in study.search_space.items() if n not in known}
@@ -152,7 +152,7 @@ def next_ranges(
 
 
 def is_found(round_: Round) -> bool:
-    """Say whether the objective of a round can be asked here; a program refuses no value."""
+    """Return whether the objective of a round can be asked here; a program refuses no value."""
     if not forms.is_name(round_.settings.objective):
         return True
     try:
@@ -163,9 +163,9 @@ def is_found(round_: Round) -> bool:
 
 
 def feasibility_of(round_: Round) -> Feasibility:
-    """Return what says which points of a round can be trained with.
+    """Return the feasibility of points of a round.
 
-    Where the objective cannot be found here, only the constraints do.
+    If the objective cannot be found here, only the constraints decide.
     """
     settings = round_.settings
     refuses: Callable[[Mapping[str, Value]], str | None] = _nothing
@@ -180,7 +180,7 @@ def _nothing(values: Mapping[str, Value]) -> None:
 
 
 def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
-    """Return the move with the edges the objective does not accept back where they were."""
+    """Return the move with edges that the objective does not accept moved back."""
     old, new = move.old, move.new
     before, after = scale_of(old), scale_of(new)
     if before is None or after is None:
@@ -192,6 +192,6 @@ def _accepted(move: Move, accepts: Callable[[str, Value], bool]) -> Move:
     bounded = with_range(new, low, high)
     if bounded == new:
         return move
-    note = f"{move.reason}; the objective accepts no value beyond"
+    note = f"{move.reason}; the objective does not accept values outside this range"
     kind, factor = change(old, bounded)
     return replace(move, new=bounded, kind=kind, factor=factor, reason=note)

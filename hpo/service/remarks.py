@@ -1,4 +1,4 @@
-"""What a study and its rounds say of themselves on record, for whoever reads it there."""
+"""The descriptions of a study and its rounds in the record, for people who read them there."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from hpo.text import one_line
 def of_accepted_code(
     accepted: AcceptedCode, within: Round | None = None, recorded: Recorded | None = None
 ) -> str:
-    """Return what the description of a round says of code that was accepted.
+    """Return what the description of a round says about accepted code.
 
-    Without `within` it is that of the round which begins with it.
+    Without `within`, it is the description of the round that begins with that code.
     """
     if within is None or recorded is None:
         return (
             f"The code of the objective changed after round {accepted.since} and was accepted "
-            "(`--accept-code`): the trials of this round have the new code, and the trials before "
-            "it, which inform it, have not."
+            "(`--accept-code`): the trials of this round ran the new code; the earlier trials, "
+            "which inform it, ran the old code."
         )
     trials = sum(r.trial.round == within.number for r in recorded.results)
     when = "after this round" if within.ended else f"in this round, after {trials} of its trials,"
@@ -29,9 +29,9 @@ def of_accepted_code(
 
 
 def of_overrides(overrides: Sequence[str]) -> str:
-    """Return what the description of a round says of what replaces values of its file."""
+    """Return what the description of a round says about overrides of its study file."""
     given = ", ".join(f"`{one_line(text)}`" for text in overrides)
-    return f"In place of what the study file says, `--set` gave {given}."
+    return f"`--set` replaced values of the study file: {given}."
 
 
 def of_study(study: StudyFile) -> str:
@@ -50,23 +50,23 @@ def of_study(study: StudyFile) -> str:
 
 
 def of_source(source: Source) -> str:
-    """Return what the description of the first round says of trials that it was begun with."""
-    return f"The search began with {told_of_source(source)}."
+    """Return what the description of the first round says about a warm start."""
+    return f"The search started with {told_of_source(source)}."
 
 
 def told_of_source(source: Source) -> str:
-    """Return in a line what was taken from a source, and what was not."""
+    """Return one line about which trials of a source are used, and which are ignored."""
     line = f"{wording.count(len(source.results), 'trial')} of {source.name!r}"
     if not source.is_comparable:
-        line += ", of which only the order counts"
+        line += ", of which only the ranking counts"
     if source.left_out:
         some = " and ".join(f"{count} {reason}" for reason, count in source.left_out)
-        line += f" (left out: {some})"
+        line += f" (ignored: {some})"
     return line
 
 
 def of_parallel(study: StudyFile, slots: int) -> list[str]:
-    """Return what of a chosen `parallel` leaves workers idle, or makes proposals worse."""
+    """Return lines if a chosen `parallel` leaves workers idle or makes proposals worse."""
     if "parallel" not in study.round.model_fields_set:
         return []  # nobody chose it
     parallel, trials = study.round.parallel, study.round.trials
@@ -75,12 +75,12 @@ def of_parallel(study: StudyFile, slots: int) -> list[str]:
         idle = slots - parallel * study.trial.parts
         lines.append(
             f"[round] parallel = {parallel} leaves {idle} of {slots} workers idle; "
-            "twice the workers is a good number"
+            "twice the number of workers is a good choice"
         )
-    if study.round.sampler == "tpe" and parallel > max(trials / 4, 1):
+    if study.round.sampler == "tpe" and parallel > max(trials / 4, 1) and trials > 1:
         few = f"the first {parallel} of {trials}" if parallel < trials else f"all {trials}"
         lines.append(
-            f"[round] parallel = {parallel}: {few} trials of a round are proposed before it has a "
-            "result to learn from; a smaller number learns more"
+            f"[round] parallel = {parallel}: {few} trials of a round are proposed before there is "
+            "a result to learn from; a smaller number learns more"
         )
     return lines

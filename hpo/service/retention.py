@@ -1,6 +1,6 @@
-"""Copies of the folders of trials are kept where they are of use, and removed where they are not.
+"""Keeps copies of the folders of trials while they are useful, and removes them afterwards.
 
-Those of use belong to trials that run, to the best that have ended, and to what was trained longer.
+Useful copies belong to running trials, to the best ended ones, and to those trained longer.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,7 +10,7 @@ from hpo.trial import Direction, State, TrialId, TrialResult, rank
 
 
 class Retention:
-    """What becomes of the copies of trials when these end."""
+    """Decides which copies of trials stay when the trials end."""
 
     def __init__(self, checkpoints: Checkpoints, direction: Direction) -> None:
         self._checkpoints, self._direction = checkpoints, direction
@@ -18,24 +18,24 @@ class Retention:
         self._longest: dict[TrialId, TrialId] = {}
 
     def know(self, ended: Iterable[TrialResult]) -> None:
-        """Take note of trials that have ended, in any order."""
+        """Note trials that have ended, in any order."""
         for result in ended:
             self._know(result)
 
     @property
     def kept(self) -> set[TrialId]:
-        """The trials that have ended of which copies stay."""
+        """The ended trials whose copies stay."""
         return {r.trial.id for r in self._best} | set(self._longest.values())
 
     def ended(self, result: TrialResult) -> None:
-        """Remove the copies that are of no use any more since a trial has ended."""
+        """Remove the copies that are no longer useful now that a trial has ended."""
         before = self.kept
         self._know(result)
         for trial in (before | {result.trial.id}) - self.kept:
             self._checkpoints.forget(trial)
 
     def forget_others(self, among: Collection[TrialId] | None = None) -> None:
-        """Remove all copies that are of no use, or only such as are `among` those named."""
+        """Remove all copies that are not useful; with `among`, only copies of those trials."""
         self._checkpoints.forget_others(self.kept, among)
 
     def _know(self, result: TrialResult) -> None:

@@ -1,4 +1,4 @@
-"""The trials of one round: proposed, sent out and told in an order that timing cannot change."""
+"""The trials of one round: proposed, sent out and reported in an order independent of timing."""
 
 import math
 import time
@@ -31,9 +31,9 @@ FIRST_FAILURES = 5  # when so many trials have failed and none has not, the stud
 
 
 class RoundLoop:
-    """The trials of one round: at most `parallel` at once, whose results count in order.
+    """The trials of one round: at most `parallel` at once, with results counted in order.
 
-    Where sampler or pruner learn from results, a trial waits for those it knows (see `order`).
+    If the sampler or pruner learns from results, a trial waits for those it knows (see `order`).
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class RoundLoop:
         self._best, self._shown = BestSoFar(study.direction), 0
 
     def run(self) -> list[TrialResult]:
-        """Run what is missing; return all results in order of number."""
+        """Run the missing trials; return all results in order of number."""
         for result in self._results.all():
             self._listener.trial_ended(result)
         self._show_best()
@@ -120,13 +120,13 @@ class RoundLoop:
         return not self._waits or self._results.are_ready_for(self._proposed + 1)
 
     def _has_next(self) -> bool:
-        """Say whether the round has another trial."""
+        """Return whether the round has another trial."""
         if self._own < self._trials or self._proposed + 1 in self._placed:
             return True
         return self._next_added() is not None
 
     def _next_added(self) -> Added | None:
-        """Return the first point that was added and has no number, where the next can be its."""
+        """Return the first added point without a number, if it can have the next one."""
         if self._proposed + 1 < self._free:
             return None
         fresh = not self._proposed or (self._own >= self._trials and not self._attempts.running)
@@ -137,16 +137,16 @@ class RoundLoop:
             if reason is None:
                 return added
             self._seen.add(added.id)
-            self._listener.note(f"a point that was added by hand is left out: {reason}")
+            self._listener.note(f"a point added by hand is ignored: {reason}")
         return None
 
     def _added(self, number: int) -> Added | None:
-        """Return the point that was added and has this number, or is given it here."""
+        """Return the added point with this number, or give the number to one."""
         if number not in self._placed and (added := self._next_added()) is not None:
             self._place(number, added)
             self._placed[number] = added
             self._seen.add(added.id)
-            self._listener.note(f"trial {number} is a point that was added by hand")
+            self._listener.note(f"trial {number} is a point added by hand")
         return self._placed.get(number)
 
     def _send(self, number: int) -> None:
@@ -186,9 +186,10 @@ class RoundLoop:
         )
 
     def _budget_reached(self) -> str:
-        """Return why no further trial is sent out, or "", from the results in order."""
+        """Return why no further trial is sent out, judging by the results in order, or ""."""
         if time.monotonic() > self._ends:
-            return f"its budget of {wording.count(self._study.budget.hours or 0, 'hour')} is over"
+            hours = wording.count(self._study.budget.hours or 0, "hour")
+            return f"the budget of {hours} is used up"
         if not self._ends_by_results:
             return ""
         known = self._results.known_to(self._proposed + 1)
@@ -201,7 +202,7 @@ class RoundLoop:
         return self._pruner.cut_offs(known, self._study.metric, self._study.direction)
 
     def _stop_if_hopeless(self) -> None:
-        """Raise HPOError where too many trials failed; those deleted in MLflow do not count."""
+        """Raise HPOError if too many trials failed; those deleted in MLflow do not count."""
         ended = [r for r in self._results.all() if r.trial.number not in self._deleted]
         failed = [r for r in ended if r.state is State.FAILED]
         if not failed:
@@ -214,16 +215,16 @@ class RoundLoop:
             hopeless = all_failed or len(failed) > self._trials / 2
         if hopeless:
             message = failed[-1].message
-            reason = message.splitlines()[-1] if message else "no reason known"
+            reason = message.splitlines()[-1] if message else "unknown reason"
             anew = "" if len(failed) == len(ended) else " and give the study another name"
             raise HPOError(
                 f"{len(failed)} of {wording.count(len(ended), 'trial')} failed, the last with: "
-                f"{reason}; correct the objective{anew}, or raise max_failures"
+                f"{reason}; fix the objective{anew}, or raise max_failures"
             )
 
 
 def budget_reached(study: StudyFile, results: Sequence[TrialResult]) -> str:
-    """Return which budget these results, in order, have reached, or ""."""
+    """Return which budget these results, in order, have used up, or ""."""
     target, patience = study.budget.target, study.budget.patience
     best, since = math.nan, 0
     for result in results:

@@ -38,10 +38,10 @@ from hpo.workers.attempt import Workers
 
 @dataclass(frozen=True)
 class Goal:
-    """What shall be true in the end: so many rounds, the next one with these ranges.
+    """What a run should achieve: a number of rounds, the next one with these ranges.
 
-    With `accept_code` the objective may have other code than the last round. A first round begins
-    with the trials of `sources`.
+    With `accept_code`, the objective may have different code than the last round. A first round
+    starts from the trials of `sources`.
     """
 
     rounds: int
@@ -53,7 +53,7 @@ class Goal:
 
 
 def open_rounds(recorded: Recorded | None, rounds: int) -> range:
-    """Return the numbers of the rounds that are still to run, so that there are `rounds`."""
+    """Return the numbers of the rounds still to run, for a total of `rounds`."""
     ended = [r.number for r in recorded.rounds if r.ended] if recorded else []
     return range(max(ended, default=0) + 1, rounds + 1)
 
@@ -62,7 +62,7 @@ class Rounds:
     """The rounds of a study that this process runs.
 
     `illustrate` is called after each round with the record and the next moves, in a thread beside
-    the next round; where it fails, a note says so.
+    the next round; if it fails, a note says so.
     """
 
     def __init__(self, running: Running, illustrate: Illustrate | None = None) -> None:
@@ -72,9 +72,9 @@ class Rounds:
         self._sources: Sequence[Source] = ()
 
     def run(self, goal: Goal, recorded: Recorded | None) -> bool:
-        """Reach the goal; return False where it was reached already.
+        """Reach the goal; return False if it was already reached.
 
-        `recorded` is what the record holds of the study, with the outbox delivered.
+        `recorded` is the contents of the study's record, after the outbox was delivered.
         """
         study, listener = self._study, self._listener
         recorded = self._without_false_start(recorded)
@@ -88,8 +88,8 @@ class Rounds:
                 listener.note(line)
             more = new_points(study, recorded)
             if more:
-                listener.note(f"[[start]]: {wording.count(len(more), 'point')} more since round 1 "
-                              "began; they are tried next")
+                added = wording.count(len(more), "more point")
+                listener.note(f"[[start]]: {added} since round 1 started, to be tried next")
             again = not to_run and last.number <= goal.rounds
             if again and not grows(study, last, proposed):
                 again, trials = bool(more or recorded.waiting), proposed
@@ -99,19 +99,19 @@ class Rounds:
                 if goal.ranges or goal.keep_ranges:
                     option = "--range" if goal.ranges else "--keep-ranges"
                     listener.note(
-                        f"{option}: no round is left to begin with it; add --rounds "
+                        f"{option}: no round is left to start with it; add --rounds "
                         f"{last.number + 1}"
                     )
                 changed = incomparable(study, last, self._data)
                 if changed:
                     listener.note(
-                        f"{changed} changed since round {last.number}; nothing runs with it"
+                        f"{changed} changed since round {last.number}, but nothing is left to run"
                     )
                 return False
             if goal.ranges and (again or not last.ended):
                 raise InputError(
-                    f"--range: round {last.number} has begun with its ranges; finish it first, "
-                    "then change those of the next"
+                    f"--range: round {last.number} has already started with its ranges; finish it "
+                    "first, then change the ranges of the next round"
                 )
             refuse_changes(
                 study, last, self._data, listener.note, accept_code=goal.accept_code,
@@ -120,7 +120,9 @@ class Rounds:
             ended = budget_reached(study, recorded.results)
             if ended:
                 if again and trials == proposed:
-                    listener.note(f"{ended}: points that were added by hand wait; raise it")
+                    listener.note(
+                        f"{ended}: points added by hand are waiting; change [budget] to run them"
+                    )
                 return False
             self._running.take_over(recorded)
             self._running.accept_code(last, recorded, last.ended and not again)
@@ -159,9 +161,9 @@ class Rounds:
         return True
 
     def _without_false_start(self, recorded: Recorded | None) -> Recorded | None:
-        """Return what is on record, less rounds that were edited before any trial succeeded.
+        """Return what is recorded, without rounds that were edited before any trial succeeded.
 
-        There is nothing yet that new trials would have to be comparable with.
+        There is nothing yet that new trials must be comparable with.
         """
         rounds = recorded.rounds if recorded is not None else ()
         if recorded is None or not rounds or recorded.looks or recorded.repeats:
@@ -174,7 +176,7 @@ class Rounds:
         if changed:
             self._listener.note(
                 f"{changed} changed since round {rounds[-1].number}, in which no trial has "
-                "succeeded: the study begins anew"
+                "succeeded: the study starts over"
             )
         self._running.take_over(recorded)
         self._record.release()  # the claim would go with its round
@@ -183,7 +185,7 @@ class Rounds:
         return self._create(again=True)
 
     def _create(self, again: bool = False) -> Recorded:
-        """Make the study known, or what it searches, where that is more than before."""
+        """Create the study in the record, or update it with newly searched hyperparameters."""
         study = self._study
         space = study.search_space
         shown = Shown(
@@ -207,11 +209,10 @@ class Rounds:
         workers: Workers,
         trials: int,
     ) -> str:
-        """Start the round or go on with it, until it has its trials and is recorded as ended.
+        """Start or continue the round, until it has its trials and is recorded as ended.
 
-        It has so many `trials`, and those that people add. `moves` are those that lead to its
-        ranges, None where they are not known yet. Returns why the study ends before its rounds are
-        full, or "".
+        It has this many `trials`, plus those that people add. `moves` lead to its ranges, None if
+        they are not known yet. Returns why the study ends before its rounds are complete, or "".
         """
         study, delivery = self._study, self._delivery
         recorded = replace(recorded, sources=self._sources)
@@ -287,7 +288,7 @@ class Rounds:
         return started
 
     def _round_files(self) -> dict[str, str]:
-        """Return the texts that are kept with a round, by their names."""
+        """Return the texts that are kept with a round, by name."""
         files = {f"study/{self._study.path.name}": self._study.text}
         digests = file_digests(self._study)
         if digests:
@@ -296,6 +297,6 @@ class Rounds:
 
 
 def _open_parts(recorded: Recorded) -> list[TrialResult]:
-    """Return the parts on record of trials that have more to come."""
+    """Return the recorded parts of trials that have more to come."""
     known = {result.trial.id for result in (*recorded.results, *recorded.deleted)}
     return [part for part in recorded.parts if part.trial.original not in known]

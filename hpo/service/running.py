@@ -1,4 +1,4 @@
-"""A study that this process runs: the record of it, the delivery of results, its workers."""
+"""A study that this process runs: its record, the delivery of results, and its workers."""
 
 import time
 from collections.abc import Callable
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 class Running:
-    """What rounds and all that follows them need of a study.
+    """What rounds, and everything that follows them, need from a study.
 
-    `data` describes what the workers hold, None where that is nothing. `start_workers` is given a
-    repeat, whose split the workers shall hold, or 0 for that of the study.
+    `data` describes what the workers hold, None if that is nothing. `start_workers` is given a
+    repeat, whose split the workers should hold, or 0 for the split of the study.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Running:
         self.start_workers, self.listener = start_workers, listener
 
     def take_over(self, recorded: Recorded) -> None:
-        """Claim the study, and delete attempts that a process which died left without a result."""
+        """Claim the study, and delete attempts that a dead process left without a result."""
         self.record.claim(self.listener.note)
         for attempt in (*recorded.attempts.values(), *recorded.followed_attempts.values()):
             self.record.discard(attempt.run_id)
@@ -48,38 +48,38 @@ class Running:
             self.delivery.add(result)
 
     def accept_code(self, last: Round, recorded: Recorded, round_follows: bool = False) -> None:
-        """Say that the code is new, and record it with the last round unless another one follows.
+        """Say that the code is new, and record it with the last round unless a new one follows.
 
-        There is nothing to do where it is as it was.
+        If the code did not change, do nothing.
         """
         accepted = new_code(self.study, last)
         if accepted is None:
             return
         self.listener.note(
-            f"the code of the objective changed since round {last.number} and is accepted; all "
-            "trials before still inform the search"
+            f"the code of the objective changed since round {last.number} and was accepted; all "
+            "earlier trials still inform the search"
         )
         if not round_follows:
             remark = remarks.of_accepted_code(accepted, last, recorded)
             self.patiently(lambda again: self.record.accept_code(last.run_id, accepted, remark))
 
     def read(self) -> Recorded:
-        """Return what is on record; raise HPOError where the study is gone."""
+        """Return what is recorded; raise HPOError if the study no longer exists."""
         recorded = self.patiently(lambda again: self.record.read())
         if recorded is None:
-            raise HPOError(f"the experiment {self.study.name!r} is gone; the study stops")
+            raise HPOError(f"the experiment {self.study.name!r} no longer exists; the study stops")
         return recorded
 
     def wait_for_delivery(self) -> None:
-        """Return when every result is on record."""
+        """Wait until every result is recorded."""
         if not self.delivery.finish(PATIENCE_SECONDS):
             raise RecordUnavailable(
-                "the record is still away; every result is on disk: "
-                "the same command delivers them and goes on"
+                "the record is still unavailable; every result is on disk: "
+                "run the same command to deliver them and continue"
             )
 
     def patiently(self, call: Callable[[bool], T]) -> T:
-        """Return what `call` returns, tried again while the record is away, then with True."""
+        """Return the result of `call`, tried again, with True, while the record is unavailable."""
         end = time.monotonic() + PATIENCE_SECONDS
         again = False
         while True:

@@ -29,22 +29,22 @@ TABLES = (".csv", ".json")
 _TAKEN = (State.COMPLETE, State.PRUNED, State.STOPPED, State.DIVERGED)
 _SAY_NOTHING = "without a value"
 _OUTSIDE = "outside the ranges"
-_NO_CURVE = "that ended early, of which a table has no curves"
+_NO_CURVE = "that ended early, because a table has no curves"
 
 
 def is_table(name: str) -> bool:
-    """Say whether a source is a file with a table, rather than a study."""
+    """Return whether a source is a table file rather than a study."""
     return name.endswith(TABLES)
 
 
 def gather(
     study: StudyFile, find: Callable[[str], Recorded | None], data: Description | None
 ) -> tuple[Source, ...]:
-    """Return what [warm_start] names, with those trials that say something of this search space.
+    """Return the sources in [warm_start], with the trials that are useful in this search space.
 
     `find` reads a study of the record, and `data` describes what this one trains on. Raises
-    InputError, which names the key, where there is no such study or table, where it is about
-    another metric, or where nothing can be taken from it.
+    InputError, which names the key, if there is no such study or table, if it has a different
+    metric, or if none of its trials can be used.
     """
     return _each(
         study, lambda name: _of_table(study, name) if is_table(name)
@@ -53,12 +53,12 @@ def gather(
 
 
 def of_tables(study: StudyFile) -> tuple[Source, ...]:
-    """Return those sources that are tables, which can be read without the record; see `gather`."""
+    """Return the sources that are tables, which can be read without the record; see `gather`."""
     return _each(study, lambda name: _of_table(study, name) if is_table(name) else None)
 
 
 def _each(study: StudyFile, read: Callable[[str], Source | None]) -> tuple[Source, ...]:
-    """Return what is read of each name; an error says which of them it is about."""
+    """Return the source read for each name; an error says which name it is about."""
     sources = []
     for index, name in enumerate(study.warm_start.sources if study.warm_start is not None else ()):
         key = f"{study.path}: warm_start.from[{index}]"
@@ -71,8 +71,8 @@ def _each(study: StudyFile, read: Callable[[str], Source | None]) -> tuple[Sourc
         if not source.results:
             reasons = " and ".join(f"{count} {reason}" for reason, count in source.left_out)
             raise InputError(
-                f"{key}: {name!r} has no trial that says anything of these ranges"
-                f"{f' ({reasons})' if reasons else ''}; leave it out, or name another"
+                f"{key}: {name!r} has no trial that is of use in these ranges"
+                f"{f' ({reasons})' if reasons else ''}; remove it, or choose another"
             )
         sources.append(source)
     return tuple(sources)
@@ -86,8 +86,8 @@ def _of_table(study: StudyFile, name: str) -> Source:
     for column in ("state", "value", metric):
         if rows and column not in rows[0]:
             raise InputError(
-                f"{name} has no column {column!r}; name a table that `hpo export` wrote of a study "
-                f"of {study.metric}"
+                f"{name} has no column {column!r}; use a table that `hpo export` wrote for a study "
+                f"with the metric {study.metric}"
             )
     left_out: Counter[str] = Counter()
     results = []
@@ -117,17 +117,17 @@ def _of_study(
     study: StudyFile, name: str, recorded: Recorded | None, data: Description | None
 ) -> Source:
     if name == study.name:
-        raise InputError(f"{name!r} is this study itself; name another one")
+        raise InputError(f"{name!r} is this study itself; choose another")
     if recorded is None or not recorded.rounds:
         raise InputError(
-            f"there is no study {name!r} on this record with a round; name one that `hpo list` "
-            "shows, or a table (.csv, .json)"
+            f"this record has no study {name!r} with a round; choose one that `hpo list` shows, "
+            "or a table (.csv, .json)"
         )
     theirs = recorded.rounds[-1].settings
     if (theirs.metric, theirs.direction) != (study.metric, study.direction):
         raise InputError(
-            f"{name!r} was to {theirs.direction} {theirs.metric}, and this study is to "
-            f"{study.direction} {study.metric}; name one with the same goal"
+            f"{name!r} had to {theirs.direction} {theirs.metric}, but this study has to "
+            f"{study.direction} {study.metric}; choose one with the same goal"
         )
     fixed = {r.number: r.settings.fixed for r in recorded.rounds}
     left_out: Counter[str] = Counter()
@@ -152,7 +152,7 @@ def _completed(
     had: Mapping[str, Value],
     source: str,
 ) -> dict[str, Value]:
-    """Return the searched values of a trial, with what it `had` of those that it did not search."""
+    """Return the searched values of a trial, including those it `had` without searching them."""
     space = study.search_space
     found = {name: values[name] for name in space if name in values}
     for name, d in space.items():
@@ -164,8 +164,8 @@ def _completed(
     for name, d in space.items():
         if name not in found and not is_absent(name, d, found):
             raise InputError(
-                f"{source!r} does not say what its trials had of {name}; give "
-                f"search_space.{name} a `backfill`, or name another source"
+                f"{source!r} does not have the value of {name} for its trials; set "
+                f"search_space.{name}.backfill, or choose another source"
             )
     return found
 
@@ -189,15 +189,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if path.suffix == ".json":
             rows = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise ValueError("it is no list of objects")
+                raise ValueError("it is not a list of objects")
             return rows
         with path.open(newline="", encoding="utf-8-sig") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError:
-        raise InputError(f"there is no file {path.name}; name one beside the study file") from None
+        raise InputError(f"there is no file {path.name}; use one beside the study file") from None
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise InputError(
-            f"{path.name} cannot be read ({error}); name a table that `hpo export` wrote"
+            f"{path.name} cannot be read ({error}); use a table that `hpo export` wrote"
         ) from None
 
 
@@ -210,7 +210,7 @@ def _number(cell: Any) -> float | None:
 
 
 def _value(distribution: Distribution, cell: Any) -> Value | None:
-    """Return the value in a cell of a table; None where it is empty or no such value."""
+    """Return the value in a cell of a table; None if it is empty or not such a value."""
     if cell is None or cell == "":
         return None
     if isinstance(distribution, CategoricalDistribution | OrderedDistribution):

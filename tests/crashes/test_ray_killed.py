@@ -34,7 +34,7 @@ def test_ray_workers_and_service_killed(
     wait_for(lambda: len(trainings(folder)) >= 6)
     process.kill()
     output, _ = process.communicate()
-    assert "its worker died; it runs again" in output
+    assert "its worker died; running it again" in output
     trained = len(trainings(folder))
     process = start("run", file, "--workers", 2)
     output, _ = process.communicate()
@@ -228,7 +228,7 @@ def test_a_worker_that_comes_after_an_edit_trains_nothing(
     file = make_study(
         objective="edits_itself:train", fixed={"folder": str(folder)}, resources={"cpus": 4},
     )
-    with pytest.raises(HPOError, match=r"edits_itself.py changed while the study runs"):
+    with pytest.raises(HPOError, match=r"edits_itself.py changed while the study was running"):
         hpo("run", file, "--ray-address", near_ray)
     assert len(table()) < 12
     monkeypatch.delitem(sys.modules, "edits_itself")  # as in a new process

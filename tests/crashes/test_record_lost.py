@@ -32,7 +32,7 @@ def test_a_locked_database_is_waited_for(
     lock.close()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert output.count("the record is away") == 1
+    assert output.count("the record is unavailable") == 1
     fault = "SQLite file locked by another process, for longer than MLflow waits"
     tally(fault, 1, expected, table())
     assert sum(trainings(folder).values()) == 12

@@ -25,7 +25,7 @@ def test_the_search_goes_on_while_the_server_is_away(
     server.start()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert output.count("the record is away") == 1
+    assert output.count("the record is unavailable") == 1
     assert output.count("the record is back") == 1
     actual = table("toy", "--tracking-uri", server.uri)
     tally("MLflow server killed, started again 10 trials later", 1, expected, actual)
@@ -60,7 +60,7 @@ def test_a_server_that_answers_errors_is_waited_for(
     server.start()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert output.count("the record is away") == 1
+    assert output.count("the record is unavailable") == 1
     actual = table("toy", "--tracking-uri", server.uri)
     tally("MLflow server answering 500 for 7 trials", 1, expected, actual)
     assert sum(trainings(folder).values()) == 12

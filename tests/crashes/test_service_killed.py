@@ -131,7 +131,8 @@ def test_a_second_service_is_refused(make_study: Make, folder: Path, tmp_path: P
         wait_for(lambda: len(trainings(folder)) >= 2)
         same_folder = start("run", file, "--inline")
         output, _ = same_folder.communicate(timeout=60)
-        assert (same_folder.returncode, "another process runs this study" in output) == (2, True)
+        refused = "another process is running this study" in output
+        assert (same_folder.returncode, refused) == (2, True)
         elsewhere = folder / "elsewhere"
         elsewhere.mkdir()
         other = start(
@@ -141,7 +142,7 @@ def test_a_second_service_is_refused(make_study: Make, folder: Path, tmp_path: P
         output, _ = other.communicate(timeout=60)
         assert other.returncode == 2
         assert f"process {process.pid} on" in output
-        assert "runs this study; wait for it, or stop it" in output
+        assert "is running this study; wait for it to end, or stop it" in output
     finally:
         process.kill()
         process.communicate()

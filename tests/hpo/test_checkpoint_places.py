@@ -123,7 +123,7 @@ def test_a_folder_goes_and_comes_as_bytes(
     full = Carrier(replace(checkpoints, store=FolderStore(str(tmp_path / "full"))), {})
     assert full.keep(TRIAL, sent) != ""
     monkeypatch.setattr(carried, "MOST_BYTES", 2_000_000)
-    with pytest.raises(OSError, match=r"the folder holds 3 MB, and no more than 2 MB travel"):
+    with pytest.raises(OSError, match=r"the folder holds 3 MB, but at most 2 MB can be sent"):
         at_worker.save(folder, snapshot(METRICS))
     assert at_worker.taken() == b""
 
@@ -184,7 +184,7 @@ def packed_with(name: str, kind: bytes, link: str = "") -> io.BytesIO:
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "link/outside", "a/../../outside"])
 def test_nothing_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    with pytest.raises(ValueError, match=r"leads out of the folder|lies behind a link"):
+    with pytest.raises(ValueError, match=r"points outside the folder|is behind a link"):
         unpack(packed_with(name, tarfile.REGTYPE), tmp_path / "in")
     assert not (tmp_path / "outside").exists()
     assert not Path("/tmp/outside").exists()
@@ -205,9 +205,9 @@ def test_what_is_packed_is_as_what_is_copied(folder: Path, tmp_path: Path) -> No
     ("address", "wrong"),
     [
         ("s3://bucket/here", ""), ("gs://bucket", ""), ("file:///shared/here", ""),
-        ("abfs://here", "is an address that hpo does not know; name a folder, or one of s3://"),
-        ("s3://key:secret@bucket/here", "has a password; leave it to the environment"),
-        ("s3://", "names no place; write one, such as s3://bucket/folder"),
+        ("abfs://here", "is not a supported address; use a folder, or an address that starts with s3://"),
+        ("s3://key:secret@bucket/here", "contains a password; put it in the environment"),
+        ("s3://", "has no path; add one, for example s3://bucket/folder"),
     ],
 )
 def test_an_address_is_one_that_can_be_used(address: str, wrong: str) -> None:

@@ -217,7 +217,7 @@ def test_a_result_is_told_where_the_record_is_away(
         raise RecordUnavailable("no route to host")
 
     monkeypatch.setattr(Evaluations, "end", away)
-    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is away.* no route"):
+    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is unavailable.* no route"):
         hpo("evaluate", file)
 
 

@@ -187,7 +187,7 @@ def test_what_is_not_kept_is_judged_and_why_is_one_line(
     assert f"the model is not kept: {said}" in judged.err
     asked = command("predict", "winery", "wine.csv")
     assert (asked.code, asked.err.count("\n")) == (2, 1)
-    assert f"'winery' has no model yet, since its last evaluation kept none: {said}" in asked.err
+    assert f"'winery' has no model yet; its last evaluation did not keep one: {said}" in asked.err
 
 
 def test_a_try_says_what_would_be_predicted(own: Make, command: Callable[..., Outcome]) -> None:

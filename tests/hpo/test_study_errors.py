@@ -167,7 +167,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     "pruner's type": (GOOD + "[round]\npruner = { name = 'median', interval = 1.5 }",
                       "round.pruner.interval: ", "integer"),
     "pruner's value": (GOOD + "[round]\npruner = { name = 'median', interval = 0 }",
-                       "round.pruner.interval: ", "must lie between 1"),
+                       "round.pruner.interval: ", "must be at least 1"),
     "percentile": (GOOD + "[round]\npruner = { name = 'percentile', percentile = 101.0 }",
                    "round.pruner.percentile: ", "between 0 and 100"),
     "reduction factor": (

@@ -189,8 +189,8 @@ def test_what_ended_the_study_meanwhile_comes_out_where_nobody_asked_again(folde
     asking = hpo.open(asked())
     asking.__enter__()
     assert asking._workers is not None
-    asking._workers.end(hpo.HPOError("another process took this study over"))
-    with pytest.raises(hpo.HPOError, match="took this study over"):
+    asking._workers.end(hpo.HPOError("another process took over this study"))
+    with pytest.raises(hpo.HPOError, match="took over this study"):
         asking.__exit__(None, None, None)
 
 

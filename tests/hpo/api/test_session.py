@@ -178,12 +178,12 @@ def test_a_thread_of_its_own_leaves_the_signals_of_its_process_alone() -> None:
 
 def test_a_page_that_cannot_be_renewed_is_said_and_stops_nothing() -> None:
     def read() -> None:
-        raise HPOError("the record is away")
+        raise HPOError("the record is unavailable")
 
     record: Any = SimpleNamespace(read=read)
     said: list[str] = []
     pictures.renew_page(record, said.append)
-    assert said == ["could not update report.html: HPOError: the record is away"]
+    assert said == ["could not update report.html: HPOError: the record is unavailable"]
     record.read = lambda: None
     pictures.renew_page(record, said.append)
     assert len(said) == 1

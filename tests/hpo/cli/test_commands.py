@@ -79,8 +79,8 @@ def test_a_command_is_a_target(
     hpo("run", file, "--inline", "--keep-ranges")
     said = capsys.readouterr().out
     for option in ("--range", "--keep-ranges"):
-        assert f"{option}: no round is left to begin with it; add --rounds 2\n" in said
-    with pytest.raises(InputError, match=r"^--range: round 1 has begun with its ranges; finish it"):
+        assert f"{option}: no round is left to start with it; add --rounds 2\n" in said
+    with pytest.raises(InputError, match=r"^--range: round 1 has already started with its ranges"):
         hpo("run", file, "--inline", "--range", "learning_rate=0.1:1", "--trials", 14)
     assert show(capsys, "toy")["state"] == "ended"
     hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
@@ -114,8 +114,8 @@ def test_ranges_are_overruled_or_kept(
         order_by=["attribute.start_time"],
     )
     notes = [run.data.tags["mlflow.note.content"] for run in runs]
-    assert "| learning_rate | 0.0001 to 10 | as given |" in notes[0]
-    assert "| learning_rate | 0.001 to 0.1 | overruled by --range |" in notes[1]
+    assert "| learning_rate | 0.0001 to 10 | as set |" in notes[0]
+    assert "| learning_rate | 0.001 to 0.1 | overridden by --range |" in notes[1]
     assert "| learning_rate | 0.001 to 0.1 | kept by --keep-ranges |" in notes[2]
     assert "| learning_rate | 0.01 to 1 | changed in the study file |" in notes[3]
 
@@ -130,7 +130,7 @@ def test_a_study_without_a_round_is_told_what_to_do(
     for run in client.search_runs([experiment.experiment_id], "tags.kind = 'round'"):
         client.delete_run(run.info.run_id)
     for arguments in (["narrow", "toy"], ["evaluate", file], ["confirm", file, "--inline"]):
-        with pytest.raises(InputError, match=r"^the study 'toy' has no round yet; start .*hpo run"):
+        with pytest.raises(InputError, match=r"^the study 'toy' has no rounds yet; start .*run"):
             hpo(*arguments)
     capsys.readouterr()
     hpo("show", "toy")
@@ -190,7 +190,8 @@ def test_start_points_come_first(make_study: Make, folder: Path) -> None:
         ({"value": "best"}, "value"),
         ({"objective": "toy:cliff"}, "the objective"),
         ({"data": {"source": "digits"}}, "the data or its split"),
-        ({"search_space": {"learning_rate": {"low": 0.1, "high": 0.2}}}, "what is searched"),
+        ({"search_space": {"learning_rate": {"low": 0.1, "high": 0.2}}},
+         "the set of searched hyperparameters"),
     ],
 )
 def test_what_makes_trials_incomparable_is_refused(
@@ -402,4 +403,4 @@ def test_going_on_with_another_kind_of_cpu_is_said(make_study: Make, folder: Pat
     assert "last digits" not in run("Nehalem", 1)
     printed = run("Sandybridge", 2)
     assert " for Sandybridge, and was OpenBLAS " in printed
-    assert " for Nehalem in round 1: results may differ in the last digits" in printed
+    assert " for Nehalem in round 1; results may differ in the last digits" in printed

@@ -86,7 +86,7 @@ def test_the_same_through_a_server(
     assert Path(fetched).read_text() == "text"
     refused = command("delete", "new", "--purge", "--yes", *at)
     assert (refused.code, refused.out) == (2, "")
-    assert "through an MLflow server nothing can be deleted for good" in refused.err
+    assert "nothing can be deleted permanently through an MLflow server" in refused.err
     assert command("delete", "new", "--yes", *at).out.startswith("deleted new: 1 round, 2")
     assert [name for name, _ in Tracking(server.uri).studies()] == ["toy"]
 
@@ -101,7 +101,7 @@ def test_a_study_that_runs_is_left_alone(
     refused = command(*arguments)
     assert (refused.code, refused.out) == (2, "")
     assert f"process {os.getpid()} on " in refused.err
-    assert "runs this study; wait for it, or stop it" in refused.err
+    assert "is running this study; wait for it to end, or stop it" in refused.err
     assert [name for name, _ in toy.studies()] == ["toy"]
     toy.study("toy").release()
     assert command(*arguments).code == 0
@@ -113,11 +113,11 @@ def test_what_cannot_be_done_is_said_in_one_line(toy: Tracking, command: Command
         (("rename", "tyo", "new"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
         (("copy", "tyo", "new"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
         (("delete", "tyo", "--yes"), "no study named 'tyo' is recorded; did you mean 'toy'?"),
-        (("rename", "theirs", "new"), "'theirs' is not a study of hpo; change it in MLflow"),
-        (("copy", "theirs", "new"), "'theirs' is not a study of hpo; change it in MLflow"),
-        (("delete", "theirs", "--yes"), "'theirs' is not a study of hpo; change it in MLflow"),
-        (("rename", "toy", "theirs"), "'theirs' is on record already; choose another name"),
-        (("copy", "toy", "toy"), "a study 'toy' is on record already; choose another name"),
+        (("rename", "theirs", "new"), "'theirs' is not an hpo study; change it in MLflow"),
+        (("copy", "theirs", "new"), "'theirs' is not an hpo study; change it in MLflow"),
+        (("delete", "theirs", "--yes"), "'theirs' is not an hpo study; change it in MLflow"),
+        (("rename", "toy", "theirs"), "'theirs' already exists; choose another name"),
+        (("copy", "toy", "toy"), "a study 'toy' already exists; choose another name"),
         (("rename", "toy", " new"), "new name: ' new' is empty, padded or not printable; choose"),
         (("copy", "toy", "new.toml"), "new name: new.toml looks like a study file; choose"),
         (("delete", "toy"), "standard input is not a terminal; add --yes"),
@@ -140,7 +140,7 @@ def test_a_deleted_study_is_brought_back_or_deleted_for_good(
     assert f"toy is already deleted; restore it with `{restore}`" in again.err
     run = command("run", make_study(), "--inline")
     assert (run.code, run.err.count("\n")) == (2, 1)
-    assert "delete it for good with `hpo delete --purge toy`, or give the study another" in run.err
+    assert "delete it permanently with `hpo delete --purge toy`, or give the study" in run.err
     client_of(toy.uri).restore_experiment("1")
     assert len(table()) == 2
     for _ in range(2):  # as it is, and once it was deleted

@@ -51,7 +51,7 @@ def test_an_edge_that_the_objective_refuses_does_not_move(
     assert move["new"]["high"] == 999.0
     assert move["kind"] == ("narrowed" if move["new"]["low"] > 1.0 else "kept")
     assert move["factor"] <= 1.0
-    assert "accepts no value beyond" in move["reason"]
+    assert "does not accept values outside this range" in move["reason"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json"])

@@ -314,9 +314,9 @@ def test_a_confirmation_shows_the_means_and_what_changed() -> None:
         ["1", "103", "0.3000", "0.5000", "1"],
         ["1", "101", "0.1000", "0.2500", "1 of 2"],
         [""],
-        ["trial 102 of round 1 rises from 2 to 1"],
-        ["trial 103 of round 1 rises from 3 to 2"],
-        ["trial 101 of round 1 falls from 1 to 3"],
+        ["trial 102 of round 1 moves up from place 2 to 1"],
+        ["trial 103 of round 1 moves up from place 3 to 2"],
+        ["trial 101 of round 1 drops from place 1 to 3"],
         ["trial 101 of round 1 ranks last: 1 of its 2 repeats failed"],
     ]
     assert confirmation_parts([again(first, 0.1)], "loss", "minimize")[1:] == [

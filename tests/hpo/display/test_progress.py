@@ -350,4 +350,4 @@ def test_a_study_whose_budget_is_used_says_so(make_study: Make, capsys: Capture)
     assert "toy: the target 0.1234567 is reached, nothing to run" in output
     assert "run another round" not in output
     hpo("run", make_study("hour", budget={"hours": 1e-6}), "--inline")
-    assert "its budget of 1e-06 hours is over: the study ends" in capsys.readouterr().out
+    assert "the budget of 1e-06 hours is used up: the study ends" in capsys.readouterr().out

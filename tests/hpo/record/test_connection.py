@@ -42,10 +42,13 @@ LOGIN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         (MlflowError("x. Current state is deleted.", "BAD_REQUEST"), RecordRefused,
          "x. Current state is deleted."),
         (MlflowError("too long", "INVALID_PARAMETER_VALUE"), InputError,
-         "MLflow refuses: too long"),
-        (MlflowError("too long", "BAD_REQUEST"), InputError, "MLflow refuses: too long"),
-        (MlflowError("who?", "UNAUTHENTICATED"), InputError, f"MLflow refuses: who?; {LOGIN}"),
-        (MlflowError("no", "PERMISSION_DENIED"), InputError, f"MLflow refuses: no; {LOGIN}"),
+         "MLflow rejected the request: too long"),
+        (MlflowError("too long", "BAD_REQUEST"), InputError,
+         "MLflow rejected the request: too long"),
+        (MlflowError("who?", "UNAUTHENTICATED"), InputError,
+         f"MLflow rejected the request: who?; {LOGIN}"),
+        (MlflowError("no", "PERMISSION_DENIED"), InputError,
+         f"MLflow rejected the request: no; {LOGIN}"),
         (MlflowError("broken", "INTERNAL_ERROR"), RecordUnavailable, "broken"),
         (ValueError(), RecordUnavailable, "ValueError"),
         (OSError("postgresql://a:secret@b/c"), RecordUnavailable, "postgresql://a:***@b/c"),
@@ -162,8 +165,8 @@ def test_a_server_that_answers_is_there_even_if_it_asks_who_one_is(
 def test_a_server_or_database_that_is_not_there_is_named_without_the_password() -> None:
     (port,) = free_ports(1)
     for scheme, what in (
-        ("http", "no MLflow server answers at"), ("postgresql", "no database can be opened at"),
-        ("postgresql+psycopg", "no database can be opened at"),
+        ("http", "no MLflow server answers at"), ("postgresql", "cannot open the database at"),
+        ("postgresql+psycopg", "cannot open the database at"),
     ):
         with pytest.raises(RecordUnavailable) as caught:
             _check_reachable(f"{scheme}://me:secret@127.0.0.1:{port}/x")

@@ -240,7 +240,7 @@ def test_a_round_survives_the_record_as_it_was(
         fixed=fixed, search_space=space, seed=2**70, sampler="tpe", pruner=pruner,
         start=(fixed,), environment={"python": "3.11"},
     )
-    decisions = [Decision(move, move.old, "overruled by --range") for move in moves]
+    decisions = [Decision(move, move.old, "overridden by --range") for move in moves]
     begun = begin(record, study, space, settings=given_settings, decisions=decisions)
     (found,) = read(record, study).rounds
     assert repr(found.search_space) == repr(space)
@@ -263,7 +263,7 @@ def test_a_round_with_many_long_choices_is_read_back(record: Tracking) -> None:
     assert recorded.rounds[0].settings.fixed == fixed
     assert recorded.results[0].trial.hyperparameters == point
     run = record._connection.client.get_run(recorded.rounds[0].run_id)
-    assert "more do not fit here" in run.data.tags["mlflow.note.content"]
+    assert "`hpo show` and the params have all of them" in run.data.tags["mlflow.note.content"]
     assert run.data.params[f"{next(iter(space))}.choices"].endswith("…")
 
 
@@ -300,7 +300,7 @@ def test_what_is_refused_for_its_content_is_set_aside_and_the_rest_delivered(
         2 * number - 1 for number in range(1, len(bad) + 1)
     ]
     assert len(notes) == len(bad)
-    assert all("refuses a result" in note for note in notes)
+    assert all("rejected a result" in note for note in notes)
     recorded = read(record, study)
     assert [r.trial.number for r in recorded.results] == [2 * n for n in range(1, len(bad) + 1)]
     assert recorded.attempts == {}  # nor is half of one left

@@ -184,7 +184,7 @@ def test_a_copy_that_is_killed_is_no_study_and_is_made_anew(record: Tracking, nt
     left = [name for name in names(record) if name.startswith("new")]
     for name in left:
         assert Tracking(record.uri).contents(name) is not None
-        with pytest.raises(InputError, match="is a copy that is not whole"):
+        with pytest.raises(InputError, match="is an incomplete copy"):
             Tracking(record.uri).study(name).read()
     again = Tracking(record.uri)
     again.copy("toy", "new", show_nothing)
@@ -233,7 +233,7 @@ def test_of_two_that_make_the_same_copy_one_does(record: Tracking) -> None:
             Copying(record._connection, source, elsewhere, print).make("other", show_nothing)
 
     record.copy("toy", "new", begin_another)
-    with pytest.raises(InputError, match="a study 'other' is on record already"):
+    with pytest.raises(InputError, match="a study 'other' already exists"):
         record.copy("toy", "other", show_nothing)
     assert sorted(names(record)) == ["new", "other", "toy"]
 

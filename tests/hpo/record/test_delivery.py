@@ -100,7 +100,7 @@ def test_results_wait_while_the_record_is_away(
     assert (len(record.taken), set(again), again[1]) == (3, {1, 2, 3}, True)
     assert writers > 1 or record.taken == [(1, True), (2, False), (3, False)]
     assert outbox.waiting() == []
-    assert [("away" in notes[0]), notes[1]] == [True, "the record is back"]
+    assert [("unavailable" in notes[0]), notes[1]] == [True, "the record is back"]
     assert len(notes) == 2
     delivery.close()
 
@@ -157,7 +157,7 @@ def test_one_that_fails_again_and_again_does_not_keep_the_others(
     assert sorted(number for number, _ in record.taken) == [n for n in range(1, 30) if n != 3]
     assert len((tmp_path / "o.refused.jsonl").read_text().splitlines()) == 1
     assert [note.split(" (")[0] for note in notes] == [
-        "the record is away", "the record refuses a result", "the record is back",
+        "the record is unavailable", "the record rejected a result", "the record is back",
     ]  # fmt: skip
 
 
@@ -316,9 +316,9 @@ def test_what_is_said_names_the_reason_and_the_file(
     assert delivery.finish(10)
     delivery.close()
     assert notes == [
-        f"the record is away (nobody there); results wait in {outbox.path}",
+        f"the record is unavailable (nobody there); results wait in {outbox.path}",
         "the record is back",
-        f"the record refuses a result (deleted); it was set aside in {tmp_path}/o.refused.jsonl",
+        f"the record rejected a result (deleted); it was set aside in {tmp_path}/o.refused.jsonl",
     ]
     assert (record.taken, record.shown) == ([(1, True)], 0)
 

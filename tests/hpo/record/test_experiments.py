@@ -73,9 +73,9 @@ def test_a_name_that_is_taken_is_refused_whatever_has_it(record: Tracking) -> No
     deleted(record, "gone")
     client_of(record.uri).create_experiment("theirs")
     for name, said in (
-        ("other", r"^a study 'other' is on record already; choose another name$"),
-        ("theirs", r"^an experiment 'theirs' is on record already; choose another name$"),
-        ("gone", r"that was deleted; choose another, or .*`hpo delete --purge gone`$"),
+        ("other", r"^a study 'other' already exists; choose another name$"),
+        ("theirs", r"^an experiment 'theirs' already exists; choose another name$"),
+        ("gone", r"deleted experiment; choose another, or .*`hpo delete --purge gone`$"),
     ):
         for change in (record.rename, lambda *names: record.copy(*names, show_nothing)):
             with pytest.raises(InputError, match=said):
@@ -85,7 +85,7 @@ def test_a_name_that_is_taken_is_refused_whatever_has_it(record: Tracking) -> No
 
 def test_what_is_no_study_is_left_alone(record: Tracking) -> None:
     client_of(record.uri).create_experiment("theirs")
-    with pytest.raises(InputError, match=r"^the experiment 'theirs' is not a study of hpo; change"):
+    with pytest.raises(InputError, match=r"^the experiment 'theirs' is not an hpo study; change"):
         record.contents("theirs")
     assert record.contents("nobody") is None
 
@@ -100,7 +100,7 @@ def test_a_deleted_study_comes_back_as_it_was(record: Tracking) -> None:
     assert (contents.is_deleted, contents.runs["round"], contents.runs["trial"]) == (True, 1, 2)
     with pytest.raises(InputError, match=(
         f"restore it with `mlflow experiments restore --experiment-id {experiment_id}`, "
-        "delete it for good with `hpo delete --purge toy`, or give the study another name$"
+        "delete it permanently with `hpo delete --purge toy`, or give the study another name$"
     )):
         read(record)
     client.restore_experiment(experiment_id)  # and with it the trial that was deleted before
@@ -164,7 +164,7 @@ def test_a_model_that_is_registered_keeps_its_study_from_being_deleted_for_good(
     client.create_registered_model("shop")
     client.create_model_version("shop", f"models:/{model.model_id}", model_id=model.model_id)
     with pytest.raises(InputError, match=(
-        r"^the model of 'toy' is registered, as version 1 of 'shop', .*delete that version in"
+        r"^the model of 'toy' is registered as version 1 of 'shop', .*delete that version in"
     )):
         record.refuse_purge("toy")
     client.delete_model_version("shop", "1")
@@ -178,5 +178,5 @@ def test_a_study_that_is_gone_meanwhile_is_said(record: Tracking) -> None:
         lambda: record.rename("toy", "new"), lambda: record.delete("toy"),
         lambda: record.copy("toy", "new", show_nothing),
     ):
-        with pytest.raises(HPOError, match=r"^the experiment 'toy' is gone$"):
+        with pytest.raises(HPOError, match=r"^the experiment 'toy' no longer exists$"):
             change()

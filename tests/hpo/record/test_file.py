@@ -111,7 +111,7 @@ def test_a_half_made_record_with_a_study_is_left_alone(folder: Path) -> None:
         database.execute("CREATE TABLE _alembic_tmp_runs (x)")
         database.execute("UPDATE alembic_version SET version_num = '0584bdc529eb'")
         database.commit()
-    with pytest.raises(InputError, match=r"copy.db cannot be opened, or was left half-made: .*"):
+    with pytest.raises(InputError, match=r"copy.db cannot be opened, or is incomplete: .*"):
         Tracking(address_of(copy))
     with contextlib.closing(sqlite3.connect(copy)) as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
@@ -181,7 +181,7 @@ def test_results_that_are_gone_from_the_file_are_noticed(folder: Path) -> None:
         database.execute("UPDATE runs SET end_time = 0 WHERE status = 'FINISHED'")
         database.commit()
     record.study("toy").verify()  # a quick look sees that it is there
-    with pytest.raises(RecordReplaced, match=r"overwritten \(1 of 1 results are gone from it\)"):
+    with pytest.raises(RecordReplaced, match=r"overwritten \(results missing from it: 1 of 1\)"):
         record.study("toy").confirm()
 
 

@@ -64,7 +64,7 @@ def test_a_result_is_written_in_tags() -> None:
         "state": "complete", "seconds": "2.5", "started": "2001-09-09 01:46:40.500000+00:00",
         "place": "here", "value": "0.25", "epoch": "2", "ranked_by": "value", "message": "m",
         "curve": "[0.5, 0.25]",
-        "mlflow.note.content": "Trial 7 of [round 2](#/page): `loss` **0.25**, in epoch 2 of 2."
+        "mlflow.note.content": "Trial 7 of [round 2](#/page): `loss` **0.25**, at epoch 2 of 2."
         "\n\n```\nm\n```",
     }
     own = replace(DONE, metrics=[{"loss": 1.0, "value": 3.0}], value=None, started=1e300)
@@ -92,17 +92,18 @@ def test_a_tag_that_was_edited_is_named(name: str, text: str | None) -> None:
     said = str(caught.value)
     assert said.startswith(f"the tag '{name}' of the run 'r2 t7' (abc) ")
     assert said.endswith(
-        "; set it back in MLflow, or delete the run there, so that it no longer counts"
+        "; restore it in MLflow, or delete the run there so that it no longer counts"
     )
     assert (" is missing;" in said) == (text is None)
 
 
 def test_why_it_cannot_be_read_is_said() -> None:
     for changes, why in (
-        ({"epoch": "3"}, "'3' (the trial has 2)"), ({"curve": "[]"}, "'[]' (it has no value)"),
-        ({"epoch": "0"}, "'0' (it must lie between 1 and 1000000000)"),
-        ({"value": "inf"}, "'inf' (it is no finite number)"),
-        ({"curve": "{}"}, "'{}' (it is no JSON of the type list)"),
+        ({"epoch": "3"}, "'3' (the trial has 2 epochs)"),
+        ({"curve": "[]"}, "'[]' (it has no value)"),
+        ({"epoch": "0"}, "'0' (it must be at least 1 and below 1000000000)"),
+        ({"value": "inf"}, "'inf' (it is not a finite number)"),
+        ({"curve": "{}"}, "'{}' (it is not JSON of type list)"),
         ({"state": "x" * 90}, f"'{'x' * 59}…' ("),
     ):
         with pytest.raises(InputError) as caught:
@@ -112,9 +113,9 @@ def test_why_it_cannot_be_read_is_said() -> None:
         form.read_result(run_of({**form.result_tags(DONE, "loss"), **TAGS}, rate="None"), "loss")
     assert "the param 'rate' of the run" in str(caught.value)
     assert str(caught.value).endswith(
-        "; delete the run in MLflow, so that it no longer counts"
+        "; delete the run in MLflow so that it no longer counts"
     )
-    with pytest.raises(InputError, match="it is no value of a hyperparameter"):
+    with pytest.raises(InputError, match="it is not a hyperparameter value"):
         form.read_result(run_of({**form.result_tags(DONE, "loss"), **TAGS}, rate="null"), "loss")
 
 
@@ -140,17 +141,17 @@ def test_a_long_text_is_cut_into_tags_and_joined() -> None:
 @pytest.mark.parametrize(
     ("changes", "pages", "said"),
     [
-        ({}, (), "Trial 7 of round 2: `loss` **0.25**, in epoch 2 of 2."),
-        ({"value": 1 / 3}, ("p",), "Trial 7 of [round 2](p): `loss` **0.3333**, in epoch 2 of 2."),
+        ({}, (), "Trial 7 of round 2: `loss` **0.25**, at epoch 2 of 2."),
+        ({"value": 1 / 3}, ("p",), "Trial 7 of [round 2](p): `loss` **0.3333**, at epoch 2 of 2."),
         ({"state": State.PRUNED}, (),
          "Trial 7 of round 2: stopped after epoch 2, with `loss` 0.25."),
         ({"state": State.DIVERGED, "value": None}, (), "Trial 7 of round 2: diverged."),
         ({"state": State.FAILED, "value": None, "message": "no"}, (),
          "Trial 7 of round 2: failed.\n\n```\nno\n```"),
         ({"trial": replace(DONE.trial, repeat=3)}, (),
-         "Trial 7 of round 2, repeat 3: `loss` **0.25**, in epoch 2 of 2."),
+         "Trial 7 of round 2, repeat 3: `loss` **0.25**, at epoch 2 of 2."),
         ({"trial": replace(DONE.trial, extended_to=9)}, ("p", "t"),
-         "[Trial 7](t) of [round 2](p), extended to epoch 9: `loss` **0.25**, in epoch 2 of 2."),
+         "[Trial 7](t) of [round 2](p), extended to epoch 9: `loss` **0.25**, at epoch 2 of 2."),
     ],
 )
 def test_the_description_of_a_trial(
@@ -164,16 +165,16 @@ def test_the_description_of_a_round() -> None:
     move = Move("a|b", RATE, RATE, "kept", 1.0, "no\nfit", math.nan)
     head = "| hyperparameter | range | why |\n|---|---|---|\n"
     assert form.round_note(space, [Decision(move, RATE)]) == (
-        f"{head}| a\\|b | 0.1 to 1 | no fit |\n| kind | x, y | as given |"
+        f"{head}| a\\|b | 0.1 to 1 | no fit |\n| kind | x, y | as set |"
     )
     assert form.round_note({"r": RATE}, (), ("first", "second")) == (
-        f"{head}| r | 0.1 to 1 | as given |\n\nfirst\n\nsecond"
+        f"{head}| r | 0.1 to 1 | as set |\n\nfirst\n\nsecond"
     )
     many = form.round_note({f"h{i}": RATE for i in range(900)}, ())
     *lines, last = many.splitlines()
     assert len(many) < 7500
     assert last == (
-        f"{900 - len(lines) + 3} more do not fit here; `hpo show` and the params have all."
+        f"No room for {900 - len(lines) + 3} more: `hpo show` and the params have all of them."
     )
 
 
@@ -205,12 +206,12 @@ def test_a_round_comes_back() -> None:
     [
         ({"search_space": "{}"}, "it is empty"),
         ({"search_space": '{"other": {"low": 1, "high": 2}}'},
-         "the tag 'settings' has other names"),
-        ({"proposal": "{}"}, "it is no JSON of the type list"),
-        ({"proposal": "[1]"}, "it is no JSON of the type dict"),
-        ({"accepted_code": '{"code": 1, "syntax": "s", "since": 1}'}, "of the type str"),
-        ({"accepted_code": '{"code": "c", "syntax": "s", "since": "1"}'}, "of the type int"),
-        ({"settings": "[]"}, "it is no JSON of the type dict"),
+         "the tag 'settings' has different names"),
+        ({"proposal": "{}"}, "it is not JSON of type list"),
+        ({"proposal": "[1]"}, "it is not JSON of type dict"),
+        ({"accepted_code": '{"code": 1, "syntax": "s", "since": 1}'}, "of type str"),
+        ({"accepted_code": '{"code": "c", "syntax": "s", "since": "1"}'}, "of type int"),
+        ({"settings": "[]"}, "it is not JSON of type dict"),
     ],
 )
 def test_a_tag_of_a_round_that_was_edited_is_named(changes: dict[str, str], why: str) -> None:
@@ -225,12 +226,12 @@ def test_a_trial_belongs_to_its_round() -> None:
     round_ = Round(2, "run", {"rate": RATE, "kind": CategoricalDistribution(("x",))},
                    round_settings(), "", True)
     form.check_trial(written(), DONE.trial, round_)
-    with pytest.raises(InputError, match="it stands under round 3"):
+    with pytest.raises(InputError, match="it is under round 3"):
         form.check_trial(written(), DONE.trial, replace(round_, number=3))
     other = replace(DONE.trial, hyperparameters={"rate": "fast"})
     assert form.missing(other, round_.search_space) == ["rate", "kind"]
     assert form.missing(DONE.trial, round_.search_space) == []
-    with pytest.raises(InputError, match=r"the param 'rate' of .* \(its range is one of numbers\)"):
+    with pytest.raises(InputError, match=r"the param 'rate' of .* \(its range is numeric\)"):
         form.check_trial(run_of({**TAGS}, rate='"fast"', kind='"x"'),
                          replace(other, hyperparameters={"rate": "fast", "kind": "x"}), round_)
     with pytest.raises(InputError, match=r"the param 'kind' of .* is missing"):

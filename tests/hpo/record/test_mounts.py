@@ -132,7 +132,7 @@ def test_a_new_record_has_a_log_unless_it_lies_on_nfs(
     record = Tracking(f"sqlite:///{folder}/new.db")
     said = capsys.readouterr().err
     assert said == (
-        f"the record {folder}/new.db lies on a network file system (nfs4) and is kept without a "
+        f"the record {folder}/new.db is on a network file system (nfs4), so it is kept without a "
         "write-ahead log\n"
     )
     begin(record)

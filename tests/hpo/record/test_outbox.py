@@ -66,7 +66,7 @@ def test_what_was_delivered_is_kept_until_it_was_read_back(tmp_path: Path) -> No
 
 def test_only_one_process_has_it(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.jsonl")
-    with pytest.raises(InputError, match="another process runs this study"):
+    with pytest.raises(InputError, match="another process is running this study"):
         Outbox(tmp_path / "outbox.jsonl")
     outbox.close()
     Outbox(tmp_path / "outbox.jsonl").close()
@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
     room = outbox.path.stat().st_size + 50  # for a part of the next line
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
-        said = r"outbox.jsonl: File too large; make room, then the same command goes on"
+        said = r"outbox.jsonl: File too large; free up space, then run the same command"
         with pytest.raises(HPOError, match=said):
             outbox.add(result(2))
     finally:
@@ -142,8 +142,8 @@ def test_a_line_that_is_no_result_is_set_aside_and_the_rest_is_read(
     assert aside.read_bytes() == raw + b"\n"
     assert aside.stat().st_mode & 0o777 == 0o600
     assert outbox.damage == (
-        f"1 line of {path} could not be read and went to {aside}; "
-        "where the result of a trial is lost with that, the trial runs again"
+        f"1 line of {path} could not be read; moved to {aside}; "
+        "if the result of a trial is lost with that, the trial runs again"
     )
     outbox.add(result(3))
     outbox.close()
@@ -182,8 +182,8 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -
         with pytest.raises(InputError) as caught:
             Outbox(path)
         assert str(caught.value) == (
-            f"{path.parent}: {why}; results are kept in this folder until they are on record: name "
-            "one that can be written by HPO_OUTBOX"
+            f"{path.parent}: {why}; results are kept in this folder until they are recorded; "
+            "set HPO_OUTBOX to a writable folder"
         )
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_is_said_when_lines_are_to_be_moved(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(HPOError, match=r"o\.jsonl: File too large; make room, then try again"):
+        with pytest.raises(HPOError, match=r"o\.jsonl: File too large; free up space, then try"):
             Outbox(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -212,7 +212,7 @@ def test_what_belongs_to_other_settings_is_set_aside_with_the_reason(tmp_path: P
     assert outbox.take_up((), {1: "ours"}) == 1
     assert same(outbox.waiting(), [result(1), result(3), repeat])
     (line,) = map(json.loads, path.with_suffix(".refused.jsonl").read_text().splitlines())
-    assert line["reason"] == "it belongs to a round with other settings"
+    assert line["reason"] == "it belongs to a round with different settings"
     assert line["result"]["trial"]["number"] == 2
     assert (path.parent / "o.refused.jsonl").stat().st_mode & 0o777 == 0o600
     assert not outbox.was_delivered(result(1))

@@ -30,7 +30,7 @@ def test_a_process_that_ended_is_gone() -> None:
 
 def test_an_owner_is_named_with_its_host_and_when_it_began() -> None:
     since = time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))
-    assert str(Owner("there", 7, "1", since)) == "process 7 on there, since 2026-01-02 03:04:05"
+    assert str(Owner("there", 7, "1", since)) == "process 7 on there (since 2026-01-02 03:04:05)"
 
 
 def test_whoever_sent_a_job_to_a_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,7 +214,7 @@ def test_deleted_and_foreign_experiments_are_errors_with_a_remedy(record: Tracki
     begin(record)
     client = client_of(record.uri)
     client.create_experiment("theirs")
-    with pytest.raises(InputError, match="not a study of hpo; give the study another name"):
+    with pytest.raises(InputError, match="not an hpo study; give the study another name"):
         record.study("theirs").experiment()
     client.delete_experiment(record.study("toy").experiment() or "")
     with pytest.raises(InputError, match="mlflow experiments restore --experiment-id"):
@@ -249,7 +249,7 @@ def test_one_process_claims_a_study(record: Tracking) -> None:
     record.study("toy").claim(print)
     other = Tracking(record.uri)
     other.study("toy").read()
-    with pytest.raises(InputError, match=r"process \d+ on .* runs this study"):
+    with pytest.raises(InputError, match=r"process \d+ on .* is running this study"):
         other.study("toy").claim(print)
     record.study("toy").keep()
     record.study("toy").release()
@@ -265,7 +265,7 @@ def test_a_claim_of_a_dead_process_is_taken_at_once(record: Tracking) -> None:
     other = Tracking(record.uri)
     other.study("toy").read()
     other.study("toy").claim(print)
-    with pytest.raises(Exception, match="took this study over"):
+    with pytest.raises(Exception, match="took over this study"):
         record.study("toy").keep()
 
 
@@ -316,7 +316,7 @@ def test_a_claim_from_elsewhere_is_taken_when_its_heart_stands_still(
         record.study("toy").claim(notes.append)
     record._connection.client.get_run = original  # type: ignore[method-assign]
     record.study("toy").claim(notes.append)
-    assert "waiting 1 s for a sign of life" in notes[0]
+    assert "waiting 1 s for a heartbeat" in notes[0]
 
 
 def test_a_server_that_is_not_there_is_said_at_once() -> None:

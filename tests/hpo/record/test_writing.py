@@ -177,7 +177,7 @@ def test_what_is_refused_is_set_aside_alone(
     numbers = {json.loads(line)["result"]["trial"]["number"] for line in refused}
     assert (len(refused), numbers) == (3, set(bad))
     assert len(notes) == 3
-    assert all("refuses a result" in note for note in notes)
+    assert all("rejected a result" in note for note in notes)
     recorded = read(server)
     assert {r.trial.number for r in recorded.results} == set(range(1, 17)) - set(bad)
     assert recorded.attempts == {}

@@ -150,7 +150,7 @@ def test_a_conditional_range_is_judged_by_the_trials_that_have_it() -> None:
     assert 40 < len(have) < 70
     assert momentum.kind == "narrowed"
     assert momentum.p_value < 1e-6
-    assert f"the best 3 of {len(have)} trials have" in momentum.reason
+    assert f"the best 3 of {len(have)} trials used" in momentum.reason
     scale = momentum.new
     assert isinstance(scale, FloatDistribution)
     assert 0.4 < scale.low < 0.8 < scale.high
@@ -182,7 +182,7 @@ def test_the_parts_of_one_share_a_range_and_what_is_known_of_it() -> None:
         assert isinstance(move.new, IntegerDistribution)
         assert 16 < move.new.low < 64 < move.new.high < 256
         assert move.new.when == move.old.when
-        assert "the best 3 of 60 trials have" in move.reason
+        assert "the best 3 of 60 trials used" in move.reason
 
 
 def test_what_others_depend_on_is_judged_together_with_them() -> None:
@@ -216,7 +216,7 @@ def test_what_few_trials_have_keeps_its_range() -> None:
     (depth,) = (m for m in narrow(rare, results, "minimize") if m.name == "depth")
     assert 1 < count < MINIMUM_TRIALS
     assert depth.kind == "kept"
-    assert depth.reason == f"only {count} trials have a value of it; at least 10 are needed"
+    assert depth.reason == f"only {count} trials have a value for it; at least 10 are needed"
 
 
 def test_a_choice_is_judged_by_what_it_is_with_the_best_of_its_own() -> None:

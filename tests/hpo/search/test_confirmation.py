@@ -37,16 +37,16 @@ def test_the_order_is_that_of_the_means_and_changes_are_said() -> None:
     assert [t.mean for t in order] == pytest.approx([0.8, 0.7, 0.6])
     assert [t.standard_error for t in order] == pytest.approx([0.1, 0.05, 0.1])
     assert confirmation.changes(order, "maximize") == [
-        "trial 2 of round 1 rises from 2 to 1",
-        "trial 3 of round 1 rises from 3 to 2",
-        "trial 1 of round 1 falls from 1 to 3",
+        "trial 2 of round 1 moves up from place 2 to 1",
+        "trial 3 of round 1 moves up from place 3 to 2",
+        "trial 1 of round 1 drops from place 1 to 3",
     ]
     minimized = confirmation.ranked(found, repeats, "minimize")
     assert [r.trial.number for r in minimized] == [1, 3, 2, 4]
     assert confirmation.changes(confirmation.in_order(order, "minimize"), "minimize") == [
-        "trial 1 of round 1 rises from 3 to 1",
-        "trial 3 of round 1 falls from 1 to 2",
-        "trial 2 of round 1 falls from 2 to 3",
+        "trial 1 of round 1 moves up from place 3 to 1",
+        "trial 3 of round 1 drops from place 1 to 2",
+        "trial 2 of round 1 drops from place 2 to 3",
     ]
     broken = [*repeats, repeat(2, None, 3, State.DIVERGED), repeat(3, None, 3, State.FAILED)]
     means = confirmation.means(found, broken)
@@ -101,8 +101,8 @@ def test_what_is_recorded_and_written_of_a_confirmation() -> None:
         list(confirmation.confirmed(found, repeats).values()), "maximize"
     )
     assert confirmation.note(order, "score", "maximize") == (
-        "The best trials, trained again: score as found, and mean and standard error of the "
-        "repeats.\n\n"
+        "The best trials, trained again: score as found in the search, and mean and standard error "
+        "of the repeats.\n\n"
         "| place | round | trial | found | mean | standard error | repeats |\n"
         "|---|---|---|---|---|---|---|\n"
         "| 1 | 1 | 1 | 0.9000 | 0.6250 | 0.1250 | 2 |\n"
@@ -124,9 +124,9 @@ def test_what_is_recorded_and_written_of_a_confirmation() -> None:
     order = confirmation.in_order(list(known.values()), "minimize")
     assert [t.found.trial.number for t in order] == [1, 2]
     assert confirmation.changes(order, "minimize") == [
-        "trial 1 of round 1 rises from 2 to 1",
+        "trial 1 of round 1 moves up from place 2 to 1",
         "trial 1 of round 1 ranks among the last 2: its repeat diverged",
-        "trial 2 of round 1 falls from 1 to 2",
+        "trial 2 of round 1 drops from place 1 to 2",
         "trial 2 of round 1 ranks among the last 2: its repeat failed",
     ]
     assert confirmation.to_table(order, "minimize")[0]["mean"] is None
@@ -139,7 +139,7 @@ def test_repeats_on_fresh_splits_count_where_there_are_any() -> None:
     (only,) = confirmation.confirmed(found, repeats).values()
     assert only.values == [0.7]
     assert confirmation.confirmed(found, repeats, False)[TrialId(1, 1)].values == [0.5]
-    assert "trained again on fresh splits: loss as found" in confirmation.note(
+    assert "trained again on fresh splits: loss as found in the search" in confirmation.note(
         [only], "loss", "minimize"
     )
 
@@ -149,7 +149,7 @@ def test_a_best_value_that_is_not_confirmed_is_said() -> None:
     assert confirmation.unconfirmed_best(found, [], "maximize") == ""
     assert confirmation.unconfirmed_best(found, [repeat(1, 0.5, 1)], "maximize") == ""
     assert confirmation.unconfirmed_best(found, [repeat(1, 0.5, 1)], "minimize") == (
-        "the best value, 0.8, is that of trial 2 of round 1, which is not confirmed yet: "
+        "the best value, 0.8, is from trial 2 of round 1, which is not confirmed yet; run "
         "`hpo confirm`"
     )
 

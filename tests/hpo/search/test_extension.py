@@ -56,7 +56,7 @@ def test_a_recommendation_follows_what_was_gained_and_says_so() -> None:
     assert (pick.trial.trial.number, pick.longer) == (2, longer(2, 0.75))
     assert str(pick) == (
         "trial 2 of round 1, extended to epoch 4, has 0.7500 (0.6000 after epoch 2); without "
-        "that it would be trial 1 of round 1"
+        "the extra epochs it would be trial 1 of round 1"
     )
     assert pick.to_table()["extended_value"] == 0.75
     # A confirmed trial is ranked by its mean: what it gained comes on top of that.

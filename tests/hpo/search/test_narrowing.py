@@ -43,7 +43,7 @@ def test_the_learning_rate_of_the_textbook_moves_up_and_weight_decay_stays(seed:
     assert 0.1 < after_second.new.high < 1  # type: ignore[union-attr]
     kept = [by_name(moves)["weight_decay"].kind == "kept" for moves in (first, second)]
     assert sum(kept) >= 1
-    assert "no influence" in by_name(first)["weight_decay"].reason or not kept[0]
+    assert "no effect" in by_name(first)["weight_decay"].reason or not kept[0]
 
 
 def test_diverged_trials_bring_the_upper_edge_down() -> None:
@@ -191,7 +191,7 @@ def test_the_reason_of_a_narrow_range_has_numbers_that_lie_in_it() -> None:
     assert move.kind == "narrowed"
     ends = f"between {move.new.low!r} and {move.new.high!r}"
     assert move.reason == (
-        f"the best value most likely lies {ends}; the best 3 of 40 trials have "
+        f"the optimum is most likely {ends}; the best 3 of 40 trials used "
         "1000.183 to 1000.197"
     )
 
@@ -201,7 +201,7 @@ def test_what_no_test_could_tell_is_not_called_without_influence() -> None:
     moves = by_name(narrow({"rate": RATE, "decay": DECAY}, results, "maximize"))
     assert math.isnan(moves["decay"].p_value)
     assert moves["decay"].reason == (
-        "12 trials cannot tell its influence on the result in this range"
+        "12 trials cannot show whether it affects the result in this range"
     )
 
 
@@ -332,7 +332,7 @@ def test_a_choice_that_was_left_out_comes_back_where_the_study_file_has_it() -> 
     move = by_name(narrow(now, results, "maximize", first=KINDS))["kind"]
     assert move.new == CategoricalDistribution(("slow", "fast"))
     assert (move.kind, move.factor) == ("widened", 2.0)
-    assert move.reason == "judged by all 60 trials, fast may be the best after all"
+    assert move.reason == "judging by all 60 trials, fast may be the best after all"
     assert by_name(narrow(now, results, "maximize"))["kind"].kind == "kept"
     only = {**KINDS, "kind": CategoricalDistribution(("slow", "bad"))}
     assert by_name(narrow(now, results, "maximize", first=only))["kind"].kind == "kept"

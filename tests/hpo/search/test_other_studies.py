@@ -142,8 +142,8 @@ def test_the_best_of_other_data_holds_no_edge() -> None:
     # They contradict each other, so that together they would say that nothing matters.
     (alone, *_) = narrow(SPACE, own, "minimize")
     assert move == replace(
-        alone, reason=f"{alone.reason}; another study contradicts them and is left out"
+        alone, reason=f"{alone.reason}; another study contradicts these trials and is ignored"
     )
     (two, *_) = narrow(SPACE, own, "minimize", others=[*others, *others, source(40, 2.0, top=0.1)])
-    assert two.reason.endswith("; 2 other studies contradict them and are left out")
+    assert two.reason.endswith("; 2 other studies contradict these trials and are ignored")
     assert two.kind != "kept"

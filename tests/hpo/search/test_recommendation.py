@@ -191,7 +191,7 @@ def test_repeats_override_luck() -> None:
     assert real.trial.trial.id == lucky.trial.id
     luck = recommended(UNIT, given, repeated(lucky, [-0.4, -0.5, -0.45]))
     assert luck.trial.trial.id != lucky.trial.id
-    assert "but its repeats say that was luck" in luck.reason
+    assert "but its repeats suggest that was luck" in luck.reason
     broken = recommended(UNIT, given, repeated(lucky, [1.0, 1.0, None]))
     assert broken.trial.trial.id != lucky.trial.id
 
@@ -202,6 +202,6 @@ def test_repeats_override_luck_where_trials_are_few() -> None:
     found = recommended(UNIT, few, repeats)
     assert (found.trial.trial.number, found.estimate) == (2, pytest.approx(0.7))
     assert found.reason == (
-        "trial 1 of round 1 has the best value, 0.9, but its repeats say that was luck "
+        "trial 1 of round 1 has the best value, 0.9, but its repeats suggest that was luck "
         "(estimate 0.5500); trial 2 of round 1 has the best estimate, 0.7000"
     )

@@ -47,7 +47,7 @@ def train(rate: float, *, data, seed: int):
     yield {"validation_accuracy": -(rate - 0.3) ** 2, "other": SCALE * rate}
     return Constant()
 """
-REFUSED = "the code of the objective changed since round 1, .* accept it by --accept-code of run,"
+REFUSED = "the code of the objective changed since round 1, .* accept it with --accept-code "
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_next_round_has_the_new_code_and_learns_from_the_trials_before(
         hpo("run", file, "--inline", "--rounds", 2)
     capsys.readouterr()
     hpo("run", file, "--inline", "--rounds", 2, "--accept-code")
-    assert capsys.readouterr().out.count("the code of the objective changed since round 1 and is "
+    assert capsys.readouterr().out.count("the code of the objective changed since round 1 and was "
                                          "accepted") == 1
     assert rates() == expected[:10]
     first, second = rounds(folder)
@@ -163,7 +163,7 @@ def test_what_is_confirmed_with_new_code_is_evaluated_with_it(
             hpo(command[0], file, *command[1:])
     capsys.readouterr()
     hpo("confirm", file, "--inline", "--top", 1, "--repeats", 1, "--accept-code")
-    assert "changed since round 1 and is accepted" in capsys.readouterr().out
+    assert "changed since round 1 and was accepted" in capsys.readouterr().out
     (only,) = rounds(folder)
     assert "changed after this round and was" in only.data.tags["mlflow.note.content"]
     hpo("confirm", file, "--inline", "--top", 1, "--repeats", 1)

@@ -86,8 +86,8 @@ def test_a_lost_attempt_is_made_three_times() -> None:
     failed = TrialResult(trial(), State.FAILED, attempt=3, message="killed (attempt 3 of 3)")
     assert attempts.next_result() == failed
     assert [t for t in everybody.told if t[0] in ("submit", "note", "abandon")] == [
-        ("submit", 1, 1), ("abandon", lost[0]), ("note", "trial 1: killed; it runs again"),
-        ("submit", 1, 2), ("abandon", lost[1]), ("note", "trial 1: killed; it runs again"),
+        ("submit", 1, 1), ("abandon", lost[0]), ("note", "trial 1: killed; running it again"),
+        ("submit", 1, 2), ("abandon", lost[1]), ("note", "trial 1: killed; running it again"),
         ("submit", 1, 3), ("abandon", lost[2]),
     ]
     assert everybody.told[-2:] == [("add", failed), ("trial_ended", failed)]
@@ -111,8 +111,9 @@ def test_other_code_at_a_worker_ends_the_study() -> None:
     with pytest.raises(HPOError) as caught:
         attempts.next_result()
     assert str(caught.value) == (
-        "a.py and b.py changed while the study runs: the worker at there:7 imported other code "
-        "than its trials began with; change it back, or give the study another name"
+        "a.py and b.py changed while the study was running: the worker at there:7 imported "
+        "different code than the trials started with; change it back, or give the study another "
+        "name"
     )
 
 
@@ -125,7 +126,8 @@ def test_a_metric_that_nobody_yields_ends_the_study_unless_a_trial_has_yielded_i
         with pytest.raises(InputError) as caught:
             attempts.next_result()
         assert str(caught.value) == (
-            f"a.toml: metric: the objective yields no 'loss', but {named}; name one that it yields"
+            f"a.toml: metric: the objective does not report 'loss' (it reports {named}); choose "
+            "one that it reports"
         )
     assert attempts_of(Everybody(without), yielded=True).next_result() == failed
     after = attempts_of(Everybody(TrialResult(trial(), State.PRUNED, 0.5, 1), without))

@@ -30,8 +30,8 @@ def test_earlier_trials_stay_in_the_search_with_what_they_had(
     study(make_study, {"weight_decay": FILLED}, rounds=2)
     outcome = command("run", file, "--inline")
     assert outcome.code == 0
-    assert ("[search_space] weight_decay: 1e-08 to 0.0001, from round 2; earlier trials count "
-            "with 1e-06") in " ".join(outcome.out.split())
+    assert ("[search_space] weight_decay: 1e-08 to 0.0001, from round 2 on; earlier trials count "
+            "as having 1e-06") in " ".join(outcome.out.split())
     rows = table("toy", "--repeats")
     assert len([row for row in rows if row["repeat"] == "1"]) == 2  # they are not lost
     assert {row["weight_decay"] for row in rows if row["round"] == "1"} == {"1e-06"}
@@ -71,13 +71,14 @@ def test_a_round_is_the_same_whether_its_study_went_on_at_once_or_from_the_recor
 @pytest.mark.parametrize(
     ("searched", "fixed", "said"),
     [
-        (DECAY, {"weight_decay": 1e-6}, "[fixed] and what is searched changed since round 1, so "
-         "its trials cannot be compared; change it back, or give the study another name"),
-        (DECAY, {}, "what is searched changed since round 1, so its trials cannot be compared; "
-         "give search_space.weight_decay a `backfill`, the value that the earlier trials had, or "
-         "give the study another name"),
+        (DECAY, {"weight_decay": 1e-6}, "[fixed] and the set of searched hyperparameters changed "
+         "since round 1, so its trials cannot be compared; change it back, or give the study "
+         "another name"),
+        (DECAY, {}, "the set of searched hyperparameters changed since round 1, so its trials "
+         "cannot be compared; set search_space.weight_decay.backfill to the value that the earlier "
+         "trials had, or give the study another name"),
         ({**FILLED, "backfill": 1e-7}, {"weight_decay": 1e-6}, "search_space.weight_decay.backfill:"
-         " the earlier trials had 1e-06, from [fixed]; write that value"),
+         " the earlier trials had 1e-06, from [fixed]; use that value"),
         ({**FILLED, "backfill": 1.0}, {}, "search_space.weight_decay.backfill: 1.0 lies outside "
          "its range; widen the range to hold what the earlier trials had"),
         ({**FILLED, "backfill": "no"}, {}, "search_space.weight_decay.backfill: write a valid "
@@ -103,8 +104,8 @@ def test_a_value_outside_the_range_is_taken_where_it_is_meant(
     study(make_study, {"weight_decay": {**DECAY, "backfill": {"outside": 0.0}}}, rounds=2)
     outcome = command("run", file, "--inline")
     assert outcome.code == 0
-    assert ("weight_decay: 1e-08 to 0.0001, from round 2; earlier trials had 0.0, outside it, and "
-            "are left out of proposals") in " ".join(outcome.out.split())
+    assert ("weight_decay: 1e-08 to 0.0001, from round 2 on; earlier trials had 0.0, outside it, "
+            "so proposals ignore them") in " ".join(outcome.out.split())
     rows = table()
     assert {row["weight_decay"] for row in rows if row["round"] == "1"} == {"0.0"}
     # A log scale has no place for 0: the moves are those of the twelve trials of round 2.
@@ -119,8 +120,8 @@ def test_what_is_open_goes_on_without_it(make_study: Make, command: Command) -> 
     for arguments in (("run", more), ("confirm", more)):
         outcome = command(*arguments, "--inline")
         assert (outcome.code, outcome.err) == (
-            2, f"hpo: {file}: search_space.weight_decay: it is new, and the trials of round "
-            "1 do not have it; begin a new round by --rounds 2, or take it out for now\n"
+            2, f"hpo: {file}: search_space.weight_decay: is new, and the trials of round "
+            "1 do not have it; start a new round with --rounds 2, or remove it for now\n"
         )
     assert len(table()) == 2
     hpo("run", more, "--inline", "--rounds", 2)

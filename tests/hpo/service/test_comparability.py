@@ -35,25 +35,26 @@ def begun(study: StudyFile, ended: bool) -> Round:
     ("changes", "while_open", "for_later", "at_the_next"),
     [
         ({"round": {"sampler": "qmc"}},
-         "[round] sampler = qmc: round 1 began with random and keeps it",
-         "[round] sampler = qmc: for the next round, --rounds 2",
+         "[round] sampler = qmc: round 1 started with random and keeps it",
+         "[round] sampler = qmc: applies to the next round, which --rounds 2 starts",
          "[round] sampler = qmc from round 2 on; round 1 had random"),
         ({"round": {"pruner": "median"}},
-         "[round] pruner = median(startup_trials=5, warmup_epochs=5, interval=1): round 1 began "
-         "with none and keeps it",
-         "interval=1): for the next round, --rounds 2",
+         "[round] pruner = median(startup_trials=5, warmup_epochs=5, interval=1): round 1 "
+         "started with none and keeps it",
+         "interval=1): applies to the next round, which --rounds 2 starts",
          "interval=1) from round 2 on; round 1 had none"),
         ({"round": {"parallel": 2}},
-         "[round] parallel = 2: round 1 began with 4 and keeps it",
-         "[round] parallel = 2: for the next round", "[round] parallel = 2 from round 2 on"),
+         "[round] parallel = 2: round 1 started with 4 and keeps it",
+         "[round] parallel = 2: applies to the next round", "[round] parallel = 2 from round 2 on"),
         ({"round": {"trials": 20}},
-         "[round] trials = 20: round 1 goes on to 20; it began with 12",
-         "[round] trials = 20: round 1 goes on to 20; it began with 12",
+         "[round] trials = 20: round 1 continues to 20; it started with 12",
+         "[round] trials = 20: round 1 continues to 20; it started with 12",
          "[round] trials = 20 from round 2 on; round 1 had 12"),
         ({"search_space": {"learning_rate": {"low": 0.01, "high": 1.0, "log": True},
                            "weight_decay": {"low": 1e-8, "high": 1e-4, "log": True}}},
-         "[search_space] learning_rate = 0.01 to 1: round 1 began with 0.0001 to 10 and keeps it",
-         "[search_space] learning_rate = 0.01 to 1: for the next round, --rounds 2", None),
+         "[search_space] learning_rate = 0.01 to 1: round 1 started with 0.0001 to 10 and keeps it",
+         "[search_space] learning_rate = 0.01 to 1: applies to the next round, which --rounds 2 "
+         "starts", None),
     ],
 )
 def test_an_edit_is_taken_or_kept_for_later_and_said(
@@ -68,6 +69,18 @@ def test_an_edit_is_taken_or_kept_for_later_and_said(
         assert len(lines) == (expected is not None)
         assert all(expected in line for line in lines if expected is not None)
         assert edits(before, [begun(before, ended)], goal) == []
+
+
+def test_the_last_round_is_not_said_to_grow_when_fewer_rounds_are_asked_for(
+    make_study: Make
+) -> None:
+    first = begun(read(make_study()), True)
+    rounds = [first, replace(first, number=2)]
+    now = read(make_study(round={"trials": 20}))
+    assert edits(now, rounds, 2) == ["[round] trials = 20: round 2 continues to 20; it started "
+                                     "with 12"]
+    assert edits(now, rounds, 1) == ["[round] trials = 20: applies to the next round, which "
+                                     "--rounds 3 starts"]
 
 
 def test_points_to_start_with_that_came_later_are_told_from_those_on_record(
@@ -169,7 +182,7 @@ def test_what_changed_is_said_where_nothing_is_left_to_run(
     hpo("run", make_study(), "--inline")
     capsys.readouterr()
     hpo("run", make_study(fixed={"epochs": 3}), "--inline")
-    assert "[fixed] changed since round 1; nothing runs with it" in capsys.readouterr().out
+    assert "[fixed] changed since round 1, but nothing is left to run" in capsys.readouterr().out
 
 
 def test_a_study_without_data_has_none(
@@ -198,7 +211,7 @@ def test_a_study_without_data_has_none(
         ({"data": "x"}, "the data or its split"), ({"fixed": {"epochs": 3}}, "[fixed]"),
         ({"metric": "loss"}, "metric"), ({"direction": "minimize"}, "direction"),
         ({"value": "best"}, "value"), ({"seed": 1}, "seed"),
-        ({"search_space": {}}, "what is searched"),
+        ({"search_space": {}}, "the set of searched hyperparameters"),
         ({"seed": 1, "code": "x", "syntax": "x"}, f"{CODE} and seed"),
     ],
 )
@@ -215,7 +228,7 @@ def test_what_makes_trials_others_is_named(
     assert incomparable(study, other, None) == said
     with pytest.raises(InputError) as caught:
         refuse_changes(study, other, None, notes.append)
-    accept = ", accept it by --accept-code of run, confirm or extend," if said == CODE else ","
+    accept = ", accept it with --accept-code (run, confirm or extend)," if said == CODE else ","
     assert str(caught.value) == (
         f"{study.path}: {said} changed since round 1, so its trials cannot be compared; change it "
         f"back{accept} or give the study another name"
@@ -251,8 +264,8 @@ def test_another_environment_is_noted(make_study: Make) -> None:
     notes = list[str]()
     refuse_changes(study, replace(round_, settings=before), None, notes.append)
     assert notes == [
-        f"numpy is {now['numpy']}, and was 1.0 in round 1: results may differ in the last digits",
-        "torch is not there, and was 2.0 in round 1: results may differ in the last digits",
+        f"numpy is {now['numpy']}, but was 1.0 in round 1; results may differ in the last digits",
+        "torch is missing, but was 2.0 in round 1; results may differ in the last digits",
     ]
 
 
@@ -277,7 +290,7 @@ def test_only_the_last_round_grows(
     capsys.readouterr()
     hpo("run", file, "--inline")
     shown = capsys.readouterr().out
-    assert "[round] trials = 17: round 2 goes on to 17; it began with 12" in shown
+    assert "[round] trials = 17: round 2 continues to 17; it started with 12" in shown
     rows = table("grown")
     assert [row["round"] for row in rows] == ["1"] * 12 + ["2"] * 17
     assert [r for r in rows if int(r["number"]) <= 12] == table("whole")
@@ -285,7 +298,8 @@ def test_only_the_last_round_grows(
     assert "trials = 17" not in capsys.readouterr().out
     assert table("grown") == rows
     hpo("run", make_study("grown", rounds=2, round={"trials": 5, **settings}), "--inline")
-    assert "[round] trials = 5: for the next round, --rounds 3" in capsys.readouterr().out
+    said = "[round] trials = 5: applies to the next round, which --rounds 3 starts"
+    assert said in capsys.readouterr().out
     assert table("grown") == rows  # fewer take none away
 
 

@@ -188,7 +188,8 @@ def test_it_claims_the_study(make_study: Make, folder: Path) -> None:
             f"sqlite:///{folder}/mlflow.db", cwd=folder / "elsewhere",
         )
         output, _ = other.communicate(timeout=60)
-        assert (other.returncode, "runs this study; wait for it" in output) == (2, True), output
+        refused = "is running this study; wait for it" in output
+        assert (other.returncode, refused) == (2, True), output
     finally:
         process.kill()
         process.communicate()
@@ -282,7 +283,7 @@ def test_a_new_best_is_named_until_it_is_confirmed(
     assert "not confirmed yet" not in printed(capsys, "show", "toy")
     hpo("run", file, "--inline", "--rounds", 2, "--range", "learning_rate=5e-2:2e-1")
     ((_, number),) = best(count=1)
-    assert f"that of trial {number} of round 2, which is not confirmed yet" in printed(
+    assert f"from trial {number} of round 2, which is not confirmed yet" in printed(
         capsys, "show", "toy"
     )
     assert confirm(capsys, file, "--top", 2)["trials"][0]["round"] == 2

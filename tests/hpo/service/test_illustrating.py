@@ -65,7 +65,7 @@ def test_a_round_without_figures_is_said_unless_nobody_waits(abandoned: bool) ->
     picture.begin(KNOWN)
     picture.finish()
     assert picture.moves() is MOVES
-    said = "round 3 has no figures: RuntimeError: no ink"
+    said = "cannot draw the figures of round 3: RuntimeError: no ink"
     assert listener.notes == ([] if abandoned else [said])
 
 
@@ -79,4 +79,4 @@ def test_moves_that_cannot_be_found_are_an_error(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match="no sense"):
         picture.moves()
     picture.finish()
-    assert listener.notes == ["round 3 has no figures: ValueError: no sense"]
+    assert listener.notes == ["cannot draw the figures of round 3: ValueError: no sense"]

@@ -83,8 +83,8 @@ def test_only_what_is_asked_for_is_told(home: Path) -> None:
 
 @pytest.mark.parametrize(("program", "said"), [
     (["no-such-program"], "no-such-program cannot be run: No such file or directory"),
-    ([sys.executable, "-c", "raise SystemExit(3 * \"no \")"], "ended with 1: no no no"),
-    ([sys.executable, "-c", "import time; time.sleep(60)"], "took longer than 1 s and was ended"),
+    ([sys.executable, "-c", "raise SystemExit(3 * \"no \")"], "exited with 1: no no no"),
+    ([sys.executable, "-c", "import time; time.sleep(60)"], "took longer than 1 s and was killed"),
 ], ids=["absent", "failing", "hanging"])
 def test_a_command_that_fails_or_hangs_is_complained_of_once(
     home: Path, program: list[str], said: str, monkeypatch: pytest.MonkeyPatch
@@ -101,7 +101,7 @@ def test_a_command_that_fails_or_hangs_is_complained_of_once(
     (line,) = lines
     assert line.startswith(f"{home}/toy.toml: notify.command: ")
     assert said in line
-    assert line.endswith("; the study goes on, and this is said once")
+    assert line.endswith("; the study continues, and this is reported only once")
 
 
 @pytest.mark.parametrize(("table", "said"), [

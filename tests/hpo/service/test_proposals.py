@@ -51,7 +51,7 @@ def test_a_move_is_taken_kept_changed_or_overruled(study: StudyFile) -> None:
         (study, {}, False, NEW, "taken"),
         (study, {}, True, RATE, "kept by --keep-ranges"),
         (edited, {}, True, other, "changed in the study file"),
-        (edited, {"learning_rate": third}, True, third, "overruled by --range"),
+        (edited, {"learning_rate": third}, True, third, "overridden by --range"),
     ):
         space, decisions = proposals.next_ranges(now, recorded, MOVES, overruled, keep)
         assert space == {"learning_rate": used, "weight_decay": DECAY}
@@ -82,7 +82,7 @@ def test_an_edge_that_is_not_accepted_stays_where_it_was() -> None:
     assert accepted is wide
     low = proposals._accepted(wide, lambda name, value: value != 0.01)
     assert low.new == FloatDistribution(0.1, 10.0)
-    assert low.reason == "best at an edge; the objective accepts no value beyond"
+    assert low.reason == "best at an edge; the objective does not accept values outside this range"
     assert (low.kind, low.factor) == ("widened", pytest.approx(11.0))
     high = proposals._accepted(wide, lambda name, value: value != 10.0)
     assert high.new == FloatDistribution(0.01, 1.0)

@@ -138,10 +138,10 @@ FAILED = State.FAILED
 @pytest.mark.parametrize(
     ("failing", "settings", "said"),
     [
-        ({1, 2, 3, 4, 5}, {}, "5 of 5 trials failed, the last with: broken; correct the objective, "
+        ({1, 2, 3, 4, 5}, {}, "5 of 5 trials failed, the last with: broken; fix the objective, "
          "or raise max_failures"),
         ({1, 2, 3, 4}, {}, ""),
-        ({2, 3, 4, 5, 6, 7, 8}, {}, "7 of 8 trials failed, the last with: broken; correct the "
+        ({2, 3, 4, 5, 6, 7, 8}, {}, "7 of 8 trials failed, the last with: broken; fix the "
          "objective and give the study another name, or raise max_failures"),
         ({2, 3, 4, 5, 6, 7}, {}, ""),
         ({2, 4}, {"max_failures": 1}, "2 of 4 trials failed"),
@@ -168,7 +168,7 @@ def test_a_round_stops_when_too_many_trials_failed(
 
 def test_a_failure_without_a_word_is_said_too(tmp_path: Path) -> None:
     study = read(write_study(tmp_path, round={"trials": 1}))
-    with pytest.raises(HPOError, match="the last with: no reason known; correct"):
+    with pytest.raises(HPOError, match="the last with: unknown reason; fix"):
         loop_of(study, Ends({1: FAILED}, ""))[0].run()
 
 
@@ -191,7 +191,7 @@ def test_a_budget_ends_a_round_before_its_last_trial(tmp_path: Path) -> None:
     over = read(write_study(tmp_path, budget={"hours": 0.5}))
     loop, _ = loop_of(over, ends := Ends({}), until=time.monotonic() - 1)
     assert (loop.run(), ends.trained) == ([], [])
-    assert loop.stopped == "its budget of 0.5 hours is over"
+    assert loop.stopped == "the budget of 0.5 hours is used up"
 
 
 def test_of_results_only_what_is_needed_is_kept(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_points_that_are_added_take_the_next_number_and_all_the_others_stay_thei
     assert list(placed.values()) == [POINT, PARTIAL]
     first, second = placed
     assert 3 < first < second
-    assert hears.noted == [f"trial {n} is a point that was added by hand" for n in placed]
+    assert hears.noted == [f"trial {n} is a point added by hand" for n in placed]
     by_number = {r.trial.number: r.trial for r in results}
     assert {n for n, trial in by_number.items() if trial.added} == set(placed)
     assert by_number[first].hyperparameters == POINT.hyperparameters
@@ -308,6 +308,6 @@ def test_an_added_point_that_cannot_be_trained_with_is_left_out(tmp_path: Path) 
     loop, hears = loop_of(read(file), ends)
     assert len(loop.run()) == 2
     assert hears.noted == [
-        "a point that was added by hand is left out: the constraint 'learning_rate < 0.02' does "
+        "a point added by hand is ignored: the constraint 'learning_rate < 0.02' does "
         "not hold"
     ]

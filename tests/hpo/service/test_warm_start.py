@@ -44,7 +44,7 @@ def test_the_search_begins_where_another_one_ended_whatever_becomes_of_that(
     outcome = command("run", file, "--inline")
     assert outcome.code == 0
     assert "the search starts with 24 trials of 'old'\n" in outcome.out
-    assert "24 trials of 'other.csv', of which only the order counts\n" in outcome.out
+    assert "24 trials of 'other.csv', of which only the ranking counts\n" in outcome.out
     rows = table()
     assert len(rows) == 24  # none of the others is one of this study
     hpo("run", study(make_study, "cold", **slowly), "--inline")
@@ -71,7 +71,7 @@ def test_the_search_begins_where_another_one_ended_whatever_becomes_of_that(
     assert shown["recommended"]["round"] in (1, 2)
     note = client_of(f"sqlite:///{Path('mlflow.db').absolute()}").get_run(
         recorded("again").rounds[0].run_id).data.tags["mlflow.note.content"]
-    assert "The search began with 24 trials of 'old'." in note
+    assert "The search started with 24 trials of 'old'." in note
     # Named too late, it has no effect.
     study(make_study, "again", "copy", **slowly)
     outcome = command("run", "again.toml", "--inline")
@@ -93,9 +93,10 @@ def test_a_copy_that_is_not_what_it_was_is_refused(
     for arguments in (("show", "toy"), ("narrow", "toy"), ("run", file, "--inline")):
         outcome = command(*arguments)
         assert outcome.code == 2
-        assert f"{FILE} of round 1 ({run}) is not the one that the study began with" in outcome.err
+        assert f"{FILE} of round 1 ({run}) is not the one that the study started" in outcome.err
     kept.unlink()
-    assert f"{FILE} of round 1 ({run}) is gone" in command("show", "toy").err
+    gone = f"{FILE} of round 1 ({run}), with the trials the study started from, is missing"
+    assert gone in command("show", "toy").err
     kept.write_text(text)
     assert table() == before
     # A process that died before it had copied them begins anew: there is no trial yet.
@@ -191,22 +192,22 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
 @pytest.mark.parametrize(
     ("sources", "changes", "said"),
     [
-        (["toy"], {}, "'toy' is this study itself; name another one"),
-        (["none"], {}, "there is no study 'none' on this record with a round; name one that"),
-        (["none.csv"], {}, "there is no file none.csv; name one beside the study file"),
-        (["old", "bad.csv"], {}, "bad.csv has no column 'state'; name a table that `hpo export`"),
+        (["toy"], {}, "'toy' is this study itself; choose another"),
+        (["none"], {}, "this record has no study 'none' with a round; choose one that"),
+        (["none.csv"], {}, "there is no file none.csv; use one beside the study file"),
+        (["old", "bad.csv"], {}, "bad.csv has no column 'state'; use a table that `hpo export`"),
         (["bad.json"], {}, "bad.json cannot be read"),
-        (["old"], {"metric": "loss", "direction": "minimize"}, "'old' was to maximize accuracy, "
-         "and this study is to minimize loss; name one with the same goal"),
-        (["other.csv"], {}, "other.csv has no column 'accuracy'; name a table that"),
+        (["old"], {"metric": "loss", "direction": "minimize"}, "'old' had to maximize accuracy, "
+         "but this study has to minimize loss; choose one with the same goal"),
+        (["other.csv"], {}, "other.csv has no column 'accuracy'; use a table that"),
         (["old"], {"search_space": {**SPACE, "epochs": {"low": 1, "high": 9}}}, "'old' does not "
-         "say what its trials had of epochs; give search_space.epochs a `backfill`, or name"),
+         "have the value of epochs for its trials; set search_space.epochs.backfill, or choose"),
         (["old"], {"search_space": {**SPACE, "learning_rate": {"low": 5.0, "high": 9.0}}},
-         "'old' has no trial that says anything of these ranges (12 outside the ranges); "
-         "leave it out, or name another"),
-        (["uneven.json"], {}, "'uneven.json' has no trial that says anything of these ranges (1 "
+         "'old' has no trial that is of use in these ranges (12 outside the ranges); "
+         "remove it, or choose another"),
+        (["uneven.json"], {}, "'uneven.json' has no trial that is of use in these ranges (1 "
          "without a value and 1 outside the ranges)"),
-        (["empty.csv"], {}, "'empty.csv' has no trial that says anything of these ranges"),
+        (["empty.csv"], {}, "'empty.csv' has no trial that is of use in these ranges"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_recorded(
