@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.processes import ROOT
 
@@ -122,3 +125,21 @@ def test_what_a_consumer_imports_is_typed(python: Path, tmp_path: Path) -> None:
     assert 'Revealed type is "def (value: float' in found
     assert 'Argument "trials" to "run" of "Study" has incompatible type "str"' in found
     assert "Found 1 error in 1 file" in found
+
+
+def test_the_documentation_names_the_versions_that_conflict() -> None:
+    page = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    table = page.partition("| Package | Version |")[2].partition("\n\n")[0]
+    said = {
+        name.lower(): (lowest, not newer)
+        for name, lowest, newer in re.findall(r"\| ([\w-]+) \| ([\d.]+)( or newer)? \|", table)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {}
+    for requirement in map(Requirement, project["dependencies"]):
+        bounds = {each.operator: each.version for each in requirement.specifier}
+        needed[requirement.name] = (bounds[">="], "<" in bounds)
+    assert {name for name, (_, is_capped) in needed.items() if is_capped} <= said.keys()
+    for name, (lowest, is_capped) in said.items():
+        assert f"{needed[name][0]}.".startswith(f"{lowest}.")
+        assert needed[name][1] == is_capped
