@@ -39,7 +39,7 @@ FIRST = {
     "test_ray_killed": 1, "test_serving": 1, "test_evaluation": 1, "test_retraining": 1,
     "test_drawing": 1, "test_figures": 1, "test_learning_curves": 1, "test_content": 1,
     "test_edited_record": 1, "test_deleted": 1, "test_mlflow_views": 1, "test_reporting": 1,
-    "test_page_in_browser": 1,
+    "test_page_in_browser": 1, "test_wheel": 1,
 }  # fmt: skip
 
 
