@@ -61,7 +61,7 @@ learning_rate = 1e-3
 # [warm_start]                # whose trials inform the search
 # from = ["other-study", "old.csv"]
 
-# [confirm]                   # train the best trials again after the last round
+# [confirm]                   # defaults of `hpo confirm`
 # top = 5
 # repeats = 3
 

@@ -87,6 +87,6 @@ class StudyFields(BaseModel):
     checkpoints: CheckpointSettings | None = None
     """Keep the folders of trials, so that interrupted trials resume."""
     confirm: ConfirmSettings | None = None
-    """Train the best trials again after the last round."""
+    """What `hpo confirm` does unless its options say otherwise."""
     notify: NotifySettings | None = None
     """Run a command when something happens."""
