@@ -78,21 +78,21 @@ class Constraint:
         except ZeroDivisionError:
             return False
         except (TypeError, ArithmeticError) as error:
-            raise ValueError(f"{self.text}: {error}") from error
+            raise ValueError(f"{self.text!r} cannot be computed: {error}") from error
 
 
 def _compared(compare: ast.cmpop, left: Any, right: Any) -> bool:
     if isinstance(compare, ast.Eq | ast.NotEq):
         return _COMPARISONS[type(compare)](left, right)
     if isinstance(left, str | tuple) or isinstance(right, str | tuple):
-        raise TypeError("texts and lists are compared by == and != alone")
+        raise TypeError("strings and lists can only be compared with == and !=")
     return _COMPARISONS[type(compare)](left, right)
 
 
 def parse(text: str) -> Constraint:
     """Read a constraint; ValueError, with the remedy, where it is something else."""
     if len(text) > LONGEST:
-        raise ValueError(f"{len(text)} characters; use at most {LONGEST}")
+        raise ValueError(f"has {len(text)} characters; use at most {LONGEST}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -104,14 +104,14 @@ def parse(text: str) -> Constraint:
             raise ValueError(_no(text))
     names = frozenset().union(*(_names(term, text) for term in (tree.left, *tree.comparators)))
     if not names:
-        raise ValueError(f"{clipped(text, 60)!r} names no hyperparameter; name at least one")
+        raise ValueError(f"{clipped(text, 60)!r} uses no hyperparameter; use at least one")
     return Constraint(text, names, tree)
 
 
 def _no(text: str) -> str:
     return (
-        f"{clipped(text, 60)!r} is no comparison of numbers and hyperparameters; write one such "
-        'as "batch_size * accumulate <= 512"'
+        f"{clipped(text, 60)!r} is not a comparison of numbers and hyperparameters; write one "
+        'like "batch_size * accumulate <= 512"'
     )
 
 
@@ -139,10 +139,10 @@ def _value(node: ast.expr, hyperparameters: Mapping[str, Value]) -> Any:
     assert isinstance(node, ast.BinOp)
     left, right = (_value(side, hyperparameters) for side in (node.left, node.right))
     if isinstance(left, str | tuple) or isinstance(right, str | tuple):
-        raise TypeError("arithmetic takes numbers alone")
+        raise TypeError("arithmetic only works on numbers")
     if isinstance(node.op, ast.Pow) and abs(right) > LARGEST_POWER:
-        raise ArithmeticError(f"powers go up to {LARGEST_POWER}")
+        raise ArithmeticError(f"exponents must be at most {LARGEST_POWER}")
     result = _ARITHMETIC[type(node.op)](left, right)
     if isinstance(result, complex) or abs(result) > 1e300 or math.isnan(result):
-        raise ArithmeticError("a number that is none, or too large")
+        raise ArithmeticError("the result is not a number, or is too large")
     return result

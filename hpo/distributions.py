@@ -312,13 +312,13 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
     }
     values["when"] = _conditions(table.get("when", {}))
     if not isinstance(values.get("part_of", ""), str):
-        raise TypeError("what it is a part of has no name")
+        raise TypeError("part_of is not a string")
     if not is_value(values.get("backfill", 0)):
-        raise TypeError("what earlier trials had is no value")
+        raise TypeError("backfill is not a value")
     if "choices" in values:
         every = values["choices"]
         if not isinstance(every, tuple) or not all(map(is_value, every)):
-            raise ValueError("choices are no list of values")
+            raise ValueError("choices are not a list of values")
         if table.get("ordered"):
             first, last = table["places"]
             ordered = replace(
@@ -336,13 +336,13 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
 def _conditions(table: Any) -> Conditions:
     """Return what JSON gave as conditions; ValueError or TypeError where that is another thing."""
     if not isinstance(table, Mapping):
-        raise TypeError("its conditions are no table")
+        raise TypeError("its conditions are not a table")
     conditions = tuple((name, as_tuples(values)) for name, values in table.items())
     for name, values in conditions:
         if not isinstance(name, str) or not isinstance(values, tuple) or not values:
-            raise ValueError("a condition names no values")
+            raise ValueError("a condition has no values")
         if not all(map(is_value, values)):
-            raise ValueError("a condition names what is no value")
+            raise ValueError("a condition has something that is not a value")
     return conditions
 
 
@@ -358,18 +358,18 @@ def _check_range(made: Numeric) -> None:
     number = int if isinstance(made, IntegerDistribution) else (int, float)
     limits = (made.low, made.high) if made.limits is None else made.limits
     if not isinstance(limits, tuple) or len(limits) != 2:
-        raise ValueError("limits are no two numbers")
+        raise ValueError("limits are not two numbers")
     step = 1 if made.step is None else made.step
     numbers = (made.low, made.high, step, *limits)
     if any(isinstance(n, bool) or not isinstance(n, number) for n in numbers):
-        raise ValueError("an edge is no number")
+        raise ValueError("an edge is not a number")
     if not (limits[0] <= made.low < made.high <= limits[1] and step > 0):
-        raise ValueError("its edges are in no order")
+        raise ValueError("its edges are out of order")
     largest = 2**63 if isinstance(made, IntegerDistribution) else sys.float_info.max
     if any(abs(n) > largest for n in numbers):
         raise ValueError("its edges are too far apart")
     if not isinstance(made.log, bool) or (made.log and min(made.low, limits[0]) <= 0):
-        raise ValueError("it has no logarithm")
+        raise ValueError("an edge of a log range is not above 0")
 
 
 def as_tuples(value: Any) -> Any:
@@ -397,7 +397,7 @@ def describe(distribution: Distribution) -> str:
 
 
 def describe_conditions(when: Conditions) -> str:
-    """Return for which values of others it is searched: "where optimizer is sgd or nesterov"."""
+    """Return for which values of others it is searched: "when optimizer is sgd or nesterov"."""
     parts = []
     for name, values in when:
         texts = [one_line(str(value)) for value in values]
@@ -406,7 +406,7 @@ def describe_conditions(when: Conditions) -> str:
             texts = [f"{numbers[0]} to {numbers[-1]}"]
         last = f" or {texts[-1]}" if len(texts) > 1 else texts[-1]
         parts.append(f"{name} is {', '.join(texts[:-1])}{last}")
-    return f"where {' and '.join(parts)}" if parts else ""
+    return f"when {' and '.join(parts)}" if parts else ""
 
 
 def _rounded(

@@ -120,9 +120,9 @@ class Feasibility:
             _, reasons = self.share()
             return (
                 "constraints" if self._constraints else "search_space",
-                f"none of {DRAWS} points drawn from the ranges can be trained with, most because "
+                f"none of {DRAWS} points sampled from the ranges can be trained, mostly because "
                 f"{clipped(next(iter(reasons)), 200)}",
-                "widen the ranges, or relax it",
+                "widen the ranges, or relax that rule",
             )
         return None
 

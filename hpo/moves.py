@@ -88,13 +88,13 @@ def decision_from(table: Mapping[str, Any]) -> Decision:
     """
     kind, p_value, factor = table["kind"], table["p_value"], table["factor"]
     if kind not in get_args(Kind):
-        raise ValueError(f"{kind!r} is nothing that a range does")
+        raise ValueError(f"{kind!r} is not a kind of move")
     for number in (factor, 0.0 if p_value is None else p_value):
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise TypeError(f"{number!r} is no number")
+            raise TypeError(f"{number!r} is not a number")
     for text in (table["name"], table["reason"], table["decision"]):
         if not isinstance(text, str):
-            raise TypeError(f"{text!r} is no text")
+            raise TypeError(f"{text!r} is not a string")
     move = Move(
         table["name"], from_table(table["old"]), from_table(table["new"]), kind, factor,
         table["reason"], math.nan if p_value is None else p_value,

@@ -29,7 +29,8 @@ def parse_bytes(text: str) -> int:
     size = float(match[1]) * units.get(match[2].upper(), 0) if match else 0
     if not 1 <= size <= MOST_BYTES:
         raise ValueError(
-            f'{shortened(text, 60)!r} is no amount of memory; write it as "4GB" or "512MB"'
+            f"{shortened(text, 60)!r} is not an amount of memory; write it like "
+            '"4GB" or "512MB"'
         )
     return int(size)
 
@@ -37,11 +38,11 @@ def parse_bytes(text: str) -> int:
 def part_fault(amount: float) -> str:
     """Return what is wrong with an amount of which parts may be had, or ""."""
     if amount > MOST:
-        return f"{wording.whole(amount)} is more than {MOST}; ask for less"
+        return f"must be at most {MOST}, got {wording.whole(amount)}"
     if abs(round(amount, 4) - amount) > 1e-12 or 0 < amount < SMALLEST:
         return (
-            f"{wording.whole(amount)} is no multiple of {SMALLEST}, the smallest part that Ray "
-            "tells apart; round it"
+            f"must be a multiple of {SMALLEST}, the smallest fraction that Ray supports, got "
+            f"{wording.whole(amount)}"
         )
     return ""
 
@@ -104,8 +105,8 @@ def refuse_absent(demand: Demand, machine: Mapping[str, float], who: str) -> Non
     key = demand.lacking([machine])
     if key:
         raise NotHere(
-            f"{key}: a trial takes {demand}, which {who} does not have; ask for less, or name a "
-            "Ray cluster that has it by --ray-address"
+            f"{key}: a trial needs {demand}, which {who} does not have; ask for less, or use "
+            "--ray-address with a Ray cluster that has it"
         )
 
 

@@ -101,8 +101,8 @@ def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
         raise TypeError(f"its 'format' cannot be {written_in!r}")
     if written_in > FORMAT:
         raise InputError(
-            f"this round was written by a later version of hpo, in format {written_in}; this one "
-            f"reads up to {FORMAT}: upgrade it"
+            f"this round was written by a newer version of hpo, in format {written_in}, but this "
+            f"one reads formats up to {FORMAT}; upgrade hpo"
         )
     if written_in == 0:
         pruner = table.get("pruner")

@@ -18,7 +18,9 @@ def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
         return table
     files = data["files"]
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
-        raise InputError('data.files: write a list of names, such as ["train.csv", "images/"]')
+        raise InputError(
+            'data.files: expected a list of paths, for example ["train.csv", "images/"]'
+        )
     rest = {key: value for key, value in data.items() if key != "files"}
     others = {key: value for key, value in table.items() if key != "data"}
     return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
@@ -48,16 +50,16 @@ def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         return table
     if "objective" in table:
         key = next(iter(given))
-        raise InputError(f"{key}: there is an objective as well; take one of the two out")
+        raise InputError(f"{key}: not allowed together with objective; remove one of the two")
     if "command" not in table:
-        raise InputError("metrics_pattern: it is of use to a command alone; add one")
+        raise InputError("metrics_pattern: only applies to a command; add command, or remove it")
     try:
         program = fill(Program, given)
         parameters = _parameters(table)
         for name in sorted(program.used() - parameters.keys()):
             raise WrongKeyError(
-                "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "
-                "[search_space] or [fixed], or write {{ for a brace"
+                "command", f"{{{name}}} is not a hyperparameter{nearest(name, parameters)}; add it "
+                "to [search_space] or [fixed], or write {{ for a literal brace"
             )
         objective = program.objective(parameters, folder)
     except WrongKeyError as error:

@@ -47,11 +47,11 @@ def spreadsheet_cell(text: str) -> str:
 def name_fault(name: str) -> str:
     """Return why MLflow has no room for a metric or hyperparameter of that name, or ""."""
     if len(name) > NAME_CHARACTERS:
-        return f"it has {len(name)} characters; use at most {NAME_CHARACTERS}"
+        return f"it has {len(name)} characters, and at most {NAME_CHARACTERS} are allowed"
     if not _NAME.fullmatch(name):
-        return "it needs letters, digits, and of other characters only _ - . : / and the space"
+        return "only letters, digits, spaces and the characters _ - . : / are allowed"
     if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
-        return "it reads as the path of another file; take out the dots and slashes"
+        return "it looks like a path; remove the dots and slashes"
     return ""
 
 
@@ -63,4 +63,4 @@ def shortened(text: str, characters: int) -> str:
 def text_fault(text: str) -> str:
     """Return which character of a text a database has no room for, or ""."""
     found = _UNRECORDABLE.search(text)
-    return f"{found[0]!a} is no character that can be recorded; take it out" if found else ""
+    return f"the character {found[0]!a} cannot be recorded; remove it" if found else ""

@@ -283,23 +283,23 @@ def check(result: TrialResult) -> None:
         (trial.extended_to, 0, MOST_TRIALS), (result.attempt, 1, MOST_TRIALS),
     ):
         if not _is_a(number, int) or not low <= number < high:
-            raise ValueError(f"{number!r} is no whole number from {low} to {high}")
+            raise ValueError(f"{number!r} is not an integer from {low} to {high - 1}")
     for moment in (result.started, result.seconds):
         if not _is_a(moment, int | float) or not 0 <= moment < 1e11:
-            raise ValueError(f"{moment!r} is no time")
+            raise ValueError(f"{moment!r} is not a time")
     values = trial.hyperparameters.values()
     flags = (trial.resplit, trial.added)
     if not all(isinstance(flag, bool) for flag in flags) or not all(map(is_value, values)):
-        raise TypeError("its trial is none")
+        raise TypeError("its trial is not valid")
     for epoch in result.metrics:
         if not all(_is_a(value, int | float) for value in epoch.values()):
-            raise TypeError("a metric is no number")
+            raise TypeError("a metric is not a number")
     if result.value is None and result.state not in (State.COMPLETE, State.PRUNED):
         return
     if not _is_a(result.value, int | float) or not math.isfinite(result.value or 0):
         raise ValueError("it has no finite value")
     if not _is_a(result.epoch, int) or not 1 <= (result.epoch or 0) <= len(result.metrics):
-        raise ValueError("its value is of no epoch")
+        raise ValueError("its value does not belong to one of its epochs")
 
 
 def _is_a(value: object, kind: "type | UnionType") -> bool:

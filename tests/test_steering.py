@@ -202,15 +202,15 @@ def test_points_are_those_that_a_study_with_conditions_and_parts_can_have() -> N
     for texts, said in (
         (["layers=4"], "layers=4: there can be 1 to 3 parts of width; name a number of them"),
         (["layers=0"], "layers=0: there can be 1 to 3 parts of width; name a number of them"),
-        (["kind=adam", "momentum=0.5"], "momentum: it is searched only where kind is sgd, and kind "
+        (["kind=adam", "momentum=0.5"], "momentum: only searched when kind is sgd, but kind "
          "is 'adam' here; change one of the two"),
-        (["momentum=0.5"], "momentum: it is searched only where kind is sgd; add kind to the "
-         "point, or take momentum out"),
+        (["momentum=0.5"], "momentum: only searched when kind is sgd; add kind to the "
+         "point, or remove momentum"),
         (["width=[1,2,3,4]"], "width=[1,2,3,4]: write a list of at most 3 values, such as "
          "width=[1,2]"),
         (["width=8"], "width=8: write a list of at most 3 values, such as width=[1,2]"),
         (["layers=two"], "layers=two: 'two' is no whole number; write one"),
-        (["batch=48"], "batch=48: '48' is no choice; there are 16, 32, 64"),
+        (["batch=48"], "batch=48: '48' is not a choice; valid choices: 16, 32, 64"),
     ):
         with pytest.raises(InputError) as caught:
             parse_point(texts, space)

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hpo import wording
 from hpo.data.predictor import Notation, quoted
 
 FEW = 20  # numbers of at most so many distinct values can be classes, or codes
 _FEW_UNITS = 3  # words that can be units of one column
 _FEW_MARKS = 5  # distinct texts that can be marks among numbers
 _STRAY_SHARE = 0.05  # of a column of numbers, at most, are texts that no one knows
+FILL = 'use "median" or "most_frequent"'
 WAYS = 'impute = "median", "most_frequent" or "drop_rows"'  # to deal with missing values
 _LONGEST_MARK = 60  # characters of a text that may stand for a missing value
 _SHOWN = 10  # columns, and marks of each, that an error names
@@ -146,7 +148,7 @@ def _mixed_units(name: str, units: Mapping[str, int]) -> str:
     kinds = [unit for unit in units if unit]
     if len(kinds) > 1:
         listed = ", ".join(map(quoted, kinds[:_SHOWN]))
-        return f"convert column {quoted(name)} to one unit, it has {listed}"
+        return f"convert column {quoted(name)} to one unit: it has {listed}"
     if kinds and units.get("", 0) and not re.fullmatch(_CURRENCY, kinds[0]):
         return (
             f"write the unit {quoted(kinds[0])} in every cell of column {quoted(name)} or in none "
@@ -190,7 +192,7 @@ def refusal(
     """
     shown = ", ".join(map(_described, columns[:_SHOWN]))
     if len(columns) > _SHOWN:
-        shown += f", … ({len(columns)} columns in all)"
+        shown += f", … ({len(columns)} columns in total)"
     problems = [column.problem for column in columns if column.problem][:_SHOWN]
     marks = dict.fromkeys(mark.strip() for column in columns for mark in column.marks)
     settings, written_otherwise = _other_notation(columns, notation, points)
@@ -201,17 +203,17 @@ def refusal(
         settings.append(f"units = {toml([*notation.units, *(set(units) - set(notation.units))])}")
     remedies = problems
     if settings:
-        remedies.append(f"say {' and '.join(settings)}")
+        remedies.append(f"set {' and '.join(settings)}")
     if marks:
-        remedies.append("correct what is no number")
+        remedies.append("fix what is not a number")
     if short := [mark for mark in marks if len(mark) <= _LONGEST_MARK]:
-        remedies[-1] += ", or, where it stands for a missing value, say " + marking(
+        remedies[-1] += ", or, if it stands for a missing value, set " + marking(
             short, notation, impute=impute
         )
     names = toml(column.name for column in columns)
     return (
-        f"{where} has cells that are no plain numbers, in {shown}; {'; '.join(remedies)}; "
-        f"where these are names, not amounts, say categories = {names}"
+        f"{where} has cells that are not plain numbers, in {shown}; {'; '.join(remedies)}; "
+        f"if these are names, not amounts, set categories = {names}"
     )
 
 
@@ -221,7 +223,7 @@ def _described(column: Examined) -> str:
         f"{quoted(mark)} in {_rows(count)}" for mark, count in list(column.marks.items())[:_SHOWN]
     ]
     if len(column.marks) > _SHOWN:
-        cells.append(f"… ({len(column.marks)} texts in all)")
+        cells.append(f"… ({len(column.marks)} texts in total)")
     if column.foreign:
         example = next(iter(column.foreign))
         cells.append(f"{_rows(sum(column.foreign.values()))} like {quoted(example)}")
@@ -235,7 +237,7 @@ def _in_dollars(column: Examined) -> bool:
 
 
 def _rows(count: int) -> str:
-    return f"{count} row{'' if count == 1 else 's'}"
+    return wording.count(count, "row")
 
 
 def _other_notation(
@@ -259,7 +261,7 @@ def _other_notation(
         example = next((core for core in cores if best[0].number(core) is not None), "1.5")
         if points:
             example = "1.5"
-        return [], f"write all numbers of the file in one way, not {quoted(others[0])} beside " \
+        return [], f"write all numbers of the file in one way, not both {quoted(others[0])} and " \
                    f"{quoted(example)}"
     comma, grouped = Notation(decimal=","), Notation(thousands=",")
     if best[0] == comma and grouped in best and any(_in_dollars(column) for column in columns):
@@ -268,7 +270,7 @@ def _other_notation(
         example = next(core for core in cores if "," in core)
         whole = example.replace(",", "")
         return [
-            f'thousands = "," where {quoted(example)} is {whole}, decimal = "," where it is '
+            f'thousands = "," if {quoted(example)} is {whole}, or decimal = "," if it is '
             f"{example.replace(',', '.')}"
         ], ""
     settings = []

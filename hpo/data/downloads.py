@@ -36,9 +36,10 @@ def fetch(address: str) -> Path:
         raise fault("source", f"{address!r} is no address: {error}; correct it") from error
     name = PurePosixPath(unquote(parts.path)).name
     if parts.username is not None or parts.password is not None:
-        raise fault("source", "the address holds a password, which would be on record: remove it")
+        raise fault("source", "the address contains a password, which would be recorded; remove it")
     if not parts.hostname or not name or "\0" in name:
-        raise fault("source", f"{address!r} names no file; end it with one, such as /wine.csv")
+        raise fault("source", f"{address!r} does not name a file; end it with one, for example "
+                              "/wine.csv")
     folder = cache() / hashlib.sha256(address.encode()).hexdigest()[:16]
     path = folder / name
     if path.is_file():
@@ -54,7 +55,7 @@ def fetch(address: str) -> Path:
                 file.flush()
                 promised = answer.headers["Content-Length"]
                 if promised is not None and file.tell() != int(promised):
-                    raise OSError(f"{file.tell()} of {promised} bytes came")
+                    raise OSError(f"received {file.tell()} of {promised} bytes")
                 os.replace(file.name, path)
             except BaseException:
                 os.unlink(file.name)
@@ -62,7 +63,7 @@ def fetch(address: str) -> Path:
     except (OSError, HTTPException, ValueError) as error:
         raise fault(
             "source",
-            f"{address!r} cannot be fetched ({error}); check the network, or download the file "
-            "and name it",
+            f"{address!r} cannot be downloaded ({error}); check the network, or download the file "
+            "yourself and set its path",
         ) from error
     return path

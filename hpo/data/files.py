@@ -38,11 +38,12 @@ def most_unpacked(packed: int, value_size: int = 1) -> int:
 
 
 def too_much(
-    where: str, promised: str, packed: int, way: str = "unpack it and name what comes out"
+    where: str, promised: str, packed: int, way: str = "unpack it and use the unpacked file"
 ) -> InputError:
     """Return the error of a file that would unpack out of all proportion."""
     return fault(
-        "source", f"{where} has {_size(packed)} that unpack to {promised}; if that is right, {way}"
+        "source",
+        f"{where} has {_size(packed)} that unpack to {promised}; if that is correct, {way}",
     )
 
 
@@ -86,10 +87,11 @@ class _Unpacked(io.RawIOBase):
             if not m.is_dir() and not m.filename.startswith("__MACOSX/")
         ]
         if len(inside) != 1:
-            held = f"these: {listed(m.filename for m in inside)}" if inside else "none"
+            held = listed(m.filename for m in inside) or "none"
             raise fault(
-                "source", f"{self._where} has to hold one file, but holds {held}; unpack it, and "
-                "name the file that is meant",
+                "source",
+                f"{self._where} must contain exactly one file, but contains {held}; unpack it, and "
+                "use one of its files",
             )
         if inside[0].file_size > self._most:
             raise too_much(self._where, _size(inside[0].file_size), self._packed)
@@ -117,7 +119,8 @@ class _Unpacked(io.RawIOBase):
         except Exception as error:  # of zlib, bz2, lzma and zipfile, which raise many kinds
             raise fault(
                 "source",
-                f"{self._where} is no whole {self._kind} file ({reason(error)}); get it again",
+                f"{self._where} is not a complete {self._kind} file ({reason(error)}); download "
+                "it again",
             ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data import sources
 from hpo.data.files import fault
 from hpo.data.folds import Folds
@@ -90,9 +91,9 @@ def load(
     """
     for key, share in (("validation", settings.validation), ("test", settings.test)):
         if not 0 < share < 1:
-            raise fault(key, f"{share} is not a share between 0 and 1, such as 0.2")
+            raise fault(key, f"must be a fraction between 0 and 1, such as 0.2, got {share}")
     if settings.rows is not None and settings.rows < 2:
-        raise fault("rows", f"{settings.rows} rows cannot be split in two; give a larger number")
+        raise fault("rows", f"must be at least 2, got {settings.rows}")
     source = sources.read(settings.source, folder, settings.columns)
     task = _task(source, settings.task)
     labels = [source.training.labels] + ([source.test.labels] if source.test else [])
@@ -168,7 +169,11 @@ def _task(source: Source, task: Task | None) -> Task:
     labels = source.training.labels
     if labels.dtype.kind == "O":
         if task == "regression":
-            raise fault("task", f"regression needs numbers, but {source.labels} is text")
+            raise fault(
+                "task",
+                f"regression needs numbers, but {source.labels} is text; choose other labels, or "
+                'set task = "classification"',
+            )
         return "classification"
     if task is not None:
         return task
@@ -181,8 +186,8 @@ def _task(source: Source, task: Task | None) -> Task:
         return "classification"
     raise fault(
         "task",
-        f"{source.labels} has {distinct} distinct whole numbers in {len(labels)} rows, which may "
-        'be classes or amounts; say task = "classification" or "regression"',
+        f"{source.labels} has {distinct} distinct integers in {len(labels)} rows, which may be "
+        'classes or amounts; set task = "classification" or "regression"',
     )
 
 
@@ -193,17 +198,18 @@ def _classes(
     kinds = np.unique(labels[0])
     names = tuple(_name(kind) for kind in kinds)
     if broken := [name for name in names if any("\ud800" <= c <= "\udfff" for c in name)]:
-        raise fault(source.key, f"{source.labels} is not Unicode text: {listed(broken)}")
+        raise fault(source.key, f"{source.labels} is not valid Unicode: {listed(broken)}")
     if len(kinds) < 2:
         raise fault(
-            source.key, f"{source.labels} has one class only, {quoted(names[0])}; it needs two"
+            source.key,
+            f"{source.labels} has only one class, {quoted(names[0])}, but needs at least two",
         )
     for other in labels[1:]:
         if unknown := [_name(kind) for kind in np.setdiff1d(other, kinds)]:
             raise fault(
                 source.key,
-                f"the test set has classes {listed(unknown)}, but the training set has not; add "
-                "rows of them to it, or remove them from the test set",
+                f"the training set has no rows of the classes {listed(unknown)}, which the test "
+                "set has; add such rows to the training set, or remove them from the test set",
             )
     return names, [np.searchsorted(kinds, each).astype(np.int64) for each in labels]
 
@@ -219,8 +225,8 @@ def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled])
     notes = []
     if source.left_out:
         notes.append(
-            f'{source.left_out} rows of {settings.source!r} are left out (impute = "drop_rows"): '
-            "they lack a value"
+            f"{wording.count(source.left_out, 'row')} of {settings.source!r} with missing values "
+            'left out (impute = "drop_rows")'
         )
     if filled:
         each = [
@@ -228,9 +234,9 @@ def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled])
             + (quoted(one.value) if isinstance(one.value, str) else category(one.value))
             for name, one in filled.items()
         ]
-        more = f", … ({len(each)} columns in all)" if len(each) > _FEW else ""
+        more = f", … ({len(each)} columns in total)" if len(each) > _FEW else ""
         notes.append(
-            f"missing values filled by the training part (impute = {settings.impute!r}): "
+            f"missing values filled from the training part (impute = {settings.impute!r}): "
             + ", ".join(each[:_FEW]) + more
         )
     return notes

@@ -26,7 +26,7 @@ def find(names: Sequence[str], folder: Path) -> dict[str, Path]:
             raise fault("files", f"{name!r} cannot be read: {error}; make it readable") from error
         if not inside:
             what = "is an empty folder" if path.is_dir() else "does not exist"
-            raise fault("files", f"{str(path)!r} {what}; name files, or folders that have some")
+            raise fault("files", f"{str(path)!r} {what}; use files, or folders that contain files")
         for file in inside:
             below = file.relative_to(path).as_posix() if file != path else ""
             found[f"{name.rstrip('/')}/{below}" if below else name] = file

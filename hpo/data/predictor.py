@@ -25,7 +25,7 @@ _GROUPS = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}  # what looks like su
 _FILE = "predictor.json"
 _TARGETS = ("label", "target", "class")  # what a column beside those of an array may be called
 _SHOWN = 20  # names listed in an error
-_MISSING = "the value is missing, and the study has no impute to fill it; leave the row out"
+_MISSING = "the value is missing, and the study has no impute to fill it; remove the row"
 
 
 class Model(Protocol):
@@ -171,7 +171,7 @@ class Preprocessing:
         Raises ValueError, one line with column and row, counted from 1, for what cannot be used.
         """
         if len(rows) == 0:
-            raise ValueError("there are no rows")
+            raise ValueError("there are no rows to predict")
         values = self._matrix(rows) if self.columns else self._array(rows)
         if self.fill:
             values = np.where(np.isnan(values), self._by_input(self.fill), values)
@@ -180,7 +180,7 @@ class Preprocessing:
             inputs: NDArray[Any] = ((values - shift) / scale).astype(self.dtype)
         if row := _first_row(~np.isfinite(inputs)):
             raise ValueError(
-                f"row {row} does not fit {self.dtype} once scaled; is it in other units?"
+                f"row {row} does not fit {self.dtype} once scaled; check its units"
             )
         return inputs
 
@@ -226,7 +226,7 @@ class Preprocessing:
 
     def _matrix(self, rows: Any) -> NDArray[np.float64]:
         if not hasattr(rows, "columns"):
-            raise ValueError("the rows are no table; give a table with named columns")
+            raise ValueError("the rows are not a table; pass a table with named columns")
         names = [str(name) for name in rows.columns]
         if missing := [c.name for c in self.columns if c.name not in names]:
             raise ValueError(f"no column {listed(missing)}; the columns are {listed(names)}")
@@ -251,7 +251,9 @@ class Preprocessing:
             if len(names) != size:
                 names = [name for name in names if str(name).lower() not in _TARGETS]
             if len(names) != size:
-                raise ValueError(f"{len(names)} columns; there must be {size}, one for each input")
+                raise ValueError(
+                    f"expected {size} columns, one for each input, got {len(names)}"
+                )
             values = np.empty((len(rows), size))
             for index, name in enumerate(names):
                 values[:, index] = self._numbers(str(name), np.asarray(rows[name]))
@@ -259,10 +261,10 @@ class Preprocessing:
         try:
             values = np.asarray(rows, np.float64)
         except (TypeError, ValueError):
-            raise ValueError("the rows hold something that is no number") from None
+            raise ValueError("the rows contain something that is not a number") from None
         if values.ndim < 2 or values.shape[1:] not in (self.shape, (size,)):
             raise ValueError(
-                f"the rows have the shape {values.shape}; it must be (rows, "
+                f"the rows have the shape {values.shape}, but must have (rows, "
                 f"{', '.join(map(str, self.shape))})"
             )
         values = values.reshape(len(values), *self.shape)
@@ -304,7 +306,7 @@ class Preprocessing:
             except (TypeError, ValueError, OverflowError):
                 number = None
         if number is None:
-            raise ValueError(f"column {name!r}, row {row}: {quoted(value)} is no number")
+            raise ValueError(f"column {name!r}, row {row}: {quoted(value)} is not a number")
         if found not in ("", unit):
             raise ValueError(
                 f"column {name!r}, row {row}: {quoted(value)} is in {found!r}, but the model was "
@@ -330,8 +332,8 @@ class Preprocessing:
                 raise ValueError(f"column {column.name!r}, row {row}: {_MISSING}")
             if name not in known and not missing[row - 1]:
                 raise ValueError(
-                    f"column {column.name!r}, row {row}: {quoted(value)} is none of the "
-                    f"categories {listed(categories)}"
+                    f"column {column.name!r}, row {row}: {quoted(value)} is not one of "
+                    f"the categories {listed(categories)}"
                 )
             codes[row - 1] = known.get(name, 0)
         return (np.where(missing, np.nan, codes == code) for code in range(len(categories)))
@@ -413,8 +415,8 @@ def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
 def _checked_loader(name: object) -> str:
     if not isinstance(name, str) or not _LOADER.fullmatch(name):
         raise ValueError(
-            "a model needs an attribute `loader` that names a function to read its file, such as "
-            f'"package.module:load", not {name!r}'
+            "the attribute `loader` of a model must name a function that reads its file, such as "
+            f'"package.module:load", got {name!r}'
         )
     return name
 
@@ -434,5 +436,5 @@ def quoted(value: object) -> str:
 def listed(names: Iterable[object]) -> str:
     """Return names for an error message, the first 20 of them."""
     every = list(names)
-    more = f", … ({len(every)} in all)" if len(every) > _SHOWN else ""
+    more = f", … ({len(every)} in total)" if len(every) > _SHOWN else ""
     return ", ".join(quoted(name) for name in every[:_SHOWN]) + more

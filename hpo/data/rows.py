@@ -6,10 +6,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data.predictor import Column, Notation
 
 Impute: TypeAlias = Literal["median", "most_frequent", "drop_rows"]
-UNLABELED = 'say impute = "drop_rows" to leave out rows without a label, or remove them'
+UNLABELED = 'set impute = "drop_rows" to ignore rows without a label, or remove them'
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -84,6 +85,6 @@ def unusable(values: NDArray[Any]) -> str:
     if values.dtype.kind != "f" or not values.size:
         return ""
     if infinite := int(np.isinf(values).sum()):
-        return f"{infinite} infinite values"
+        return wording.count(infinite, "infinite value")
     largest = np.nanmax(np.abs(values), initial=0)
     return f"values up to {largest:.3g}, too large for float32" if largest > LARGEST else ""

@@ -90,8 +90,8 @@ def refuse_overflow(source: Source, each: Sequence[Statistics]) -> None:
                 names = source.features
                 name = f" in column {quoted(names[int(wrong[0])])}" if names else ""
                 raise fault(
-                    "scale", f"inputs{name}, scaled by the rows that fold {number} trains on, do "
-                    "not fit float32; remove outliers or rescale"
+                    "scale", f"inputs{name}, scaled by the training rows of fold {number}, do not "
+                    "fit float32; remove outliers or rescale"
                 )
 
 
@@ -195,8 +195,8 @@ def _values_to_impute(
         if not len(there):
             raise fault(
                 "impute",
-                f"{name} has no value in the training part that could fill others; add rows that "
-                "have one, or leave it out",
+                f"{name} has no value in the training part to fill the missing ones with; add "
+                "rows that have one, or drop it",
             )
         if source.indicators is not None and source.indicators[first]:
             fill[first + int(there.sum(axis=0).argmax())] = 1.0

@@ -226,7 +226,7 @@ def test_files_that_are_not_python_change_with_every_byte(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("{rate}", "{rat}", "command: {rat} is no hyperparameter; did you mean 'rate'?"),
+        ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; did you mean 'rate'?"),
         ("{rate}", "{0}", "command: command has {0}, which names no hyperparameter"),
         ("{rate}", "{rate.real}", "names no hyperparameter"),
         ("{rate}", "{rate", "write {{ for a brace"),
@@ -235,7 +235,7 @@ def test_files_that_are_not_python_change_with_every_byte(
         ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern is no regular expression"),
         ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern names no metric"),
         ("metric =", "metrics_pattern = '(?P<los>x)'\nmetric =", "metric: "),
-        ("metric =", "objective = 'a:b'\nmetric =", "command: there is an objective as well"),
+        ("metric =", "objective = 'a:b'\nmetric =", "command: not allowed together with objective"),
         ("[round]", "[data]\nsource = 'digits'\n[round]", "data: "),
         ("command =", "commands =", "commands: unknown key; did you mean 'command'?"),
         ("low = 1, high = 4", "low = 1, high = 4.5", None),
