@@ -1,4 +1,4 @@
-"""A constraint is a comparison that the hyperparameters of every trial have to meet."""
+"""Parse constraints: comparisons that the hyperparameters of every trial must meet."""
 
 import ast
 import itertools
@@ -40,8 +40,8 @@ _SIGNS: dict[type[ast.unaryop], Callable[[Any], Any]] = {
 class Constraint:
     """A comparison such as "batch_size * accumulate <= 512".
 
-    It may use arithmetic, numbers, texts, and names of hyperparameters; several comparisons stand
-    in a chain, as in "1 < low < high". `names` are those it uses.
+    It may use arithmetic, numbers, strings, and names of hyperparameters; comparisons may be
+    chained, as in "1 < low < high". `names` are those it uses.
     """
 
     text: str
@@ -50,7 +50,7 @@ class Constraint:
 
     @property
     def texts(self) -> list[tuple[str, str]]:
-        """The names that are compared with a text, with that text."""
+        """The names that are compared with a string, with that string."""
         terms = [self._tree.left, *self._tree.comparators]
         pairs = [*itertools.pairwise(terms), *itertools.pairwise(reversed(terms))]
         return [
@@ -60,9 +60,9 @@ class Constraint:
         ]
 
     def holds(self, hyperparameters: Mapping[str, Value]) -> bool:
-        """Say whether it is met; where one of its hyperparameters is absent, it is.
+        """Return whether it is met, also if one of its hyperparameters is absent.
 
-        Raises ValueError where it cannot be computed, as for a text times a text.
+        Raises ValueError if it cannot be computed, for example a string times a string.
         """
         if not self.names <= hyperparameters.keys():
             return True
@@ -90,7 +90,7 @@ def _compared(compare: ast.cmpop, left: Any, right: Any) -> bool:
 
 
 def parse(text: str) -> Constraint:
-    """Read a constraint; ValueError, with the remedy, where it is something else."""
+    """Parse a constraint; raise ValueError, with the remedy, if it is not one."""
     if len(text) > LONGEST:
         raise ValueError(f"has {len(text)} characters; use at most {LONGEST}")
     try:

@@ -1,4 +1,4 @@
-"""A study file as a value: parsed once, so that a wrong file gets no further than here."""
+"""Parse a study file into a value, checked once and for all."""
 
 import json
 import re
@@ -70,7 +70,7 @@ _RESERVED = ("path", "text", "overrides", "program", "data_files")  # of a study
 
 
 class StudyFile(BaseModel):
-    """What a study file says, checked against what its objective declares."""
+    """The contents of a study file, checked against what its objective declares."""
 
     model_config = STRICT
     path: Path
@@ -313,24 +313,27 @@ class StudyFile(BaseModel):
         return self
 
     def feasibility(self) -> Feasibility:
-        """Return what says which points of the search space can be trained with."""
+        """Return a check of which points of the search space can be trained."""
         texts = [constraint.text for constraint in self.constraints]
         return self.feasibility_of(self.search_space, texts)
 
     def feasibility_of(self, space: SearchSpace, constraints: Sequence[str]) -> Feasibility:
-        """Return the same for other ranges and constraints."""
+        """Return the same check for other ranges and constraints."""
         parsed = tuple(map(constraints_of.parse, constraints))
         return Feasibility(space, self.fixed, parsed, partial(refused, self.objective))
 
     def search_path(self) -> tuple[str, ...]:
-        """Return the folders in which a worker has to look for the objective."""
+        """Return the folders where a worker must look for the objective."""
         folder = self.path.absolute().parent
         if not forms.is_name(self.objective.name):  # a program
             return (str(folder),)
         return objective_code.search_path(self.objective.name, folder)
 
     def with_trials(self, trials: int) -> "StudyFile":
-        """Return the study with another number of trials a round; InputError for one too many."""
+        """Return the study with another number of trials per round.
+
+        Raises InputError if there are too many.
+        """
         if trials > MOST_TRIALS:
             raise InputError(f"{self.path}: --trials: must be at most {MOST_TRIALS}, got {trials}")
         return self.model_copy(
@@ -339,7 +342,7 @@ class StudyFile(BaseModel):
 
 
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
-    """Return why the objective does not accept these hyperparameters, or None."""
+    """Return why the objective rejects these hyperparameters, or None."""
     try:
         objective.check(objective.taken(hyperparameters))
     except Exception as error:  # a check of the user's own may fail in any way
@@ -349,11 +352,10 @@ def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str |
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
-    """Read and check a study file, with `overrides`, such as "round.trials=20", in their places.
+    """Read and check a study file, with `overrides` such as "round.trials=20" applied.
 
-    Its folder is searched first for the objective's module, for the rest of this process: a
-    study file is code. Raises InputError, one line with file, key and remedy, for the first
-    thing wrong.
+    For the rest of this process, its folder is searched first for the objective's module: a
+    study file is code. Raises InputError for the first error, one line with file, key and remedy.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -370,7 +372,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
 
 
 def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
-    """Check the text of a study file as `read` does; `path` is where it lies, or would lie."""
+    """Check the text of a study file as `read` does; `path` is where the file is, or would be."""
     try:
         return _parse(text, path, overrides)
     except InputError as error:
@@ -384,7 +386,7 @@ def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
 
 
 def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the table that the text of a study file is, with overrides in their places."""
+    """Return the table of a study file, with overrides applied."""
     try:
         table = tomllib.loads(text)
         json.dumps(table, default=str)  # a hexadecimal number may have too many digits for that

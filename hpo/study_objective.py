@@ -1,4 +1,4 @@
-"""Keys of a study file that say what is trained: a command, and files that it reads by itself."""
+"""Read the keys of a study file that set what is trained: a command, and its own files."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from hpo.study_values import fill
 
 
 def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of a study file with the files of [data] apart from what hpo reads."""
+    """Return the table of a study file, with the files of [data] moved to `data_files`."""
     data = table.get("data")
     if not isinstance(data, dict) or "files" not in data:
         return table
@@ -27,7 +27,7 @@ def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_told(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of a study file with an objective where a program tells its results."""
+    """Return the table of a study file, with an objective for a program that reports results."""
     if table.get("objective") != told.TOLD:
         return table
     return {**table, "objective": told.objective(_parameters(table))}
@@ -43,7 +43,7 @@ def _parameters(table: dict[str, Any]) -> dict[str, Parameter]:
 
 
 def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the table of a study file with the objective that its command is, if it has one."""
+    """Return the table of a study file, with its command, if any, as the objective."""
     keys = ("command", "metrics_pattern")
     given = {key: table[key] for key in keys if key in table}
     if not given:

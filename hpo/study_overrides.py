@@ -1,4 +1,4 @@
-"""Values that replace those of a study file before it is checked, as `--set KEY=VALUE`."""
+"""Override values of a study file before it is checked, as with `--set KEY=VALUE`."""
 
 import tomllib
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from hpo.text import text_fault
 
 
 def override(table: dict[str, Any], texts: Sequence[str]) -> None:
-    """Replace values of a study file's table, one after the other, by texts such as "a.b=1".
+    """Replace values of a study file's table, one by one, from texts such as "a.b=1".
 
-    Raises InputError, which names the text, where one cannot be read or leads through a value.
+    Raises InputError, which quotes the text, if it cannot be read or its key is inside a value.
     """
     for text in texts:
         try:

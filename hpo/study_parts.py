@@ -1,4 +1,4 @@
-"""A hyperparameter in parts, such as the widths of layers, in a study file."""
+"""Read hyperparameters in parts, such as the widths of layers, from a study file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ def read_parts(
     space: Mapping[str, Distribution],
     fixed: Mapping[str, Value],
 ) -> dict[str, Distribution]:
-    """Return the parts of a hyperparameter, of which there are as many as another one says."""
+    """Return the parts of a hyperparameter; another hyperparameter, `count`, counts them."""
     key = f"{name}.repeat"
     most = least = fixed.get(count) if isinstance(count, str) else None
     counted = space.get(count) if isinstance(count, str) else None
@@ -52,7 +52,7 @@ def read_parts(
 
 
 def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the types of what is searched and no hyperparameter itself: parts, and their count."""
+    """Return the types of searched names that are not hyperparameters: parts and counts."""
     return {
         name: element_of(hints[d.part_of]) if d.part_of else int
         for name, d in space.items() if name not in hints
@@ -62,7 +62,7 @@ def more_types(space: Mapping[str, Distribution], hints: Mapping[str, Any]) -> d
 def in_parts(
     index: int, point: Mapping[str, Any], space: Mapping[str, Distribution]
 ) -> dict[str, Any]:
-    """Return a point of [[start]] with a list for a hyperparameter in parts as these parts."""
+    """Return a point of [[start]], with lists for hyperparameters in parts split into parts."""
     found: dict[str, Any] = {}
     for name, value in point.items():
         parts = parts_of(name, space)

@@ -1,4 +1,4 @@
-"""Values and ranges of a study file become those that a search works with."""
+"""Convert the values and ranges of a study file to those that a search works with."""
 
 import json
 import math
@@ -46,7 +46,7 @@ LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
 class Range(BaseModel):
-    """A range in [search_space], before it is known what kind of number it holds."""
+    """A range in [search_space], before its type of number is known."""
 
     model_config = STRICT
     low: float
@@ -115,7 +115,7 @@ def typed_value(
     name: str, value: object, hints: Mapping[str, Any], prefix: str = "",
     kind: str = "hyperparameter",
 ) -> Value:
-    """Return `value` as the type that `hints` gives to `name`: lists as tuples, 1 as 1.0."""
+    """Return `value` as the type that `hints` has for `name`: lists as tuples, 1 as 1.0."""
     key = prefix + key_text(name)
     if name not in hints:
         raise WrongKeyError(key, f"unknown {kind}{nearest(name, hints, f'valid {kind}s')}")
@@ -138,7 +138,7 @@ def typed_value(
 
 
 def hyperparameter_fault(name: str, value: Value) -> str:
-    """Return why the record has no room for a hyperparameter, and the remedy, or ""."""
+    """Return why a hyperparameter cannot be recorded, and the remedy, or ""."""
     length = len(to_text(value))
     if length > VALUE_CHARACTERS:
         return (
@@ -150,7 +150,7 @@ def hyperparameter_fault(name: str, value: Value) -> str:
 
 
 def text_fault_of(value: Value) -> str:
-    """Return what of the texts in a value cannot be recorded, or ""."""
+    """Return why a string in a value cannot be recorded, or ""."""
     if isinstance(value, tuple):
         return next(filter(None, map(text_fault_of, value)), "")
     return text_fault(value) if isinstance(value, str) else ""
@@ -172,10 +172,10 @@ def read_space(
     fixed: Mapping[str, Value],
     required: Collection[str],
 ) -> dict[str, Distribution]:
-    """Return the ranges of [search_space], with the conditions that each is searched on.
+    """Return the ranges of [search_space], each with its conditions.
 
-    A hyperparameter that is repeated stands there in parts. `required` are those that an
-    objective cannot do without.
+    A repeated hyperparameter is returned in parts. `required` are those that the objective has
+    no defaults for.
     """
     for name in tables:
         if re.fullmatch(r".*\.\d+", name, re.DOTALL):
@@ -303,7 +303,7 @@ def _is_reachable(distribution: Distribution, value: Value) -> bool:
 def unmet_condition(
     name: str, point: Mapping[str, Value], space: Mapping[str, Distribution]
 ) -> str:
-    """Return why a point cannot have a value of a hyperparameter, and the remedy, or ""."""
+    """Return why a point cannot have a value for a hyperparameter, and the remedy, or ""."""
     for other, values in space[name].when:
         said = describe_conditions(((other, values),))
         if other not in point:
@@ -328,9 +328,9 @@ def _cycle(name: str, space: Mapping[str, Distribution]) -> list[str]:
 
 
 def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
-    """Return the range that a table of [search_space] gives to a hyperparameter of such types.
+    """Return the range that a table of [search_space] sets for a hyperparameter.
 
-    Its conditions are left out.
+    Its conditions are ignored.
     """
     if name not in hints:
         raise WrongKeyError(key_text(name), "unknown hyperparameter"

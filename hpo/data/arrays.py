@@ -1,4 +1,4 @@
-"""Arrays are read from folders of IDX files and from NumPy archives, and checked."""
+"""Read and check arrays from folders of IDX files and from NumPy archives."""
 
 import math
 import struct
@@ -25,7 +25,7 @@ _ARRAYS = ("inputs", "targets", "test_inputs", "test_targets")
 
 
 def read_idx_folder(folder: Path, source: str) -> Source:
-    """Return the images of a folder with MNIST's file names, which may be packed with gzip."""
+    """Return the images of a folder with MNIST's file names; the files may be gzipped."""
     parts = {}
     for prefix in ("train", "t10k"):
         images = _idx_file(folder, f"{prefix}-images", "idx3-ubyte")
@@ -119,7 +119,7 @@ def _read_at_most(file: BinaryIO, size: int) -> bytearray:
 
 
 def read_npz(path: Path, source: str, settings: ColumnSettings) -> Source:
-    """Return the rows of inputs and targets, and of test_inputs and test_targets if it has them."""
+    """Return the rows of inputs and targets, and of test_inputs and test_targets if present."""
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive:

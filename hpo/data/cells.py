@@ -1,4 +1,4 @@
-"""The cells of a column become numbers, categories or truth values, or are refused."""
+"""Convert the cells of a column to numbers, categories or booleans, or refuse them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ _SHOWN = 20  # columns listed in an error
 class Cells:
     """The cells of a column: numbers, text (objects) or bool, and which of them are missing.
 
-    `values` has all rows, and what stands where one is missing has no meaning. `mixed` tells what
-    keeps a text column from being read.
+    `values` has all rows; missing rows have meaningless values. `mixed` is set if a text column
+    cannot be read.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Cells:
 def refuse_mixed(
     label: Cells, inputs: Sequence[Cells], source: str, settings: ColumnSettings
 ) -> None:
-    """Raise InputError where columns hold numbers, but also something else."""
+    """Raise InputError if columns have numbers, but also something else."""
     mixed = [cells.mixed for cells in (label, *inputs) if cells.mixed is not None]
     if not mixed:
         return
@@ -58,7 +58,7 @@ def refuse_mixed(
 def mixed_refusal(
     mixed: Sequence[Examined], settings: ColumnSettings, points: bool, where: str
 ) -> str:
-    """Return why such columns cannot be read, and what to say of them in the study file."""
+    """Return why such columns cannot be read, and what to set in the study file."""
     return refusal(
         mixed, settings.notation, impute=settings.impute is not None, points=points, where=where
     )
@@ -67,7 +67,7 @@ def mixed_refusal(
 def refuse_missing(
     label: Cells, inputs: Sequence[Cells], source: str, settings: ColumnSettings
 ) -> None:
-    """Raise InputError where values are missing that nothing is said of, or are infinite."""
+    """Raise InputError if values are infinite, or missing without a setting to handle it."""
     impute = settings.impute
     if (count := int(label.missing.sum())) and impute != "drop_rows":
         where = f"column {quoted(label.name)} of {source!r}"
@@ -106,9 +106,9 @@ def _counts(counts: Mapping[str, int]) -> str:
 def cells_of(
     column: "pd.Series[Any]", key: str, source: str, settings: ColumnSettings, typed: bool
 ) -> Cells:
-    """Return what a column of a table holds.
+    """Return the cells of a column of a table.
 
-    Raises InputError where that is neither numbers nor text nor bool.
+    Raises InputError if they are not numbers, text or bool.
     """
     import pandas as pd
 
@@ -156,7 +156,7 @@ def cells_of(
 
 
 def array_cells(labels: NDArray[Any], notation: Notation) -> Cells:
-    """Return what an array of labels holds."""
+    """Return the cells of an array of labels."""
     if labels.dtype.kind == "O":
         return _text_cells("targets", labels, notation, True, False)
     missing = np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(len(labels), np.bool_)

@@ -1,4 +1,4 @@
-"""What the text of a table's column is: numbers, numbers in another notation, or categories."""
+"""Tell what the text of a table's column is: numbers, in which notation, or categories."""
 
 import json
 import re
@@ -50,7 +50,7 @@ _DATE = re.compile(
 
 @dataclass(frozen=True)
 class Examined:
-    """What the cells of a text column hold.
+    """The findings on the cells of a text column.
 
     `kind` is "numbers" where each cell is one, as the notation says, "text" where they are names,
     and "mixed" where they are numbers but for few, or numbers in another notation. `marks` are the
@@ -70,12 +70,12 @@ class Examined:
 
     @property
     def unit(self) -> str:
-        """The unit of a column of numbers, or an empty text."""
+        """The unit of a column of numbers, or ""."""
         return next((unit for unit in self.units if unit), "")
 
     @property
     def seem_amounts(self) -> bool:
-        """Whether a column of numbers cannot be one of classes or of codes."""
+        """Whether a column of numbers cannot hold classes or codes."""
         return not any(map(_is_code, self.counts)) and (
             len(self.counts) > FEW or not all(text.strip().isdigit() for text in self.counts)
         )
@@ -88,7 +88,7 @@ class Examined:
 
 
 def examine(name: str, counts: Mapping[str, int], notation: Notation) -> Examined:
-    """Tell what the cells of a text column are; `counts` has each text that is not missing."""
+    """Examine the cells of a text column; `counts` has each text that is not missing."""
     plain: Counter[str] = Counter()
     foreign: Counter[str] = Counter()
     marks: Counter[str] = Counter()
@@ -185,7 +185,7 @@ def _is_code(text: str) -> bool:
 def refusal(
     columns: Sequence[Examined], notation: Notation, *, impute: bool, points: bool, where: str
 ) -> str:
-    """Say what is mixed in columns, and which settings of the study file, or changes, mend it.
+    """Return what is mixed in columns, and which settings of the study file, or changes, fix it.
 
     `impute` says whether there is such a setting, `points` whether other columns have numbers with
     decimal points.
@@ -282,12 +282,12 @@ def _other_notation(
 
 
 def marking(marks: Iterable[str], notation: Notation, *, impute: bool) -> str:
-    """Return the settings that make of marks missing values, and deal with these."""
+    """Return the settings that treat marks as missing values, and handle these."""
     said = f"missing = {toml([*notation.missing, *marks])}"
     return said if impute else f"{said} and {WAYS}"
 
 
 def toml(names: Iterable[str], most: int = FEW) -> str:
-    """Return names as a list for the study file, at most so many of them."""
+    """Return at most `most` names as a list for the study file."""
     # JSON's strings are TOML's basic strings.
     return json.dumps(list(names)[:most], ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""A file at an address is fetched once, into a cache that later studies read."""
+"""Download a file once, into a cache that later studies read."""
 
 import hashlib
 import os
@@ -15,20 +15,20 @@ _TIMEOUT = 30.0  # seconds without an answer
 
 
 def is_address(source: str) -> bool:
-    """Say whether a source is an address, https or http."""
+    """Return whether a source is an https or http address."""
     return source.lower().startswith(("https://", "http://"))
 
 
 def cache() -> Path:
-    """Return the directory of what was fetched: HPO_CACHE, or hpo in the user's cache."""
+    """Return the folder of downloads: HPO_CACHE, or hpo in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("HPO_CACHE") or Path(home, "hpo"))
 
 
 def fetch(address: str) -> Path:
-    """Return the file of an address, which is fetched where the cache does not have it.
+    """Return the file of an address, downloaded unless the cache has it.
 
-    Raises InputError where it cannot be, or where the address holds a password.
+    Raises InputError if that fails, or if the address contains a password.
     """
     try:
         parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""The columns of a table become one array: categories one-hot, numbers as they are."""
+"""Encode the columns of a table as one array: categories one-hot, numbers unchanged."""
 
 import difflib
 from collections import Counter
@@ -26,9 +26,9 @@ _TYPES: Mapping[str, ColumnType] = {"O": "text", "b": "boolean"}  # of a column,
 def encode(
     table: "pd.DataFrame", source: str, settings: ColumnSettings, *, typed: bool = True
 ) -> Source:
-    """Turn columns into arrays: text, categories and bool one-hot, numbers as they are.
+    """Encode columns as arrays: text, categories and bool one-hot, numbers unchanged.
 
-    `typed` says whether the file tells text from numbers, as CSV does not.
+    `typed` is whether the file distinguishes text from numbers; CSV does not.
     """
     target, drop, impute = settings.target, settings.drop, settings.impute
     table, notes = tables.without_nameless(

@@ -1,4 +1,4 @@
-"""Data is read, split into training, validation and test, and scaled by the training part."""
+"""Read data, split it into training, validation and test, and scale it by the training part."""
 
 import hashlib
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ _FEW = 20  # integers of at most so many distinct values can be classes
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a record says of the data; `digest` changes with any value in any part.
+    """The recorded description of the data; `digest` changes with any value in any part.
 
-    `rows` counts the rows of "training", "validation" and "test", `left_out` those that are in
-    none since they lack a value; `filled` says by column how others were filled, and `notes` what
-    else was done that the file does not show. `shape` is that of one row's inputs, `features` the
-    names of a table's columns after one-hot; `classes` gives for each label its rows in these
-    three parts. With `folds` the rows of training and validation are those of the first.
+    `rows` counts the rows of "training", "validation" and "test"; `left_out` counts those in no
+    part because they lack a value. `filled` has the filled values by column, and `notes` has what
+    else was done that the file does not show. `shape` is that of one row's inputs, `features` are
+    the names of a table's columns after one-hot encoding; `classes` has for each label its rows
+    in the three parts. With `folds` the rows of training and validation are those of the first.
     """
 
     source: str
@@ -60,10 +60,10 @@ class Description:
 
 @dataclass(frozen=True)
 class Split:
-    """`data` is what trials see, training and validation; `test` they never see.
+    """The data split in parts: trials see `data`, training and validation, and never `test`.
 
     With `folds` trials see those, and `data` has all their rows as training rows. `preprocessing`
-    makes of rows as the source has them the same inputs.
+    converts rows of the source to the same inputs.
     """
 
     data: Data
@@ -78,16 +78,16 @@ def load(
 ) -> Split:
     """Read, shuffle, split and scale; equal settings, seed and files give equal arrays.
 
-    Each `repeat` draws other validation rows, from the same rows: the test rows stay the same.
-    With `folds` each of these rows is validated on once.
+    Each `repeat` samples other validation rows from the same rows; the test rows stay the same.
+    With `folds` each of these rows is used for validation once.
 
     Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
     in units of `target_scale` about the training part's mean. A relative source is relative to
     `folder`. Classes are stratified: each has a row in every part, unless the source's own test
     set lacks it.
 
-    Raises InputError for all that is wrong with a setting or a file: one line that begins with
-    the key, such as "[data] target: …".
+    Raises InputError for anything wrong with a setting or a file: one line that starts with the
+    key, such as "[data] target: …".
     """
     for key, share in (("validation", settings.validation), ("test", settings.test)):
         if not 0 < share < 1:

@@ -1,7 +1,7 @@
-"""A predictor takes rows as their source has them, and gives a label or a value for each.
+"""Predict a label or a value for each row, given as in its source.
 
-MLflow keeps a copy of this file with each model, so that it can be served where this package is
-not: it imports nothing but numpy and the loader that a model names.
+MLflow keeps a copy of this file with each model, so that it can be served without this package:
+it imports only numpy and the loader that a model names.
 """
 
 import importlib
@@ -29,7 +29,7 @@ _MISSING = "the value is missing, and the study has no impute to fill it; remove
 
 
 class Model(Protocol):
-    """What an objective returns; see `hpo.objective.Model`."""
+    """A model that an objective returns; see `hpo.objective.Model`."""
 
     @property
     def loader(self) -> str:
@@ -47,10 +47,10 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Notation:
-    """How a table writes numbers, and what in it stands for a missing value.
+    """How a table writes numbers, and which marks stand for a missing value.
 
-    `missing` are such marks; a blank cell always is missing. `thousands` separates groups of three
-    digits, where it is not empty. `units` may stand before or after a number and are left off.
+    `missing` are these marks; a blank cell is always missing. `thousands` separates groups of three
+    digits, unless it is empty. `units` may be before or after a number and are removed.
     """
 
     missing: tuple[str, ...] = ()
@@ -64,11 +64,11 @@ class Notation:
         return self.decimal == "." and not self.thousands and not self.units
 
     def number(self, text: str) -> float | None:
-        """Return the number that a cell holds, without its unit, or None where it holds none."""
+        """Return the number in a cell, without its unit, or None if there is none."""
         return self.amount(text)[0]
 
     def amount(self, text: str) -> tuple[float | None, str]:
-        """Return the number that a cell holds, or None, and its unit, or an empty text."""
+        """Return the number in a cell, or None, and its unit, or ""."""
         text, unit = self._without_unit(text.strip().replace("\u2212", "-"))
         if self._pattern.fullmatch(text):
             digits = re.sub(self._group, "", text) if self.thousands else text
@@ -76,7 +76,7 @@ class Notation:
         return (float(text) if _INFINITE.fullmatch(text) else None), unit
 
     def is_missing(self, value: object) -> bool:
-        """Say whether a cell is empty, holds no number (NaN), or one of the marks."""
+        """Return whether a cell is empty, NaN, or one of the marks."""
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             return True
         if isinstance(value, (float, np.floating)) and math.isnan(value):
@@ -127,9 +127,9 @@ class Notation:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. Where it has `categories`, each of them is an input, 0 or 1.
+    """A column of a table. If it has `categories`, each of them is an input, 0 or 1.
 
-    `unit` is the one that its numbers carry, where they do.
+    `unit` is the unit of its numbers, if any.
     """
 
     name: str
@@ -163,12 +163,12 @@ class Preprocessing:
     dtype: str = "float32"
 
     def transform(self, rows: Any) -> NDArray[Any]:
-        """Return rows as inputs (rows, …), the same numbers as `hpo.data.load` makes of them.
+        """Return rows as inputs (rows, …), the same numbers that `hpo.data.load` returns.
 
-        Rows are a table that has all `columns`, in any order and beside others, or an array
-        (rows, …) of one row's shape, or flat; a table of pixels has its columns in their order.
+        Rows are a table with all `columns`, in any order and among others, or an array (rows, …)
+        of one row's shape, or flat; a table of pixels has its columns in the original order.
 
-        Raises ValueError, one line with column and row, counted from 1, for what cannot be used.
+        Raises ValueError, one line with column and row, counted from 1, for unusable values.
         """
         if len(rows) == 0:
             raise ValueError("there are no rows to predict")
@@ -185,7 +185,7 @@ class Preprocessing:
         return inputs
 
     def filled(self, rows: Any) -> dict[str, int]:
-        """Return how many values `transform` fills: by column of a table, of an array as ""."""
+        """Return how many values `transform` fills, by column; for an array under ""."""
         if not self.fill:
             return {}
         if not self.columns:
@@ -207,12 +207,12 @@ class Preprocessing:
         return {"label": labels, **shares}
 
     def to_table(self) -> dict[str, Any]:
-        """Return plain values for JSON, which `from_table` reads back."""
+        """Return plain values for JSON, for `from_table`."""
         return asdict(self)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Preprocessing":
-        """Return what `to_table` was given."""
+        """Return the preprocessing that `to_table` wrote."""
         # Models of earlier versions lack what has its default.
         plain = _with_tuples(table)
         plain["columns"] = tuple(Column(**_with_tuples(column)) for column in table["columns"])
@@ -353,13 +353,13 @@ class Predictor:
         return mean
 
     def predict(self, rows: Any) -> dict[str, NDArray[Any]]:
-        """Return predictions for rows as the source has them, by column; errors as `transform`."""
+        """Return predictions by column, for rows as in the source; errors as in `transform`."""
         return self.preprocessing.predictions(self.outputs(self.preprocessing.transform(rows)))
 
     def save(self, folder: Path) -> None:
-        """Write the members and how they are read to a folder that is there.
+        """Write the members, and how to load them, to an existing folder.
 
-        Raises ValueError where a model does not say by what function it is loaded.
+        Raises ValueError if a model does not name the function that loads it.
         """
         loaders = [_checked_loader(getattr(member, "loader", None)) for member in self.members]
         files = [
@@ -381,7 +381,7 @@ class Predictor:
     def load(
         cls, folder: Path, known: Mapping[str, Callable[..., Model]] | None = None
     ) -> "Predictor":
-        """Return what `save` wrote; raise ValueError where a loader's name has a wrong form.
+        """Return the predictor that `save` wrote; raise ValueError if a loader's name is malformed.
 
         `known` are loaders that need not be imported.
         """
@@ -428,7 +428,7 @@ def _imported(loader: str) -> Callable[..., Model]:
 
 
 def quoted(value: object) -> str:
-    """Return a name or a cell for an error message: short, and its oddities escaped."""
+    """Return a name or a cell for an error message: short, with special characters escaped."""
     text = str(value)
     return repr(text if len(text) <= 60 else text[:57] + "…")
 

@@ -1,4 +1,4 @@
-"""What a study file says of its data."""
+"""Define the settings of [data] in a study file."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -62,7 +62,7 @@ class DataSettings:
 
     @property
     def columns(self) -> ColumnSettings:
-        """What they say of columns and of what is missing."""
+        """The settings for columns and missing values."""
         notation = Notation(self.missing, self.decimal, self.thousands, self.units)
         return ColumnSettings(
             self.target, self.drop, self.categories, notation, self.impute, self.shape

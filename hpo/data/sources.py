@@ -1,4 +1,4 @@
-"""A source is where rows come from: a bundled set, a folder of IDX files, a table, an address."""
+"""Read sources of rows: a bundled set, a folder of IDX files, a table, an address."""
 
 import difflib
 import math
@@ -27,14 +27,14 @@ _OPENML_TIMEOUT = 30.0  # seconds without an answer
 def read(source: str, folder: Path, settings: ColumnSettings) -> Source:
     """Return the rows of `source`; a relative path is relative to `folder`.
 
-    A file at an address is fetched once, and read from the cache ever after.
-    Raises InputError, naming the file at fault, where there are none or they cannot be used.
+    A file at an address is downloaded once, and then read from the cache.
+    Raises InputError, naming the file at fault, if there are no rows or they cannot be used.
     """
     return _in_shape(_read(source, folder, settings), source, settings.shape)
 
 
 def is_beside(source: str) -> bool:
-    """Say whether it is a file or folder that has its place beside the study file."""
+    """Return whether it is a file or folder with a path relative to the study file."""
     elsewhere = source == "digits" or source.startswith(("openml:", "sklearn:"))
     return not (elsewhere or downloads.is_address(source) or Path(source).is_absolute())
 

@@ -1,4 +1,4 @@
-"""Rows are drawn for training, validation and test, each class in proportion."""
+"""Split rows into training, validation and test, with each class in proportion."""
 
 import math
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ Rows: TypeAlias = NDArray[np.intp]  # their numbers, as the source has them
 
 @dataclass(frozen=True)
 class Drawing:
-    """What rows are drawn by: the seed, and which repeat, from 1, draws anew for itself.
+    """How rows are drawn: the seed, and the repeat, from 1, that draws rows of its own.
 
-    With `folds` every row that does not test is validated on in one of them.
+    With `folds` every row outside the test set is used for validation in one of them.
     """
 
     seed: int

@@ -1,4 +1,4 @@
-"""Tables are read from CSV and Parquet files, for studies and for predictions alike."""
+"""Read tables from CSV and Parquet files, for studies and for predictions."""
 
 import re
 import warnings
@@ -39,12 +39,12 @@ _ENCODINGS = {
 
 
 def is_table(path: Path) -> bool:
-    """Say whether a file's ending is that of a table."""
+    """Return whether a file has the extension of a table."""
     return _ending(path) in (".csv", ".tsv", ".parquet")
 
 
 def other_way(path: Path) -> str:
-    """Say what to do with a file whose ending is none of ENDINGS."""
+    """Return what to do with a file whose extension is not one of ENDINGS."""
     ending = path.suffix.lower()
     if ending in COMPRESSIONS:
         return "unpack it, or rename it to end in .csv" + ending
@@ -66,9 +66,9 @@ def _ending(path: Path) -> str:
 def read(
     path: Path, source: str, *, text: Iterable[str] = (), notation: Notation | None = None
 ) -> "pd.DataFrame":
-    """Read a table, the columns `text` as text, and all where the notation is another.
+    """Read a table, with the columns `text` as text, or all if the notation is not plain.
 
-    Raises InputError, naming the file as `source`, where that is not possible.
+    Raises InputError, naming the file as `source`, if that is not possible.
     """
     if _ending(path) == ".parquet":
         return _parquet(path, source)
@@ -76,9 +76,9 @@ def read(
 
 
 def read_rows(path: Path, preprocessing: Preprocessing) -> "pd.DataFrame":
-    """Read the rows of a file as the table was read that a model was trained on.
+    """Read the rows of a file in the same way as the table that a model was trained on.
 
-    Raises InputError, naming the file, where that is not possible.
+    Raises InputError, naming the file, if that is not possible.
     """
     name = str(path)
     if not is_table(path):
@@ -99,9 +99,9 @@ def read_rows(path: Path, preprocessing: Preprocessing) -> "pd.DataFrame":
 def without_nameless(
     table: "pd.DataFrame", source: str, used: Collection[str]
 ) -> tuple["pd.DataFrame", list[str]]:
-    """Return a table without a saved index and empty columns that have no name, and what to say.
+    """Return a table without a saved index and empty nameless columns, and notes on these.
 
-    A column is kept whose name is among `used`. Raises InputError where two have one name.
+    Columns in `used` are kept. Raises InputError if two columns have the same name.
     """
     table.columns = names = [str(name) for name in table.columns]
     _refuse_repeated(names, source)
