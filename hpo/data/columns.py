@@ -205,9 +205,9 @@ def refusal(
     if settings:
         remedies.append(f"set {' and '.join(settings)}")
     if marks:
-        remedies.append("fix what is not a number")
+        remedies.append("fix the cells that are not numbers")
     if short := [mark for mark in marks if len(mark) <= _LONGEST_MARK]:
-        remedies[-1] += ", or, if it stands for a missing value, set " + marking(
+        remedies[-1] += ", or, if they stand for missing values, set " + marking(
             short, notation, impute=impute
         )
     names = toml(column.name for column in columns)

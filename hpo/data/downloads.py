@@ -33,7 +33,7 @@ def fetch(address: str) -> Path:
     try:
         parts = urlsplit(address)
     except ValueError as error:
-        raise fault("source", f"{address!r} is no address: {error}; correct it") from error
+        raise fault("source", f"{address!r} is not a valid address: {error}; fix it") from error
     name = PurePosixPath(unquote(parts.path)).name
     if parts.username is not None or parts.password is not None:
         raise fault("source", "the address contains a password, which would be recorded; remove it")

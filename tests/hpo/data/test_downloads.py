@@ -93,7 +93,7 @@ def test_what_is_cut_short_is_no_source_and_is_not_kept(site: Site, tmp_path: Pa
         ("{}", "does not name a file"),
         ("https://", "does not name a file"),
         ("http://127.0.0.1:9/table.csv", "cannot be downloaded"),
-        ("http://[::1/table.csv", "is no address"),
+        ("http://[::1/table.csv", "is not a valid address"),
         ("http://127.0.0.1:port/table.csv", "cannot be downloaded"),
     ],
 )

@@ -55,7 +55,9 @@ def test_text_with_too_many_values(write: Write) -> None:
 ROWS = 60
 NUMBERS_AS_TEXT = [str(k) for k in range(ROWS)]
 WAYS = 'impute = "median", "most_frequent" or "drop_rows"'
-CORRECT = "fix what is not a number, or, if it stands for a missing value, set missing = "
+CORRECT = (
+    "fix the cells that are not numbers, or, if they stand for missing values, set missing = "
+)
 MARKED = f'{CORRECT}["?"] and {WAYS}'
 NAMES = [f"c{i}" for i in range(21)]
 DASHES = ["?", "-", "--", "n/a", "nil", ".", "#1", "#2", "n/d", "..", "none", "null"]
@@ -87,7 +89,7 @@ def encoded(
         ({"x": [*NUMBERS_AS_TEXT[:57], "x1", "x2", "x2"]}, "'x' ('x1' in 1 row, 'x2' in 2 rows)",
          f'{CORRECT}["x1", "x2"] and {WAYS}'),
         ({"x": [*NUMBERS_AS_TEXT[:59], "m" * 70]}, f"'x' ('{'m' * 57}…' in 1 row)",
-         "fix what is not a number"),
+         "fix the cells that are not numbers"),
         ({"x": [f"${k},{100 + k}" for k in range(1, 61)]}, "'x' (60 rows like '$1,101')",
          'set thousands = "," and units = ["$"]'),
         ({"x": [f"€{k},{100 + k}" for k in range(1, 61)]}, "'x' (60 rows like '€1,101')",
