@@ -232,7 +232,7 @@ def test_files_that_are_not_python_change_with_every_byte(
         ("{rate}", "{rate", "write {{ for a brace"),
         ('["python", "program.py", "--rate", "{rate}"]', "[]", "command: is empty"),
         ('["python", "program.py", "--rate", "{rate}"]', "'python program.py'", "command: "),
-        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern: is no regular expression"),
+        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern: is no regular"),
         ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern: names no metric"),
         ("metric =", "metrics_pattern = '(?P<los>x)'\nmetric =", "metric: "),
         ("metric =", "objective = 'a:b'\nmetric =", "command: not allowed together with objective"),
