@@ -1,4 +1,4 @@
-"""A constraint is a comparison that the hyperparameters of every trial have to meet."""
+"""Parse constraints: comparisons that the hyperparameters of every trial must meet."""
 
 import ast
 import itertools
@@ -40,8 +40,8 @@ _SIGNS: dict[type[ast.unaryop], Callable[[Any], Any]] = {
 class Constraint:
     """A comparison such as "batch_size * accumulate <= 512".
 
-    It may use arithmetic, numbers, texts, and names of hyperparameters; several comparisons stand
-    in a chain, as in "1 < low < high". `names` are those it uses.
+    It may use arithmetic, numbers, strings, and names of hyperparameters; comparisons may be
+    chained, as in "1 < low < high". `names` are those it uses.
     """
 
     text: str
@@ -50,7 +50,7 @@ class Constraint:
 
     @property
     def texts(self) -> list[tuple[str, str]]:
-        """The names that are compared with a text, with that text."""
+        """The names that are compared with a string, with that string."""
         terms = [self._tree.left, *self._tree.comparators]
         pairs = [*itertools.pairwise(terms), *itertools.pairwise(reversed(terms))]
         return [
@@ -60,9 +60,9 @@ class Constraint:
         ]
 
     def holds(self, hyperparameters: Mapping[str, Value]) -> bool:
-        """Say whether it is met; where one of its hyperparameters is absent, it is.
+        """Return whether it is met, also if one of its hyperparameters is absent.
 
-        Raises ValueError where it cannot be computed, as for a text times a text.
+        Raises ValueError if it cannot be computed, for example a string times a string.
         """
         if not self.names <= hyperparameters.keys():
             return True
@@ -78,21 +78,21 @@ class Constraint:
         except ZeroDivisionError:
             return False
         except (TypeError, ArithmeticError) as error:
-            raise ValueError(f"{self.text}: {error}") from error
+            raise ValueError(f"{self.text!r} cannot be computed: {error}") from error
 
 
 def _compared(compare: ast.cmpop, left: Any, right: Any) -> bool:
     if isinstance(compare, ast.Eq | ast.NotEq):
         return _COMPARISONS[type(compare)](left, right)
     if isinstance(left, str | tuple) or isinstance(right, str | tuple):
-        raise TypeError("texts and lists are compared by == and != alone")
+        raise TypeError("strings and lists can only be compared with == and !=")
     return _COMPARISONS[type(compare)](left, right)
 
 
 def parse(text: str) -> Constraint:
-    """Read a constraint; ValueError, with the remedy, where it is something else."""
+    """Parse a constraint; raise ValueError, with the remedy, if it is not one."""
     if len(text) > LONGEST:
-        raise ValueError(f"{len(text)} characters; use at most {LONGEST}")
+        raise ValueError(f"has {len(text)} characters; use at most {LONGEST}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -104,14 +104,14 @@ def parse(text: str) -> Constraint:
             raise ValueError(_no(text))
     names = frozenset().union(*(_names(term, text) for term in (tree.left, *tree.comparators)))
     if not names:
-        raise ValueError(f"{clipped(text, 60)!r} names no hyperparameter; name at least one")
+        raise ValueError(f"{clipped(text, 60)!r} uses no hyperparameter; use at least one")
     return Constraint(text, names, tree)
 
 
 def _no(text: str) -> str:
     return (
-        f"{clipped(text, 60)!r} is no comparison of numbers and hyperparameters; write one such "
-        'as "batch_size * accumulate <= 512"'
+        f"{clipped(text, 60)!r} is not a comparison of numbers and hyperparameters; write one "
+        'like "batch_size * accumulate <= 512"'
     )
 
 
@@ -139,10 +139,10 @@ def _value(node: ast.expr, hyperparameters: Mapping[str, Value]) -> Any:
     assert isinstance(node, ast.BinOp)
     left, right = (_value(side, hyperparameters) for side in (node.left, node.right))
     if isinstance(left, str | tuple) or isinstance(right, str | tuple):
-        raise TypeError("arithmetic takes numbers alone")
+        raise TypeError("arithmetic only works on numbers")
     if isinstance(node.op, ast.Pow) and abs(right) > LARGEST_POWER:
-        raise ArithmeticError(f"powers go up to {LARGEST_POWER}")
+        raise ArithmeticError(f"exponents must be at most {LARGEST_POWER}")
     result = _ARITHMETIC[type(node.op)](left, right)
     if isinstance(result, complex) or abs(result) > 1e300 or math.isnan(result):
-        raise ArithmeticError("a number that is none, or too large")
+        raise ArithmeticError("the result is not a number, or is too large")
     return result

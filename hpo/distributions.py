@@ -1,4 +1,4 @@
-"""A distribution says which values a hyperparameter may take, on which scale, and when."""
+"""Define distributions: the values of a hyperparameter, on which scale, and when."""
 
 import json
 import math
@@ -25,7 +25,7 @@ LARGEST, SMALLEST = 1e308, 1e-307  # how far an edge can move
 class FloatDistribution:
     """Real numbers from `low` to `high`, both included, uniform on the scale.
 
-    With `log` the scale is logarithmic; with `step` only low, low + step, … are taken. `limits`
+    With `log` the scale is logarithmic; with `step` only low, low + step, … are used. `limits`
     are edges that a moved range never passes.
     """
 
@@ -39,7 +39,7 @@ class FloatDistribution:
     backfill: "Value | None" = field(default=None, compare=False)
 
     def to_unit(self, value: float) -> float:
-        """Return where `value` lies on the scale: 0 at `low`, 1 at `high`, beyond them outside."""
+        """Return the position of `value` on the scale: 0 at `low`, 1 at `high`."""
         low, high = self._scaled(self.low), self._scaled(self.high)
         return (self._scaled(value) - low) / (high - low)
 
@@ -55,10 +55,10 @@ class FloatDistribution:
         return min(_exact(self.low + steps * self.step), self.high)
 
     def readable(self, value: float) -> float:
-        """Return `value` with four significant digits, more where the range is narrow for it.
+        """Return `value` with four significant digits, or more in a narrow range.
 
-        It stays in the range, and no further away than a thousandth of its width. The edges and
-        the values of steps are returned as they are.
+        It stays in the range, and moves by at most a thousandth of the width. The edges and the
+        values of steps are returned unchanged.
         """
         if self.step is not None or value in (self.low, self.high):
             return value
@@ -66,14 +66,14 @@ class FloatDistribution:
         return min(max(rounded, self.low), self.high)
 
     def contains(self, value: Value) -> bool:
-        """Say whether `value` lies in the range."""
+        """Return whether `value` is in the range."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def with_edges(self, low: float | None, high: float | None) -> "FloatDistribution":
         """Return the range with edges at these units (None: kept), rounded outward, in limits.
 
-        Units below 0 and above 1 widen the range. Where nothing would be left between the new
-        edges, as when both lie beyond the same limit, the old edges stay.
+        Units below 0 and above 1 widen the range. If nothing would be left between the new edges,
+        for example when both are beyond the same limit, the old edges stay.
         """
         new_low = self.low if low is None else self._at(low)
         new_high = self.high if high is None else self._at(high)
@@ -107,10 +107,10 @@ class FloatDistribution:
 
 @dataclass(frozen=True)
 class IntegerDistribution:
-    """Whole numbers from `low` to `high` in steps, each with its own share of the unit interval.
+    """Integers from `low` to `high` in steps, each with its own share of the unit interval.
 
-    Every number gets the same share on a linear scale; with `log` the share of n is that of the
-    interval from n - 1/2 to n + 1/2 on the logarithmic scale.
+    On a linear scale all shares are equal; with `log` the share of n is the interval from
+    n - 1/2 to n + 1/2 on the logarithmic scale.
     """
 
     low: int
@@ -128,11 +128,11 @@ class IntegerDistribution:
         return (self._scaled(value) - low) / (high - low)
 
     def from_unit(self, unit: float) -> int:
-        """Return the number in whose share `unit` lies."""
+        """Return the number whose share contains `unit`."""
         return min(max(self._nearest(self._at(unit)), self.low), self._last())
 
     def contains(self, value: Value) -> bool:
-        """Say whether `value` is one of the numbers."""
+        """Return whether `value` is one of the numbers."""
         return (
             isinstance(value, int)
             and self.low <= value <= self.high
@@ -142,7 +142,7 @@ class IntegerDistribution:
     def with_edges(self, low: float | None, high: float | None) -> "IntegerDistribution":
         """Return the range of the numbers whose shares touch these units (None: kept).
 
-        Where only one number would be left, the one next to it stays as well, or comes in.
+        If only one number would be left, the one next to it is kept, or added, too.
         """
         first, last = self._grid()
         new_low, new_high = self.low, self._last()
@@ -189,7 +189,7 @@ class IntegerDistribution:
 
 @dataclass(frozen=True)
 class CategoricalDistribution:
-    """One of several values without an order, each with the same share."""
+    """One of several unordered values, each with the same share."""
 
     choices: tuple[Value, ...]
     when: Conditions = ()
@@ -197,25 +197,25 @@ class CategoricalDistribution:
     backfill: "Value | None" = field(default=None, compare=False)
 
     def to_unit(self, value: Value) -> float:
-        """Return the middle of the share of `value`; ValueError where it is not a choice."""
+        """Return the middle of the share of `value`; ValueError if it is not a choice."""
         return (self.choices.index(value) + 0.5) / len(self.choices)
 
     def from_unit(self, unit: float) -> Value:
-        """Return the choice in whose share `unit` lies."""
+        """Return the choice whose share contains `unit`."""
         index = math.floor(unit * len(self.choices))
         return self.choices[min(max(index, 0), len(self.choices) - 1)]
 
     def contains(self, value: Value) -> bool:
-        """Say whether `value` is a choice."""
+        """Return whether `value` is a choice."""
         return value in self.choices
 
 
 @dataclass(frozen=True)
 class OrderedDistribution:
-    """Values in an order, of which those from one place to another are taken, with equal shares.
+    """Ordered values, of which those from one place to another are used, with equal shares.
 
-    `every` are all that the study file names. `places` are the first and the last that are taken,
-    counted from 0, so that a range of them moves like one of whole numbers.
+    `every` has all values of the study file. `places` are the first and the last that are used,
+    counted from 0, so that their range moves like a range of integers.
     """
 
     every: tuple[Value, ...]
@@ -226,25 +226,25 @@ class OrderedDistribution:
 
     @classmethod
     def of(cls, every: tuple[Value, ...], when: Conditions = ()) -> "OrderedDistribution":
-        """Return the distribution that takes all of at least two values."""
+        """Return the distribution that uses all of at least two values."""
         last = len(every) - 1
         return cls(every, IntegerDistribution(0, last, limits=(0, last)), when)
 
     @property
     def choices(self) -> tuple[Value, ...]:
-        """The values that are taken."""
+        """The values that are used."""
         return self.every[self.places.low : self.places.high + 1]
 
     def to_unit(self, value: Value) -> float:
-        """Return the middle of the share of `value`; ValueError where it is none of them."""
+        """Return the middle of the share of `value`; ValueError if it is not one of them."""
         return self.places.to_unit(self.every.index(value))
 
     def from_unit(self, unit: float) -> Value:
-        """Return the value in whose share `unit` lies."""
+        """Return the value whose share contains `unit`."""
         return self.every[self.places.from_unit(unit)]
 
     def contains(self, value: Value) -> bool:
-        """Say whether `value` is taken."""
+        """Return whether `value` is in the range."""
         return value in self.choices
 
 
@@ -254,14 +254,14 @@ Choices: TypeAlias = CategoricalDistribution | OrderedDistribution
 
 
 def scale_of(distribution: Distribution) -> Numeric | None:
-    """Return the range on whose scale it moves: its places, where it is ordered; else None."""
+    """Return the range that it moves on: itself, its places if it is ordered, or None."""
     if isinstance(distribution, CategoricalDistribution):
         return None
     return distribution.places if isinstance(distribution, OrderedDistribution) else distribution
 
 
 def on_scale(distribution: Distribution, value: Value) -> float:
-    """Return where a value stands on `scale_of` its distribution."""
+    """Return the place of a value on `scale_of` its distribution."""
     if isinstance(distribution, OrderedDistribution):
         return distribution.every.index(value)
     return value  # type: ignore[return-value]
@@ -275,7 +275,7 @@ def off_scale(distribution: Distribution, place: float) -> Value:
 
 
 def with_range(distribution: Distribution, low: float, high: float) -> Distribution:
-    """Return the distribution with its scale from `low` to `high`, as they are."""
+    """Return the distribution with its scale from exactly `low` to `high`."""
     if isinstance(distribution, OrderedDistribution):
         places = replace(distribution.places, low=int(low), high=int(high))
         return replace(distribution, places=places)
@@ -302,9 +302,9 @@ def to_table(distribution: Distribution) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any]) -> Distribution:
-    """Return the distribution that `to_table` wrote, also after a passage through JSON.
+    """Return the distribution that `to_table` wrote, also after a round trip through JSON.
 
-    Raises ValueError or TypeError where the table is another one.
+    Raises ValueError or TypeError if the table is not one of these.
     """
     values = {
         name: as_tuples(value) for name, value in table.items()
@@ -312,13 +312,13 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
     }
     values["when"] = _conditions(table.get("when", {}))
     if not isinstance(values.get("part_of", ""), str):
-        raise TypeError("what it is a part of has no name")
+        raise TypeError("part_of is not a string")
     if not is_value(values.get("backfill", 0)):
-        raise TypeError("what earlier trials had is no value")
+        raise TypeError("backfill is not a value")
     if "choices" in values:
         every = values["choices"]
         if not isinstance(every, tuple) or not all(map(is_value, every)):
-            raise ValueError("choices are no list of values")
+            raise ValueError("choices are not a list of values")
         if table.get("ordered"):
             first, last = table["places"]
             ordered = replace(
@@ -336,18 +336,18 @@ def from_table(table: Mapping[str, Any]) -> Distribution:
 def _conditions(table: Any) -> Conditions:
     """Return what JSON gave as conditions; ValueError or TypeError where that is another thing."""
     if not isinstance(table, Mapping):
-        raise TypeError("its conditions are no table")
+        raise TypeError("its conditions are not a table")
     conditions = tuple((name, as_tuples(values)) for name, values in table.items())
     for name, values in conditions:
         if not isinstance(name, str) or not isinstance(values, tuple) or not values:
-            raise ValueError("a condition names no values")
+            raise ValueError("a condition has no values")
         if not all(map(is_value, values)):
-            raise ValueError("a condition names what is no value")
+            raise ValueError("a condition has something that is not a value")
     return conditions
 
 
 def is_value(value: object) -> bool:
-    """Say whether `value` is one that a record can keep and compare: NaN is not itself."""
+    """Return whether a record can keep and compare `value` (NaN does not equal itself)."""
     if isinstance(value, tuple):
         return all(map(is_value, value))
     return isinstance(value, str | int) or (isinstance(value, float) and not math.isnan(value))
@@ -358,22 +358,22 @@ def _check_range(made: Numeric) -> None:
     number = int if isinstance(made, IntegerDistribution) else (int, float)
     limits = (made.low, made.high) if made.limits is None else made.limits
     if not isinstance(limits, tuple) or len(limits) != 2:
-        raise ValueError("limits are no two numbers")
+        raise ValueError("limits are not two numbers")
     step = 1 if made.step is None else made.step
     numbers = (made.low, made.high, step, *limits)
     if any(isinstance(n, bool) or not isinstance(n, number) for n in numbers):
-        raise ValueError("an edge is no number")
+        raise ValueError("an edge is not a number")
     if not (limits[0] <= made.low < made.high <= limits[1] and step > 0):
-        raise ValueError("its edges are in no order")
+        raise ValueError("its edges are out of order")
     largest = 2**63 if isinstance(made, IntegerDistribution) else sys.float_info.max
     if any(abs(n) > largest for n in numbers):
         raise ValueError("its edges are too far apart")
     if not isinstance(made.log, bool) or (made.log and min(made.low, limits[0]) <= 0):
-        raise ValueError("it has no logarithm")
+        raise ValueError("an edge of a log range is not above 0")
 
 
 def as_tuples(value: Any) -> Any:
-    """Return `value` with all lists in it as tuples, which no one can change."""
+    """Return `value` with all lists in it as tuples."""
     return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
@@ -383,12 +383,12 @@ def as_lists(value: Any) -> Any:
 
 
 def to_text(value: Value) -> str:
-    """Return a value as the record keeps it."""
+    """Return a value as it is recorded."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def describe(distribution: Distribution) -> str:
-    """Return the range as a person writes it, on one line, with all its digits: "1e-06 to 0.01"."""
+    """Return the range for a person, on one line with all digits: "1e-06 to 0.01"."""
     if isinstance(distribution, Choices):
         said = ", ".join(one_line(str(choice)) for choice in distribution.choices)
     else:
@@ -397,7 +397,7 @@ def describe(distribution: Distribution) -> str:
 
 
 def describe_conditions(when: Conditions) -> str:
-    """Return for which values of others it is searched: "where optimizer is sgd or nesterov"."""
+    """Return the conditions for a person: "when optimizer is sgd or nesterov"."""
     parts = []
     for name, values in when:
         texts = [one_line(str(value)) for value in values]
@@ -406,7 +406,7 @@ def describe_conditions(when: Conditions) -> str:
             texts = [f"{numbers[0]} to {numbers[-1]}"]
         last = f" or {texts[-1]}" if len(texts) > 1 else texts[-1]
         parts.append(f"{name} is {', '.join(texts[:-1])}{last}")
-    return f"where {' and '.join(parts)}" if parts else ""
+    return f"when {' and '.join(parts)}" if parts else ""
 
 
 def _rounded(

@@ -1,4 +1,4 @@
-"""Which points of a search space can be trained with: what constraints and objective allow."""
+"""Decide which points of a search space can be trained: constraints and objective allow them."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ INSIDE = 1 / 16  # of a range: where an end of it is tried
 
 
 class Feasibility:
-    """Tells whether a point can be trained with, and how much of the search space can.
+    """Checks whether a point can be trained, and how much of the search space can.
 
-    `refused` says why the objective does not accept hyperparameters, or returns None.
+    `refused` returns why the objective rejects hyperparameters, or None.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Feasibility:
         self._constraints, self._refused = constraints, refused
 
     def reason(self, point: Mapping[str, Value]) -> str | None:
-        """Return why a point cannot be trained with, or None."""
+        """Return why a point cannot be trained, or None."""
         values = {**self._fixed, **point}
         for constraint in self._constraints:
             try:
@@ -43,17 +43,17 @@ class Feasibility:
         return self._refused(values)
 
     def accepts(self, point: Mapping[str, Value]) -> bool:
-        """Say whether a point can be trained with."""
+        """Return whether a point can be trained."""
         return self.reason(point) is None
 
     def with_space(self, search_space: SearchSpace) -> "Feasibility":
-        """Return the same for other ranges."""
+        """Return the same check for other ranges."""
         return Feasibility(search_space, self._fixed, self._constraints, self._refused)
 
     def drawn(self, count: int, given: Mapping[str, Value] | None = None) -> Iterator[
         dict[str, Value]
     ]:
-        """Yield points drawn at random, always the same ones, with the values `given`."""
+        """Yield random points, always the same ones, with the values `given`."""
         generator = np.random.default_rng(0)
         for _ in range(count):
             units = generator.random(len(self._space)).tolist()
@@ -64,14 +64,14 @@ class Feasibility:
             yield active(self._space, {**values, **(given or {})})
 
     def is_empty(self) -> bool:
-        """Say whether no point was found that can be trained with."""
+        """Return whether no random point can be trained."""
         return not any(map(self.accepts, self.drawn(DRAWS)))
 
     def share(self) -> tuple[float, dict[str, int]]:
-        """Return which share of points drawn at random can be trained with, 0 to 1.
+        """Return the share of random points that can be trained, 0 to 1, and why others cannot.
 
-        With it come the reasons against the others, the commonest first, and how often each is
-        one; of those that differ in their numbers alone, the first.
+        The reasons come with their counts, the most common first; of reasons that differ only in
+        their numbers, the first one stands for all.
         """
         counts: dict[str, tuple[str, int]] = {}
         points = list(self.drawn(DRAWS))
@@ -85,13 +85,13 @@ class Feasibility:
         return 1 - sum(reasons.values()) / len(points), reasons
 
     def allows(self, name: str, value: Value) -> bool:
-        """Say whether there is a point with this value that can be trained with."""
+        """Return whether a point with this value can be trained."""
         points = (point for point in self.drawn(TRIES, {name: value}) if name in point)
         first = next(points, None)  # none where its conditions are hardly ever met
         return first is None or self.accepts(first) or any(map(self.accepts, points))
 
     def reason_against_start(self, given: Mapping[str, Value]) -> str | None:
-        """Return why no point with these values can be trained with, or None."""
+        """Return why no point with these values can be trained, or None."""
         reason = None
         for point in self.drawn(TRIES, given):
             reason = self.reason(point)
@@ -102,8 +102,8 @@ class Feasibility:
     def fault(self) -> tuple[str, str, str] | None:
         """Return the key of a study file, what is wrong there, and the remedy, or None.
 
-        A choice, or what lies near the end of a range, is a fault where the objective refuses it
-        whatever goes with it; some points may be refused, but not all.
+        A choice, or a value near the end of a range, is at fault if the objective rejects it in
+        all combinations; it may reject some points, but not all.
         """
         for name, distribution in self._space.items():
             ends: tuple[Value, ...]
@@ -120,9 +120,9 @@ class Feasibility:
             _, reasons = self.share()
             return (
                 "constraints" if self._constraints else "search_space",
-                f"none of {DRAWS} points drawn from the ranges can be trained with, most because "
+                f"none of {DRAWS} points sampled from the ranges can be trained, mostly because "
                 f"{clipped(next(iter(reasons)), 200)}",
-                "widen the ranges, or relax it",
+                "widen the ranges, or relax that rule",
             )
         return None
 

@@ -1,4 +1,4 @@
-"""A move is what a range would do after a round, and a decision is what it does."""
+"""Define moves, the proposed changes of ranges after a round, and decisions on them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ TAKEN = "taken"
 
 @dataclass(frozen=True)
 class Move:
-    """What one hyperparameter's range would do after a round, and why.
+    """A proposed change of a hyperparameter's range after a round, and why.
 
     `factor` is the new width over the old one on the distribution's scale (for choices: the share
     kept). `p_value` is that of the test that the hyperparameter has no influence on the ranks of
@@ -43,7 +43,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Decision:
-    """The range that a round uses, and why: the move was taken, or who overruled it."""
+    """The range that a round uses, and why: the move was taken, or overruled by whom."""
 
     move: Move
     used: Distribution
@@ -51,12 +51,12 @@ class Decision:
 
     @property
     def is_taken(self) -> bool:
-        """Say whether the range is the one that was proposed."""
+        """Whether the range is the proposed one."""
         return self.why == TAKEN
 
     @property
     def reason(self) -> str:
-        """Why the range is what it is: the reason for the move, or what overruled it."""
+        """The reason for the move, or for overruling it."""
         return self.move.reason if self.is_taken else self.why
 
     def to_table(self) -> dict[str, Any]:
@@ -67,13 +67,13 @@ class Decision:
 def by_evidence(moves: Sequence[Move]) -> list[Move]:
     """Return the moves by the strength of the evidence that their hyperparameters matter.
 
-    Those where no test was possible come last, and equals keep their order.
+    Moves without a test come last, and ties keep their order.
     """
     return sorted(moves, key=lambda move: (math.isnan(move.p_value), move.p_value))
 
 
 def of_wholes(moves: Sequence[Move]) -> list[Move]:
-    """Return the moves, of the parts of a hyperparameter, which all move alike, one by its name."""
+    """Return the moves, with one for all parts of a hyperparameter, which move alike."""
     found: dict[str, Move] = {}
     for move in moves:
         name = move.old.part_of or move.name
@@ -82,19 +82,19 @@ def of_wholes(moves: Sequence[Move]) -> list[Move]:
 
 
 def decision_from(table: Mapping[str, Any]) -> Decision:
-    """Return the decision that `to_table` wrote, also after a passage through JSON.
+    """Return the decision that `to_table` wrote, also after a round trip through JSON.
 
-    Raises ValueError, TypeError or LookupError where the table is another one.
+    Raises ValueError, TypeError or LookupError if the table is not one of these.
     """
     kind, p_value, factor = table["kind"], table["p_value"], table["factor"]
     if kind not in get_args(Kind):
-        raise ValueError(f"{kind!r} is nothing that a range does")
+        raise ValueError(f"{kind!r} is not a kind of move")
     for number in (factor, 0.0 if p_value is None else p_value):
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise TypeError(f"{number!r} is no number")
+            raise TypeError(f"{number!r} is not a number")
     for text in (table["name"], table["reason"], table["decision"]):
         if not isinstance(text, str):
-            raise TypeError(f"{text!r} is no text")
+            raise TypeError(f"{text!r} is not a string")
     move = Move(
         table["name"], from_table(table["old"]), from_table(table["new"]), kind, factor,
         table["reason"], math.nan if p_value is None else p_value,

@@ -1,4 +1,4 @@
-"""A trial may consist of several parts, trained one by one, whose mean is its value."""
+"""Handle trials that consist of several parts, whose mean is their value."""
 
 import math
 from array import array
@@ -26,7 +26,7 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True)
 class Partition:
-    """How trials fall into parts: the same training with other seeds, or on other folds.
+    """How trials are divided into parts: the same training with other seeds, or on other folds.
 
     Each part is trained by itself. The first one has the seed of the trial and its cut-offs; the
     others begin once it is complete, so that a trial that stops early costs no more than one part.
@@ -44,7 +44,7 @@ class Partition:
         return replace(trial, part=1)
 
     def others(self, trial: Trial) -> list[Trial]:
-        """Return the parts of a trial that follow the first one."""
+        """Return the parts of a trial after the first."""
         return [
             replace(
                 trial, part=part, cut_offs=None,
@@ -54,7 +54,7 @@ class Partition:
         ]
 
     def result(self, parts: Mapping[int, TrialResult]) -> TrialResult | None:
-        """Return what a trial came of, from its parts by number; None where one is missing.
+        """Return the result of a trial from its parts by number; None if one is missing.
 
         Each epoch of a metric is the mean of the parts; one that ended earlier than others stays
         at its last epoch. The value of the trial is read from that curve. Where any part did not

@@ -1,4 +1,4 @@
-"""What one trial takes of a machine, and how many trials a machine has room for."""
+"""Compare the resources that one trial needs with those of a machine."""
 
 import math
 import os
@@ -23,32 +23,33 @@ _BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes in a text such as "4GB" or "512 MiB"; raise ValueError for another."""
+    """Return the bytes in a text such as "4GB" or "512 MiB"; raise ValueError for others."""
     match = _BYTES.fullmatch(text)
     units = {name.upper(): size for name, size in _UNITS.items()}
     size = float(match[1]) * units.get(match[2].upper(), 0) if match else 0
     if not 1 <= size <= MOST_BYTES:
         raise ValueError(
-            f'{shortened(text, 60)!r} is no amount of memory; write it as "4GB" or "512MB"'
+            f"{shortened(text, 60)!r} is not an amount of memory; write it like "
+            '"4GB" or "512MB"'
         )
     return int(size)
 
 
 def part_fault(amount: float) -> str:
-    """Return what is wrong with an amount of which parts may be had, or ""."""
+    """Return what is wrong with an amount that may be a fraction, or ""."""
     if amount > MOST:
-        return f"{wording.whole(amount)} is more than {MOST}; ask for less"
+        return f"must be at most {MOST}, got {wording.whole(amount)}"
     if abs(round(amount, 4) - amount) > 1e-12 or 0 < amount < SMALLEST:
         return (
-            f"{wording.whole(amount)} is no multiple of {SMALLEST}, the smallest part that Ray "
-            "tells apart; round it"
+            f"must be a multiple of {SMALLEST}, the smallest fraction that Ray supports, got "
+            f"{wording.whole(amount)}"
         )
     return ""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """The CPUs, GPUs, bytes of memory, and resources of a cluster's own that one trial takes."""
+    """The CPUs, GPUs, bytes of memory, and custom resources of a cluster that a trial needs."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -56,16 +57,16 @@ class Demand:
     custom: tuple[tuple[str, float], ...] = ()
 
     def by_name(self) -> dict[str, float]:
-        """Return the amounts by the names that Ray gives them."""
+        """Return the amounts by their names in Ray."""
         amounts = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory, **dict(self.custom)}
         return {name: amount for name, amount in amounts.items() if amount}
 
     def fits(self, machine: Mapping[str, float]) -> int:
-        """Return how many trials a machine with such amounts has room for at once."""
+        """Return how many trials a machine with these amounts can run at once."""
         return min(self._rooms(machine).values())
 
     def lacking(self, machines: Iterable[Mapping[str, float]]) -> str:
-        """Return the key of a study file that asks for what no machine has alone, or ""."""
+        """Return the key of a study file that asks for more than any one machine has, or ""."""
         rooms = [self._rooms(machine) for machine in machines]
         for name in self.by_name():
             if not any(room[name] for room in rooms):
@@ -96,30 +97,30 @@ class Demand:
 
 
 class NotHere(InputError):
-    """A trial takes what is not there; the message begins with the key of the study file."""
+    """A trial needs what is not here; the message starts with the key of the study file."""
 
 
 def refuse_absent(demand: Demand, machine: Mapping[str, float], who: str) -> None:
-    """Raise NotHere where a machine, called `who`, has no room for a single trial."""
+    """Raise NotHere if a machine, called `who`, cannot run a single trial."""
     key = demand.lacking([machine])
     if key:
         raise NotHere(
-            f"{key}: a trial takes {demand}, which {who} does not have; ask for less, or name a "
-            "Ray cluster that has it by --ray-address"
+            f"{key}: a trial needs {demand}, which {who} does not have; ask for less, or use "
+            "--ray-address with a Ray cluster that has it"
         )
 
 
 def cpus() -> int:
-    """Return how many CPUs this process may use: Slurm and containers leave it some of them."""
+    """Return how many CPUs this process may use: Slurm and containers may limit them."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def this_machine() -> dict[str, float]:
-    """Return what this machine has, by the names that Ray gives it.
+    """Return the resources of this machine, by their names in Ray.
 
-    GPUs are those of NVIDIA that CUDA_VISIBLE_DEVICES leaves, where it is set.
+    GPUs are those of NVIDIA, limited by CUDA_VISIBLE_DEVICES if it is set.
     """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = [path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()]

@@ -1,4 +1,4 @@
-"""How good predictions of a test set are, with intervals."""
+"""Score predictions of a test set, with intervals."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How well one class is told; `precision` is None where it was never predicted."""
+    """How well one class is recognized; `precision` is None if it was never predicted."""
 
     label: str
     precision: float | None
@@ -35,7 +35,7 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Score:
-    """How good predictions of the test set are: the first metric is the one that counts.
+    """The score of predictions of the test set: the first metric is the one that counts.
 
     Metrics are "accuracy", or "r2" and "rmse" (in the units of the source). `confusion` counts
     rows by true class (first axis) and predicted class; it is empty for a regression.
@@ -52,7 +52,7 @@ class Score:
 
 
 def score(outputs: NDArray[Any], split: Split, seed: int) -> Score:
-    """Return how good outputs (rows, classes) or (rows, 1) for the test set are."""
+    """Return the score of outputs (rows, classes) or (rows, 1) for the test set."""
     targets = split.test.targets
     if split.data.task == "classification":
         return score_classes(outputs.argmax(axis=1), targets, split.data.classes)

@@ -1,4 +1,4 @@
-"""A search space says which hyperparameters there are, and which of them have a value together."""
+"""Handle search spaces: the hyperparameters, and which of them have values together."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -9,7 +9,7 @@ SearchSpace: TypeAlias = Mapping[str, Distribution]
 
 
 def is_met(when: Conditions, hyperparameters: Mapping[str, Value]) -> bool:
-    """Say whether the conditions hold; those on a name that is absent do not."""
+    """Return whether the conditions hold; those on an absent name do not."""
     return all(
         name in hyperparameters and hyperparameters[name] in values for name, values in when
     )
@@ -18,15 +18,15 @@ def is_met(when: Conditions, hyperparameters: Mapping[str, Value]) -> bool:
 def is_absent(
     name: str, distribution: Distribution, hyperparameters: Mapping[str, Value]
 ) -> bool:
-    """Say whether a trial rightly has no value of a hyperparameter."""
+    """Return whether a trial correctly has no value for a hyperparameter."""
     return name not in hyperparameters and not is_met(distribution.when, hyperparameters)
 
 
 def active(search_space: SearchSpace, values: Mapping[str, Value]) -> dict[str, Value]:
     """Return the values without those of hyperparameters whose conditions are not met.
 
-    A condition on a hyperparameter that is not there itself is not met. `values` has one for
-    each name of the search space.
+    A condition on an absent hyperparameter is not met. `values` must have a value for each name of
+    the search space.
     """
     kept = dict(values)
     while True:
@@ -38,7 +38,7 @@ def active(search_space: SearchSpace, values: Mapping[str, Value]) -> dict[str, 
 
 
 def parents_first(search_space: SearchSpace) -> list[str]:
-    """Return the names, each after those that its conditions are on."""
+    """Return the names, each after the names in its conditions."""
     order: list[str] = []
 
     def add(name: str) -> None:
@@ -53,7 +53,7 @@ def parents_first(search_space: SearchSpace) -> list[str]:
 
 
 def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) -> bool:
-    """Say whether every searched hyperparameter lies inside its range, or is rightly absent."""
+    """Return whether every searched hyperparameter is in its range, or correctly absent."""
     return all(
         is_absent(name, distribution, hyperparameters) or (
             name in hyperparameters
@@ -67,9 +67,9 @@ def contains(search_space: SearchSpace, hyperparameters: Mapping[str, Value]) ->
 def backfilled(
     hyperparameters: Mapping[str, Value], before: SearchSpace, after: SearchSpace
 ) -> dict[str, Value]:
-    """Return hyperparameters with what a trial had of those that are searched only `after` it.
+    """Return a trial's hyperparameters, filled in for those that are searched only `after` it.
 
-    `before` is what was searched in its round. One whose conditions are not met stays absent.
+    `before` is the search space of its round. Those whose conditions are not met stay absent.
     """
     filled = dict(hyperparameters)
     for name in parents_first(after):
@@ -89,7 +89,7 @@ def point(search_space: SearchSpace, units: Mapping[str, float]) -> dict[str, Va
 
 
 def readable(search_space: SearchSpace, values: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the values with no more digits than a person reads; see `FloatDistribution`."""
+    """Return the values with as many digits as a person reads; see `FloatDistribution`."""
     return {
         name: d.readable(value)  # type: ignore[arg-type]
         if isinstance(d := search_space.get(name), FloatDistribution) else value
@@ -103,20 +103,20 @@ def middle(search_space: SearchSpace) -> dict[str, Value]:
 
 
 def part_name(name: str, number: int) -> str:
-    """Return what a part of a hyperparameter is called; the first has number 1."""
+    """Return the name of a part of a hyperparameter; the first has number 1."""
     return f"{name}.{number}"
 
 
 def whole_name(name: str) -> str:
-    """Return what a part belongs to, or the name of what is none."""
+    """Return the hyperparameter that a part belongs to; other names are returned unchanged."""
     whole, dot, number = name.rpartition(".")
     return whole if dot and number.isdigit() else name
 
 
 def packed(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-    """Return hyperparameters as an objective takes them: parts, such as width.1, as one tuple.
+    """Return hyperparameters as an objective accepts them: parts, such as width.1, as one tuple.
 
-    The parts may come in any order: a record has width.10 before width.2.
+    The parts may be in any order: a record has width.10 before width.2.
     """
     found: dict[str, Value] = {}
     for name, value in hyperparameters.items():
@@ -131,7 +131,7 @@ def packed(hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def wholes(search_space: SearchSpace) -> dict[str, Distribution]:
-    """Return the ranges of what an objective takes: parts, which share one, have it once."""
+    """Return the ranges of the objective's hyperparameters: once for those in parts."""
     found: dict[str, Distribution] = {}
     for name, distribution in search_space.items():
         found.setdefault(distribution.part_of or name, distribution)

@@ -1,4 +1,4 @@
-"""The settings that a round begins with and keeps, and how they are written on record."""
+"""Define the settings that a round starts with and keeps, and how they are recorded."""
 
 import hashlib
 import json
@@ -21,15 +21,14 @@ FORMAT = 4  # of what is written; `_upgraded` reads all before it
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a round begins with and keeps, whatever becomes of the study file.
+    """The settings that a round starts with and keeps, even if the study file changes.
 
-    `code` and `syntax` are digests of the objective's files, of their bytes and of what Python
-    reads in them ("" where an early record does not say), `data` is that of the split data (""
-    without data); `environment` holds the versions that the last bits of a result depend on.
-    `start` are the points tried first, None where an early record does not say. `constraints`
-    are what every point has to meet. Where they are `rounded`, proposed values have no more digits
-    than a person reads. A trial is trained with so many `seeds`, or on so many `folds` (0: on one
-    split).
+    `code` and `syntax` are digests of the objective's files: of their bytes, and of what Python
+    parses in them ("" if an early record lacks it). `data` is the digest of the split data (""
+    without data). `environment` has the versions that the last bits of a result depend on.
+    `start` are the points tried first, None if an early record lacks them. Every point must meet
+    the `constraints`. With `rounded`, proposed values have only as many digits as a person reads.
+    A trial is trained with this many `seeds`, or on this many `folds` (0: on one split).
     """
 
     objective: str
@@ -56,11 +55,11 @@ class Settings:
 
     @property
     def parts(self) -> int:
-        """How many trainings a trial consists of."""
+        """The number of trainings in a trial."""
         return self.folds or self.seeds
 
     def to_table(self) -> dict[str, Any]:
-        """Return the settings as plain values that JSON holds."""
+        """Return the settings as plain values for JSON."""
         return {
             "format": FORMAT,
             **vars(self),
@@ -71,10 +70,10 @@ class Settings:
 
 
 def settings_from(table: Mapping[str, Any]) -> Settings:
-    """Return the settings that `to_table` wrote, in this version or one before it.
+    """Return the settings that `to_table` wrote, in this version or an earlier one.
 
-    Raises ValueError, TypeError or LookupError, which say what is wrong, where the table is
-    another one, and InputError where it was written by a later version.
+    Raises ValueError, TypeError or LookupError, with the reason, if the table is not one of
+    these, and InputError if a newer version wrote it.
     """
     upgraded = _upgraded(table)
     read = {}
@@ -90,19 +89,19 @@ def settings_from(table: Mapping[str, Any]) -> Settings:
 
 
 def fingerprint(table: Mapping[str, Any]) -> str:
-    """Return what tells settings, as they are on record, from all others."""
+    """Return a digest that identifies recorded settings."""
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _upgraded(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings of any format in the newest one."""
+    """Return settings of any format in the newest format."""
     written_in = table.get("format", 0)
     if not isinstance(written_in, int):
         raise TypeError(f"its 'format' cannot be {written_in!r}")
     if written_in > FORMAT:
         raise InputError(
-            f"this round was written by a later version of hpo, in format {written_in}; this one "
-            f"reads up to {FORMAT}: upgrade it"
+            f"this round was written by a newer version of hpo, in format {written_in}, but this "
+            f"one reads formats up to {FORMAT}; upgrade hpo"
         )
     if written_in == 0:
         pruner = table.get("pruner")

@@ -1,4 +1,4 @@
-"""A study file as a value: parsed once, so that a wrong file gets no further than here."""
+"""Parse a study file into a value, checked once and for all."""
 
 import json
 import re
@@ -65,7 +65,7 @@ _NAME_LENGTH = 200  # of an objective
 
 
 class StudyFile(StudyFields):
-    """What a study file says, checked against what its objective declares."""
+    """The contents of a study file, checked against what its objective declares."""
 
     @field_validator("name")
     @classmethod
@@ -81,9 +81,10 @@ class StudyFile(StudyFields):
         if isinstance(name, Objective):  # of a program
             return name
         if not isinstance(name, str):
-            raise ValueError('write it as "package.module:name"')
+            raise ValueError('must be a string of the form "package.module:name"')
         if len(name) > _NAME_LENGTH:
-            raise ValueError(f"{short_text(name)} has {len(name)} characters; write a shorter one")
+            raise ValueError(f"{short_text(name)} has {len(name)} characters; "
+                             f"use at most {_NAME_LENGTH}")
         try:
             return forms.find(name)
         except InputError as error:
@@ -93,14 +94,15 @@ class StudyFile(StudyFields):
     @classmethod
     def _fill_data(cls, table: object, info: ValidationInfo) -> DataSettings:
         if not isinstance(table, dict):
-            raise ValueError("write it as a table [data]")
+            raise ValueError(f"expected a table, got {short_text(table)}")
         settings = fill(DataSettings, table)
         if "source" not in table:
-            raise WrongKeyError("source", 'is missing; name one, such as "digits" or a .csv file')
+            raise WrongKeyError("source", 'required but missing; add it, for example "digits" or '
+                                "the path of a .csv file")
         trial = info.data.get("trial")
         if trial is not None and trial.folds and "validation" in table:
-            raise WrongKeyError("validation", f"trial.folds = {trial.folds} says which rows "
-                                "validate; take one of the two out")
+            raise WrongKeyError("validation", f"not allowed with trial.folds = {trial.folds}, "
+                                "which decides which rows validate; remove one of the two")
         return settings
 
     @field_validator("metric")
@@ -108,7 +110,8 @@ class StudyFile(StudyFields):
     def _yielded_metric(cls, metric: str, info: ValidationInfo) -> str:
         if fault := name_fault(metric):
             raise ValueError(
-                f"MLflow has no room for {short_text(metric)}: {fault}; rename it in the objective"
+                f"MLflow does not accept the name {short_text(metric)}: {fault}; "
+                "rename it in the objective"
             )
         objective = info.data.get("objective")
         if objective is None or objective.metrics is None:
@@ -116,7 +119,8 @@ class StudyFile(StudyFields):
         known = dict.fromkeys(name for names in objective.metrics.values() for name in names)
         if metric not in known:
             raise ValueError(
-                f"{objective.name} yields no {short_text(metric)}{nearest(metric, known)}"
+                f"{objective.name} does not report {short_text(metric)}"
+                f"{nearest(metric, known, 'it reports')}"
             )
         return metric
 
@@ -124,24 +128,24 @@ class StudyFile(StudyFields):
     @classmethod
     def _limits(cls, tables: object, info: ValidationInfo) -> dict[str, Limit]:
         if not isinstance(tables, dict):
-            raise ValueError("write a table such as { model_megabytes = { at_most = 5 } }")
+            raise ValueError("expected a table such as { model_megabytes = { at_most = 5 } }")
         limits = {}
         for name, table in tables.items():
             key = key_text(name)
             if name == info.data.get("metric"):
-                raise WrongKeyError(key, "is what is searched by; limit another metric")
+                raise WrongKeyError(key, "is the metric that the study optimizes; limit another")
             if not isinstance(table, dict):
-                raise WrongKeyError(key, "write at_most or at_least, as in { at_most = 5 }")
+                raise WrongKeyError(key, "expected a table such as { at_most = 5 }")
             cls._yielded_metric(name, info)
             try:
                 limits[name] = fill(Limit, table)
             except WrongKeyError as error:
                 raise WrongKeyError(f"{key}.{error.key}", str(error)) from None
             if not str(limits[name]):
-                raise WrongKeyError(key, "has neither at_most nor at_least; write one")
+                raise WrongKeyError(key, "sets neither at_most nor at_least; add one")
             low, high = limits[name].at_least, limits[name].at_most
             if low is not None and high is not None and low > high:
-                raise WrongKeyError(key, "at_least is above at_most; swap them")
+                raise WrongKeyError(key, "at_least must not be above at_most; swap them")
         return limits
 
     @field_validator("fixed")
@@ -159,11 +163,11 @@ class StudyFile(StudyFields):
         if hints is None:
             return space
         if not space:
-            raise ValueError("it is empty; name at least one hyperparameter and its range")
+            raise ValueError("is empty; add at least one hyperparameter and its range")
         fixed = info.data.get("fixed", {})
         for name in space:
             if name in fixed:
-                raise WrongKeyError(name, "is in [fixed] as well; take it out of one of them")
+                raise WrongKeyError(name, "is also in [fixed]; remove it from one of the two")
         required = info.data["objective"].required() if not info.data.get("program") else ()
         return read_space(space, hints, fixed, required)
 
@@ -171,7 +175,8 @@ class StudyFile(StudyFields):
     @classmethod
     def _known_names(cls, texts: object, info: ValidationInfo) -> tuple[Constraint, ...]:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError('write a list such as ["batch_size * accumulate <= 512"]')
+            raise ValueError('expected a list of strings, for example '
+                             '["batch_size * accumulate <= 512"]')
         constraints = []
         known = {**info.data.get("fixed", {}), **(info.data.get("search_space") or {})}
         for index, text in enumerate(texts, start=1):
@@ -181,9 +186,9 @@ class StudyFile(StudyFields):
                 raise WrongKeyError(str(index), str(error)) from None
             for name in sorted(constraint.names - known.keys()):
                 if parts_of(name, info.data.get("search_space") or {}):
-                    raise WrongKeyError(str(index), f"{name} is repeated, and has no one value; "
-                                        "write the constraint without it")
-                raise WrongKeyError(str(index), f"{name} is neither searched nor in [fixed]"
+                    raise WrongKeyError(str(index), f"{name} is repeated, so it has no single "
+                                        "value; remove it from the constraint")
+                raise WrongKeyError(str(index), f"{name} is not in [search_space] or [fixed]"
                                     f"{nearest(name, known)}")
             for name, text in constraint.texts:
                 if isinstance(d := known[name], CategoricalDistribution | OrderedDistribution):
@@ -196,7 +201,7 @@ class StudyFile(StudyFields):
     def _inside(cls, start: Any, info: ValidationInfo) -> tuple[dict[str, Value], ...]:
         hints, space = _hints(info), info.data.get("search_space")
         if not isinstance(start, list) or not all(isinstance(p, dict) for p in start):
-            raise ValueError("write each point as a table [[start]]")
+            raise ValueError("expected tables [[start]], one for each point")
         if hints is None or space is None:
             return tuple(start)
         points = []
@@ -215,7 +220,7 @@ class StudyFile(StudyFields):
                 if not space[name].contains(value):
                     raise WrongKeyError(
                         f"{index}.{name}",
-                        f"{short_text(value)} lies outside its range; "
+                        f"{short_text(value)} is outside its range; "
                         "move the point or widen the range",
                     )
                 fault = unmet_condition(name, typed, space)
@@ -228,20 +233,20 @@ class StudyFile(StudyFields):
     def _data_for_who_takes_them(self) -> "StudyFile":
         """Refuse an objective without the data it needs, and data that no objective would see."""
         if self.checkpoints is not None and "folder" not in self.objective.asks:
-            raise WrongKeyError("checkpoints", f"{self.objective.name} takes no folder whose "
-                                "content could be kept; give the function a parameter `folder`")
+            raise WrongKeyError("checkpoints", f"{self.objective.name} does not use a folder, so "
+                                "there is nothing to keep; give the function a parameter `folder`")
         if self.confirm is not None and self.confirm.resplit and self.trial.folds:
-            raise WrongKeyError("confirm.resplit", "with trial.folds each row validates already; "
-                                "leave it out")
+            raise WrongKeyError("confirm.resplit", "not needed with trial.folds, where every row "
+                                "validates already; remove it")
         if self.data is None and self.trial.folds:
-            raise WrongKeyError("trial.folds", "there is no table [data] whose rows could be put "
-                                "into folds; write seeds instead, or add the table")
+            raise WrongKeyError("trial.folds", "there is no table [data] to split into folds; "
+                                "use trial.seeds instead, or add the table")
         if self.data is None and self.objective.needs_data:
-            raise WrongKeyError("data", f"{self.objective.name} takes data, and there is no table "
-                                 '[data]; add one, such as source = "digits"')
+            raise WrongKeyError("data", f"{self.objective.name} needs data, but there is no table "
+                                 '[data]; add one, for example with source = "digits"')
         if self.data is not None and "data" not in self.objective.asks:
-            raise WrongKeyError("data", f"{self.objective.name} takes no data; take the table "
-                                 "out, or give the function a parameter `data`")
+            raise WrongKeyError("data", f"{self.objective.name} takes no data; remove the table "
+                                 "[data], or give the function a parameter `data`")
         return self
 
     @model_validator(mode="after")
@@ -251,8 +256,8 @@ class StudyFile(StudyFields):
         declared = self.objective.metrics
         yielded = declared.get(task, ()) if declared and task else (self.metric,)
         if self.metric not in yielded:
-            raise WrongKeyError("metric", f"{self.objective.name} yields no {self.metric!r} for "
-                                 f"{task}{nearest(self.metric, yielded)}")
+            raise WrongKeyError("metric", f"{self.objective.name} does not report {self.metric!r} "
+                                 f"for {task}{nearest(self.metric, yielded, 'it reports')}")
         return self
 
     @model_validator(mode="after")
@@ -260,8 +265,8 @@ class StudyFile(StudyFields):
         """Let the objective check the corners of the space before anything runs."""
         for name in self.objective.required():
             if name not in self.fixed and name not in wholes(self.search_space):
-                raise WrongKeyError(f"fixed.{name}", "is missing, and has no default; "
-                                     "add it, or a range in [search_space]")
+                raise WrongKeyError(f"fixed.{name}", "required but missing (it has no default); "
+                                     "add it here, or add its range to [search_space]")
         feasibility = self.feasibility()
         fault = feasibility.fault()
         if fault is not None:
@@ -274,35 +279,36 @@ class StudyFile(StudyFields):
         return self
 
     def feasibility(self) -> Feasibility:
-        """Return what says which points of the search space can be trained with."""
+        """Return a check of which points of the search space can be trained."""
         texts = [constraint.text for constraint in self.constraints]
         return self.feasibility_of(self.search_space, texts)
 
     def feasibility_of(self, space: SearchSpace, constraints: Sequence[str]) -> Feasibility:
-        """Return the same for other ranges and constraints."""
+        """Return the same check for other ranges and constraints."""
         parsed = tuple(map(constraints_of.parse, constraints))
         return Feasibility(space, self.fixed, parsed, partial(refused, self.objective))
 
     def search_path(self) -> tuple[str, ...]:
-        """Return the folders in which a worker has to look for the objective."""
+        """Return the folders where a worker must look for the objective."""
         folder = self.path.absolute().parent
         if not forms.is_name(self.objective.name):  # a program
             return (str(folder),)
         return objective_code.search_path(self.objective.name, folder)
 
     def with_trials(self, trials: int) -> "StudyFile":
-        """Return the study with another number of trials a round; InputError for one too many."""
+        """Return the study with another number of trials per round.
+
+        Raises InputError if there are too many.
+        """
         if trials > MOST_TRIALS:
-            raise InputError(
-                f"{self.path}: --trials: write a whole number up to {MOST_TRIALS}, not {trials}"
-            )
+            raise InputError(f"{self.path}: --trials: must be at most {MOST_TRIALS}, got {trials}")
         return self.model_copy(
             update={"round": self.round.model_copy(update={"trials": trials})}
         )
 
 
 def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str | None:
-    """Return why the objective does not accept these hyperparameters, or None."""
+    """Return why the objective rejects these hyperparameters, or None."""
     try:
         objective.check(objective.taken(hyperparameters))
     except Exception as error:  # a check of the user's own may fail in any way
@@ -312,28 +318,27 @@ def refused(objective: Objective, hyperparameters: Mapping[str, Value]) -> str |
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
-    """Read and check a study file, with `overrides`, such as "round.trials=20", in their places.
+    """Read and check a study file, with `overrides` such as "round.trials=20" applied.
 
-    Its folder is searched first for the objective's module, for the rest of this process: a
-    study file is code. Raises InputError, one line with file, key and remedy, for the first
-    thing wrong.
+    For the rest of this process, its folder is searched first for the objective's module: a
+    study file is code. Raises InputError for the first error, one line with file, key and remedy.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(
-            one_line(f"{path}: no such file; name a study file (.toml)")
+            one_line(f"{path}: no such file; give the path of a study file (.toml)")
         ) from None
     except (OSError, ValueError) as error:
         said = clipped(str(error), 200)
         raise InputError(
-            one_line(f"{path}: cannot be read: {said}; name a text file in UTF-8")
+            one_line(f"{path}: cannot be read: {said}; give a text file in UTF-8")
         ) from None
     return parse(text, path, overrides)
 
 
 def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
-    """Check the text of a study file as `read` does; `path` is where it lies, or would lie."""
+    """Check the text of a study file as `read` does; `path` is where the file is, or would be."""
     try:
         return _parse(text, path, overrides)
     except InputError as error:
@@ -341,13 +346,13 @@ def parse(text: str, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
     except RecursionError:
         raise InputError(
             one_line(
-                f"{path}: nested too deeply (at line {deepest_line(text)}); make it flatter"
+                f"{path}: nested too deeply (at line {deepest_line(text)}); use fewer levels"
             )
         ) from None
 
 
 def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the table that the text of a study file is, with overrides in their places."""
+    """Return the table of a study file, with overrides applied."""
     try:
         table = tomllib.loads(text)
         json.dumps(table, default=str)  # a hexadecimal number may have too many digits for that
@@ -355,14 +360,14 @@ def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         said = re.sub(  # it names nested keys as Python's tuples
             r"\(('[^()]*'),?\)", lambda keys: keys[1].replace("', '", "."), str(error)
         )
-        raise InputError(f"not TOML: {clipped(said, 300)}; correct this place") from None
+        raise InputError(f"not valid TOML: {clipped(said, 300)}; fix it") from None
     except ValueError:  # of Python, for a number of thousands of digits
         digits = sys.get_int_max_str_digits()
         found = re.search(rf"[\da-fA-F_]{{{digits * 3 // 4},}}", text)
         line = text.count("\n", 0, found.start()) + 1 if found else "?"
         raise InputError(
-            f"not TOML: a number of more than {digits} digits (at line {line}); "
-            "correct this place"
+            f"not valid TOML: a number has more than {digits} digits (at line {line}); "
+            "shorten it"
         ) from None
     override(table, overrides)
     return table
@@ -372,7 +377,7 @@ def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
     table = table_of(text, overrides)
     for reserved in RESERVED:
         if reserved in table:
-            raise InputError(f"{reserved}: unknown key; take it out")
+            raise InputError(f"{reserved}: unknown key; remove it")
     if "name" not in table:
         table["name"] = path.stem
     folder = path.absolute().parent

@@ -1,4 +1,4 @@
-"""Keys of a study file that say what is trained: a command, and files that it reads by itself."""
+"""Read the keys of a study file that set what is trained: a command, and its own files."""
 
 from pathlib import Path
 from typing import Any
@@ -12,20 +12,22 @@ from hpo.study_values import fill
 
 
 def with_data_files(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of a study file with the files of [data] apart from what hpo reads."""
+    """Return the table of a study file, with the files of [data] moved to `data_files`."""
     data = table.get("data")
     if not isinstance(data, dict) or "files" not in data:
         return table
     files = data["files"]
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
-        raise InputError('data.files: write a list of names, such as ["train.csv", "images/"]')
+        raise InputError(
+            'data.files: expected a list of paths, for example ["train.csv", "images/"]'
+        )
     rest = {key: value for key, value in data.items() if key != "files"}
     others = {key: value for key, value in table.items() if key != "data"}
     return others | ({"data": rest} if rest else {}) | {"data_files": tuple(files)}
 
 
 def with_told(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table of a study file with an objective where a program tells its results."""
+    """Return the table of a study file, with an objective for a program that reports results."""
     if table.get("objective") != told.TOLD:
         return table
     return {**table, "objective": told.objective(_parameters(table))}
@@ -41,23 +43,23 @@ def _parameters(table: dict[str, Any]) -> dict[str, Parameter]:
 
 
 def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the table of a study file with the objective that its command is, if it has one."""
+    """Return the table of a study file, with its command, if any, as the objective."""
     keys = ("command", "metrics_pattern")
     given = {key: table[key] for key in keys if key in table}
     if not given:
         return table
     if "objective" in table:
         key = next(iter(given))
-        raise InputError(f"{key}: there is an objective as well; take one of the two out")
+        raise InputError(f"{key}: not allowed together with objective; remove one of the two")
     if "command" not in table:
-        raise InputError("metrics_pattern: it is of use to a command alone; add one")
+        raise InputError("metrics_pattern: only applies to a command; add command, or remove it")
     try:
         program = fill(Program, given)
         parameters = _parameters(table)
         for name in sorted(program.used() - parameters.keys()):
             raise WrongKeyError(
-                "command", f"{{{name}}} is no hyperparameter{nearest(name, parameters)}; add it to "
-                "[search_space] or [fixed], or write {{ for a brace"
+                "command", f"{{{name}}} is not a hyperparameter{nearest(name, parameters)}; add it "
+                "to [search_space] or [fixed], or write {{ for a literal brace"
             )
         objective = program.objective(parameters, folder)
     except WrongKeyError as error:

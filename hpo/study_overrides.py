@@ -1,4 +1,4 @@
-"""Values that replace those of a study file before it is checked, as `--set KEY=VALUE`."""
+"""Override values of a study file before it is checked, as with `--set KEY=VALUE`."""
 
 import tomllib
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from hpo.text import text_fault
 
 
 def override(table: dict[str, Any], texts: Sequence[str]) -> None:
-    """Replace values of a study file's table, one after the other, by texts such as "a.b=1".
+    """Replace values of a study file's table, one by one, from texts such as "a.b=1".
 
-    Raises InputError, which names the text, where one cannot be read or leads through a value.
+    Raises InputError, which quotes the text, if it cannot be read or its key is inside a value.
     """
     for text in texts:
         try:
@@ -28,13 +28,13 @@ def _read(text: str) -> tuple[list[str], Any]:
         raise ValueError(fault)
     key, equals, written = text.partition("=")
     if not equals:
-        raise ValueError("there is no '='; write KEY=VALUE, such as round.trials=20")
+        raise ValueError("no '=' found; use the form KEY=VALUE, for example round.trials=20")
     if not key.strip():
-        raise ValueError("there is no key before '='; write KEY=VALUE, such as round.trials=20")
+        raise ValueError("no key before '='; use the form KEY=VALUE, for example round.trials=20")
     keys, table = [], _toml(f"{key} = 0") or {}
     while isinstance(table, dict):
         if len(table) != 1:
-            raise ValueError(f"{key_text(key)} is no key of TOML; write one such as round.trials")
+            raise ValueError(f"{key_text(key)} is not a valid TOML key; use one like round.trials")
         ((name, table),) = table.items()
         keys.append(name)
     return keys, _value(written.strip())
@@ -43,12 +43,12 @@ def _read(text: str) -> tuple[list[str], Any]:
 def _value(text: str) -> Any:
     """Return a value of TOML; a word that is none is a text."""
     if not text:
-        raise ValueError("there is no value after '='; write \"\" for an empty text")
+        raise ValueError("no value after '='; write \"\" for an empty string")
     table = _toml(f"value = {text}")
     if table is not None and len(table) == 1:
         return table["value"]
     if text[0] in "\"'[{" or "\n" in text:
-        raise ValueError("the value is not TOML; correct it, and quote it for the shell")
+        raise ValueError("the value is not valid TOML; fix it, and quote it for the shell")
     return text
 
 
@@ -64,6 +64,6 @@ def _put(table: dict[str, Any], keys: Sequence[str], value: Any) -> None:
         inside = table.setdefault(name, {})
         if not isinstance(inside, dict):
             above = ".".join(map(key_text, keys[:depth]))
-            raise ValueError(f"{above} is no table in the file; set {above} as a whole")
+            raise ValueError(f"{above} is not a table in the file; set {above} as a whole")
         table = inside
     table[keys[-1]] = value

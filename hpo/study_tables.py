@@ -48,12 +48,12 @@ class RoundSettings(BaseModel):
         table = given if isinstance(given, dict) else {"name": given}
         name = table.get("name")
         if not isinstance(name, str):
-            raise ValueError('write a name, or a table such as { name = "median", … }')
+            raise ValueError('expected a name, or a table such as { name = "median", … }')
         settings = {key: value for key, value in table.items() if key != "name"}
         if name == "none":
             for key in settings:
                 raise WrongKeyError(
-                    key_text(key), 'is of no use to the pruner "none"; take it out'
+                    key_text(key), 'does not apply to the pruner "none"; remove it'
                 )
             return None
         return fill(PRUNERS[one_of(name, ["none", *PRUNERS], "pruner")], settings)
@@ -74,8 +74,8 @@ class TrialSettings(BaseModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> "TrialSettings":
         if self.seeds and self.folds:
-            raise WrongKeyError("folds", "there are seeds as well; take one of the two out (each "
-                                "fold has a seed of its own)")
+            raise WrongKeyError("folds", "not allowed together with trial.seeds; remove one of "
+                                "the two (each fold has its own seed already)")
         return self
 
     @property
@@ -118,8 +118,7 @@ class Resources(BaseModel):
     def _shared_or_whole(cls, gpus: float) -> float:
         if gpus > 1 and not gpus.is_integer():
             raise ValueError(
-                f"{gpus} is neither a part of one GPU, such as 0.5, nor whole ones; write one of "
-                "the two"
+                f"must be a fraction of one GPU, such as 0.5, or a whole number, got {gpus}"
             )
         if fault := part_fault(gpus):
             raise ValueError(fault)
@@ -138,11 +137,11 @@ class Resources(BaseModel):
         for name, amount in custom.items():
             key = key_text(name)
             if name.lower() in ("cpu", "gpu", "memory", "object_store_memory"):
-                raise WrongKeyError(key, "has a key of its own: cpus, gpus or memory; use that")
+                raise WrongKeyError(key, "has its own key: cpus, gpus or memory; use that")
             if not (name.strip() and name.isascii() and name.isprintable()):
                 raise WrongKeyError(
-                    key, "names nothing that Ray knows; write the name in letters of ASCII that "
-                    "the nodes were started with"
+                    key, "not a name that Ray accepts; use the ASCII name that the nodes were "
+                    "started with"
                 )
             if fault := part_fault(amount):
                 raise WrongKeyError(key, fault)
@@ -172,7 +171,9 @@ class Environment(BaseModel):
         from packaging.requirements import InvalidRequirement, Requirement
 
         if not isinstance(packages, list) or not all(isinstance(one, str) for one in packages):
-            raise ValueError(f'write a list of names, each "NAME==VERSION", not {packages!r}')
+            raise ValueError(
+                f'expected a list of strings "NAME==VERSION", got {short_text(packages)}'
+            )
         for text in packages:
             try:
                 package = Requirement(text)
@@ -180,13 +181,19 @@ class Environment(BaseModel):
                 package = None
             operators = [one.operator for one in package.specifier] if package else []
             if package is None or package.url or package.marker or operators != ["=="]:
-                raise ValueError(f"{short_text(text)} names no version; write NAME==VERSION")
+                raise ValueError(f"{short_text(text)} has no exact version; use the form "
+                                 "NAME==VERSION")
             try:
                 found = version(package.name)
             except PackageNotFoundError:
-                raise ValueError(f"{text} is not installed here: pip install {text}") from None
+                raise ValueError(
+                    f"{text} is not installed here; run: pip install {text}"
+                ) from None
             if not package.specifier.contains(found, prereleases=True):
-                raise ValueError(f"{text}, but {found} is installed here: pip install {text}")
+                raise ValueError(
+                    f"{text} is needed, but {found} is installed here; "
+                    f"run: pip install {text}"
+                )
         return tuple(packages)
 
 
@@ -225,9 +232,11 @@ class WarmStart(BaseModel):
     @classmethod
     def _names(cls, names: object) -> tuple[str, ...]:
         if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
-            raise ValueError('write a list of studies and files, such as ["digits", "old.csv"]')
+            raise ValueError(
+                'expected a list of studies and files, for example ["digits", "old.csv"]'
+            )
         if len(set(names)) < len(names):
-            raise ValueError("names one source twice; take one out")
+            raise ValueError("lists a source twice; remove one")
         return tuple(names)
 
 
@@ -255,14 +264,15 @@ class NotifySettings(BaseModel):
                 parsed = list(string.Formatter().parse(text))
             except ValueError as error:
                 raise ValueError(
-                    f"{short_text(text)}: {error}; write {{{{ for a brace"
+                    f"{short_text(text)}: {error}; write {{{{ for a literal brace"
                 ) from None
             for _, name, form, conversion in parsed:
                 if name is None:
                     continue
                 if form or conversion:
                     raise ValueError(
-                        f"{short_text(text)}: write {{{name}}} alone, or {{{{ for a brace"
+                        f"{short_text(text)}: use {{{name}}} without a format, or write {{{{ for a "
+                        "literal brace"
                     )
                 one_of(name, NOTIFIED, "name in braces")
         return command

@@ -1,4 +1,4 @@
-"""Values and ranges of a study file become those that a search works with."""
+"""Convert the values and ranges of a study file to those that a search works with."""
 
 import json
 import math
@@ -47,7 +47,7 @@ LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
 
 
 class Range(BaseModel):
-    """A range in [search_space], before it is known what kind of number it holds."""
+    """A range in [search_space], before its type of number is known."""
 
     model_config = STRICT
     low: float
@@ -72,30 +72,30 @@ class Range(BaseModel):
         low, high, step = (wording.whole(n) for n in (self.low, self.high, self.step or 1))
         if not self.low < self.high:
             raise WrongKeyError(
-                "low", f"{low} is not below high = {high}; swap or part them"
+                "low", f"low = {low} must be below high = {high}"
             )
         if not math.isfinite(self.high - self.low):
-            raise WrongKeyError("high", f"{high} is too far from low = {low} to "
-                                 "count in floats; choose a smaller range")
+            raise WrongKeyError("high", f"high = {high} is too far from low = {low} for "
+                                 "floating point; choose a smaller range")
         if self.log and self.low <= 0:
-            raise WrongKeyError("low", f"a log range cannot touch zero, and low is {low}; "
-                                "raise it or drop `log`")
+            raise WrongKeyError("low", f"a log range must be above 0, but low is {low}; "
+                                "raise low or remove `log`")
         if self.log and not math.log(self.low) < math.log(self.high):
-            raise WrongKeyError("low", f"{low} and high = {high} are the same on a "
-                                 "log scale; part them")
+            raise WrongKeyError("low", f"low = {low} and high = {high} are the same on a "
+                                 "log scale; move them apart")
         if self.log and self.step is not None:
-            raise WrongKeyError("step", "a log range takes no step; drop one of the two")
+            raise WrongKeyError("step", "a log range cannot have a step; remove one of the two")
         steps = (self.high - self.low) / self.step if self.step is not None else 1
         if not 0.5 < steps < 2**53 or abs(steps - round(steps)) > 1e-6:
-            raise WrongKeyError("step", f"{step} does not lead from {low} to "
-                                 f"{high} in whole steps; move an edge")
+            raise WrongKeyError("step", f"step = {step} does not divide the range from {low} "
+                                f"to {high} into whole steps; change low, high or step")
         if self.limits is not None and not (
             self.limits[0] <= self.low and self.high <= self.limits[1]
         ):
-            raise WrongKeyError("limits", f"{list(self.limits)} does not hold the range from "
+            raise WrongKeyError("limits", f"{list(self.limits)} does not contain the range from "
                                    f"{low} to {high}; widen the limits")
         if self.log and self.limits is not None and self.limits[0] <= 0:
-            raise WrongKeyError("limits", "a log range cannot touch zero; raise the lower limit")
+            raise WrongKeyError("limits", "a log range must be above 0; raise the lower limit")
         return self
 
 
@@ -123,27 +123,28 @@ def fill(kind: Callable[..., T], table: Mapping[str, object]) -> T:
         return kind(**values)
     except ValueError as error:  # its own checks begin with the name of the field
         name = next((name for name in hints if str(error).startswith(name)), "")
-        raise WrongKeyError(name, str(error)) from None
+        message = str(error).removeprefix(f"{name}: ").removeprefix(f"{name} ")
+        raise WrongKeyError(name, message) from None
 
 
 def typed_value(
     name: str, value: object, hints: Mapping[str, Any], prefix: str = "",
     kind: str = "hyperparameter",
 ) -> Value:
-    """Return `value` as the type that `hints` gives to `name`: lists as tuples, 1 as 1.0."""
+    """Return `value` as the type that `hints` has for `name`: lists as tuples, 1 as 1.0."""
     key = prefix + key_text(name)
     if name not in hints:
-        raise WrongKeyError(key, f"unknown {kind}{nearest(name, hints)}")
+        raise WrongKeyError(key, f"unknown {kind}{nearest(name, hints, f'valid {kind}s')}")
     try:
         typed: Value = TypeAdapter(hints[name]).validate_python(as_tuples(value), strict=True)
     except ValidationError as error:
         raise WrongKeyError(key, first_error(error, {})[1]) from None
     except PydanticUserError:
-        raise WrongKeyError(key, f"its type {hints[name]} has no form in a study file; "
-                             "leave it out, or give it a plain type") from None
+        raise WrongKeyError(key, f"a study file cannot express its type, {hints[name]}; "
+                             "remove it, or give it a plain type in the objective") from None
     if not is_value(typed):
         raise WrongKeyError(key, f"{short_text(typed)} cannot be recorded; "
-                             "write a number, a text, a truth value or a list of them")
+                             "use a number, a string, true, false, or a list of these")
     fault = text_fault_of(typed)
     if kind == "hyperparameter":
         fault = fault or hyperparameter_fault(name, typed)
@@ -153,19 +154,19 @@ def typed_value(
 
 
 def hyperparameter_fault(name: str, value: Value) -> str:
-    """Return why the record has no room for a hyperparameter, and the remedy, or ""."""
+    """Return why a hyperparameter cannot be recorded, and the remedy, or ""."""
     length = len(to_text(value))
     if length > VALUE_CHARACTERS:
         return (
-            f"takes {length} characters on record, which has room for {VALUE_CHARACTERS}; "
-            "put the value into a file and write its name here"
+            f"takes {length} characters in the record, and at most {VALUE_CHARACTERS} are allowed; "
+            "put the value in a file, and give the name of the file here"
         )
     fault = name_fault(name)
-    return f"a name that cannot be recorded: {fault}; rename it in the objective" if fault else ""
+    return f"this name cannot be recorded: {fault}; rename it in the objective" if fault else ""
 
 
 def text_fault_of(value: Value) -> str:
-    """Return what of the texts in a value cannot be recorded, or ""."""
+    """Return why a string in a value cannot be recorded, or ""."""
     if isinstance(value, tuple):
         return next(filter(None, map(text_fault_of, value)), "")
     return text_fault(value) if isinstance(value, str) else ""
@@ -187,15 +188,16 @@ def read_space(
     fixed: Mapping[str, Value],
     required: Collection[str],
 ) -> dict[str, Distribution]:
-    """Return the ranges of [search_space], with the conditions that each is searched on.
+    """Return the ranges of [search_space], each with its conditions.
 
-    A hyperparameter that is repeated stands there in parts. `required` are those that an
-    objective cannot do without.
+    A repeated hyperparameter is returned in parts. `required` are those that the objective has
+    no defaults for.
     """
     for name in tables:
         if re.fullmatch(r".*\.\d+", name, re.DOTALL):
-            raise WrongKeyError(name, 'a name that ends in a number is one of several parts; give '
-                                'them one range, with repeat = "NAME" of what counts them')
+            raise WrongKeyError(name, "a name that ends in a number is one of several parts; give "
+                                'all of them one range with repeat = "NAME", where NAME is the '
+                                "hyperparameter that counts them")
     repeats = {
         name: table["repeat"] for name, table in tables.items()
         if isinstance(table, dict) and table.get("repeat")
@@ -204,8 +206,8 @@ def read_space(
     hints = {**{n: int for n in repeats.values() if isinstance(n, str)}, **hints}
     for name, count in repeats.items():
         if count in repeats:
-            raise WrongKeyError(f"{name}.repeat", f"{short_text(count)} is repeated itself; name "
-                                "a whole number, which counts the parts")
+            raise WrongKeyError(f"{name}.repeat", f"{short_text(count)} is itself repeated; name "
+                                "an integer that counts the parts")
     space = {
         name: _with_backfill(name, read_distribution(name, table, hints), table, hints)
         for name, table in tables.items()
@@ -219,8 +221,8 @@ def read_space(
         given = tables[name].get("when", {})
         for other in given:
             if other in repeats and other != name:
-                raise WrongKeyError(f"{name}.when.{other}", "is repeated, and has no one value; "
-                                    f"name what counts its parts, {repeats[other]}")
+                raise WrongKeyError(f"{name}.when.{other}", "is repeated, so it has no single "
+                                    f"value; use {repeats[other]}, which counts its parts")
         if _hold_of_fixed(name, given, fixed, hints):  # else it is as if it was not there
             searched = {other: values for other, values in given.items() if other not in fixed}
             when = _read_conditions(name, searched, space, hints)
@@ -232,16 +234,16 @@ def read_space(
         elif repeats[name] in conditional or repeats[name] not in space:
             found |= read_parts(name, d, repeats[name], conditional, fixed)
     if not found:
-        raise WrongKeyError("", "nothing is searched: no condition is met by what is fixed; "
-                            "change one of the two")
+        raise WrongKeyError("", "nothing is searched, because [fixed] meets none of the "
+                            "conditions; change one of the two")
     for name, d in found.items():
         chain = _cycle(name, found)
         if chain:
-            raise WrongKeyError(f"{name}.when", f"it depends on itself: {' on '.join(chain)}; "
-                                "take one of the conditions out")
+            raise WrongKeyError(f"{name}.when", f"depends on itself: {' on '.join(chain)}; "
+                                "remove one of the conditions")
         if d.when and name in required:
-            raise WrongKeyError(f"{name}.when", "where it is not searched it has no value, and "
-                                "the objective has no default for it; give it one there")
+            raise WrongKeyError(f"{name}.when", "has no value when it is not searched, because the "
+                                "objective has no default for it; give it a default there")
     return found
 
 
@@ -253,7 +255,7 @@ def _with_backfill(
         return distribution
     key = f"{key_text(name)}.backfill"
     if table.get("repeat"):
-        raise WrongKeyError(key, "what is repeated has no one value; leave it out")
+        raise WrongKeyError(key, "not allowed with repeat, which has no single value; remove it")
     given = table["backfill"]
     is_meant = isinstance(given, dict) and given.keys() == {"outside"}
     try:
@@ -261,9 +263,9 @@ def _with_backfill(
     except WrongKeyError as error:
         raise WrongKeyError(key, str(error)) from None
     if not is_meant and not distribution.contains(value):
-        raise WrongKeyError(key, f"{short_text(value)} lies outside its range; widen the range to "
-                            "hold what the earlier trials had, or, to search without them, write "
-                            f"{{ outside = {short_text(value)} }}")
+        raise WrongKeyError(key, f"{short_text(value)} is outside the range; widen the range "
+                            "to include the value of the earlier trials, or, to search without "
+                            f"them, write {{ outside = {short_text(value)} }}")
     return replace(distribution, backfill=value)
 
 
@@ -288,20 +290,20 @@ def _read_conditions(
         key = f"{name}.when.{key_text(other)}"
         if other == name or other not in space:
             known = [o for o in space if o != name]
-            raise WrongKeyError(key, f"is not searched itself{nearest(other, known)}"
-                                if other != name else "depends on itself; take it out")
+            raise WrongKeyError(key, f"is not in [search_space]{nearest(other, known)}"
+                                if other != name else "depends on itself; remove it")
         distribution = space[other]
         if isinstance(distribution, FloatDistribution):
-            raise WrongKeyError(key, "is a range of real numbers, which hits none of its values; "
-                                "name a hyperparameter with choices or whole numbers")
+            raise WrongKeyError(key, "is a continuous range, but a condition needs exact values; "
+                                "use a hyperparameter with choices or integers")
         values = as_tuples(given) if isinstance(given, list) else (given,)
         if not values:
-            raise WrongKeyError(key, "an empty list; name at least one value")
+            raise WrongKeyError(key, "must not be empty; add at least one value")
         typed = tuple(typed_value(other, v, hints, f"{name}.when.") for v in values)
         for value in typed:
             if not _is_reachable(distribution, value):
-                raise WrongKeyError(key, f"{short_text(value)} is no value of {other}, which has "
-                                    f"{describe(distribution)}; write one of these")
+                raise WrongKeyError(key, f"{short_text(value)} is not a value of {other}; valid "
+                                    f"values: {describe(distribution)}")
         conditions.append((other, typed))
     return tuple(conditions)
 
@@ -317,13 +319,13 @@ def _is_reachable(distribution: Distribution, value: Value) -> bool:
 def unmet_condition(
     name: str, point: Mapping[str, Value], space: Mapping[str, Distribution]
 ) -> str:
-    """Return why a point cannot have a value of a hyperparameter, and the remedy, or ""."""
+    """Return why a point cannot have a value for a hyperparameter, and the remedy, or ""."""
     for other, values in space[name].when:
         said = describe_conditions(((other, values),))
         if other not in point:
-            return f"it is searched only {said}; add {other} to the point, or take {name} out"
+            return f"only searched {said}; add {other} to the point, or remove {name}"
         if point[other] not in values:
-            return (f"it is searched only {said}, and {other} is {short_text(point[other])} here; "
+            return (f"only searched {said}, but {other} is {short_text(point[other])} here; "
                     "change one of the two")
     return ""
 
@@ -342,30 +344,31 @@ def _cycle(name: str, space: Mapping[str, Distribution]) -> list[str]:
 
 
 def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distribution:
-    """Return the range that a table of [search_space] gives to a hyperparameter of such types.
+    """Return the range that a table of [search_space] sets for a hyperparameter.
 
-    Its conditions are left out.
+    Its conditions are ignored.
     """
     if name not in hints:
-        raise WrongKeyError(key_text(name), f"unknown hyperparameter{nearest(name, hints)}")
+        raise WrongKeyError(key_text(name), "unknown hyperparameter"
+                            f"{nearest(name, hints, 'valid hyperparameters')}")
     if not isinstance(table, dict):
-        raise WrongKeyError(name, "write a range such as { low = 1e-6, high = 1e-2, log = true }, "
-                           "or put a single value in [fixed]")
+        raise WrongKeyError(name, "expected a range such as { low = 1e-6, high = 1e-2, log "
+                            f"= true }}, got {short_text(table)}; put a single value in [fixed]")
     fault = hyperparameter_fault(name, 0)
     if fault:
         raise WrongKeyError(name, fault)
     if table.get("repeat"):
         element = element_of(hints[name])
         if element is None:
-            raise WrongKeyError(f"{name}.repeat", "its parts make one tuple, and it takes none; "
-                                "annotate it as tuple[int, ...] or the like in the objective")
+            raise WrongKeyError(f"{name}.repeat", f"repeat needs a tuple, but {name} is not one; "
+                                "annotate it as tuple[int, ...] or similar in the objective")
         if element is Any:  # of a program, which is given texts
             whole = all(type(table.get(key, 0)) is int for key in ("low", "high", "step"))
             element = Any if "choices" in table else int if whole else float
         hints = {**hints, name: element}
     elif "choices" not in table and "low" in table and element_of(hints[name]) not in (None, Any):
-        raise WrongKeyError(name, "takes several values: write choices, each a list, or with "
-                            'repeat = "NAME" one range for as many as NAME counts')
+        raise WrongKeyError(name, "accepts a list; use choices, each a list, or one range with "
+                            'repeat = "NAME", where NAME counts the values')
     number = _number_type(hints[name])
     model: type[BaseModel] = Choices if "choices" in table or number is None else Range
     try:
@@ -379,7 +382,7 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
         except WrongKeyError as error:
             raise WrongKeyError(f"{name}.choices", str(error)) from None
         if len(set(values)) < len(values):
-            raise WrongKeyError(f"{name}.choices", "a choice stands there twice; name each once")
+            raise WrongKeyError(f"{name}.choices", "a choice is listed twice; list each once")
         if checked.ordered and len(values) > 1:
             return OrderedDistribution.of(values)
         return CategoricalDistribution(values)
@@ -389,9 +392,9 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
                                  checked.limits)
     edges = [checked.low, checked.high, checked.step or 1, *(checked.limits or ())]
     if any(edge != int(edge) for edge in edges):
-        raise WrongKeyError(name, "takes whole numbers; write its range in whole numbers")
+        raise WrongKeyError(name, "accepts only integers; use integers for its range")
     if any(abs(edge) > LARGEST_INTEGER for edge in edges):
-        raise WrongKeyError(name, f"whole numbers above {LARGEST_INTEGER} are not told apart; "
+        raise WrongKeyError(name, f"integers above {LARGEST_INTEGER} cannot be told apart; "
                              "choose smaller ones")
     limits = checked.limits and (int(checked.limits[0]), int(checked.limits[1]))
     return IntegerDistribution(int(checked.low), int(checked.high), checked.log,
@@ -410,8 +413,8 @@ def read_choices(text: str, choices: tuple[Value, ...]) -> tuple[Value, ...]:
     chosen = tuple(value if value in choices else by_text.get(value) for value in given)
     for value, choice in zip(given, chosen, strict=True):
         if choice is None:
-            raise WrongKeyError("choices", f"{value!r} is no choice; there are "
+            raise WrongKeyError("choices", f"{value!r} is not a choice; valid choices: "
                                  f"{', '.join(by_text)}")
     if len(set(chosen)) < len(chosen):
-        raise WrongKeyError("choices", "a choice stands there twice; name each once")
+        raise WrongKeyError("choices", "a choice is listed twice; list each once")
     return tuple(choice for choice in chosen if choice is not None)

@@ -1,4 +1,4 @@
-"""Text that the record can hold, a spreadsheet can open and a terminal can show."""
+"""Clean text for the record, for spreadsheets and for terminals."""
 
 import posixpath
 import re
@@ -21,23 +21,23 @@ _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.ASCII |
 
 
 def clean(text: str) -> str:
-    r"""Return text without colors, and with other control characters as Python writes them.
+    r"""Return text without colors, and with other control characters escaped as in Python.
 
-    "\x1b[2J" then is seven harmless characters. Tabs, newlines and all letters stay, and what is
-    clean already is not changed.
+    "\x1b[2J" becomes seven harmless characters. Tabs, newlines and all letters stay, and clean
+    text is not changed.
     """
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], _COLOR.sub("", text))
 
 
 def one_line(text: str) -> str:
-    """Return text cleaned, and on one line."""
+    """Return text, cleaned and on one line."""
     return clean(" ".join(text.split()))
 
 
 def spreadsheet_cell(text: str) -> str:
-    """Return text cleaned, and with a quote before what a spreadsheet would run as a formula.
+    """Return text, cleaned and with a quote before anything that a spreadsheet would evaluate.
 
-    Numbers such as "-0.5" are none.
+    Numbers such as "-0.5" get no quote.
     """
     text = clean(text)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
@@ -45,22 +45,22 @@ def spreadsheet_cell(text: str) -> str:
 
 @cache
 def name_fault(name: str) -> str:
-    """Return why MLflow has no room for a metric or hyperparameter of that name, or ""."""
+    """Return why MLflow does not accept a metric or hyperparameter of that name, or ""."""
     if len(name) > NAME_CHARACTERS:
-        return f"it has {len(name)} characters; use at most {NAME_CHARACTERS}"
+        return f"it has {len(name)} characters, and at most {NAME_CHARACTERS} are allowed"
     if not _NAME.fullmatch(name):
-        return "it needs letters, digits, and of other characters only _ - . : / and the space"
+        return "only letters, digits, spaces and the characters _ - . : / are allowed"
     if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
-        return "it reads as the path of another file; take out the dots and slashes"
+        return "it looks like a path; remove the dots and slashes"
     return ""
 
 
 def shortened(text: str, characters: int) -> str:
-    """Return text of at most so many characters, with an ellipsis for what is left out."""
+    """Return text of at most `characters` characters, with an ellipsis if it was cut."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def text_fault(text: str) -> str:
-    """Return which character of a text a database has no room for, or ""."""
+    """Return which character of a text a database cannot store, or ""."""
     found = _UNRECORDABLE.search(text)
-    return f"{found[0]!a} is no character that can be recorded; take it out" if found else ""
+    return f"the character {found[0]!a} cannot be recorded; remove it" if found else ""

@@ -1,4 +1,4 @@
-"""How many threads linear algebra gets, and by which library it is done."""
+"""Limit the threads of linear algebra, and identify its library."""
 
 import contextlib
 import sys
@@ -12,16 +12,16 @@ _modules = 0
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Give the linear algebra libraries one thread meanwhile, so that the bits do not depend on it.
+    """Limit the linear algebra libraries to one thread within a `with` block.
 
-    What runs on many machines has to come out the same on each.
+    Results then have the same bits on machines with different numbers of CPUs.
     """
     with threadpoolctl.threadpool_limits(1):
         yield
 
 
 def limit_threads(threads: int) -> None:
-    """Give the linear algebra libraries of this process so many threads from now on.
+    """Limit the linear algebra libraries of this process to `threads` threads from now on.
 
     More threads than the trial's share of the CPUs slow the others down, and change the bits.
     """
@@ -34,7 +34,7 @@ def limit_threads(threads: int) -> None:
 
 
 def blas() -> str:
-    """Return NumPy's BLAS and the kind of CPU that it picked its code for, or "unknown"."""
+    """Return NumPy's BLAS and the type of CPU that it selected code for, or "unknown"."""
     for library in threadpoolctl.threadpool_info():
         if library["internal_api"] == "openblas" and "numpy" in library["filepath"]:
             return f"OpenBLAS {library['version']} for {library['architecture']}"

@@ -1,4 +1,4 @@
-"""Plain values as TOML, to paste into a study file."""
+"""Write plain values as TOML, to paste into a study file."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from hpo.text import clean
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Return plain values as lines of TOML, with all their digits, that no terminal obeys."""
+    """Return plain values as lines of TOML, with all digits, safe to print to a terminal."""
     return "".join(f"{toml_key(key)} = {toml_value(value)}\n" for key, value in values.items())
 
 
@@ -31,12 +31,12 @@ def _is_tables(value: Any) -> bool:
 
 
 def toml_key(key: str) -> str:
-    """Return a name as TOML has it before an equals sign."""
+    """Return a name as a TOML key."""
     return key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quoted(key)
 
 
 def toml_value(value: Any) -> str:
-    """Return a plain value as TOML, with all its digits."""
+    """Return a plain value as TOML, with all digits."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

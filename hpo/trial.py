@@ -1,4 +1,4 @@
-"""A trial is one set of hyperparameters to train with, and its result what came of it.
+"""Define trials, each one set of hyperparameters to train with, and their results.
 
 A study may hold tens of thousands of each, so they are classes with slots.
 """
@@ -40,10 +40,10 @@ class State(StrEnum):
 
 
 class TrialId(NamedTuple):
-    """What tells a trial, or a repeat or a part of one, from all others of its study.
+    """The identity of a trial, or of a repeat or part of one, within its study.
 
-    `round` and `number` count from 1, `repeat` and `part` too where it is one; `resplit`: on a
-    fresh split. `extended_to` is the last epoch where it was trained longer than the search did.
+    `round` and `number` count from 1, and so do `repeat` and `part` (0: not one); `resplit`: on a
+    fresh split. `extended_to` is the last epoch if it was trained longer than in the search.
     """
 
     round: int
@@ -55,7 +55,7 @@ class TrialId(NamedTuple):
 
     @property
     def is_searched(self) -> bool:
-        """Whether it is a trial that the search asked for, or a part of one."""
+        """Whether it is a trial of the search, or a part of one."""
         return not self.repeat and not self.extended_to
 
     @property
@@ -74,7 +74,7 @@ class TrialId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a metric beside the searched one has to keep to; a trial that does not is infeasible."""
+    """The bounds of another metric than the searched one; a trial outside them is infeasible."""
 
     at_least: float | None = None
     """The smallest value that is allowed."""
@@ -82,7 +82,7 @@ class Limit:
     """The largest value that is allowed."""
 
     def allows(self, value: float) -> bool:
-        """Say whether a value keeps to it; NaN does not."""
+        """Return whether a value is within the bounds; NaN is not."""
         low, high = self.at_least, self.at_most
         return (low is None or value >= low) and (high is None or value <= high)
 
@@ -105,7 +105,7 @@ class CutOffs:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One set of hyperparameters: a value that says all there is to know to run it again.
+    """One set of hyperparameters, with everything needed to run it again.
 
     `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
     with `resplit` also on training and validation rows drawn anew for this repeat. `part` counts
@@ -127,25 +127,25 @@ class Trial:
 
     @property
     def id(self) -> TrialId:
-        """What tells this trial, or repeat or part of one, from all others of its study."""
+        """The identity of this trial, or repeat or part of one, within its study."""
         return TrialId(
             self.round, self.number, self.repeat, self.resplit, self.part, self.extended_to
         )
 
     @property
     def original(self) -> TrialId:
-        """Which trial this is a repeat, a part or an extension of; its own id where it is none."""
+        """The trial that this is a repeat, part or extension of; otherwise its own id."""
         return TrialId(self.round, self.number)
 
     def values(self, fixed: Mapping[str, Value]) -> dict[str, Value]:
-        """Return all that its objective is called with: what is `fixed` too."""
+        """Return all hyperparameters that its objective is called with, including `fixed`."""
         longer = {EPOCHS: self.extended_to} if self.extended_to else {}
         return {**fixed, **self.hyperparameters, **longer}
 
 
 @dataclass(frozen=True, slots=True)
 class Curve(Sequence[EpochMetrics]):
-    """The epochs of a trial, of which but the last one only `metric` is kept: a tenth of the room.
+    """The epochs of a trial, compactly: only `metric` is kept for all but the last one.
 
     `values` are doubles, one for each epoch.
     """
@@ -171,7 +171,7 @@ class Curve(Sequence[EpochMetrics]):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a trial that consists of several trainings came of.
+    """The results of the trainings that a trial consists of.
 
     `values` are those of its parts, at the epoch of the trial's own value; there are none where
     that is not their mean. `first` is the curve of the searched metric in the first part, which is
@@ -184,7 +184,7 @@ class Parts:
 
     @property
     def standard_error(self) -> float | None:
-        """The standard error of the mean of the values; None of fewer than two."""
+        """The standard error of the mean of the values; None for fewer than two."""
         count = len(self.values)
         if count < 2:
             return None
@@ -195,7 +195,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of one attempt at a trial, or of all parts of one.
+    """The result of one attempt at a trial, or of all its parts.
 
     `value` is the searched metric as the study reads it (None for diverged and failed trials),
     `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch. Whoever
@@ -222,22 +222,22 @@ class TrialResult:
 
     @property
     def epochs(self) -> int:
-        """Return how many epochs were trained."""
+        """The number of epochs that were trained."""
         return len(self.metrics)
 
     @property
     def standard_error(self) -> float | None:
-        """The standard error of the value where that is the mean of parts."""
+        """The standard error of the value if it is the mean of parts, or None."""
         return None if self.parts is None else self.parts.standard_error
 
     @property
     def is_cut_short(self) -> bool:
-        """Say whether it was ended early, by its cut-offs or by a person, after some epochs."""
+        """Whether it was ended early, by its cut-offs or by a person, after some epochs."""
         return self.state in (State.PRUNED, State.STOPPED) and self.value is not None
 
     @property
     def says_nothing(self) -> bool:
-        """Say whether it tells nothing of its hyperparameters: it failed, or did not get to run."""
+        """Whether it has no information on its hyperparameters: it failed, or did not run."""
         unseen = self.state is State.STOPPED and self.value is None
         return self.state is State.FAILED or unseen
 
@@ -254,9 +254,9 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """A trial runs: `metrics` are all its epochs so far.
+    """The progress of a running trial: `metrics` are all its epochs so far.
 
-    `output` is all that it has printed, where that has grown since it was told last.
+    `output` is its output so far, if it has grown since the last report.
     """
 
     trial: Trial
@@ -269,7 +269,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker of an attempt died; nothing is known of the trial."""
+    """An attempt whose worker died, with no result."""
 
     trial: Trial
     attempt: int
@@ -277,7 +277,7 @@ class Lost:
 
 
 def check(result: TrialResult) -> None:
-    """Raise ValueError or TypeError where what was read from JSON is no result of a trial."""
+    """Raise ValueError or TypeError if a result that was read from JSON is not valid."""
     trial = result.trial
     for number, low, high in (
         (trial.round, 1, MOST_TRIALS), (trial.number, 1, MOST_TRIALS),
@@ -285,23 +285,23 @@ def check(result: TrialResult) -> None:
         (trial.extended_to, 0, MOST_TRIALS), (result.attempt, 1, MOST_TRIALS),
     ):
         if not _is_a(number, int) or not low <= number < high:
-            raise ValueError(f"{number!r} is no whole number from {low} to {high}")
+            raise ValueError(f"{number!r} is not an integer from {low} to {high - 1}")
     for moment in (result.started, result.seconds):
         if not _is_a(moment, int | float) or not 0 <= moment < 1e11:
-            raise ValueError(f"{moment!r} is no time")
+            raise ValueError(f"{moment!r} is not a time")
     values = trial.hyperparameters.values()
     flags = (trial.resplit, trial.added)
     if not all(isinstance(flag, bool) for flag in flags) or not all(map(is_value, values)):
-        raise TypeError("its trial is none")
+        raise TypeError("its trial is not valid")
     for epoch in result.metrics:
         if not all(_is_a(value, int | float) for value in epoch.values()):
-            raise TypeError("a metric is no number")
+            raise TypeError("a metric is not a number")
     if result.value is None and result.state not in (State.COMPLETE, State.PRUNED):
         return
     if not _is_a(result.value, int | float) or not math.isfinite(result.value or 0):
         raise ValueError("it has no finite value")
     if not _is_a(result.epoch, int) or not 1 <= (result.epoch or 0) <= len(result.metrics):
-        raise ValueError("its value is of no epoch")
+        raise ValueError("its value does not belong to one of its epochs")
 
 
 def _is_a(value: object, kind: "type | UnionType") -> bool:
@@ -309,7 +309,7 @@ def _is_a(value: object, kind: "type | UnionType") -> bool:
 
 
 def compact(result: TrialResult, metric: str) -> TrialResult:
-    """Return the result with no more of its epochs than a study needs while it goes on."""
+    """Return the result with only the parts of its epochs that a running study needs."""
     result = replace(result, output="")
     values = result.curve(metric)
     if not values or len(values) < len(result.metrics):
@@ -346,7 +346,7 @@ def read_value(
 
 
 def worse(value: float, than: float, direction: Direction) -> bool:
-    """Say whether `value` is strictly worse; comparisons with NaN are False."""
+    """Return whether `value` is strictly worse; comparisons with NaN are False."""
     return value < than if direction == "maximize" else value > than
 
 
@@ -360,5 +360,5 @@ def rank(results: Sequence[TrialResult], direction: Direction) -> list[TrialResu
 
 
 def is_finite(metrics: EpochMetrics) -> bool:
-    """Say whether every metric of an epoch is a finite number."""
+    """Return whether every metric of an epoch is a finite number."""
     return all(math.isfinite(value) for value in metrics.values())

@@ -317,8 +317,8 @@ def test_what_cannot_be_kept_is_said(
     without = make_study(checkpoints={"every": 1})
     outcome = command("check", without)
     assert (outcome.code, outcome.err) == (
-        2, f"hpo: {without}: checkpoints: toy:quadratic takes no folder whose content could be "
-        "kept; give the function a parameter `folder`\n"
+        2, f"hpo: {without}: checkpoints: toy:quadratic does not use a folder, so there is "
+        "nothing to keep; give the function a parameter `folder`\n"
     )
     remote = study(checkpoints={"storage": "abfs://bucket/here"})
     assert "checkpoints.storage: is not a supported address; use a folder, or an address that " \

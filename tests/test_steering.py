@@ -204,16 +204,16 @@ def test_points_are_those_that_a_study_with_conditions_and_parts_can_have() -> N
          "width"),
         (["layers=0"], "layers=0: must be an integer from 1 to 3, the possible numbers of "
          "width"),
-        (["kind=adam", "momentum=0.5"], "momentum: it is searched only where kind is sgd, and kind "
+        (["kind=adam", "momentum=0.5"], "momentum: only searched when kind is sgd, but kind "
          "is 'adam' here; change one of the two"),
-        (["momentum=0.5"], "momentum: it is searched only where kind is sgd; add kind to the "
-         "point, or take momentum out"),
+        (["momentum=0.5"], "momentum: only searched when kind is sgd; add kind to the "
+         "point, or remove momentum"),
         (["width=[1,2,3,4]"], "width=[1,2,3,4]: expected a list of at most 3 values, for "
          "example width=[1,2]"),
         (["width=8"], "width=8: expected a list of at most 3 values, for example "
          "width=[1,2]"),
         (["layers=two"], "layers=two: expected an integer, got 'two'"),
-        (["batch=48"], "batch=48: '48' is no choice; there are 16, 32, 64"),
+        (["batch=48"], "batch=48: '48' is not a choice; valid choices: 16, 32, 64"),
     ):
         with pytest.raises(InputError) as caught:
             parse_point(texts, space)

@@ -1,1 +1,1 @@
-"""A NumPy library for training networks: knows arrays and layers, not studies."""
+"""A NumPy library for training networks: it knows arrays and layers, not studies."""

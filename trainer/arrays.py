@@ -1,4 +1,4 @@
-"""Arrays are what everything here works on, in place and with as little ado as NumPy allows.
+"""Arrays are what everything here works on, in place and with little overhead.
 
 A step of a small network is a few dozen short calls of NumPy, so their form counts. In order of
 what they save: numbers as arrays of no dimension, not Python's own; products by the method `dot`,

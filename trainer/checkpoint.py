@@ -1,4 +1,4 @@
-"""A checkpoint is all that a training needs to go on as if it had never stopped."""
+"""A checkpoint has everything a training needs to resume as if it had never stopped."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class Checkpoint:
         self._path, self._arrays, self._generators = folder / FILE, arrays, generators
 
     def save(self, *numbers: float) -> None:
-        """Write all of it, or none."""
+        """Write the checkpoint, all of it or nothing."""
         states = [generator.bit_generator.state for generator in self._generators]
         written = self._path.with_suffix(".part")
         with written.open("wb") as file:
@@ -32,9 +32,9 @@ class Checkpoint:
         os.replace(written, self._path)
 
     def load(self) -> list[float] | None:
-        """Go back to what was saved, and return its numbers; None where there is no file.
+        """Restore the saved state, and return its numbers, or None if there is no file.
 
-        Raises ValueError where the file is that of another training.
+        Raises ValueError if the file belongs to another training.
         """
         if not self._path.exists():
             return None
@@ -42,7 +42,7 @@ class Checkpoint:
             numbers, states, *arrays = (saved[name] for name in saved.files)
         for array, content in zip(self._arrays, arrays, strict=True):
             if array.shape != content.shape or array.dtype != content.dtype:
-                raise ValueError(f"{self._path} is of another training")
+                raise ValueError(f"{self._path} belongs to another training; remove it")
             array[...] = content
         for generator, state in zip(self._generators, json.loads(str(states)), strict=True):
             generator.bit_generator.state = state

@@ -1,4 +1,4 @@
-"""An initializer says how widely the first weights of a layer are spread."""
+"""An initializer sets how widely the first weights of a layer are spread."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ Initializer: TypeAlias = Callable[[int, int, float], float]
 
 
 def zeros(fan_in: int, fan_out: int, std: float) -> float:
-    """Return 0: every unit of a layer then learns the same, which is what it is there to show."""
+    """Return 0: every unit of a layer then learns the same (for demonstration)."""
     return 0.0
 
 
 def normal(fan_in: int, fan_out: int, std: float) -> float:
-    """Return the standard deviation that was asked for."""
+    """Return the given standard deviation."""
     return std
 
 

@@ -1,4 +1,4 @@
-"""A loss says how far the outputs of a network are from its targets, and which way is better."""
+"""A loss measures how far the outputs of a network are from its targets, with its gradient."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Loss(ABC):
 
     @abstractmethod
     def predictions(self, outputs: Array) -> Array:
-        """Return what outputs (rows, n) say: probabilities, or values."""
+        """Return the predictions for outputs (rows, n): probabilities, or values."""
 
     @abstractmethod
     def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:
@@ -85,7 +85,7 @@ class SquaredError(Loss):
         return float(np.mean(np.square(outputs[:, 0] - targets)))
 
     def predictions(self, outputs: Array) -> Array:
-        """Return the outputs as they are."""
+        """Return the outputs unchanged."""
         return outputs
 
     def bind(self, rows: int, outputs: int, dtype: np.dtype[Any]) -> tuple[Shares, Gradient]:

@@ -1,4 +1,4 @@
-"""A metric says how good outputs are, in words a reader of the results uses."""
+"""A metric measures how good outputs are, in terms that readers of results use."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -25,7 +25,7 @@ def rmse(outputs: NDArray[Any], targets: NDArray[Any], target_scale: float = 1.0
 def r2(outputs: NDArray[Any], targets: NDArray[Any], target_scale: float = 1.0) -> float:
     """Return the share of the variance of the targets that outputs (rows, 1) explain.
 
-    1 is perfect, 0 no better than the mean of the targets; 0 too where all targets are equal.
+    1 is perfect, 0 is no better than the mean of the targets, or all targets are equal.
     """
     variance = float(np.var(targets))
     error = float(np.mean(np.square(outputs[:, 0] - targets)))

@@ -1,4 +1,4 @@
-"""A model is a trained network that predicts, and that can be kept in one file."""
+"""A model is a trained network that predicts, and that is saved to one file."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ _ARRAYS = ("architecture", "values")
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A network, and the loss (a name of LOSSES) that says what its outputs mean."""
+    """A network, and the loss (a name of LOSSES) that gives its outputs their meaning."""
 
     network: Network
     loss: str
@@ -38,7 +38,7 @@ class Model:
     def save(self, path: Path) -> None:
         """Write the model to one .npz file: no pickle, the architecture as JSON.
 
-        Raises ValueError for a layer that is none of LAYERS, since `load` would not know it.
+        Raises ValueError for a layer that is not one of LAYERS, because `load` would not know it.
         """
         architecture = {
             "input_shape": self.network.shapes[0],
@@ -55,35 +55,35 @@ class Model:
 def load(path: Path) -> Model:
     """Return the model that `save` wrote; it predicts the same, bit for bit.
 
-    Raises ValueError, one line with the file and what is wrong in it, where it holds no model.
+    Raises ValueError, one line with the file and what is wrong, if it is not a model.
     """
     arrays = _arrays(path)
     if missing := [name for name in _ARRAYS if name not in arrays]:
-        raise ValueError(f"{path} holds no model: no array {_listed(missing)}")
+        raise ValueError(f"{path} is not a model: it has no array {_listed(missing)}")
     if unknown := [name for name in arrays if name not in _ARRAYS]:
-        raise ValueError(f"{path} holds no model: an unknown array {_listed(unknown)}")
+        raise ValueError(f"{path} is not a model: unknown array {_listed(unknown)}")
     values = arrays["values"]
     if values.dtype not in (np.float32, np.float64):
-        raise ValueError(f"{path} holds no model: its values are {values.dtype}, not float32")
+        raise ValueError(f"{path} is not a model: its values are {values.dtype}, not float32")
     try:
         architecture = json.loads(str(arrays["architecture"]))
         described, shape = architecture["layers"], tuple(architecture["input_shape"])
         loss = architecture["loss"]
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(
-            f"{path} holds no model: its architecture cannot be read ({_reason(error)})"
+            f"{path} is not a model: its architecture cannot be read ({_reason(error)})"
         ) from error
     if loss not in LOSSES:
-        raise ValueError(f"{path}: unknown loss {loss!r}; there are: {_listed(LOSSES)}")
+        raise ValueError(f"{path}: unknown loss {loss!r}; valid losses: {_listed(LOSSES)}")
     layers = [_layer(layer, f"{path}: layer {i}") for i, layer in enumerate(described, start=1)]
     try:
         network = Network(layers, shape, values.dtype)
     except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
-        raise ValueError(f"{path}: its layers make no network ({_reason(error)})") from error
+        raise ValueError(f"{path}: its layers do not form a network ({_reason(error)})") from error
     if values.shape != network.values.shape:
         raise ValueError(
-            f"{path}: its layers have {network.values.size} values, and the file has an array of "
-            f"the shape {values.shape}"
+            f"{path}: its layers have {network.values.size} values, but the file has an array of "
+            f"shape {values.shape}"
         )
     network.values[...] = values
     return Model(network, loss)
@@ -95,7 +95,7 @@ def _name(layer: Layer, path: Path) -> str:
         if type(layer) is kind:
             return name
     raise ValueError(
-        f"{path}: the layer {type(layer).__name__} cannot be kept in a file; those that can are: "
+        f"{path}: the layer {type(layer).__name__} cannot be saved; layers that can: "
         f"{_listed(LAYERS)}"
     )
 
@@ -108,7 +108,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except OSError:
         raise  # it says which file, and why it cannot be read
     except Exception as error:  # of NumPy and zipfile, which raise many for a file that is none
-        raise ValueError(f"{path} holds no model ({_reason(error)})") from error
+        raise ValueError(f"{path} is not a model ({_reason(error)})") from error
 
 
 def _layer(described: Any, where: str) -> Layer:
@@ -118,7 +118,7 @@ def _layer(described: Any, where: str) -> Layer:
     fields = dict(described)
     name = fields.pop("layer")
     if name not in LAYERS:
-        raise ValueError(f"{where}: unknown layer {name!r}; there are: {_listed(LAYERS)}")
+        raise ValueError(f"{where}: unknown layer {name!r}; valid layers: {_listed(LAYERS)}")
     try:
         return LAYERS[name](**fields)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A network is layers in a row, and one array that holds everything they know."""
+"""A network is a sequence of layers, and one array with all their parameters."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Network:
     def __init__(
         self, layers: Sequence[Layer], input_shape: Shape, dtype: DTypeLike = np.float32
     ) -> None:
-        """Arrange the parameters, all zero; raise ValueError where two layers do not fit."""
+        """Arrange the parameters, all zero; raise ValueError if two layers do not fit."""
         self.layers = tuple(layers)
         _check_overwriting(self.layers)
         self.shapes = [tuple(input_shape)]  # of one row: the input, then after each layer
@@ -69,7 +69,7 @@ class Network:
         self._gradients = self._arrange(self.gradient)
 
     def initialize(self, random: np.random.Generator) -> None:
-        """Draw every parameter anew."""
+        """Sample all parameters again."""
         for asked, views in zip(self._asked, self._views, strict=True):
             for parameter, view in zip(asked, views, strict=True):
                 view[...] = parameter.mean
@@ -77,7 +77,7 @@ class Network:
                     view += parameter.std * random.standard_normal(view.shape, view.dtype.type)
 
     def rows(self, inputs: Array) -> Array:
-        """Return a view of inputs (rows, …) in the shape that the first layer takes."""
+        """Return a view of inputs (rows, …) in the shape that the first layer expects."""
         return inputs.reshape(len(inputs), *self.shapes[0])
 
     def bind(
@@ -124,7 +124,7 @@ class Network:
         return predict
 
     def activations(self, inputs: Array) -> list[tuple[Activation, Array]]:
-        """Return the activations of the network and what they put out for inputs, in inference."""
+        """Return the activations of the network and their outputs for inputs, in inference."""
         passes = self._bind_layers(len(inputs), _NO_RANDOM, training=False)
         found = []
         with np.errstate(all="ignore"):
@@ -186,9 +186,9 @@ def _check_overwriting(layers: Sequence[Layer]) -> None:
     for layer in layers:
         if isinstance(layer, Activation):
             if not free:
-                raise ValueError(f"{layer} must follow a layer that computes, as a dense one")
+                raise ValueError(f"{layer} must follow a layer that computes, such as a dense one")
             free = False
         elif not layer.passes_on:
             free = True
     if not free:
-        raise ValueError("the last layer must be one that computes, as a dense one")
+        raise ValueError("the last layer must be one that computes, such as a dense one")

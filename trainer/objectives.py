@@ -1,11 +1,11 @@
 """An objective trains one network with given hyperparameters and yields metrics each epoch.
 
 Every metric is measured at the end of the epoch, as the network would predict then: on the
-validation rows and, if there are more than 10,000 training rows, on every second, third, … of
-these. Losses leave penalties on weights out, so that they can be compared. Without validation
-rows there are training metrics only, and no early stopping. When the loss becomes non-finite,
-training ends at once, with NaN for all metrics if that is in the middle of an epoch.
-What is returned in the end is the network of the last epoch.
+validation rows, and on the training rows (every second, third, … if there are more than 10,000).
+Losses exclude penalties on weights, so that they can be compared. Without validation rows there
+are only training metrics, and no early stopping. When the loss becomes non-finite, training ends
+at once, with NaN for all metrics if that is in the middle of an epoch. The objective returns the
+network of the last epoch.
 """
 
 import functools
@@ -70,7 +70,7 @@ class Part(Protocol):
 
 
 class Data(Protocol):
-    """What an objective trains on."""
+    """The data that an objective trains on."""
 
     @property
     def training(self) -> Part:
@@ -78,24 +78,24 @@ class Data(Protocol):
 
     @property
     def validation(self) -> Part | None:
-        """The rows to judge by, or None where a model is trained for good."""
+        """The rows to validate on, or None when the final model is trained."""
 
     @property
     def task(self) -> Literal["classification", "regression"]:
-        """What kind of targets these are."""
+        """The kind of the targets."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The label of each class index; of a regression, none."""
+        """The label of each class index; empty for a regression."""
 
     @property
     def target_scale(self) -> float:
-        """What one unit of the targets of a regression measures in the source."""
+        """The size of one unit of a regression's targets in the units of the source."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a kind of target is trained with and judged by: names of LOSSES and METRICS."""
+    """The loss and metrics for a kind of target: names of LOSSES and METRICS."""
 
     loss: str
     metrics: tuple[str, ...]
@@ -107,17 +107,17 @@ TASKS: Mapping[str, Task] = {
 }
 
 _POSITIVE: Allowed = (lambda value: 0 < value < math.inf, "be above 0")
-_NOT_NEGATIVE: Allowed = (lambda value: 0 <= value < math.inf, "be 0 or above")
-_SHARE: Allowed = (lambda value: 0 <= value < 1, "lie in [0, 1)")
+_NOT_NEGATIVE: Allowed = (lambda value: 0 <= value < math.inf, "be at least 0")
+_SHARE: Allowed = (lambda value: 0 <= value < 1, "be at least 0 and below 1")
 _COUNT: Allowed = (lambda value: value >= 1, "be at least 1")
-_SIZES: Allowed = (lambda value: min(value, default=1) >= 1, "hold numbers of at least 1")
+_SIZES: Allowed = (lambda value: min(value, default=1) >= 1, "only have numbers of at least 1")
 
 # What each hyperparameter must fulfill, beside its type.
 ALLOWED: Mapping[str, Allowed] = {
     "hidden_sizes": _SIZES,
     "blocks": (
         lambda value: re.fullmatch(r"[1-9]\d*( ([1-9]\d*|max|average))*", value) is not None,
-        'be like "32 max 64 average 128": filters of convolutions, and pooling',
+        'look like "32 max 64 average 128": filters of convolutions, and pooling',
     ),
     "kernel_size": _COUNT,
     "stride": _COUNT,
@@ -133,7 +133,7 @@ ALLOWED: Mapping[str, Allowed] = {
     "beta1": _SHARE,
     "beta2": _SHARE,
     "epsilon": _POSITIVE,
-    "schedule_end": (lambda value: 0 < value <= 1, "lie in (0, 1]"),
+    "schedule_end": (lambda value: 0 < value <= 1, "be above 0 and at most 1"),
     "gradient_clip": _NOT_NEGATIVE,
     "batch_size": _COUNT,
     "epochs": _COUNT,
@@ -149,7 +149,7 @@ def _types(kind: type) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingHyperparameters:
-    """What every objective here takes: the kind of units, and how the network is trained."""
+    """The hyperparameters of all objectives: the kind of units, and how the network is trained."""
 
     activation: Literal["relu", "sigmoid", "tanh"] = "relu"
     initializer: Literal["auto", "zeros", "normal", "xavier", "glorot", "he"] = "auto"
@@ -175,15 +175,17 @@ class TrainingHyperparameters:
     diagnostics: bool = False  # yield statistics of activations and gradients, layer by layer
 
     def __post_init__(self) -> None:
-        """Raise ValueError, in one line, where a value is not allowed."""
+        """Raise ValueError, with one line, if a value is not allowed."""
         for name, kind in _types(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             if get_origin(kind) is Literal and value not in get_args(kind):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {value}")
+                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, got {value}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be finite, got {value}")
             if name in ALLOWED:
                 holds, rule = ALLOWED[name]
                 if not holds(value):
-                    raise ValueError(f"{name} must {rule}, not {value}")
+                    raise ValueError(f"{name} must {rule}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +199,7 @@ class PerceptronHyperparameters(TrainingHyperparameters):
 class ConvolutionalHyperparameters(TrainingHyperparameters):
     """The hyperparameters of a convolutional network.
 
-    `blocks` reads from the input on: a number is a convolution with so many filters, `max` and
+    `blocks` starts at the input: a number is a convolution with that many filters; `max` and
     `average` halve height and width.
     """
 
@@ -247,11 +249,11 @@ def convolutional(
 ) -> Generator[Mapping[str, float], None, Model]:
     """Train a convolutional network on (rows, height, width) or (rows, height, width, channels).
 
-    Raises ValueError where the inputs are no images, or too small for the blocks.
+    Raises ValueError if the inputs are not images, or are too small for the blocks.
     """
     shape = data.training.inputs.shape[1:]
     if len(shape) not in (2, 3):
-        raise ValueError(f"a convolutional network takes images, not inputs of shape {shape}")
+        raise ValueError(f"a convolutional network needs images, got inputs of shape {shape}")
     layers = convolutional_layers(hyperparameters, _outputs(data))
     return (yield from _train(layers, (*shape, 1)[:3], hyperparameters, data, (seed, folder)))
 

@@ -1,4 +1,4 @@
-"""A regularizer makes large weights cost something; biases are never asked."""
+"""A regularizer penalizes large weights, but never biases."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

@@ -21,12 +21,12 @@ def step(progress: float, last: float) -> float:
 
 
 def exponential(progress: float, last: float) -> float:
-    """Return what falls from 1 to `last` by the same factor each epoch."""
+    """Return a share that falls from 1 to `last` by the same factor each epoch."""
     return math.pow(last, progress)
 
 
 def cosine(progress: float, last: float) -> float:
-    """Return what falls from 1 to `last` along half a cosine (Loshchilov and Hutter, 2017)."""
+    """Return a share that falls from 1 to `last` as half a cosine (Loshchilov and Hutter, 2017)."""
     return last + (1.0 - last) * (1.0 + math.cos(math.pi * progress)) / 2.0
 
 

@@ -27,7 +27,7 @@ def bind_batches(
     batches: int,
     disturbing: np.random.Generator,
 ) -> Train:
-    """Return a function that trains on the rows at an index: up to so many batches of one size.
+    """Return a function that trains on the rows at an index: up to `batches` batches of one size.
 
     After the passes of each batch, which fill the network's gradient, it calls the steps with the
     learning rate. It says in the end whether the loss is finite.
@@ -96,13 +96,13 @@ class Training:
         )
 
     def epoch(self, learning_rate: float) -> bool:
-        """Train on every row once; say False, without the rest, when the loss is non-finite."""
+        """Train on every row once; stop and return False if the loss becomes non-finite."""
         order = self._shuffling.permutation(self._rows)
         return all(train(order[part], self._steps, learning_rate) for train, part in self._parts)
 
 
 class Diagnostics:
-    """What shows vanishing gradients and dead units at a glance, layer by layer."""
+    """Statistics that show vanishing gradients and dead units, layer by layer."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Diagnostics:
         targets: Array,
         disturbing: np.random.Generator,
     ) -> None:
-        """Look at the network as it sees these inputs, in the network's shape."""
+        """Prepare to measure the network on these inputs, in the network's shape."""
         self._network, self._inputs = network, inputs
         self._train = bind_batches(network, loss, inputs, targets, len(inputs), 1, disturbing)
         self._all = np.arange(len(inputs))
@@ -139,5 +139,5 @@ class Diagnostics:
 
 
 def histograms(network: Network, inputs: Array, bins: int = 30) -> list[tuple[Array, Array]]:
-    """Return for each activation the counts (bins,) and edges (bins + 1,) of what it puts out."""
+    """Return for each activation the counts (bins,) and edges (bins + 1,) of its outputs."""
     return [np.histogram(outputs, bins) for _, outputs in network.activations(inputs)]

@@ -1,4 +1,4 @@
-"""A transformation is one part of a step of training: it changes the gradient, or moves by it.
+"""A transformation is one part of a training step: it changes the gradient, or moves by it.
 
 Clipping, penalties on weights and optimizers are transformations; a list of them, in order, is
 what is done after each backward pass. Each is a frozen value that is bound to the arrays it works

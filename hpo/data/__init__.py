@@ -1,1 +1,1 @@
-"""Data: read from files or OpenML, split, scaled, and made ready again for predictions."""
+"""Data: read from files or OpenML, split, scaled, and prepared again for predictions."""

@@ -1,4 +1,4 @@
-"""The cells of a column become numbers, categories or truth values, or are refused."""
+"""Convert the cells of a column to numbers, categories or booleans, or refuse them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data.columns import FEW, WAYS, Examined, examine, marking, refusal, toml
 from hpo.data.files import fault
 from hpo.data.predictor import Notation, category, listed, quoted
@@ -26,8 +27,8 @@ _SHOWN = 20  # columns listed in an error
 class Cells:
     """The cells of a column: numbers, text (objects) or bool, and which of them are missing.
 
-    `values` has all rows, and what stands where one is missing has no meaning. `mixed` tells what
-    keeps a text column from being read.
+    `values` has all rows; missing rows have meaningless values. `mixed` is set if a text column
+    cannot be read.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Cells:
 def refuse_mixed(
     label: Cells, inputs: Sequence[Cells], source: str, settings: ColumnSettings
 ) -> None:
-    """Raise InputError where columns hold numbers, but also something else."""
+    """Raise InputError if columns have numbers, but also something else."""
     mixed = [cells.mixed for cells in (label, *inputs) if cells.mixed is not None]
     if not mixed:
         return
@@ -57,7 +58,7 @@ def refuse_mixed(
 def mixed_refusal(
     mixed: Sequence[Examined], settings: ColumnSettings, points: bool, where: str
 ) -> str:
-    """Return why such columns cannot be read, and what to say of them in the study file."""
+    """Return why such columns cannot be read, and what to set in the study file."""
     return refusal(
         mixed, settings.notation, impute=settings.impute is not None, points=points, where=where
     )
@@ -66,14 +67,14 @@ def mixed_refusal(
 def refuse_missing(
     label: Cells, inputs: Sequence[Cells], source: str, settings: ColumnSettings
 ) -> None:
-    """Raise InputError where values are missing that nothing is said of, or are infinite."""
+    """Raise InputError if values are infinite, or missing without a setting to handle it."""
     impute = settings.impute
     if (count := int(label.missing.sum())) and impute != "drop_rows":
         where = f"column {quoted(label.name)} of {source!r}"
-        raise fault("target", f"{where} has {count} missing values; {UNLABELED}")
+        raise fault("target", f"{where} has {wording.count(count, 'missing value')}; {UNLABELED}")
     if empty := [cells.name for cells in (label, *inputs) if cells.missing.all()]:
         raise fault(
-            "source", f"{source!r} has no value in {listed(empty)}; leave that out with "
+            "source", f"{source!r} has no values in {listed(empty)}; remove the column with "
             f"drop = {toml(empty)}",
         )
     infinite = {
@@ -84,12 +85,12 @@ def refuse_missing(
     problems, remedies = [], []
     if impute is None and any(missing.values()):
         problems.append(f"missing values in {_counts(missing)}")
-        remedies.append(f"say {WAYS}, or fill them in the file")
+        remedies.append(f"set {WAYS}, or fill them in the file")
     if any(infinite.values()):
         problems.append(f"infinite values in {_counts(infinite)}")
         said = marking(("inf", "-inf"), settings.notation, impute=impute is not None)
         remedies.append(
-            f"correct what is infinite, or, where it stands for missing values, say {said}"
+            f"fix the infinite values, or, if they stand for missing values, set {said}"
         )
     if problems:
         raise fault("source", f"{source!r} has {', '.join(problems)}; {'; '.join(remedies)}")
@@ -98,16 +99,16 @@ def refuse_missing(
 def _counts(counts: Mapping[str, int]) -> str:
     """Return names with their counts, where these are not 0."""
     at_fault = [f"{quoted(name)} ({n})" for name, n in counts.items() if n]
-    more = f", … ({len(at_fault)} in all)" if len(at_fault) > _SHOWN else ""
+    more = f", … ({len(at_fault)} in total)" if len(at_fault) > _SHOWN else ""
     return ", ".join(at_fault[:_SHOWN]) + more
 
 
 def cells_of(
     column: "pd.Series[Any]", key: str, source: str, settings: ColumnSettings, typed: bool
 ) -> Cells:
-    """Return what a column of a table holds.
+    """Return the cells of a column of a table.
 
-    Raises InputError where that is neither numbers nor text nor bool.
+    Raises InputError if they are not numbers, text or bool.
     """
     import pandas as pd
 
@@ -135,15 +136,15 @@ def cells_of(
             if max(abs(value) for value in values) > LARGEST:  # beyond 64 bits
                 raise fault(
                     key, f"column {quoted(name)} of {source!r} has integers too large for "
-                    "float32; write it in larger units",
+                    "float32; use larger units",
                 )
             values = values.astype(np.float64)
         elif kinds:
             types = "/".join(sorted(kind.__name__ for kind in kinds))
-            remedy = "make numbers of it" + (", or add it to drop" if key == "source" else "")
+            remedy = "convert it to numbers" + (", or add it to drop" if key == "source" else "")
             raise fault(
-                key, f"column {quoted(name)} of {source!r} holds {types} ({column.dtype}), neither "
-                f"numbers nor text nor bool; {remedy}",
+                key, f"column {quoted(name)} of {source!r} has {types} values "
+                f"({column.dtype}), which are not numbers, text or bool; {remedy}",
             )
         else:
             values = np.zeros(0)
@@ -155,7 +156,7 @@ def cells_of(
 
 
 def array_cells(labels: NDArray[Any], notation: Notation) -> Cells:
-    """Return what an array of labels holds."""
+    """Return the cells of an array of labels."""
     if labels.dtype.kind == "O":
         return _text_cells("targets", labels, notation, True, False)
     missing = np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(len(labels), np.bool_)
@@ -181,30 +182,31 @@ def _text_cells(
             return replace(as_text, values=booleans)
         if counts.keys() - truths <= {"0", "1"}:
             return replace(as_text, mixed=replace(found, kind="mixed", marks={}, problem=(
-                f"write the truth values of {quoted(name)} in one way, not {quoted(min(truths))} "
-                f"beside {quoted(min(counts.keys() - truths))}"
+                f"write the true and false values of {quoted(name)} in one way, not both "
+                f"{quoted(min(truths))} and {quoted(min(counts.keys() - truths))}"
             )))
     if found.kind == "mixed":
         return replace(as_text, mixed=found)
     if found.kind == "text":
         notes = [
-            f"{quoted(mark)} is taken for a category of column {quoted(name)} ({n} rows); where it "
-            f"stands for a missing value, say missing = {toml([*notation.missing, mark])}"
+            f"{quoted(mark)} counts as a category of column {quoted(name)} "
+            f"({wording.count(n, 'row')}); if it stands for a missing value, set "
+            f"missing = {toml([*notation.missing, mark])}"
             for mark, n in found.marks.items()
         ]
         if found.are_dates and len(counts) <= MOST_CATEGORIES:
-            notes.append(f"column {quoted(name)} holds dates or times: each of its {len(counts)} "
-                         "is taken for a category")
+            notes.append(f"column {quoted(name)} has dates or times: each of its "
+                         f"{wording.count(len(counts), 'distinct value')} counts as a category")
         return replace(as_text, notes=tuple(notes[:FEW]))
     if typed and not found.seem_amounts:
         return replace(as_text, notes=(
-            f"the numbers in column {quoted(name)} are text: each of its {len(counts)} is taken "
-            "for a category",
+            f"the numbers in column {quoted(name)} are text: each of its "
+            f"{wording.count(len(counts), 'distinct value')} counts as a category",
         ))
     if typed and notation.is_plain and not marks:
         example = quoted(next(iter(counts)))
         return replace(as_text, mixed=replace(found, kind="mixed", problem=(
-            f"save {quoted(name)} as numbers, it is text such as {example}"
+            f"save {quoted(name)} as numbers, not as text like {example}"
         )))
     numbers = {text: notation.number(text) for text in counts}
     read = np.array([numbers.get(text, 0.0) for text in values], np.float64)

@@ -1,4 +1,4 @@
-"""What the text of a table's column is: numbers, numbers in another notation, or categories."""
+"""Tell what the text of a table's column is: numbers, in which notation, or categories."""
 
 import json
 import re
@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hpo import wording
 from hpo.data.predictor import Notation, quoted
 
 FEW = 20  # numbers of at most so many distinct values can be classes, or codes
 _FEW_UNITS = 3  # words that can be units of one column
 _FEW_MARKS = 5  # distinct texts that can be marks among numbers
 _STRAY_SHARE = 0.05  # of a column of numbers, at most, are texts that no one knows
+FILL = 'use "median" or "most_frequent"'
 WAYS = 'impute = "median", "most_frequent" or "drop_rows"'  # to deal with missing values
 _LONGEST_MARK = 60  # characters of a text that may stand for a missing value
 _SHOWN = 10  # columns, and marks of each, that an error names
@@ -48,7 +50,7 @@ _DATE = re.compile(
 
 @dataclass(frozen=True)
 class Examined:
-    """What the cells of a text column hold.
+    """The findings on the cells of a text column.
 
     `kind` is "numbers" where each cell is one, as the notation says, "text" where they are names,
     and "mixed" where they are numbers but for few, or numbers in another notation. `marks` are the
@@ -68,12 +70,12 @@ class Examined:
 
     @property
     def unit(self) -> str:
-        """The unit of a column of numbers, or an empty text."""
+        """The unit of a column of numbers, or ""."""
         return next((unit for unit in self.units if unit), "")
 
     @property
     def seem_amounts(self) -> bool:
-        """Whether a column of numbers cannot be one of classes or of codes."""
+        """Whether a column of numbers cannot hold classes or codes."""
         return not any(map(_is_code, self.counts)) and (
             len(self.counts) > FEW or not all(text.strip().isdigit() for text in self.counts)
         )
@@ -86,7 +88,7 @@ class Examined:
 
 
 def examine(name: str, counts: Mapping[str, int], notation: Notation) -> Examined:
-    """Tell what the cells of a text column are; `counts` has each text that is not missing."""
+    """Examine the cells of a text column; `counts` has each text that is not missing."""
     plain: Counter[str] = Counter()
     foreign: Counter[str] = Counter()
     marks: Counter[str] = Counter()
@@ -146,7 +148,7 @@ def _mixed_units(name: str, units: Mapping[str, int]) -> str:
     kinds = [unit for unit in units if unit]
     if len(kinds) > 1:
         listed = ", ".join(map(quoted, kinds[:_SHOWN]))
-        return f"convert column {quoted(name)} to one unit, it has {listed}"
+        return f"convert column {quoted(name)} to one unit: it has {listed}"
     if kinds and units.get("", 0) and not re.fullmatch(_CURRENCY, kinds[0]):
         return (
             f"write the unit {quoted(kinds[0])} in every cell of column {quoted(name)} or in none "
@@ -183,14 +185,14 @@ def _is_code(text: str) -> bool:
 def refusal(
     columns: Sequence[Examined], notation: Notation, *, impute: bool, points: bool, where: str
 ) -> str:
-    """Say what is mixed in columns, and which settings of the study file, or changes, mend it.
+    """Return what is mixed in columns, and which settings of the study file, or changes, fix it.
 
     `impute` says whether there is such a setting, `points` whether other columns have numbers with
     decimal points.
     """
     shown = ", ".join(map(_described, columns[:_SHOWN]))
     if len(columns) > _SHOWN:
-        shown += f", … ({len(columns)} columns in all)"
+        shown += f", … ({len(columns)} columns in total)"
     problems = [column.problem for column in columns if column.problem][:_SHOWN]
     marks = dict.fromkeys(mark.strip() for column in columns for mark in column.marks)
     settings, written_otherwise = _other_notation(columns, notation, points)
@@ -201,17 +203,17 @@ def refusal(
         settings.append(f"units = {toml([*notation.units, *(set(units) - set(notation.units))])}")
     remedies = problems
     if settings:
-        remedies.append(f"say {' and '.join(settings)}")
+        remedies.append(f"set {' and '.join(settings)}")
     if marks:
-        remedies.append("correct what is no number")
+        remedies.append("fix the cells that are not numbers")
     if short := [mark for mark in marks if len(mark) <= _LONGEST_MARK]:
-        remedies[-1] += ", or, where it stands for a missing value, say " + marking(
+        remedies[-1] += ", or, if they stand for missing values, set " + marking(
             short, notation, impute=impute
         )
     names = toml(column.name for column in columns)
     return (
-        f"{where} has cells that are no plain numbers, in {shown}; {'; '.join(remedies)}; "
-        f"where these are names, not amounts, say categories = {names}"
+        f"{where} has cells that are not plain numbers, in {shown}; {'; '.join(remedies)}; "
+        f"if these are names, not amounts, set categories = {names}"
     )
 
 
@@ -221,7 +223,7 @@ def _described(column: Examined) -> str:
         f"{quoted(mark)} in {_rows(count)}" for mark, count in list(column.marks.items())[:_SHOWN]
     ]
     if len(column.marks) > _SHOWN:
-        cells.append(f"… ({len(column.marks)} texts in all)")
+        cells.append(f"… ({len(column.marks)} texts in total)")
     if column.foreign:
         example = next(iter(column.foreign))
         cells.append(f"{_rows(sum(column.foreign.values()))} like {quoted(example)}")
@@ -235,7 +237,7 @@ def _in_dollars(column: Examined) -> bool:
 
 
 def _rows(count: int) -> str:
-    return f"{count} row{'' if count == 1 else 's'}"
+    return wording.count(count, "row")
 
 
 def _other_notation(
@@ -259,7 +261,7 @@ def _other_notation(
         example = next((core for core in cores if best[0].number(core) is not None), "1.5")
         if points:
             example = "1.5"
-        return [], f"write all numbers of the file in one way, not {quoted(others[0])} beside " \
+        return [], f"write all numbers of the file in one way, not both {quoted(others[0])} and " \
                    f"{quoted(example)}"
     comma, grouped = Notation(decimal=","), Notation(thousands=",")
     if best[0] == comma and grouped in best and any(_in_dollars(column) for column in columns):
@@ -268,7 +270,7 @@ def _other_notation(
         example = next(core for core in cores if "," in core)
         whole = example.replace(",", "")
         return [
-            f'thousands = "," where {quoted(example)} is {whole}, decimal = "," where it is '
+            f'thousands = "," if {quoted(example)} is {whole}, or decimal = "," if it is '
             f"{example.replace(',', '.')}"
         ], ""
     settings = []
@@ -280,12 +282,12 @@ def _other_notation(
 
 
 def marking(marks: Iterable[str], notation: Notation, *, impute: bool) -> str:
-    """Return the settings that make of marks missing values, and deal with these."""
+    """Return the settings that treat marks as missing values, and handle these."""
     said = f"missing = {toml([*notation.missing, *marks])}"
     return said if impute else f"{said} and {WAYS}"
 
 
 def toml(names: Iterable[str], most: int = FEW) -> str:
-    """Return names as a list for the study file, at most so many of them."""
+    """Return at most `most` names as a list for the study file."""
     # JSON's strings are TOML's basic strings.
     return json.dumps(list(names)[:most], ensure_ascii=False)

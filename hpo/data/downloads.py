@@ -1,4 +1,4 @@
-"""A file at an address is fetched once, into a cache that later studies read."""
+"""Download a file once, into a cache that later studies read."""
 
 import hashlib
 import os
@@ -15,30 +15,31 @@ _TIMEOUT = 30.0  # seconds without an answer
 
 
 def is_address(source: str) -> bool:
-    """Say whether a source is an address, https or http."""
+    """Return whether a source is an https or http address."""
     return source.lower().startswith(("https://", "http://"))
 
 
 def cache() -> Path:
-    """Return the directory of what was fetched: HPO_CACHE, or hpo in the user's cache."""
+    """Return the folder of downloads: HPO_CACHE, or hpo in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("HPO_CACHE") or Path(home, "hpo"))
 
 
 def fetch(address: str) -> Path:
-    """Return the file of an address, which is fetched where the cache does not have it.
+    """Return the file of an address, downloaded unless the cache has it.
 
-    Raises InputError where it cannot be, or where the address holds a password.
+    Raises InputError if that fails, or if the address contains a password.
     """
     try:
         parts = urlsplit(address)
     except ValueError as error:
-        raise fault("source", f"{address!r} is no address: {error}; correct it") from error
+        raise fault("source", f"{address!r} is not a valid address: {error}; fix it") from error
     name = PurePosixPath(unquote(parts.path)).name
     if parts.username is not None or parts.password is not None:
-        raise fault("source", "the address holds a password, which would be on record: remove it")
+        raise fault("source", "the address contains a password, which would be recorded; remove it")
     if not parts.hostname or not name or "\0" in name:
-        raise fault("source", f"{address!r} names no file; end it with one, such as /wine.csv")
+        raise fault("source", f"{address!r} does not name a file; end it with one, for example "
+                              "/wine.csv")
     folder = cache() / hashlib.sha256(address.encode()).hexdigest()[:16]
     path = folder / name
     if path.is_file():
@@ -54,7 +55,7 @@ def fetch(address: str) -> Path:
                 file.flush()
                 promised = answer.headers["Content-Length"]
                 if promised is not None and file.tell() != int(promised):
-                    raise OSError(f"{file.tell()} of {promised} bytes came")
+                    raise OSError(f"received {file.tell()} of {promised} bytes")
                 os.replace(file.name, path)
             except BaseException:
                 os.unlink(file.name)
@@ -62,7 +63,7 @@ def fetch(address: str) -> Path:
     except (OSError, HTTPException, ValueError) as error:
         raise fault(
             "source",
-            f"{address!r} cannot be fetched ({error}); check the network, or download the file "
-            "and name it",
+            f"{address!r} cannot be downloaded ({error}); check the network, or download the file "
+            "yourself and set its path",
         ) from error
     return path

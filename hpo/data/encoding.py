@@ -1,4 +1,4 @@
-"""The columns of a table become one array: categories one-hot, numbers as they are."""
+"""Encode the columns of a table as one array: categories one-hot, numbers unchanged."""
 
 import difflib
 from collections import Counter
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hpo.data import tables
 from hpo.data.cells import MOST_CATEGORIES, Cells, cells_of, refuse_missing, refuse_mixed
-from hpo.data.columns import examine
+from hpo.data.columns import FILL, examine
 from hpo.data.files import fault
 from hpo.data.predictor import Column, ColumnType, Notation, category, listed, quoted
 from hpo.data.rows import ColumnSettings, Rows, Source, unusable
@@ -26,9 +26,9 @@ _TYPES: Mapping[str, ColumnType] = {"O": "text", "b": "boolean"}  # of a column,
 def encode(
     table: "pd.DataFrame", source: str, settings: ColumnSettings, *, typed: bool = True
 ) -> Source:
-    """Turn columns into arrays: text, categories and bool one-hot, numbers as they are.
+    """Encode columns as arrays: text, categories and bool one-hot, numbers unchanged.
 
-    `typed` says whether the file tells text from numbers, as CSV does not.
+    `typed` is whether the file distinguishes text from numbers; CSV does not.
     """
     target, drop, impute = settings.target, settings.drop, settings.impute
     table, notes = tables.without_nameless(
@@ -37,22 +37,25 @@ def encode(
     names = list(table.columns)
     if target is None:
         raise fault(
-            "target", f"name the label's column; the columns of {source!r} are {listed(names)}"
+            "target", f"required but missing; set it to the label column of {source!r}, one of "
+            f"{listed(names)}"
         )
     said = [("drop", name) for name in drop] + [("categories", n) for n in settings.categories]
     for key, name in (("target", target), *said):
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            hint = f", did you mean {quoted(near[0])}?" if near else ""
-            columns = f"the columns of {source!r} are {listed(names)}"
-            raise fault(key, f"no column {quoted(name)}; {columns}{hint}")
+            hint = f"did you mean {quoted(near[0])}? The" if near else "the"
+            columns = f"columns of {source!r} are {listed(names)}"
+            raise fault(key, f"no column {quoted(name)}; {hint} {columns}")
     if target in drop:
-        raise fault("drop", f"{quoted(target)} is the target; it cannot be dropped")
+        raise fault(
+            "drop", f"{quoted(target)} is the target and cannot be dropped; remove it from drop"
+        )
     if not len(table):
-        raise fault("source", f"{source!r} has no rows below its column names")
+        raise fault("source", f"{source!r} has no rows below its column names; add rows")
     kept = [name for name in names if name != target and name not in drop]
     if not kept:
-        raise fault("drop", f"no input columns of {source!r} are left")
+        raise fault("drop", f"no input columns of {source!r} are left; drop fewer")
     label, *inputs = (
         cells_of(table[name], "target" if name == target else "source", source, settings, typed)
         for name in [target, *kept]
@@ -64,18 +67,19 @@ def encode(
         rows = ~np.any([cells.missing for cells in (label, *inputs)], axis=0)
         left_out = int((~rows).sum())
         if left_out == len(rows):
-            raise fault("impute", f"drop_rows leaves no row of {source!r}; fill values instead")
+            raise fault("impute", f"drop_rows leaves no rows of {source!r}; {FILL}")
         label, *inputs = (
             replace(cells, values=cells.values[rows], missing=cells.missing[rows])
             for cells in (label, *inputs)
         )
     if problem := unusable(label.values):
-        raise fault("target", f"column {quoted(target)} of {source!r} has {problem}; correct them")
+        raise fault("target", f"column {quoted(target)} of {source!r} has {problem}; fix them")
     matrix, kept_columns, features, indicators = _matrix(inputs, source)
     notes += [note for cells in (label, *inputs) for note in cells.notes]
     constant = [c.name for c in inputs if not c.missing.any() and (c.values == c.values[0]).all()]
     if constant:
-        notes.append(f"the same value in all rows of {listed(constant)}: it tells a model nothing")
+        notes.append(f"the same value in all rows of {listed(constant)}: a model learns nothing "
+                     "from it")
     return Source(
         Rows(matrix, label.values),
         target=target,
@@ -119,8 +123,7 @@ def _matrix(
         if problem := unusable(values):
             raise fault(
                 "source",
-                f"column {quoted(cells.name)} of {source!r} has {problem}; write it in larger "
-                "units",
+                f"column {quoted(cells.name)} of {source!r} has {problem}; use larger units",
             )
         columns.append(Column(cells.name, unit=cells.unit))
         arrays.append(values)
@@ -136,14 +139,14 @@ def _too_many(cells: Cells, kinds: NDArray[Any], source: str) -> InputError:
     what, remedy = "text", "add it to drop"
     numbers = [Notation().number(kind) is not None for kind in kinds if isinstance(kind, str)]
     if kinds.dtype.kind == "O" and examine(cells.name, Counter(kinds), Notation()).are_dates:
-        remedy = "it holds dates: make numbers of them (a year, days since …), or add it to drop"
+        remedy = "it has dates: convert them to numbers (a year, days since …), or add it to drop"
     elif 2 * sum(numbers) > len(numbers):
         other = kinds[numbers.index(False)] if False in numbers else kinds[0]
-        remedy = f"{sum(numbers)} of them are numbers: correct the others, such as {quoted(other)}"
+        remedy = f"{sum(numbers)} of them are numbers: fix the others, for example {quoted(other)}"
     elif kinds.dtype.kind != "O":
         what, remedy = "categorical", "save it as numbers, or add it to drop"
     return fault(
         "source",
-        f"{what} column {quoted(cells.name)} of {source!r} has {len(kinds)} distinct values, more "
-        f"than {MOST_CATEGORIES} to make one-hot; {remedy}",
+        f"{what} column {quoted(cells.name)} of {source!r} has {len(kinds)} distinct values, but "
+        f"at most {MOST_CATEGORIES} can be one-hot encoded; {remedy}",
     )

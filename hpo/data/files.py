@@ -1,4 +1,4 @@
-"""Data files are unpacked as a stream, and never trusted with more memory than they are worth."""
+"""Unpack data files as a stream, with a limit on what may come out of them."""
 
 import bz2
 import contextlib
@@ -21,36 +21,37 @@ _MOST_VALUES = 32  # for each packed byte
 
 
 def fault(key: str, problem: str) -> InputError:
-    """Return the error of a key under [data], one line of printable text."""
+    """Return the error for a key of [data], one line of printable text."""
     line = " ".join(f"[data] {key}: {problem}".split())
     return InputError("".join(c if c.isprintable() else "\ufffd" for c in line))
 
 
 def reason(error: BaseException) -> str:
-    """Return what somebody else's error says, which may hold a whole file."""
+    """Return the message of a foreign error, shortened: it may contain a whole file."""
     text = str(error)
     return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}"
 
 
 def most_unpacked(packed: int, value_size: int = 1) -> int:
-    """Return how many bytes may come out of so many, where a value takes `value_size` of them."""
+    """Return the most bytes that `packed` bytes may unpack to, with values of `value_size`."""
     return max(_ROOM, _MOST_VALUES * value_size * packed)
 
 
 def too_much(
-    where: str, promised: str, packed: int, way: str = "unpack it and name what comes out"
+    where: str, promised: str, packed: int, way: str = "unpack it and use the unpacked file"
 ) -> InputError:
-    """Return the error of a file that would unpack out of all proportion."""
+    """Return the error for a file that would unpack to far too much."""
     return fault(
-        "source", f"{where} has {_size(packed)} that unpack to {promised}; if that is right, {way}"
+        "source",
+        f"{where} has {_size(packed)} that unpack to {promised}; if that is correct, {way}",
     )
 
 
 @contextlib.contextmanager
 def unpacked(path: Path, where: str, value_size: int = 1) -> Iterator[BinaryIO]:
-    """Open a file to be read once, compressed or not, as its ending says.
+    """Open a file to be read once, compressed or not, depending on its extension.
 
-    Raises InputError, also from a read, where it is not whole, or unpacks to more than
+    Raises InputError, also from a read, if it is incomplete, or unpacks to more than
     `most_unpacked`.
     """
     kind = COMPRESSIONS.get(path.suffix.lower())
@@ -86,10 +87,11 @@ class _Unpacked(io.RawIOBase):
             if not m.is_dir() and not m.filename.startswith("__MACOSX/")
         ]
         if len(inside) != 1:
-            held = f"these: {listed(m.filename for m in inside)}" if inside else "none"
+            held = listed(m.filename for m in inside) or "none"
             raise fault(
-                "source", f"{self._where} has to hold one file, but holds {held}; unpack it, and "
-                "name the file that is meant",
+                "source",
+                f"{self._where} must contain exactly one file, but contains {held}; unpack it, and "
+                "use one of its files",
             )
         if inside[0].file_size > self._most:
             raise too_much(self._where, _size(inside[0].file_size), self._packed)
@@ -117,7 +119,8 @@ class _Unpacked(io.RawIOBase):
         except Exception as error:  # of zlib, bz2, lzma and zipfile, which raise many kinds
             raise fault(
                 "source",
-                f"{self._where} is no whole {self._kind} file ({reason(error)}); get it again",
+                f"{self._where} is not a complete {self._kind} file ({reason(error)}); download "
+                "it again",
             ) from error
 
 

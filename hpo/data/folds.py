@@ -1,4 +1,4 @@
-"""Rows that are validated in several folds are held once, with what each fold makes of them."""
+"""Hold rows that are validated in several folds once, with the statistics of each fold."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from hpo.trial import Trial
 
 @dataclass(frozen=True)
 class Folds:
-    """Data that is validated on in several folds: rows as they were read, held once.
+    """Data for validation in several folds: rows as they were read, held once.
 
     `inputs` and `targets` are those of all rows but the test rows'; each fold has its rows, those
     it trains on and those it validates, and the statistics of the former.
@@ -26,7 +26,7 @@ class Folds:
     classes: tuple[str, ...] = ()
 
     def data(self, fold: int) -> Data:
-        """Return what a fold, from 1, trains on and validates; after the last the first."""
+        """Return the data of a fold, from 1; after the last fold comes the first again."""
         rows, validation, statistics = self.folds[(fold - 1) % len(self.folds)]
         training, held_out = (
             part_of(self.inputs, self.targets, some, statistics) for some in (rows, validation)
@@ -36,7 +36,7 @@ class Folds:
 
     @property
     def nbytes(self) -> int:
-        """Return how much memory its arrays take."""
+        """The bytes that its arrays take."""
         indices = sum(rows.nbytes + held.nbytes for rows, held, _ in self.folds)
         return self.inputs.nbytes + self.targets.nbytes + indices
 
@@ -45,7 +45,7 @@ Held: TypeAlias = Data | Folds | None  # what workers hold
 
 
 def data_of(held: Held, trial: Trial) -> Data | None:
-    """Return what a trial is trained on; of folds that of its part, or one for each repeat."""
+    """Return the data that a trial is trained on; with folds, that of its part or repeat."""
     return held.data(trial.part or trial.repeat or 1) if isinstance(held, Folds) else held
 
 

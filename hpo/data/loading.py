@@ -1,4 +1,4 @@
-"""Data is read, split into training, validation and test, and scaled by the training part."""
+"""Read data, split it into training, validation and test, and scale it by the training part."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data import sources
 from hpo.data.files import fault
 from hpo.data.folds import Folds
@@ -32,13 +33,13 @@ _FEW = 20  # integers of at most so many distinct values can be classes
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a record says of the data; `digest` changes with any value in any part.
+    """The recorded description of the data; `digest` changes with any value in any part.
 
-    `rows` counts the rows of "training", "validation" and "test", `left_out` those that are in
-    none since they lack a value; `filled` says by column how others were filled, and `notes` what
-    else was done that the file does not show. `shape` is that of one row's inputs, `features` the
-    names of a table's columns after one-hot; `classes` gives for each label its rows in these
-    three parts. With `folds` the rows of training and validation are those of the first.
+    `rows` counts the rows of "training", "validation" and "test"; `left_out` counts those in no
+    part because they lack a value. `filled` has the filled values by column, and `notes` has what
+    else was done that the file does not show. `shape` is that of one row's inputs, `features` are
+    the names of a table's columns after one-hot encoding; `classes` has for each label its rows
+    in the three parts. With `folds` the rows of training and validation are those of the first.
     """
 
     source: str
@@ -59,10 +60,10 @@ class Description:
 
 @dataclass(frozen=True)
 class Split:
-    """`data` is what trials see, training and validation; `test` they never see.
+    """The data split in parts: trials see `data`, training and validation, and never `test`.
 
     With `folds` trials see those, and `data` has all their rows as training rows. `preprocessing`
-    makes of rows as the source has them the same inputs.
+    converts rows of the source to the same inputs.
     """
 
     data: Data
@@ -77,22 +78,22 @@ def load(
 ) -> Split:
     """Read, shuffle, split and scale; equal settings, seed and files give equal arrays.
 
-    Each `repeat` draws other validation rows, from the same rows: the test rows stay the same.
-    With `folds` each of these rows is validated on once.
+    Each `repeat` samples other validation rows from the same rows; the test rows stay the same.
+    With `folds` each of these rows is used for validation once.
 
     Inputs are float32 (rows, …), C-contiguous; targets int64 indices of `classes`, or float32
     in units of `target_scale` about the training part's mean. A relative source is relative to
     `folder`. Classes are stratified: each has a row in every part, unless the source's own test
     set lacks it.
 
-    Raises InputError for all that is wrong with a setting or a file: one line that begins with
-    the key, such as "[data] target: …".
+    Raises InputError for anything wrong with a setting or a file: one line that starts with the
+    key, such as "[data] target: …".
     """
     for key, share in (("validation", settings.validation), ("test", settings.test)):
         if not 0 < share < 1:
-            raise fault(key, f"{share} is not a share between 0 and 1, such as 0.2")
+            raise fault(key, f"must be a fraction between 0 and 1, such as 0.2, got {share}")
     if settings.rows is not None and settings.rows < 2:
-        raise fault("rows", f"{settings.rows} rows cannot be split in two; give a larger number")
+        raise fault("rows", f"must be at least 2, got {settings.rows}")
     source = sources.read(settings.source, folder, settings.columns)
     task = _task(source, settings.task)
     labels = [source.training.labels] + ([source.test.labels] if source.test else [])
@@ -168,7 +169,11 @@ def _task(source: Source, task: Task | None) -> Task:
     labels = source.training.labels
     if labels.dtype.kind == "O":
         if task == "regression":
-            raise fault("task", f"regression needs numbers, but {source.labels} is text")
+            raise fault(
+                "task",
+                f"regression needs numbers, but {source.labels} is text; choose other labels, or "
+                'set task = "classification"',
+            )
         return "classification"
     if task is not None:
         return task
@@ -181,8 +186,8 @@ def _task(source: Source, task: Task | None) -> Task:
         return "classification"
     raise fault(
         "task",
-        f"{source.labels} has {distinct} distinct whole numbers in {len(labels)} rows, which may "
-        'be classes or amounts; say task = "classification" or "regression"',
+        f"{source.labels} has {distinct} distinct integers in {len(labels)} rows, which may be "
+        'classes or amounts; set task = "classification" or "regression"',
     )
 
 
@@ -193,17 +198,18 @@ def _classes(
     kinds = np.unique(labels[0])
     names = tuple(_name(kind) for kind in kinds)
     if broken := [name for name in names if any("\ud800" <= c <= "\udfff" for c in name)]:
-        raise fault(source.key, f"{source.labels} is not Unicode text: {listed(broken)}")
+        raise fault(source.key, f"{source.labels} is not valid Unicode: {listed(broken)}")
     if len(kinds) < 2:
         raise fault(
-            source.key, f"{source.labels} has one class only, {quoted(names[0])}; it needs two"
+            source.key,
+            f"{source.labels} has only one class, {quoted(names[0])}, but needs at least two",
         )
     for other in labels[1:]:
         if unknown := [_name(kind) for kind in np.setdiff1d(other, kinds)]:
             raise fault(
                 source.key,
-                f"the test set has classes {listed(unknown)}, but the training set has not; add "
-                "rows of them to it, or remove them from the test set",
+                f"the training set has no rows of the classes {listed(unknown)}, which the test "
+                "set has; add such rows to the training set, or remove them from the test set",
             )
     return names, [np.searchsorted(kinds, each).astype(np.int64) for each in labels]
 
@@ -219,8 +225,8 @@ def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled])
     notes = []
     if source.left_out:
         notes.append(
-            f'{source.left_out} rows of {settings.source!r} are left out (impute = "drop_rows"): '
-            "they lack a value"
+            f"{wording.count(source.left_out, 'row')} of {settings.source!r} with missing values "
+            'left out (impute = "drop_rows")'
         )
     if filled:
         each = [
@@ -228,9 +234,9 @@ def _notes(source: Source, settings: DataSettings, filled: Mapping[str, Filled])
             + (quoted(one.value) if isinstance(one.value, str) else category(one.value))
             for name, one in filled.items()
         ]
-        more = f", … ({len(each)} columns in all)" if len(each) > _FEW else ""
+        more = f", … ({len(each)} columns in total)" if len(each) > _FEW else ""
         notes.append(
-            f"missing values filled by the training part (impute = {settings.impute!r}): "
+            f"missing values filled from the training part (impute = {settings.impute!r}): "
             + ", ".join(each[:_FEW]) + more
         )
     return notes

@@ -1,4 +1,4 @@
-"""Files that an objective reads by itself are known by their digests alone."""
+"""Identify files that an objective reads itself by their digests."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ _BLOCK = 1 << 20  # bytes
 
 
 def find(names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Return the files that a study file names, and all in the folders that it names.
+    """Return the files that a study file names, and all files in the folders that it names.
 
-    They are by their path as the study file would write it, and relative to `folder`. Raises
-    InputError where there is none of a name.
+    Keys are their paths as in the study file, relative to `folder`. Raises InputError for a name
+    without any file.
     """
     found: dict[str, Path] = {}
     for name in names:
@@ -26,7 +26,7 @@ def find(names: Sequence[str], folder: Path) -> dict[str, Path]:
             raise fault("files", f"{name!r} cannot be read: {error}; make it readable") from error
         if not inside:
             what = "is an empty folder" if path.is_dir() else "does not exist"
-            raise fault("files", f"{str(path)!r} {what}; name files, or folders that have some")
+            raise fault("files", f"{str(path)!r} {what}; use files, or folders that contain files")
         for file in inside:
             below = file.relative_to(path).as_posix() if file != path else ""
             found[f"{name.rstrip('/')}/{below}" if below else name] = file
@@ -36,8 +36,8 @@ def find(names: Sequence[str], folder: Path) -> dict[str, Path]:
 def digests(names: Sequence[str], folder: Path, known: Path) -> dict[str, str]:
     """Return the digest of each of these files, 16 hexadecimal digits, by its path.
 
-    `known` is a file of digests: one whose size, time and inode are as they were is not read again.
-    Raises InputError where a file cannot be read.
+    `known` is a file of digests: a file with the same size, time and inode is not read again.
+    Raises InputError if a file cannot be read.
     """
     before = _read_known(known)
     now: dict[str, list[object]] = {}
@@ -60,7 +60,7 @@ def digests(names: Sequence[str], folder: Path, known: Path) -> dict[str, str]:
 
 
 def total(by_name: dict[str, str]) -> str:
-    """Return one digest for all, which changes with any name and any content."""
+    """Return one digest of all, which changes with any name or content."""
     return hashlib.sha256(json.dumps(sorted(by_name.items())).encode()).hexdigest()[:16]
 
 

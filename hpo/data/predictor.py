@@ -1,7 +1,7 @@
-"""A predictor takes rows as their source has them, and gives a label or a value for each.
+"""Predict a label or a value for each row, given as in its source.
 
-MLflow keeps a copy of this file with each model, so that it can be served where this package is
-not: it imports nothing but numpy and the loader that a model names.
+MLflow keeps a copy of this file with each model, so that it can be served without this package:
+it imports only numpy and the loader that a model names.
 """
 
 import importlib
@@ -25,11 +25,11 @@ _GROUPS = {" ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}  # what looks like su
 _FILE = "predictor.json"
 _TARGETS = ("label", "target", "class")  # what a column beside those of an array may be called
 _SHOWN = 20  # names listed in an error
-_MISSING = "the value is missing, and the study has no impute to fill it; leave the row out"
+_MISSING = "the value is missing, and the study has no impute to fill it; remove the row"
 
 
 class Model(Protocol):
-    """What an objective returns; see `hpo.objective.Model`."""
+    """A model that an objective returns; see `hpo.objective.Model`."""
 
     @property
     def loader(self) -> str:
@@ -47,10 +47,10 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Notation:
-    """How a table writes numbers, and what in it stands for a missing value.
+    """How a table writes numbers, and which marks stand for a missing value.
 
-    `missing` are such marks; a blank cell always is missing. `thousands` separates groups of three
-    digits, where it is not empty. `units` may stand before or after a number and are left off.
+    `missing` are these marks; a blank cell is always missing. `thousands` separates groups of three
+    digits, unless it is empty. `units` may be before or after a number and are removed.
     """
 
     missing: tuple[str, ...] = ()
@@ -64,11 +64,11 @@ class Notation:
         return self.decimal == "." and not self.thousands and not self.units
 
     def number(self, text: str) -> float | None:
-        """Return the number that a cell holds, without its unit, or None where it holds none."""
+        """Return the number in a cell, without its unit, or None if there is none."""
         return self.amount(text)[0]
 
     def amount(self, text: str) -> tuple[float | None, str]:
-        """Return the number that a cell holds, or None, and its unit, or an empty text."""
+        """Return the number in a cell, or None, and its unit, or ""."""
         text, unit = self._without_unit(text.strip().replace("\u2212", "-"))
         if self._pattern.fullmatch(text):
             digits = re.sub(self._group, "", text) if self.thousands else text
@@ -76,7 +76,7 @@ class Notation:
         return (float(text) if _INFINITE.fullmatch(text) else None), unit
 
     def is_missing(self, value: object) -> bool:
-        """Say whether a cell is empty, holds no number (NaN), or one of the marks."""
+        """Return whether a cell is empty, NaN, or one of the marks."""
         if value is None or type(value).__name__ in ("NAType", "NaTType"):
             return True
         if isinstance(value, (float, np.floating)) and math.isnan(value):
@@ -127,9 +127,9 @@ class Notation:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. Where it has `categories`, each of them is an input, 0 or 1.
+    """A column of a table. If it has `categories`, each of them is an input, 0 or 1.
 
-    `unit` is the one that its numbers carry, where they do.
+    `unit` is the unit of its numbers, if any.
     """
 
     name: str
@@ -163,15 +163,15 @@ class Preprocessing:
     dtype: str = "float32"
 
     def transform(self, rows: Any) -> NDArray[Any]:
-        """Return rows as inputs (rows, …), the same numbers as `hpo.data.load` makes of them.
+        """Return rows as inputs (rows, …), the same numbers that `hpo.data.load` returns.
 
-        Rows are a table that has all `columns`, in any order and beside others, or an array
-        (rows, …) of one row's shape, or flat; a table of pixels has its columns in their order.
+        Rows are a table with all `columns`, in any order and among others, or an array (rows, …)
+        of one row's shape, or flat; a table of pixels has its columns in the original order.
 
-        Raises ValueError, one line with column and row, counted from 1, for what cannot be used.
+        Raises ValueError, one line with column and row, counted from 1, for unusable values.
         """
         if len(rows) == 0:
-            raise ValueError("there are no rows")
+            raise ValueError("there are no rows to predict")
         values = self._matrix(rows) if self.columns else self._array(rows)
         if self.fill:
             values = np.where(np.isnan(values), self._by_input(self.fill), values)
@@ -180,12 +180,12 @@ class Preprocessing:
             inputs: NDArray[Any] = ((values - shift) / scale).astype(self.dtype)
         if row := _first_row(~np.isfinite(inputs)):
             raise ValueError(
-                f"row {row} does not fit {self.dtype} once scaled; is it in other units?"
+                f"row {row} does not fit {self.dtype} once scaled; check its units"
             )
         return inputs
 
     def filled(self, rows: Any) -> dict[str, int]:
-        """Return how many values `transform` fills: by column of a table, of an array as ""."""
+        """Return how many values `transform` fills, by column; for an array under ""."""
         if not self.fill:
             return {}
         if not self.columns:
@@ -207,12 +207,12 @@ class Preprocessing:
         return {"label": labels, **shares}
 
     def to_table(self) -> dict[str, Any]:
-        """Return plain values for JSON, which `from_table` reads back."""
+        """Return plain values for JSON, for `from_table`."""
         return asdict(self)
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Preprocessing":
-        """Return what `to_table` was given."""
+        """Return the preprocessing that `to_table` wrote."""
         # Models of earlier versions lack what has its default.
         plain = _with_tuples(table)
         plain["columns"] = tuple(Column(**_with_tuples(column)) for column in table["columns"])
@@ -226,7 +226,7 @@ class Preprocessing:
 
     def _matrix(self, rows: Any) -> NDArray[np.float64]:
         if not hasattr(rows, "columns"):
-            raise ValueError("the rows are no table; give a table with named columns")
+            raise ValueError("the rows are not a table; pass a table with named columns")
         names = [str(name) for name in rows.columns]
         if missing := [c.name for c in self.columns if c.name not in names]:
             raise ValueError(f"no column {listed(missing)}; the columns are {listed(names)}")
@@ -251,7 +251,9 @@ class Preprocessing:
             if len(names) != size:
                 names = [name for name in names if str(name).lower() not in _TARGETS]
             if len(names) != size:
-                raise ValueError(f"{len(names)} columns; there must be {size}, one for each input")
+                raise ValueError(
+                    f"expected {size} columns, one for each input, got {len(names)}"
+                )
             values = np.empty((len(rows), size))
             for index, name in enumerate(names):
                 values[:, index] = self._numbers(str(name), np.asarray(rows[name]))
@@ -259,10 +261,10 @@ class Preprocessing:
         try:
             values = np.asarray(rows, np.float64)
         except (TypeError, ValueError):
-            raise ValueError("the rows hold something that is no number") from None
+            raise ValueError("the rows contain something that is not a number") from None
         if values.ndim < 2 or values.shape[1:] not in (self.shape, (size,)):
             raise ValueError(
-                f"the rows have the shape {values.shape}; it must be (rows, "
+                f"the rows have the shape {values.shape}, but must have (rows, "
                 f"{', '.join(map(str, self.shape))})"
             )
         values = values.reshape(len(values), *self.shape)
@@ -304,7 +306,7 @@ class Preprocessing:
             except (TypeError, ValueError, OverflowError):
                 number = None
         if number is None:
-            raise ValueError(f"column {name!r}, row {row}: {quoted(value)} is no number")
+            raise ValueError(f"column {name!r}, row {row}: {quoted(value)} is not a number")
         if found not in ("", unit):
             raise ValueError(
                 f"column {name!r}, row {row}: {quoted(value)} is in {found!r}, but the model was "
@@ -330,8 +332,8 @@ class Preprocessing:
                 raise ValueError(f"column {column.name!r}, row {row}: {_MISSING}")
             if name not in known and not missing[row - 1]:
                 raise ValueError(
-                    f"column {column.name!r}, row {row}: {quoted(value)} is none of the "
-                    f"categories {listed(categories)}"
+                    f"column {column.name!r}, row {row}: {quoted(value)} is not one of "
+                    f"the categories {listed(categories)}"
                 )
             codes[row - 1] = known.get(name, 0)
         return (np.where(missing, np.nan, codes == code) for code in range(len(categories)))
@@ -351,13 +353,13 @@ class Predictor:
         return mean
 
     def predict(self, rows: Any) -> dict[str, NDArray[Any]]:
-        """Return predictions for rows as the source has them, by column; errors as `transform`."""
+        """Return predictions by column, for rows as in the source; errors as in `transform`."""
         return self.preprocessing.predictions(self.outputs(self.preprocessing.transform(rows)))
 
     def save(self, folder: Path) -> None:
-        """Write the members and how they are read to a folder that is there.
+        """Write the members, and how to load them, to an existing folder.
 
-        Raises ValueError where a model does not say by what function it is loaded.
+        Raises ValueError if a model does not name the function that loads it.
         """
         loaders = [_checked_loader(getattr(member, "loader", None)) for member in self.members]
         files = [
@@ -379,7 +381,7 @@ class Predictor:
     def load(
         cls, folder: Path, known: Mapping[str, Callable[..., Model]] | None = None
     ) -> "Predictor":
-        """Return what `save` wrote; raise ValueError where a loader's name has a wrong form.
+        """Return the predictor that `save` wrote; raise ValueError if a loader's name is malformed.
 
         `known` are loaders that need not be imported.
         """
@@ -413,8 +415,8 @@ def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
 def _checked_loader(name: object) -> str:
     if not isinstance(name, str) or not _LOADER.fullmatch(name):
         raise ValueError(
-            "a model needs an attribute `loader` that names a function to read its file, such as "
-            f'"package.module:load", not {name!r}'
+            "the attribute `loader` of a model must name a function that reads its file, such as "
+            f'"package.module:load", got {name!r}'
         )
     return name
 
@@ -426,7 +428,7 @@ def _imported(loader: str) -> Callable[..., Model]:
 
 
 def quoted(value: object) -> str:
-    """Return a name or a cell for an error message: short, and its oddities escaped."""
+    """Return a name or a cell for an error message: short, with special characters escaped."""
     text = str(value)
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
@@ -434,5 +436,5 @@ def quoted(value: object) -> str:
 def listed(names: Iterable[object]) -> str:
     """Return names for an error message, the first 20 of them."""
     every = list(names)
-    more = f", … ({len(every)} in all)" if len(every) > _SHOWN else ""
+    more = f", … ({len(every)} in total)" if len(every) > _SHOWN else ""
     return ", ".join(quoted(name) for name in every[:_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Rows as their source has them, and what is known of the columns they were made of."""
+"""Define the rows of a source, and the columns that they came from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -6,16 +6,17 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data.predictor import Column, Notation
 
 Impute: TypeAlias = Literal["median", "most_frequent", "drop_rows"]
-UNLABELED = 'say impute = "drop_rows" to leave out rows without a label, or remove them'
+UNLABELED = 'set impute = "drop_rows" to ignore rows without a label, or remove them'
 LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class ColumnSettings:
-    """What a study file says of a table's columns, and of the values that are missing.
+    """The settings of a study file for a table's columns and missing values.
 
     `categories` are columns of names, whatever they look like. `shape` is that of a row's inputs.
     """
@@ -30,7 +31,7 @@ class ColumnSettings:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as a source has them: `inputs` (rows, …) of real numbers, `labels` (rows,).
+    """The rows of a source: `inputs` (rows, …) of real numbers, `labels` (rows,).
 
     Labels are text (str objects), bool or real numbers, none missing. An input is NaN where it is
     missing, and it is so only where it will be filled.
@@ -42,7 +43,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Source:
-    """What was read. `test` is None where the source brings no test set of its own.
+    """The data that was read. `test` is None if the source has no test set of its own.
 
     `labels` says where the labels stand, for errors; `target` is their column in a table.
     `columns` are a table's input columns, `features` names the inputs that were made of them, and
@@ -72,7 +73,7 @@ class Source:
 
 
 def with_marks_missing(values: NDArray[Any], notation: Notation) -> NDArray[Any]:
-    """Return numbers with NaN where they are marks of a missing value."""
+    """Return numbers, with NaN for those that mark a missing value."""
     if values.dtype.kind not in "iuf" or not notation.missing_numbers:
         return values
     marked = np.isin(values, list(notation.missing_numbers))
@@ -80,10 +81,10 @@ def with_marks_missing(values: NDArray[Any], notation: Notation) -> NDArray[Any]
 
 
 def unusable(values: NDArray[Any]) -> str:
-    """Say what keeps numbers that are not missing from being float32, or nothing."""
+    """Return why numbers that are not missing do not fit float32, or ""."""
     if values.dtype.kind != "f" or not values.size:
         return ""
     if infinite := int(np.isinf(values).sum()):
-        return f"{infinite} infinite values"
+        return wording.count(infinite, "infinite value")
     largest = np.nanmax(np.abs(values), initial=0)
     return f"values up to {largest:.3g}, too large for float32" if largest > LARGEST else ""

@@ -1,4 +1,4 @@
-"""Inputs are filled where values are missing, and scaled by the training part alone."""
+"""Fill missing inputs, and scale all inputs, by the training part alone."""
 
 import math
 import warnings
@@ -19,7 +19,7 @@ _CHUNK = 1024  # rows converted at a time, so that no second copy of the inputs 
 
 @dataclass(frozen=True)
 class Filled:
-    """How many values of a column were missing, in all parts, and what stands in for them."""
+    """How many values of a column were missing, in all parts, and what they are filled with."""
 
     missing: int
     value: float | str
@@ -27,7 +27,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What rows are filled with, shifted and divided by, as the training rows say.
+    """What rows are filled with, shifted by and divided by, from the training rows.
 
     `fill`, where anything is filled, `shift` and `spread` have the shape of one row's inputs. The
     targets of a regression are in units of `target_scale` about `target_mean`; classes have none.
@@ -45,7 +45,7 @@ def statistics_of(
 ) -> Statistics:
     """Return the statistics of the training `rows` of a source.
 
-    Raises InputError where its values cannot be filled, or its targets not be standardized.
+    Raises InputError if its values cannot be filled, or its targets cannot be standardized.
     """
     fill = None
     if impute in ("median", "most_frequent"):
@@ -65,7 +65,7 @@ def part_of(
 ) -> Part:
     """Return the chosen rows as an objective sees them; `features` name columns, for errors.
 
-    Raises InputError where float32 has no room for a scaled value.
+    Raises InputError if a scaled value does not fit float32.
     """
     chosen = targets[rows]
     if statistics.target_scale:
@@ -76,7 +76,7 @@ def part_of(
 
 
 def refuse_overflow(source: Source, each: Sequence[Statistics]) -> None:
-    """Raise InputError where a row, scaled by any of these statistics, does not fit float32."""
+    """Raise InputError if a row, scaled by any of these statistics, does not fit float32."""
     inputs = source.training.inputs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a column may have no value at all
@@ -90,8 +90,8 @@ def refuse_overflow(source: Source, each: Sequence[Statistics]) -> None:
                 names = source.features
                 name = f" in column {quoted(names[int(wrong[0])])}" if names else ""
                 raise fault(
-                    "scale", f"inputs{name}, scaled by the rows that fold {number} trains on, do "
-                    "not fit float32; remove outliers or rescale"
+                    "scale", f"inputs{name}, scaled by the training rows of fold {number}, do not "
+                    "fit float32; remove outliers or rescale"
                 )
 
 
@@ -195,8 +195,8 @@ def _values_to_impute(
         if not len(there):
             raise fault(
                 "impute",
-                f"{name} has no value in the training part that could fill others; add rows that "
-                "have one, or leave it out",
+                f"{name} has no value in the training part to fill the missing ones with; add "
+                "rows that have one, or drop it",
             )
         if source.indicators is not None and source.indicators[first]:
             fill[first + int(there.sum(axis=0).argmax())] = 1.0

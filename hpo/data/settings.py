@@ -1,4 +1,4 @@
-"""What a study file says of its data."""
+"""Define the settings of [data] in a study file."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -60,23 +60,24 @@ class DataSettings:
     def __post_init__(self) -> None:
         if self.thousands not in _GROUPING:
             one = ", ".join(map(repr, _GROUPING[1:]))
-            raise ValueError(f"thousands {self.thousands!r} separates no groups; use one of {one}")
+            raise ValueError(f"thousands must be one of {one}, got {self.thousands!r}")
         if self.thousands == self.decimal:
             raise ValueError(
-                f"thousands {self.thousands!r} is the decimal mark as well; say another decimal"
+                f"thousands {self.thousands!r} is also the decimal mark; choose another decimal"
             )
         if any(not 1 <= length <= _LONGEST for length in self.shape):
-            raise ValueError(f"shape {list(self.shape)} is none; give lengths, such as [28, 28]")
+            raise ValueError("shape must have lengths of at least 1, such as [28, 28], got "
+                             f"{list(self.shape)}")
         for unit in self.units:
             if not unit.strip(" .,'") or any(c.isdecimal() or c in "+-()" for c in unit):
                 raise ValueError(
-                    f"units {unit!r} is none: a unit is a sign or a word, without digits, plus, "
-                    "minus or brackets"
+                    f"units {unit!r} is not a unit; use a symbol or a word without digits, plus, "
+                    "minus or parentheses"
                 )
 
     @property
     def columns(self) -> ColumnSettings:
-        """What they say of columns and of what is missing."""
+        """The settings for columns and missing values."""
         notation = Notation(self.missing, self.decimal, self.thousands, self.units)
         return ColumnSettings(
             self.target, self.drop, self.categories, notation, self.impute, self.shape

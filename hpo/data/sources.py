@@ -1,4 +1,4 @@
-"""A source is where rows come from: a bundled set, a folder of IDX files, a table, an address."""
+"""Read sources of rows: a bundled set, a folder of IDX files, a table, an address."""
 
 import difflib
 import math
@@ -27,14 +27,14 @@ _OPENML_TIMEOUT = 30.0  # seconds without an answer
 def read(source: str, folder: Path, settings: ColumnSettings) -> Source:
     """Return the rows of `source`; a relative path is relative to `folder`.
 
-    A file at an address is fetched once, and read from the cache ever after.
-    Raises InputError, naming the file at fault, where there are none or they cannot be used.
+    A file at an address is downloaded once, and then read from the cache.
+    Raises InputError, naming the file at fault, if there are no rows or they cannot be used.
     """
     return _in_shape(_read(source, folder, settings), source, settings.shape)
 
 
 def is_beside(source: str) -> bool:
-    """Say whether it is a file or folder that has its place beside the study file."""
+    """Return whether it is a file or folder with a path relative to the study file."""
     elsewhere = source == "digits" or source.startswith(("openml:", "sklearn:"))
     return not (elsewhere or downloads.is_address(source) or Path(source).is_absolute())
 
@@ -61,14 +61,15 @@ def _read(source: str, folder: Path, settings: ColumnSettings) -> Source:
                     path, source, text=settings.categories, notation=settings.notation
                 )
                 return encode(table, source, settings, typed=path.suffix.lower() == ".parquet")
-            there = f"{str(path)!r} exists, but has no such ending: {tables.other_way(path)}"
+            there = f"{str(path)!r} exists, but its type is not supported; {tables.other_way(path)}"
         elif path.exists():
             there = f"{str(path)!r} is not a regular file"
         else:
             there = f"{str(path)!r} does not exist{_near(path, source)}"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
         raise fault("source", f"{source!r} cannot be read: {error}") from error
-    raise fault("source", f"{source!r} is not a source; {there}; a source is {KINDS}")
+    there += " Valid" if there.endswith("?") else "; valid"
+    raise fault("source", f"{source!r} is not a source: {there} sources: {KINDS}")
 
 
 def _refuse_settings(source: str, settings: ColumnSettings, is_array: bool) -> None:
@@ -81,10 +82,10 @@ def _refuse_settings(source: str, settings: ColumnSettings, is_array: bool) -> N
     }  # fmt: skip
     for key, given in columns.items():
         if given:
-            raise fault(key, f"{source!r} has no named columns; leave {key} out")
+            raise fault(key, f"{source!r} has no named columns; remove {key}")
     for key, given in {"missing": notation.missing, "impute": settings.impute}.items():
         if given and not is_array:
-            raise fault(key, f"no value of {source!r} can be missing; leave {key} out")
+            raise fault(key, f"{source!r} cannot have missing values; remove {key}")
 
 
 def _near(path: Path, source: str) -> str:
@@ -92,10 +93,10 @@ def _near(path: Path, source: str) -> str:
     try:
         names = [file.name for file in path.parent.iterdir()]
     except OSError:
-        return f", nor does the folder {str(path.parent)!r}" if source else ""
+        return f", and neither does the folder {str(path.parent)!r}" if source else ""
     if near := difflib.get_close_matches(path.name, [*names, "digits"], 1):
-        return f", did you mean {quoted(Path(source).with_name(near[0]))}?"
-    return ", and a relative path is relative to the study file" if source else ""
+        return f"; did you mean {quoted(Path(source).with_name(near[0]))}?"
+    return " (relative paths start at the study file)" if source else ""
 
 
 def _digits() -> Source:
@@ -112,7 +113,9 @@ def _bundled(source: str, settings: ColumnSettings) -> Source:
 
     name = source.removeprefix("sklearn:")
     if name not in _BUNDLED:
-        raise fault("source", f"{source!r} is not bundled; what is: {', '.join(_BUNDLED)}")
+        raise fault(
+            "source", f"{source!r} is not bundled; valid names: {', '.join(_BUNDLED)}"
+        )
     fetched = getattr(datasets, f"load_{name}")(as_frame=True)
     table, classes = fetched.frame, getattr(fetched, "target_names", None)
     if classes is not None:
@@ -125,11 +128,15 @@ def _in_shape(source: Source, name: str, shape: tuple[int, ...]) -> Source:
     if not shape:
         return source
     if source.indicators is not None and source.indicators.any():
-        raise fault("shape", f"{name!r} has columns of categories, and a shape is one of numbers")
+        raise fault(
+            "shape", f"{name!r} has columns of categories, and a shape needs numbers; remove shape"
+        )
     has = source.training.inputs.shape[1:]
     if math.prod(has) != math.prod(shape):
         inputs = " x ".join(map(str, has))
-        raise fault("shape", f"{list(shape)} has {math.prod(shape)} inputs, {name!r} has {inputs}")
+        raise fault(
+            "shape", f"{list(shape)} has {math.prod(shape)} inputs, but {name!r} has {inputs}"
+        )
 
     def shaped(rows: Rows) -> Rows:
         return replace(rows, inputs=rows.inputs.reshape(len(rows.inputs), *shape))
@@ -149,7 +156,7 @@ def _openml(source: str, settings: ColumnSettings) -> Source:
 
     name = source.removeprefix("openml:").strip()
     if not _OPENML_NAME.fullmatch(name):  # it becomes part of an address and of a path
-        raise fault("source", f'{source!r} has no usable name; write "openml:NAME"')
+        raise fault("source", f'{source!r} is not a valid name; use the form "openml:NAME"')
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_OPENML_TIMEOUT)  # fetch_openml itself would wait without end
     try:
@@ -161,8 +168,8 @@ def _openml(source: str, settings: ColumnSettings) -> Source:
     except OSError as error:  # URLError and timeouts among them
         raise fault(
             "source",
-            f"{source!r} cannot be fetched ({error}); check the network, or download the set and "
-            "give a file",
+            f"{source!r} cannot be downloaded ({error}); check the network, or download the data "
+            "yourself and set its path",
         ) from error
     except Exception as error:
         raise fault("source", f"{source!r} cannot be used ({reason(error)})") from error

@@ -1,4 +1,4 @@
-"""Rows are drawn for training, validation and test, each class in proportion."""
+"""Split rows into training, validation and test, with each class in proportion."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo import wording
 from hpo.data.files import fault
 from hpo.data.predictor import quoted
 from hpo.data.rows import Source
@@ -18,9 +19,9 @@ Rows: TypeAlias = NDArray[np.intp]  # their numbers, as the source has them
 
 @dataclass(frozen=True)
 class Drawing:
-    """What rows are drawn by: the seed, and which repeat, from 1, draws anew for itself.
+    """How rows are drawn: the seed, and the repeat, from 1, that draws rows of its own.
 
-    With `folds` every row that does not test is validated on in one of them.
+    With `folds` every row outside the test set is used for validation in one of them.
     """
 
     seed: int
@@ -54,7 +55,8 @@ def split_rows(
     if settings.rows is not None and settings.rows != len(rows):
         if settings.rows > len(rows):
             raise fault(
-                "rows", f"{settings.rows}, but there are {len(rows)} training rows; lower it"
+                "rows",
+                f"must be at most {len(rows)}, the number of training rows, got {settings.rows}",
             )
         _, rows = _draw("rows", rows, codes, settings.rows, rngs[1], classes, (2, 0))
     if drawing.folds:
@@ -76,7 +78,9 @@ def _folds(
     Folds differ by one row at most, and so do their rows of each class.
     """
     if len(rows) < folds:
-        raise InputError(f"[trial] folds: {folds} of {len(rows)} rows; lower it, or add rows")
+        raise InputError(
+            f"[trial] folds: must be at most {len(rows)}, the number of rows, got {folds}"
+        )
     shuffled = rng.permutation(rows)
     fold = np.arange(len(rows)) % folds
     if codes is not None:
@@ -85,8 +89,9 @@ def _folds(
         smallest = int(sizes.argmin())
         if sizes[smallest] < folds:
             raise InputError(
-                f"[trial] folds: class {quoted(classes[smallest])} has {sizes[smallest]} rows for "
-                f"{folds} folds; lower it, remove the class, or add rows of it"
+                f"[trial] folds: class {quoted(classes[smallest])} has "
+                f"{wording.count(int(sizes[smallest]), 'row')}, fewer than the {folds} folds; "
+                "lower folds, remove the class, or add rows of it"
             )
         by_class = np.argsort(found, kind="stable")
         fold[by_class] = fold.copy()  # the rows of each class go round
@@ -115,7 +120,7 @@ def _draw(
     if codes is None:
         if not least <= count <= most:
             raise fault(
-                key, f"{count} of {number} rows leave a part empty; change {key} or add rows"
+                key, f"{count} of {number} rows would leave a part empty; change {key} or add rows"
             )
         return shuffled[count:], shuffled[:count]
     found = codes[shuffled]
@@ -124,15 +129,15 @@ def _draw(
     if sizes[smallest] < each + later:
         raise fault(
             key,
-            f"class {quoted(classes[smallest])} has {sizes[smallest]} of the {each + later} rows "
-            "that it needs to be in every part; remove the class, add rows of it, or, where the "
-            'labels are amounts, say task = "regression"',
+            f"class {quoted(classes[smallest])} has {wording.count(int(sizes[smallest]), 'row')}, "
+            f"but needs {each + later} to be in every part; remove the class, add rows of it, or, "
+            'if the labels are amounts, set task = "regression"',
         )
     if not least <= count <= most:
         raise fault(
             key,
-            f"{count} of {number} rows cannot give each of {kinds} classes its rows in every part "
-            f"(possible: {least} to {most}); change {key} or add rows",
+            f"{count} of {number} rows cannot give each of {kinds} classes enough rows in every "
+            f"part (possible: {least} to {most}); change {key} or add rows",
         )
     drawn = _allocate(sizes, count, each, later)
     order = np.argsort(found, kind="stable")

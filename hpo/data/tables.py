@@ -1,4 +1,4 @@
-"""Tables are read from CSV and Parquet files, for studies and for predictions alike."""
+"""Read tables from CSV and Parquet files, for studies and for predictions."""
 
 import re
 import warnings
@@ -39,19 +39,19 @@ _ENCODINGS = {
 
 
 def is_table(path: Path) -> bool:
-    """Say whether a file's ending is that of a table."""
+    """Return whether a file has the extension of a table."""
     return _ending(path) in (".csv", ".tsv", ".parquet")
 
 
 def other_way(path: Path) -> str:
-    """Say what to do with a file whose ending is none of ENDINGS."""
+    """Return what to do with a file whose extension is not one of ENDINGS."""
     ending = path.suffix.lower()
     if ending in COMPRESSIONS:
-        return "unpack it, or let it end in .csv" + ending
+        return "unpack it, or rename it to end in .csv" + ending
     if ending in _WAYS:
         return _WAYS[ending]
     if path.name.endswith("ubyte"):
-        return "name the folder that it lies in"
+        return "use the folder that it is in"
     return "convert it to one of them"
 
 
@@ -66,9 +66,9 @@ def _ending(path: Path) -> str:
 def read(
     path: Path, source: str, *, text: Iterable[str] = (), notation: Notation | None = None
 ) -> "pd.DataFrame":
-    """Read a table, the columns `text` as text, and all where the notation is another.
+    """Read a table, with the columns `text` as text, or all if the notation is not plain.
 
-    Raises InputError, naming the file as `source`, where that is not possible.
+    Raises InputError, naming the file as `source`, if that is not possible.
     """
     if _ending(path) == ".parquet":
         return _parquet(path, source)
@@ -76,13 +76,13 @@ def read(
 
 
 def read_rows(path: Path, preprocessing: Preprocessing) -> "pd.DataFrame":
-    """Read the rows of a file as the table was read that a model was trained on.
+    """Read the rows of a file in the same way as the table that a model was trained on.
 
-    Raises InputError, naming the file, where that is not possible.
+    Raises InputError, naming the file, if that is not possible.
     """
     name = str(path)
     if not is_table(path):
-        raise InputError(f"{path}: name a file that ends in {ENDINGS}; {other_way(path)}")
+        raise InputError(f"{path}: expected a file that ends in {ENDINGS}; {other_way(path)}")
     text = [column.name for column in preprocessing.columns if column.type == "text"]
     used = {column.name for column in preprocessing.columns}
     try:
@@ -93,15 +93,15 @@ def read_rows(path: Path, preprocessing: Preprocessing) -> "pd.DataFrame":
         raise InputError(f"{path}{problem}") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
         problem = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read: {problem}; name another file") from error
+        raise InputError(f"{path} cannot be read: {problem}; use another file") from error
 
 
 def without_nameless(
     table: "pd.DataFrame", source: str, used: Collection[str]
 ) -> tuple["pd.DataFrame", list[str]]:
-    """Return a table without a saved index and empty columns that have no name, and what to say.
+    """Return a table without a saved index and empty nameless columns, and notes on these.
 
-    A column is kept whose name is among `used`. Raises InputError where two have one name.
+    Columns in `used` are kept. Raises InputError if two columns have the same name.
     """
     table.columns = names = [str(name) for name in table.columns]
     _refuse_repeated(names, source)
@@ -112,12 +112,12 @@ def without_nameless(
             continue
         if index == len(left_out):  # columns of an index stand first
             left_out.append(name)
-            notes.append(f"column {index + 1} of {source!r} has no name ({name}): it is left out "
+            notes.append(f"column {index + 1} of {source!r} has no name ({name}) and is ignored "
                          "as a saved index")
         elif table[name].isna().all():
             left_out.append(name)
-            notes.append(f"column {index + 1} of {source!r} has no name and no values: "
-                         "it is left out")
+            notes.append(f"column {index + 1} of {source!r} has no name and no values "
+                         "and is ignored")
     return table.drop(columns=left_out), notes
 
 
@@ -137,7 +137,7 @@ def _csv(path: Path, source: str, text: Sequence[str], notation: Notation) -> "p
         first = _first_line(file)
     if mark := re.fullmatch(rb'(?:\xef\xbb\xbf)?"?sep=(.)"?', first.rstrip(b"\r\n"), re.I):
         raise fault(
-            "source", f"{where} begins with a line for Excel, {mark[0]!r}; remove that line"
+            "source", f"{where} starts with a line for Excel, {mark[0]!r}; remove that line"
         )
     separator = "\t" if _ending(path) == ".tsv" else _separator(first)
     options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "index_col": False}
@@ -160,18 +160,18 @@ def _csv(path: Path, source: str, text: Sequence[str], notation: Notation) -> "p
         raise _no_utf8(path, source) from error
     except pd.errors.EmptyDataError as error:
         raise fault(
-            "source", f"{where} is empty; it needs a line of column names, then rows"
+            "source", f"{where} is empty; add a line of column names, then rows"
         ) from error
     except pd.errors.ParserWarning as error:
         hint = "; put numbers with a decimal comma in quotes" if separator == "," else ""
         raise fault(
-            "source", f"{where} is ragged: its rows have more fields than its first line{hint}"
+            "source", f"{where} is ragged: some rows have more fields than the first line{hint}"
         ) from error
     except pd.errors.ParserError as error:
         problem = str(error).rpartition("C error: ")[2]
-        raise fault("source", f"{where} is ragged or no CSV file: {problem}") from error
+        raise fault("source", f"{where} is ragged or not a CSV file: {problem}") from error
     except Exception as error:
-        raise fault("source", f"{where} is no CSV file ({reason(error)})") from error
+        raise fault("source", f"{where} is not a CSV file ({reason(error)})") from error
 
 
 def _first_line(file: Any) -> bytes:
@@ -194,7 +194,7 @@ def _check_names(names: Sequence[str], source: str) -> None:
         raise fault(
             "source",
             f"{source!r} has no line of column names: its first line is {listed(names)}; "
-            "put a line of names before it",
+            "add a line of names before it",
         )
     _refuse_repeated([name for name in names if name], source)
 
@@ -203,7 +203,7 @@ def _refuse_repeated(names: Sequence[str], source: str) -> None:
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise fault(
             "source",
-            f"{source!r} has more than one column {listed(repeated)}; rename or remove all but one",
+            f"{source!r} has more than one column {listed(repeated)}; rename or remove the others",
         )
 
 
@@ -255,18 +255,18 @@ def _no_utf8(path: Path, source: str) -> InputError:
     if b"\0" in sample or not any(_encoding(match, sample)[1] for match in matches):
         return fault(
             "source",
-            f"{where} in line {number}, and in no encoding that is known; save it as UTF-8",
+            f"{where} in line {number}, nor in any other known encoding; save it as UTF-8",
         )
     ranked = sorted((m.chaos, -m.coherence, *_encoding(m, sample)) for m in matches)
     likely = [encoding for *_, encoding in ranked if encoding][:_LIKELY]
     read = [
-        f"{encoding.upper()} ({_ENCODINGS[encoding]}), in which line {number} is "
+        f"{encoding.upper()} ({_ENCODINGS[encoding]}), where line {number} is "
         f"{quoted(first.decode(encoding, 'replace').strip())}"
         for encoding in likely
     ]
     return fault(
         "source",
-        f"{where}: it seems to be {', or '.join(read)}; {_conversion(likely[0].upper())}",
+        f"{where}, but probably {', or '.join(read)}; {_conversion(likely[0].upper())}",
     )
 
 
@@ -310,4 +310,6 @@ def _parquet(path: Path, source: str) -> "pd.DataFrame":
     except InputError:
         raise
     except Exception as error:  # pyarrow, and pandas on what the file says of itself
-        raise fault("source", f"{source!r} is no whole .parquet file ({reason(error)})") from error
+        raise fault(
+            "source", f"{source!r} is not a complete .parquet file ({reason(error)})"
+        ) from error

@@ -47,12 +47,12 @@ def test_whether_it_holds(text: str, values: dict[str, float | str], holds: bool
     "(a := 3) < 4", "f'{a}' < 'b'", "{1: 2} < a", "a\0 < 1",
 ])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no comparison of numbers and hyperparameters; write"):
+    with pytest.raises(ValueError, match="is not a comparison of numbers and hyperparameters;"):
         parse(text)
 
 
 def test_a_constraint_is_of_hyperparameters_and_short() -> None:
-    with pytest.raises(ValueError, match="names no hyperparameter"):
+    with pytest.raises(ValueError, match="uses no hyperparameter"):
         parse("1 < 2")
     with pytest.raises(ValueError, match="at most 300"):
         parse("a < " + "1 + " * 100 + "1")
@@ -70,5 +70,5 @@ def test_what_cannot_be_computed_says_so(text: str) -> None:
 def test_a_power_is_bounded() -> None:
     assert parse("a ** 64 > 1").holds({"a": 2})
     assert not math.isnan(2.0**64)
-    with pytest.raises(ValueError, match="powers go up to 64"):
+    with pytest.raises(ValueError, match="exponents must be at most 64"):
         parse("a ** 65 > 1").holds({"a": 2})

@@ -277,7 +277,7 @@ def test_ordered_choices_move_like_whole_numbers() -> None:
 def test_what_it_is_searched_on_is_said() -> None:
     when = (("optimizer", ("sgd", "nesterov")), ("layers", (3,)))
     assert describe(FloatDistribution(0.0, 0.9, when=when)) == (
-        "0 to 0.9 where optimizer is sgd or nesterov and layers is 3"
+        "0 to 0.9 when optimizer is sgd or nesterov and layers is 3"
     )
 
 
@@ -312,26 +312,26 @@ def test_a_range_comes_back_from_its_table(distribution: Distribution) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"choices": "ab"}, "choices are no list of values"),
-        ({"choices": [None]}, "choices are no list of values"),
-        ({"choices": [[1, None]]}, "choices are no list of values"),
-        ({"choices": [math.nan]}, "choices are no list of values"),
-        ({"low": 0, "high": 1, "limits": [0]}, "limits are no two numbers"),
-        ({"low": 0, "high": 1, "limits": 5}, "limits are no two numbers"),
-        ({"low": "0", "high": 1}, "an edge is no number"),
-        ({"low": True, "high": 2}, "an edge is no number"),
-        ({"low": 0, "high": 1, "step": "1"}, "an edge is no number"),
-        ({"low": 0, "high": 1, "limits": [0, None]}, "an edge is no number"),
-        ({"low": 0.5, "high": 1, "integer": True}, "an edge is no number"),
-        ({"low": 1, "high": 1}, "its edges are in no order"),
-        ({"low": 0, "high": 1, "limits": [0.5, 2]}, "its edges are in no order"),
-        ({"low": 0, "high": 1, "limits": [0, 0.5]}, "its edges are in no order"),
-        ({"low": 0, "high": 1, "step": 0}, "its edges are in no order"),
+        ({"choices": "ab"}, "choices are not a list of values"),
+        ({"choices": [None]}, "choices are not a list of values"),
+        ({"choices": [[1, None]]}, "choices are not a list of values"),
+        ({"choices": [math.nan]}, "choices are not a list of values"),
+        ({"low": 0, "high": 1, "limits": [0]}, "limits are not two numbers"),
+        ({"low": 0, "high": 1, "limits": 5}, "limits are not two numbers"),
+        ({"low": "0", "high": 1}, "an edge is not a number"),
+        ({"low": True, "high": 2}, "an edge is not a number"),
+        ({"low": 0, "high": 1, "step": "1"}, "an edge is not a number"),
+        ({"low": 0, "high": 1, "limits": [0, None]}, "an edge is not a number"),
+        ({"low": 0.5, "high": 1, "integer": True}, "an edge is not a number"),
+        ({"low": 1, "high": 1}, "its edges are out of order"),
+        ({"low": 0, "high": 1, "limits": [0.5, 2]}, "its edges are out of order"),
+        ({"low": 0, "high": 1, "limits": [0, 0.5]}, "its edges are out of order"),
+        ({"low": 0, "high": 1, "step": 0}, "its edges are out of order"),
         ({"low": 0, "high": 2**63 + 1, "integer": True}, "its edges are too far apart"),
         ({"low": 0, "high": math.inf}, "its edges are too far apart"),
-        ({"low": 1, "high": 2, "log": 1}, "it has no logarithm"),
-        ({"low": 0, "high": 2, "log": True}, "it has no logarithm"),
-        ({"low": 1, "high": 2, "log": True, "limits": [0, 2]}, "it has no logarithm"),
+        ({"low": 1, "high": 2, "log": 1}, "an edge of a log range is not above 0"),
+        ({"low": 0, "high": 2, "log": True}, "an edge of a log range is not above 0"),
+        ({"low": 1, "high": 2, "log": True, "limits": [0, 2]}, "a log range is not above 0"),
     ],
 )
 def test_a_table_of_another_range_is_refused(table: dict[str, Any], said: str) -> None:

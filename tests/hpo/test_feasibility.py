@@ -60,8 +60,8 @@ def test_a_value_that_nothing_goes_with_is_a_fault_of_its_range() -> None:
 def test_where_nothing_can_be_trained_with_the_commonest_reason_is_said() -> None:
     key, reason, remedy = of(("low > high",)).fault() or ("", "", "")
     assert key == "constraints"
-    assert reason.startswith("none of 1000 points drawn from the ranges can be trained with, most ")
-    assert remedy == "widen the ranges, or relax it"
+    assert reason.startswith("none of 1000 points sampled from the ranges can be trained, mostly ")
+    assert remedy == "widen the ranges, or relax that rule"
     assert of(("low > high",)).is_empty()
 
 
@@ -72,6 +72,6 @@ def test_a_point_to_start_with_is_tried_with_others_beside_it() -> None:
 
 
 def test_what_cannot_be_computed_is_a_reason() -> None:
-    assert "arithmetic takes numbers alone" in (of(("kind * 2 == 'a'",)).reason(
+    assert "arithmetic only works on numbers" in (of(("kind * 2 == 'a'",)).reason(
         {"low": 0.1, "high": 0.9, "kind": "flat"}
     ) or "")

@@ -51,13 +51,13 @@ def test_a_move_without_a_test_has_no_p_value() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"kind": "grown"}, "'grown' is nothing that a range does"),
-        ({"factor": "1"}, "'1' is no number"), ({"factor": True}, "True is no number"),
-        ({"factor": None}, "None is no number"), ({"p_value": "0.5"}, "'0.5' is no number"),
-        ({"p_value": False}, "False is no number"), ({"name": 1}, "1 is no text"),
-        ({"reason": None}, "None is no text"), ({"decision": 2}, "2 is no text"),
-        ({"old": {"low": 2, "high": 1}}, "its edges are in no order"),
-        ({"used": {"low": 1, "high": "2"}}, "an edge is no number"),
+        ({"kind": "grown"}, "'grown' is not a kind of move"),
+        ({"factor": "1"}, "'1' is not a number"), ({"factor": True}, "True is not a number"),
+        ({"factor": None}, "None is not a number"), ({"p_value": "0.5"}, "'0.5' is not a number"),
+        ({"p_value": False}, "False is not a number"), ({"name": 1}, "1 is not a string"),
+        ({"reason": None}, "None is not a string"), ({"decision": 2}, "2 is not a string"),
+        ({"old": {"low": 2, "high": 1}}, "its edges are out of order"),
+        ({"used": {"low": 1, "high": "2"}}, "an edge is not a number"),
     ],
 )
 def test_what_is_no_decision_is_said(changes: dict[str, Any], said: str) -> None:

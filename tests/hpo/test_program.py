@@ -226,16 +226,16 @@ def test_files_that_are_not_python_change_with_every_byte(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("{rate}", "{rat}", "command: {rat} is no hyperparameter; did you mean 'rate'?"),
-        ("{rate}", "{0}", "command: command has {0}, which names no hyperparameter"),
+        ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; did you mean 'rate'?"),
+        ("{rate}", "{0}", "command: has {0}, which names no hyperparameter"),
         ("{rate}", "{rate.real}", "names no hyperparameter"),
         ("{rate}", "{rate", "write {{ for a brace"),
-        ('["python", "program.py", "--rate", "{rate}"]', "[]", "command: command is empty"),
+        ('["python", "program.py", "--rate", "{rate}"]', "[]", "command: is empty"),
         ('["python", "program.py", "--rate", "{rate}"]', "'python program.py'", "command: "),
-        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern is no regular expression"),
-        ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern names no metric"),
+        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern: is no regular"),
+        ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern: names no metric"),
         ("metric =", "metrics_pattern = '(?P<los>x)'\nmetric =", "metric: "),
-        ("metric =", "objective = 'a:b'\nmetric =", "command: there is an objective as well"),
+        ("metric =", "objective = 'a:b'\nmetric =", "command: not allowed together with objective"),
         ("[round]", "[data]\nsource = 'digits'\n[round]", "data: "),
         ("command =", "commands =", "commands: unknown key; did you mean 'command'?"),
         ("low = 1, high = 4", "low = 1, high = 4.5", None),
@@ -279,8 +279,8 @@ def told(lines: list[str], pattern: str | None = None, **asked: Any) -> list[dic
          "the program goes from epoch 1 to 0; tell every epoch"),
         (['{"epoch": 1.5, "loss": 1}'], None,
          "the program tells an epoch 1.5, which is no whole number"),
-        (['{"loss": 1, "MAP@5": 1}'], None, "the program names a metric 'MAP@5': it needs letters, "
-         "digits, and of other characters only _ - . : / and the space"),
+        (['{"loss": 1, "MAP@5": 1}'], None, "the program names a metric 'MAP@5': only letters, "
+         "digits, spaces and the characters _ - . : / are allowed"),
     ],
 )
 def test_what_lines_do_not_tell_is_said(

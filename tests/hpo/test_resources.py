@@ -26,7 +26,7 @@ def test_amounts_of_memory(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "4XB", "0", "4 G B", "1e9", "four"])
 def test_what_is_no_amount_of_memory(text: str) -> None:
-    with pytest.raises(ValueError, match="is no amount of memory; write it as"):
+    with pytest.raises(ValueError, match="is not an amount of memory; write it like"):
         parse_bytes(text)
 
 
@@ -72,23 +72,23 @@ def test_a_study_says_what_a_trial_takes(make_study: Make) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"gpus": 1.5}, "resources.gpus: 1.5 is neither a part of one GPU"),
+        ({"gpus": 1.5}, "resources.gpus: must be a fraction of one GPU"),
         ({"gpus": -1}, "resources.gpus: "),
-        ({"memory": "much"}, "resources.memory: 'much' is no amount of memory"),
+        ({"memory": "much"}, "resources.memory: 'much' is not an amount of memory"),
         ({"memory": 4}, "resources.memory: "),
-        ({"custom": {"GPU": 1}}, "resources.custom.GPU: has a key of its own"),
+        ({"custom": {"GPU": 1}}, "resources.custom.GPU: has its own key"),
         ({"custom": {"tpu": 0}}, "resources.custom.tpu: "),
-        ({"custom": {'"ä"': 1}}, "resources.custom.ä: names nothing that Ray knows; write"),
-        ({"custom": {'"t p\\nu"': 1}}, "resources.custom.t p u: names nothing that Ray knows"),
-        ({"custom": {'" "': 1}}, 'resources.custom." ": names nothing that Ray knows; write'),
-        ({"custom": {"tpu": 1e-9}}, "resources.custom.tpu: 1e-09 is no multiple of 0.0001"),
-        ({"custom": {"tpu": 1e300}}, "resources.custom.tpu: 1e+300 is more than 1000000; ask for"),
-        ({"custom": 3}, "resources.custom: write a table"),
-        ({"gpus": 1e-300}, "resources.gpus: 1e-300 is no multiple of 0.0001"),
-        ({"gpus": 1e300}, "resources.gpus: 1e+300 is more than 1000000; ask for less"),
-        ({"cpus": 2**2000}, "resources.cpus: input should be less than or equal to 1000000"),
+        ({"custom": {'"ä"': 1}}, "resources.custom.ä: not a name that Ray accepts; use"),
+        ({"custom": {'"t p\\nu"': 1}}, "resources.custom.t p u: not a name that Ray accepts"),
+        ({"custom": {'" "': 1}}, 'resources.custom." ": not a name that Ray accepts; use'),
+        ({"custom": {"tpu": 1e-9}}, "resources.custom.tpu: must be a multiple of 0.0001"),
+        ({"custom": {"tpu": 1e300}}, "resources.custom.tpu: must be at most 1000000, got"),
+        ({"custom": 3}, "resources.custom: expected a table"),
+        ({"gpus": 1e-300}, "resources.gpus: must be a multiple of 0.0001"),
+        ({"gpus": 1e300}, "resources.gpus: must be at most 1000000, got 1e+300"),
+        ({"cpus": 2**2000}, "resources.cpus: must be at most 1000000"),
         ({"memory": "9" * 400 + "GB"}, "resources.memory: '9999"),
-        ({"memory": "0.4B"}, "resources.memory: '0.4B' is no amount of memory; write it as"),
+        ({"memory": "0.4B"}, "resources.memory: '0.4B' is not an amount of memory; write it like"),
         ({"gpu": 1}, "resources.gpu: unknown key; did you mean 'gpus'?"),
     ],
 )
@@ -122,8 +122,8 @@ def test_what_is_not_here_is_refused_before_the_first_trial(
     file = make_study(resources=table)
     ran = command("run", file, where)
     assert (ran.code, ran.err) == (2, (
-        f"hpo: {file}: resources.{key}: a trial takes {takes}, which {who} does not have; ask for "
-        "less, or name a Ray cluster that has it by --ray-address\n"
+        f"hpo: {file}: resources.{key}: a trial needs {takes}, which {who} does not have; ask for "
+        "less, or use --ray-address with a Ray cluster that has it\n"
     ))  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_more_threads_than_workers_have_are_refused(
     file = make_study(resources={"cpus": 3})
     ran = command("run", file, "--workers=2")
     assert ran.code == 2
-    assert ran.err.startswith(f"hpo: {file}: resources.cpus: a trial takes 3 CPUs, which this mac")
+    assert ran.err.startswith(f"hpo: {file}: resources.cpus: a trial needs 3 CPUs, which this mac")
 
 
 @given(
@@ -187,5 +187,5 @@ def test_a_demand_is_said_in_words() -> None:
     assert str(Demand(1, 1.0)) == "1 CPU and 1 GPU"
     assert str(Demand(2, 2.0, 1_500_000_000)) == "2 CPUs, 2 GPUs and 1.5 GB of memory"
     assert str(Demand(1, custom=(("tpu", 0.5), ("x", 2.0)))) == "1 CPU, 0.5 tpu and 2 x"
-    with pytest.raises(ValueError, match=r"; write it as \"4GB\" or \"512MB\"$"):
+    with pytest.raises(ValueError, match=r"; write it like \"4GB\" or \"512MB\"$"):
         parse_bytes("4XB")

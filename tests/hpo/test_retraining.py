@@ -97,7 +97,7 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
         ("age,visits,city\n1,2,Kiel\n1,x,Kiel\n", r"rows.csv: column 'visits', row 2: 'x' is no"),
         ("age,visits,city\n1,2,Rome\n", r"rows.csv: column 'city', row 1: 'Rome' is none of"),
         ("age,visits,city\n", r"rows.csv: there are no rows"),
-        ("", r"rows.csv is empty; it needs a line of column names"),
+        ("", r"rows.csv is empty; add a line of column names"),
     ):
         Path("rows.csv").write_text(text)
         with pytest.raises(InputError, match=message) as caught:
@@ -141,7 +141,7 @@ def test_a_regression_of_the_trainer_in_its_own_units(
         search_space={"learning_rate": {"low": 1e-2, "high": 5e-2, "log": True}},
         round={"trials": 3},
     )
-    notes = ("left out as a saved index", "(impute = 'median'): 'c': 23 with ")
+    notes = ("ignored as a saved index", "(impute = 'median'): 'c': 23 with ")
     for command in (("check", file, "--data"), ("run", file, "--inline")):
         hpo(*command)
         printed = capsys.readouterr().out

@@ -63,7 +63,7 @@ def test_settings_without_a_digest_of_the_syntax_are_read() -> None:
 
 
 def test_those_of_a_later_version_are_left_to_it() -> None:
-    with pytest.raises(InputError, match=f"later version of hpo, in format {FORMAT + 1}.*upgrade"):
+    with pytest.raises(InputError, match=f"newer version of hpo, in format {FORMAT + 1}.*upgrade"):
         settings_from(table(format=FORMAT + 1))
 
 

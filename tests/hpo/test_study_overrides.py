@@ -52,19 +52,19 @@ def test_the_last_of_many_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed", "--set seed: there is no '='; write KEY=VALUE"),
-        ("=1", "--set =1: there is no key"),
-        (" =1", "there is no key"),
-        ("a b=1", "a b is no key of TOML"),
-        ("a..b=1", '"a..b" is no key of TOML'),
-        ("#a=1", "#a is no key of TOML"),
-        ("seed=", "there is no value after '='"),
-        ("fixed.sizes=[1, 2", "the value is not TOML"),
-        ("name='x", "the value is not TOML"),
-        ("seed=1\nrounds = 2", "the value is not TOML"),
-        ("metric.first=x", "metric is no table in the file; set metric as a whole"),
-        ("search_space.learning_rate.low.x=1", "search_space.learning_rate.low is no table"),
-        ("name=\x00", "is no character that can be recorded"),
+        ("seed", "--set seed: no '=' found; use the form KEY=VALUE"),
+        ("=1", "--set =1: no key before"),
+        (" =1", "no key before"),
+        ("a b=1", "a b is not a valid TOML key"),
+        ("a..b=1", '"a..b" is not a valid TOML key'),
+        ("#a=1", "#a is not a valid TOML key"),
+        ("seed=", "no value after '='"),
+        ("fixed.sizes=[1, 2", "the value is not valid TOML"),
+        ("name='x", "the value is not valid TOML"),
+        ("seed=1\nrounds = 2", "the value is not valid TOML"),
+        ("metric.first=x", "metric is not a table in the file; set metric as a whole"),
+        ("search_space.learning_rate.low.x=1", "search_space.learning_rate.low is not a table"),
+        ("name=\x00", "cannot be recorded"),
         ("seed=" + "9" * 5000, None),
     ],
 )
@@ -84,7 +84,7 @@ def test_every_command_that_reads_a_study_file_takes_it(
 ) -> None:
     file = make_study()
     assert command(name, file, "--set", "seed") == Outcome(
-        2, "", f"hpo: {file}: --set seed: there is no '='; write KEY=VALUE, such as "
+        2, "", f"hpo: {file}: --set seed: no '=' found; use the form KEY=VALUE, for example "
         "round.trials=20\n",
     )
 
@@ -92,7 +92,7 @@ def test_every_command_that_reads_a_study_file_takes_it(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("round.trials=many", "round.trials: write a valid integer, not 'many'"),
+        ("round.trials=many", "round.trials: expected an integer, got 'many'"),
         ("round.trails=3", "round.trails: unknown key; did you mean 'trials'?"),
         ("fixed.epoch=3", "fixed.epoch: unknown hyperparameter"),
         ("overrides=[]", "overrides: unknown key"),
@@ -145,16 +145,17 @@ def test_without_it_nothing_is_said_of_it(make_study: Make, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed", "--set seed: there is no '='; write KEY=VALUE, such as round.trials=20"),
-        (" =1", "--set  =1: there is no key before '='; write KEY=VALUE, such as round.trials=20"),
-        ("a b=1", "--set a b=1: a b is no key of TOML; write one such as round.trials"),
-        ("seed= ", "--set seed= : there is no value after '='; write \"\" for an empty text"),
-        ("a=[1", "--set a=[1: the value is not TOML; correct it, and quote it for the shell"),
-        ("a={1", "--set a={1: the value is not TOML; correct it, and quote it for the shell"),
-        ("name.x=1", "--set name.x=1: name is no table in the file; set name as a whole"),
-        ("a=\x00", "--set a=\x00: '\\x00' is no character that can be recorded; take it out"),
-        ("s" * 101, f"--set {'s' * 50}…{'s' * 49}: there is no '='; write KEY=VALUE, such as "
-         "round.trials=20"),
+        ("seed", "--set seed: no '=' found; use the form KEY=VALUE, for example round.trials=20"),
+        (" =1",
+         "--set  =1: no key before '='; use the form KEY=VALUE, for example round.trials=20"),
+        ("a b=1", "--set a b=1: a b is not a valid TOML key; use one like round.trials"),
+        ("seed= ", "--set seed= : no value after '='; write \"\" for an empty string"),
+        ("a=[1", "--set a=[1: the value is not valid TOML; fix it, and quote it for the shell"),
+        ("a={1", "--set a={1: the value is not valid TOML; fix it, and quote it for the shell"),
+        ("name.x=1", "--set name.x=1: name is not a table in the file; set name as a whole"),
+        ("a=\x00", "--set a=\x00: the character '\\x00' cannot be recorded; remove it"),
+        ("s" * 101, f"--set {'s' * 50}…{'s' * 49}: no '=' found; use the form KEY=VALUE, for "
+         "example round.trials=20"),
     ],
 )
 def test_a_text_that_cannot_be_read_is_said_to_the_letter(text: str, said: str) -> None:

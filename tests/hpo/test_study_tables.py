@@ -17,15 +17,16 @@ def test_packages_with_their_versions(make_study: Make) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("numpy", "'numpy' names no version; write NAME==VERSION"),
-        ("numpy>=1", "'numpy>=1' names no version"),
-        ("numpy>=1,==2", "names no version"),
-        ("not a package", "names no version"),
-        ("numpy==1; sys_platform == 1", "names no version"),
-        ("numpy 7", "names no version"),
-        ("x @ https://x.org/x.whl", "names no version"),
-        ("nothing-at-all==1.0", "is not installed here: pip install nothing-at-all==1.0"),
-        ("numpy==1.0", f"numpy==1.0, but {np.__version__} is installed here: pip install"),
+        ("numpy", "'numpy' has no exact version; use the form NAME==VERSION"),
+        ("numpy>=1", "'numpy>=1' has no exact version"),
+        ("numpy>=1,==2", "has no exact version"),
+        ("not a package", "has no exact version"),
+        ("numpy==1; sys_platform == 1", "has no exact version"),
+        ("numpy 7", "has no exact version"),
+        ("x @ https://x.org/x.whl", "has no exact version"),
+        ("nothing-at-all==1.0", "is not installed here; run: pip install nothing-at-all==1.0"),
+        ("numpy==1.0",
+         f"numpy==1.0 is needed, but {np.__version__} is installed here; run: pip install"),
     ],
 )
 def test_packages_that_are_not_as_the_file_says(make_study: Make, text: str, said: str) -> None:

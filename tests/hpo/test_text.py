@@ -89,15 +89,15 @@ def test_a_name_that_passes_passes_at_mlflow_with_what_is_added(name: str) -> No
 
 
 def test_faults_are_said_with_the_remedy() -> None:
-    assert name_fault("x" * 241) == "it has 241 characters; use at most 240"
+    assert name_fault("x" * 241) == "it has 241 characters, and at most 240 are allowed"
     assert name_fault("x" * 240) == ""
     assert name_fault("MAP@5") == (
-        "it needs letters, digits, and of other characters only _ - . : / and the space"
+        "only letters, digits, spaces and the characters _ - . : / are allowed"
     )
     assert name_fault("a/../b") == (
-        "it reads as the path of another file; take out the dots and slashes"
+        "it looks like a path; remove the dots and slashes"
     )
-    assert text_fault("a\x00b") == "'\\x00' is no character that can be recorded; take it out"
-    assert text_fault("\ud800") == "'\\ud800' is no character that can be recorded; take it out"
+    assert text_fault("a\x00b") == "the character '\\x00' cannot be recorded; remove it"
+    assert text_fault("\ud800") == "the character '\\ud800' cannot be recorded; remove it"
     assert [shortened("abcdef", n) for n in (6, 5)] == ["abcdef", "abcd…"]
     assert one_line("a\n \tb\x1b[31m c\x07") == r"a b c\x07"

@@ -85,7 +85,7 @@ def test_the_file_of_another_training_is_refused(tmp_path: Path) -> None:
     hyperparameters = PerceptronHyperparameters(epochs=2, hidden_sizes=(7,))
     list(perceptron(hyperparameters, data(), seed=3, folder=tmp_path))
     other = dataclasses.replace(hyperparameters, hidden_sizes=(8,))
-    with pytest.raises(ValueError, match=f"{FILE} is of another training"):
+    with pytest.raises(ValueError, match=f"{FILE} belongs to another training"):
         next(perceptron(other, data(), seed=3, folder=tmp_path))
 
 

@@ -68,7 +68,7 @@ def test_predictions_of_a_regression_are_values():
 
 def test_a_file_of_something_else_is_no_model(tmp_path):
     np.savez(tmp_path / "other.npz", values=np.zeros(3))
-    with pytest.raises(ValueError, match="holds no model"):
+    with pytest.raises(ValueError, match="is not a model"):
         load(tmp_path / "other.npz")
 
 
@@ -85,7 +85,7 @@ class Doubling(Dense):
 
 def test_a_layer_that_cannot_come_back_is_not_dropped_in_silence(tmp_path):
     network = Network([Dense(3), ReLU(), Doubling(3)], (2,))
-    with pytest.raises(ValueError, match=r"model\.npz: the layer Doubling cannot be kept"):
+    with pytest.raises(ValueError, match=r"model\.npz: the layer Doubling cannot be saved"):
         Model(network, "squared_error").save(tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())
 
@@ -95,14 +95,14 @@ def changed(architecture, **changes):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda a, v: {"values": v}, "holds no model: no array 'architecture'"),
+    (lambda a, v: {"values": v}, "is not a model: it has no array 'architecture'"),
     (lambda a, v: {"architecture": json.dumps(a), "values": v, "more": v}, "unknown array 'more'"),
     (lambda a, v: {"architecture": "{", "values": v}, "its architecture cannot be read"),
     (lambda a, v: {"architecture": "3", "values": v}, "its architecture cannot be read"),
     (lambda a, v: {"architecture": "{}", "values": v}, "cannot be read .*'layers'"),
     (lambda a, v: {"architecture": changed(a, loss="x"), "values": v}, "unknown loss 'x'"),
     (lambda a, v: {"architecture": changed(a, layers=[*a["layers"], {"layer": "gelu"}]),
-                   "values": v}, "layer 3: unknown layer 'gelu'; there are: 'dense', "),
+                   "values": v}, "layer 3: unknown layer 'gelu'; valid layers: 'dense', "),
     (lambda a, v: {"architecture": changed(a, layers=[{"units": 3}]), "values": v},
      "layer 1 has no name"),
     (lambda a, v: {"architecture": changed(a, layers=["dense"]), "values": v},
@@ -110,11 +110,11 @@ def changed(architecture, **changes):
     (lambda a, v: {"architecture": changed(a, layers=[{"layer": "dense", "width": 3}]),
                    "values": v}, "layer 1, dense: TypeError: .*width"),
     (lambda a, v: {"architecture": changed(a, layers=[
-        {"layer": "dense", "units": 1, "initializer": "x"}]), "values": v}, "make no network"),
+        {"layer": "dense", "units": 1, "initializer": "x"}]), "values": v}, "do not form"),
     (lambda a, v: {"architecture": changed(a, input_shape=[2, 2]), "values": v},
-     "make no network .*a dense layer takes flat rows"),
+     "do not form a network .*a dense layer needs flat rows"),
     (lambda a, v: {"architecture": json.dumps(a), "values": v[:-1]},
-     r"its layers have 5 values, and the file has an array of the shape \(4,\)"),
+     r"its layers have 5 values, but the file has an array of shape \(4,\)"),
     (lambda a, v: {"architecture": json.dumps(a), "values": v[:1]}, "shape"),
     (lambda a, v: {"architecture": json.dumps(a), "values": np.float32(1)}, "shape"),
     (lambda a, v: {"architecture": json.dumps(a), "values": np.ones(5, int)}, "are int64, not"),
@@ -140,7 +140,7 @@ def test_bytes_that_are_no_arrays_hold_no_model(model, tmp_path):
     one = (tmp_path / "one.npy").read_bytes()
     for broken in (b"", b"text", one, whole[:100], whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(broken)
-        with pytest.raises(ValueError, match="holds no model") as caught:
+        with pytest.raises(ValueError, match="is not a model") as caught:
             load(path)
         assert str(path) in str(caught.value)
     del caught

@@ -1,4 +1,4 @@
-"""An activation bends what a layer computes; without one, a deep network is a flat one."""
+"""An activation makes a layer nonlinear; without one, a deep network is a linear one."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

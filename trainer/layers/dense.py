@@ -1,4 +1,4 @@
-"""A dense layer connects every input with every unit."""
+"""A dense layer connects every input to every unit."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Dense(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """Return (units,)."""
         if len(shape) != 1:
-            raise ValueError(f"a dense layer takes flat rows, not {shape}")
+            raise ValueError(f"a dense layer needs flat rows, got shape {shape}")
         return (self.units,)
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:

@@ -1,4 +1,4 @@
-"""A layer says what it computes, and is bound to arrays for one number of rows at a time.
+"""A layer defines what it computes, and is bound to arrays for a fixed number of rows.
 
 Layers are frozen values. All state is in arrays that the network owns, and every buffer a layer
 works in is made once, when it is bound. Two rules let the buffers be few: a backward pass may

@@ -10,7 +10,7 @@ Index: TypeAlias = tuple[slice, slice, slice]
 def stops(shape: Shape, size: int, stride: int) -> tuple[int, int]:
     """Return how often the window stops, down and across an image (height, width, channels).
 
-    Raises ValueError where the image is smaller than the window, or no image.
+    Raises ValueError if the image is smaller than the window, or not an image.
     """
     if len(shape) != 3 or min(shape[:2]) < size:
         raise ValueError(f"a {size} x {size} window does not fit into an input of shape {shape}")

@@ -126,16 +126,16 @@ def test_npz_images_in_other_layouts_and_byte_orders(write: Write) -> None:
         (TWO | {"inputs": np.zeros((4, 2), "M8[s]")}, "must be real numbers"),
         (TWO | {"inputs": np.zeros(4, "f4,f4")}, "must be real numbers"),
         (TWO | {"inputs": np.full((4, 2), 1e39)}, "too large for float32"),
-        (TWO | {"inputs": np.zeros(4)}, "it must be (rows, features, …)"),
-        (TWO | {"inputs": np.zeros((4, 0))}, "it must be (rows, features, …)"),
+        (TWO | {"inputs": np.zeros(4)}, "must have (rows, features, …)"),
+        (TWO | {"inputs": np.zeros((4, 0))}, "must have (rows, features, …)"),
         (TWO | {"inputs": np.zeros((0, 4)), "targets": np.zeros(0)}, "(0, 4)"),
-        (TWO | {"targets": np.eye(4)}, "it must be (rows,)"),
-        (TWO | {"targets": np.zeros(5, int)}, "4 rows, but targets 5"),
+        (TWO | {"targets": np.eye(4)}, "must have (rows,)"),
+        (TWO | {"targets": np.zeros(5, int)}, "4 rows, but targets have 5"),
         (TWO | {"targets": np.zeros(4, "S3")}, "must be real numbers, bool or text"),
         (TWO | {"test_inputs": np.zeros((4, 2))}, "one of test_inputs and test_targets"),
         (TWO | {"test_inputs": np.zeros((4, 3)), "test_targets": TWO["targets"]}, "shape"),
         (TWO | {"test_inputs": TWO["inputs"], "test_targets": np.array(list("abab"))}, "text"),
-        (TWO | {"targets": np.array(["a", "\ud800"] * 2)}, "not Unicode text"),
+        (TWO | {"targets": np.array(["a", "\ud800"] * 2)}, "not valid Unicode"),
     ],
 )
 def test_npz_files_that_cannot_be_used(write: Write, arrays: dict[str, Any], problem: str) -> None:
@@ -149,7 +149,7 @@ def test_npz_files_that_cannot_be_read(write: Write) -> None:
     single = io.BytesIO()
     np.save(single, TWO["inputs"])
     for content in (b"", b"PK\3\4", whole[:-30], single.getvalue(), b"\x80\x04N."):
-        assert "no whole .npz file" in message(write("t.npz", content), "source")
+        assert "not a complete .npz file" in message(write("t.npz", content), "source")
     other_name = whole.replace(b"inputs.npy", b"outputs.np", 1)
     assert len(message(write("t.npz", other_name), "source")) < 400
     lying = io.BytesIO()
@@ -158,7 +158,7 @@ def test_npz_files_that_cannot_be_read(write: Write) -> None:
         start = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
         archive.writestr("inputs.npy", start + bytes(8))
         archive.writestr("targets.npy", b"")
-    assert "promises (900000000000, 9)" in message(write("t.npz", lying.getvalue()), "source")
+    assert "have the shape (900000000000, 9)" in message(write("t.npz", lying.getvalue()), "source")
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -167,19 +167,19 @@ def test_npz_files_that_cannot_be_read(write: Write) -> None:
     [
         (b"", "ends within its header"),
         (IMAGES[:10], "ends within its header"),
-        (IMAGES[:-1], "holds only 719"),
-        (IMAGES + b"\0", "holds more"),
+        (IMAGES[:-1], "has only 719"),
+        (IMAGES + b"\0", "has more"),
         (b"\0\1" + IMAGES[2:], "magic number 0x00000803"),
         (idx(np.zeros(60)), "magic number 0x00000803"),
         (b"PNG." + IMAGES[4:], "magic number 0x00000803"),
         (b"\0\0\x0d\3" + IMAGES[4:], "type byte 0x0d"),
-        (b"\0\0\x08\3" + b"\0\0\0\xff" * 3, "holds only 0"),
-        (b"\0\0\x08\3" + b"\0\0\0\xff" * 3 + IMAGES, "holds only 736"),
-        (b"\0\0\x08\3" + b"\xff" * 12, "promise"),
+        (b"\0\0\x08\3" + b"\0\0\0\xff" * 3, "has only 0"),
+        (b"\0\0\x08\3" + b"\0\0\0\xff" * 3 + IMAGES, "has only 736"),
+        (b"\0\0\x08\3" + b"\xff" * 12, "by its header"),
         (idx(np.zeros((0, 4, 3))), "is empty"),
         (idx(np.zeros((60, 4, 0))), "is empty"),
         (idx(np.zeros((59, 4, 3))), "59 images, but train-labels-idx1-ubyte has 60 labels"),
-        (idx(np.zeros((60, 4, 4))), "training images are 4 x 4, test images 4 x 3"),
+        (idx(np.zeros((60, 4, 4))), "training images are 4 x 4, but test images are 4 x 3"),
         (None, "has no file train-images-idx3-ubyte"),
     ],
 )
@@ -205,7 +205,7 @@ def test_missing_values_of_arrays(save: Save) -> None:
     arrays = {"inputs": inputs, "targets": np.arange(ROWS) % 2,
               "test_inputs": tests, "test_targets": np.arange(4) % 2}
     chosen = save(npz(**arrays), "t.npz")
-    assert "inputs have 15 missing values (NaN); say impute = " in refusal(chosen)
+    assert "inputs have 15 missing values (NaN); set impute = " in refusal(chosen)
     result = split(replace(chosen, impute="median"))
     stand_in = np.reshape(result.preprocessing.fill, (2, 3))
     np.testing.assert_array_equal(stand_in, stand_in.astype(np.float32))
@@ -217,7 +217,7 @@ def test_missing_values_of_arrays(save: Save) -> None:
     np.testing.assert_array_equal(
         result.preprocessing.transform(np.full((1, 2, 3), np.nan))[0], stand_in.astype(np.float32)
     )
-    assert "test_inputs; fill values" in refusal(replace(chosen, impute="drop_rows"))
+    assert "test_inputs; use" in refusal(replace(chosen, impute="drop_rows"))
     arrays["test_inputs"] = np.zeros((4, 2, 3))
     left = split(replace(save(npz(**arrays), "u.npz"), impute="drop_rows"))
     assert left.description.left_out == 15
@@ -229,7 +229,7 @@ def test_missing_values_of_arrays(save: Save) -> None:
 
 def test_arrays_of_other_names_are_listed(save: Save) -> None:
     text = refusal(save(npz(X=np.ones((4, 2)), label=[0, 1, 0, 1]), "t.npz"))
-    assert "no array 'inputs', 'targets'; its arrays are 'X', 'label'" in text
+    assert "no array 'inputs', 'targets'; its arrays: 'X', 'label'" in text
     assert "np.savez(file, inputs=…, targets=…)" in text
     texts = npz(inputs=np.array([["1", "2"]] * 4), targets=[0, 1, 0, 1])
     assert "inputs.astype(float)" in refusal(save(texts, "t.npz"))
@@ -241,39 +241,41 @@ GOOD = {"inputs": np.ones((4, 2)), "targets": np.arange(4) % 2}
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"targets": None}, "'t.npz' has no array 'targets'; its arrays are 'inputs'; save it with "
+        ({"targets": None}, "'t.npz' has no array 'targets'; its arrays: 'inputs'; save it with "
          "np.savez(file, inputs=…, targets=…)"),
         ({"test_inputs": np.ones((4, 2))},
-         "'t.npz' has one of test_inputs and test_targets; give both or none"),
+         "'t.npz' has only one of test_inputs and test_targets; save both or neither"),
         ({"test_inputs": np.ones((4, 3)), "test_targets": np.arange(4)},
-         "'t.npz': one row of inputs has the shape (2,), of test_inputs (3,)"),
+         "'t.npz': one row of inputs has the shape (2,), but one row of test_inputs "
+         "(3,); save both with one shape"),
         ({"test_inputs": np.ones((4, 2)), "test_targets": list("abcd")},
-         "'t.npz': of targets and test_targets only one is text"),
-        ({"inputs": np.array([["a"]])}, "'t.npz': inputs have the type text; they must be real "
-         "numbers, as inputs.astype(float) gives"),
-        ({"inputs": np.ones((4, 2), complex)}, "'t.npz': inputs have the type complex128; they "
-         "must be real numbers, as inputs.astype(float) gives"),
-        ({"targets": np.ones(4, complex)}, "'t.npz': targets have the type complex128; they must "
+         "'t.npz': only one of targets and test_targets is text; save both as one type"),
+        ({"inputs": np.array([["a"]])}, "'t.npz': inputs have the type text, but must be real "
+         "numbers; convert them, for example with inputs.astype(float)"),
+        ({"inputs": np.ones((4, 2), complex)}, "'t.npz': inputs have the type complex128, but "
+         "must be real numbers; convert them, for example with inputs.astype(float)"),
+        ({"targets": np.ones(4, complex)}, "'t.npz': targets have the type complex128, but must "
          "be real numbers, bool or text"),
-        ({"inputs": np.ones(4)}, "'t.npz': inputs have the shape (4,); it must be (rows, "
+        ({"inputs": np.ones(4)}, "'t.npz': inputs have the shape (4,), but must have (rows, "
          "features, …)"),
-        ({"inputs": np.ones((4, 0))}, "'t.npz': inputs have the shape (4, 0); it must be (rows, "
+        ({"inputs": np.ones((4, 0))}, "'t.npz': inputs have the shape (4, 0), but must have "
+         "(rows, "
          "features, …)"),
-        ({"targets": np.ones((4, 1))}, "'t.npz': targets have the shape (4, 1); it must be "
+        ({"targets": np.ones((4, 1))}, "'t.npz': targets have the shape (4, 1), but must have "
          "(rows,)"),
-        ({"targets": np.ones(3)}, "'t.npz': inputs have 4 rows, but targets 3; each row needs one "
-         "target"),
+        ({"targets": np.ones(3)}, "'t.npz': inputs have 4 rows, but targets have 3; save one "
+         "target for each row"),
         ({"inputs": np.array([[np.inf, 1]] * 4)}, "'t.npz': inputs have 4 infinite values; remove "
          "or replace those rows"),
         ({"inputs": np.array([[1e39, 1]] * 4)}, "'t.npz': inputs have values up to 1e+39, too "
          "large for float32; remove or replace those rows"),
         ({"inputs": np.array([[np.nan, 1]] * 4)}, "'t.npz': inputs have 4 missing values (NaN); "
-         'say impute = "median", "most_frequent" or "drop_rows", or fill them in the file'),
-        ({"targets": np.array([1, np.nan, 0, 1])}, "'t.npz': targets have 1 missing values; say "
-         'impute = "drop_rows" to leave out rows without a label, or remove them'),
-        ({"targets": np.array([1, np.inf, 0, 1])}, "'t.npz': targets have 1 infinite values; "
+         'set impute = "median", "most_frequent" or "drop_rows", or fill them in the file'),
+        ({"targets": np.array([1, np.nan, 0, 1])}, "'t.npz': targets have 1 missing value; set "
+         'impute = "drop_rows" to ignore rows without a label, or remove them'),
+        ({"targets": np.array([1, np.inf, 0, 1])}, "'t.npz': targets have 1 infinite value; "
          "remove those rows"),
-        ({"inputs": np.array([[{}]] * 4)}, "'t.npz': inputs holds Python objects; save numbers or "
+        ({"inputs": np.array([[{}]] * 4)}, "'t.npz': inputs has Python objects; save numbers or "
          "text instead"),
     ],
 )
@@ -300,7 +302,7 @@ def test_of_a_test_set_of_its_own_rows_are_left_out_as_well(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         read_npz(path, "t.npz", ColumnSettings(impute="drop_rows"))
     assert str(caught.value) == (
-        "[data] impute: drop_rows leaves no row of test_inputs; fill values instead"
+        '[data] impute: drop_rows leaves no rows of test_inputs; use "median" or "most_frequent"'
     )
 
 
@@ -310,15 +312,17 @@ HEADER = struct.pack(">HBB3I", 0, 8, 3, 2, 2, 2)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"\0\0", "ends within its header; it is truncated or no IDX file"),
-        (b"\0\1" + HEADER[2:], "begins with 0x00010803, not with the magic number 0x00000803; it "
-         "is no IDX file of 3 dimensions"),
-        (b"\0\0\x08\x01" + HEADER[4:], "begins with 0x00000801, not with the magic number "
-         "0x00000803; it is no IDX file of 3 dimensions"),
-        (b"\0\0\x09" + HEADER[3:], "has type byte 0x09; only unsigned bytes (0x08)"),
-        (HEADER + bytes(7), "promises 2 x 2 x 2 = 8 bytes, but holds only 7; download it again"),
-        (HEADER + bytes(9), "promises 2 x 2 x 2 = 8 bytes, but holds more; download it again"),
-        (struct.pack(">HBB3I", 0, 8, 3, 0, 2, 2), "is empty: its header says 0 x 2 x 2"),
+        (b"\0\0", "ends within its header; it is truncated or not an IDX file"),
+        (b"\0\1" + HEADER[2:], "is not an IDX file with 3 dimensions: it starts with "
+         "0x00010803, not with the magic number 0x00000803"),
+        (b"\0\0\x08\x01" + HEADER[4:], "is not an IDX file with 3 dimensions: it starts with "
+         "0x00000801, not with the magic number 0x00000803"),
+        (b"\0\0\x09" + HEADER[3:], "has type byte 0x09; only unsigned bytes (0x08) are supported"),
+        (HEADER + bytes(7), "should have 2 x 2 x 2 = 8 bytes by its header, but has only 7; "
+         "download it again"),
+        (HEADER + bytes(9), "should have 2 x 2 x 2 = 8 bytes by its header, but has more; "
+         "download it again"),
+        (struct.pack(">HBB3I", 0, 8, 3, 0, 2, 2), "is empty: its header gives 0 x 2 x 2"),
     ],
 )
 def test_images_that_cannot_be_read_are_named_with_the_reason(
@@ -338,7 +342,7 @@ def test_images_that_do_not_belong_together(tmp_path: Path) -> None:
         read_idx_folder(tmp_path, "here")
     assert str(caught.value) == (
         "[data] source: 'here': train-images-idx3-ubyte has 2 images, but train-labels.idx1-ubyte "
-        "has 5 labels; they do not belong together"
+        "has 5 labels; use two files that belong together"
     )
     (tmp_path / "train-labels.idx1-ubyte").write_bytes(idx(np.zeros(2)))
     assert read_idx_folder(tmp_path, "here").test is None
@@ -346,11 +350,12 @@ def test_images_that_do_not_belong_together(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_idx_folder(tmp_path, "here")
     assert str(caught.value) == (
-        "[data] source: the folder 'here' has no file t10k-labels-idx1-ubyte (plain or .gz)"
+        "[data] source: the folder 'here' has no file t10k-labels-idx1-ubyte (plain or .gz); add it"
     )
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(2)))
     with pytest.raises(InputError) as caught:
         read_idx_folder(tmp_path, "here")
     assert str(caught.value) == (
-        "[data] source: 'here': training images are 3 x 4, test images 4 x 3"
+        "[data] source: 'here': training images are 3 x 4, but test images are 4 x 3; use images "
+        "of one size"
     )

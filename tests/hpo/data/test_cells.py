@@ -37,7 +37,7 @@ def test_missing_and_infinite_inputs_name_their_columns(write: Write) -> None:
     table = pd.DataFrame(NUMBERS).assign(n=pd.array([None, 1.5, *range(98)], dtype="Float64"))
     assert "'n' (1)" in message(write("t.parquet", parquet(table)), "source")
     arrays = {"inputs": np.array([[np.nan, 1], [2, np.inf]]), "targets": [0, 1]}
-    assert "inputs have 1 infinite values" in message(write("t.npz", npz(**arrays)), "source")
+    assert "inputs have 1 infinite value" in message(write("t.npz", npz(**arrays)), "source")
     arrays["inputs"][1, 1] = 3
     assert "inputs have 1 missing" in message(write("t.npz", npz(**arrays)), "source")
 
@@ -60,10 +60,10 @@ def test_integers_of_more_than_64_bits_that_fit_float32(write: Write) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (pd.date_range("2020", periods=100), "neither numbers nor text"),
-        ([[1, 2]] * 100, "neither numbers nor text"),
-        ([b"x"] * 100, "holds bytes"),
-        (pd.to_timedelta(range(100), unit="s"), "neither numbers nor text"),
+        (pd.date_range("2020", periods=100), "which are not numbers, text or bool"),
+        ([[1, 2]] * 100, "which are not numbers, text or bool"),
+        ([b"x"] * 100, "has bytes values"),
+        (pd.to_timedelta(range(100), unit="s"), "which are not numbers, text or bool"),
         (pd.array(["a", "b"] * 50, dtype="string"), ""),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_target_with_marks(save: Save) -> None:
     assert text.startswith("[data] target: ")
     assert "'y' ('?' in 1 row)" in text
     marked = replace(table, missing=("?",), impute="median")
-    assert 'impute = "drop_rows" to leave out rows without a label' in refusal(marked)
+    assert 'impute = "drop_rows" to ignore rows without a label' in refusal(marked)
     result = split(replace(marked, impute="drop_rows"))
     assert (result.data.task, len(everything(result))) == ("regression", ROWS - 1)
     assert result.description.left_out == 1
@@ -171,7 +171,7 @@ def test_columns_of_names_stay_categories(save: Save, cells: list[str], kinds: i
     result = split(save(csv(x=(cells * ROWS)[:ROWS], y=["a", "b"] * 50)))
     assert len(result.description.features) == kinds
     notes = " ".join(result.description.notes)
-    assert ("'?' is taken for a category of column 'x'" in notes) == ("?" in cells)
+    assert ("'?' counts as a category of column 'x'" in notes) == ("?" in cells)
 
 
 def test_categories_takes_any_column_for_names(save: Save) -> None:
@@ -193,10 +193,10 @@ def test_numbers_that_are_text_in_parquet(save: Save) -> None:
         return save(pd.DataFrame({"x": cells, "y": ["a", "b"] * 50}), "t.parquet")
 
     text = refusal(table([str(k / 2) for k in range(ROWS)]))
-    assert "save 'x' as numbers, it is text such as '0.0'" in text
+    assert "save 'x' as numbers, not as text like '0.0'" in text
     codes = split(table(["1", "2"] * 50))
     assert codes.description.features == ("x=1", "x=2")
-    assert "each of its 2 is taken for a category" in codes.description.notes[0]
+    assert "each of its 2 distinct values counts as a category" in codes.description.notes[0]
     marked = replace(table(["?", *map(str, range(1, ROWS))]), missing=("?",), impute="median")
     assert split(marked).description.features == ("x",)
     many = npz(inputs=np.ones((ROWS, 1)), targets=[f"{k}.5" for k in range(ROWS)])

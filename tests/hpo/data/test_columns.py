@@ -73,7 +73,7 @@ def test_numbers_in_another_notation_are_refused_and_the_remedy_reads_them(
 def test_three_digits_behind_a_comma_may_be_either(save: Save) -> None:
     whole = save(csv(x=[f"{k},{100 + k}" for k in range(1, ROWS + 1)], y=[0, 1] * 50))
     text = refusal(whole)
-    assert """thousands = "," where '1,101' is 1101, decimal = "," where it is 1.101""" in text
+    assert """thousands = "," if '1,101' is 1101, or decimal = "," if it is 1.101""" in text
     assert everything(split(replace(whole, thousands=","))).max() == 100_200
     assert everything(split(replace(whole, decimal=","))).max() == np.float32(100.2)
     # Decimal points elsewhere in the file tell.
@@ -89,10 +89,11 @@ def test_three_digits_behind_a_comma_may_be_either(save: Save) -> None:
     ("cells", "problem"),
     [
         (["5%", "7%", "0.5"], "write the unit '%' in every cell of column 'x' or in none (33"),
-        (["True", "False", "1"], "truth values of 'x' in one way, not 'False' beside '1'"),
-        (["$5", "€6", "$7"], "convert column 'x' to one unit, it has '$', '€'"),
+        (["True", "False", "1"],
+         "true and false values of 'x' in one way, not both 'False' and '1'"),
+        (["$5", "€6", "$7"], "convert column 'x' to one unit: it has '$', '€'"),
         (["(5)", "7", "8"], "write '(5)' with a minus sign"),
-        (["1,5", "2.5", "3"], "write all numbers of the file in one way, not '1,5' beside '2.5'"),
+        (["1,5", "2.5", "3"], "write all numbers of the file in one way, not both '1,5' and '2.5'"),
         ([f"{k}{'KM'[k % 2]}" for k in range(33)], "convert column 'x' to one unit"),
     ],
 )
@@ -113,7 +114,7 @@ def test_a_unit_is_that_of_the_column(save: Save) -> None:
     assert result.preprocessing.transform(rows).tolist() == [[5, 7]]
     with pytest.raises(ValueError, match=r"'price', row 1: '5 kg' is in 'kg'.* numbers in '\$'"):
         result.preprocessing.transform(rows.assign(price="5 kg"))
-    with pytest.raises(ValueError, match=r"'5 lb' is no number"):
+    with pytest.raises(ValueError, match=r"'5 lb' is not a number"):
         result.preprocessing.transform(rows.assign(weight="5 lb"))
 
 
@@ -129,15 +130,15 @@ def test_whitespace_and_other_signs_of_plain_numbers(save: Save) -> None:
 def test_dates_are_named(save: Save) -> None:
     days = pd.date_range("2020-01-01", periods=120).strftime("%Y-%m-%d")
     labels = ["a", "b"] * 60
-    assert "make numbers of them" in refusal(save(csv(x=days, y=labels)))
+    assert "convert them to numbers" in refusal(save(csv(x=days, y=labels)))
     few = split(save(csv(x=[*days[:60]] * 2, y=labels)))
-    assert "column 'x' holds dates" in few.description.notes[0]
+    assert "column 'x' has dates" in few.description.notes[0]
 
 
 def test_numbers_among_many_texts_are_not_advised_to_be_dropped(save: Save) -> None:
     cells = [str(k) if k % 3 else f"note {k}" for k in range(300)]
     text = refusal(save(csv(x=cells, y=["a", "b"] * 150)))
-    assert "200 of them are numbers: correct the others, such as 'note 0'" in text
+    assert "200 of them are numbers: fix the others, for example 'note 0'" in text
     assert "drop" not in text
 
 

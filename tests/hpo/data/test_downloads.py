@@ -89,12 +89,12 @@ def test_what_is_cut_short_is_no_source_and_is_not_kept(site: Site, tmp_path: Pa
     [
         ("{}/none.csv", "404"),
         ("{}/moved.csv", "file:///etc/passwd"),
-        ("{}/", "names no file"),
-        ("{}", "names no file"),
-        ("https://", "names no file"),
-        ("http://127.0.0.1:9/table.csv", "cannot be fetched"),
-        ("http://[::1/table.csv", "is no address"),
-        ("http://127.0.0.1:port/table.csv", "cannot be fetched"),
+        ("{}/", "does not name a file"),
+        ("{}", "does not name a file"),
+        ("https://", "does not name a file"),
+        ("http://127.0.0.1:9/table.csv", "cannot be downloaded"),
+        ("http://[::1/table.csv", "is not a valid address"),
+        ("http://127.0.0.1:port/table.csv", "cannot be downloaded"),
     ],
 )
 def test_what_cannot_be_fetched_is_a_line_with_the_remedy(

@@ -55,7 +55,9 @@ def test_text_with_too_many_values(write: Write) -> None:
 ROWS = 60
 NUMBERS_AS_TEXT = [str(k) for k in range(ROWS)]
 WAYS = 'impute = "median", "most_frequent" or "drop_rows"'
-CORRECT = "correct what is no number, or, where it stands for a missing value, say missing = "
+CORRECT = (
+    "fix the cells that are not numbers, or, if they stand for missing values, set missing = "
+)
 MARKED = f'{CORRECT}["?"] and {WAYS}'
 NAMES = [f"c{i}" for i in range(21)]
 DASHES = ["?", "-", "--", "n/a", "nil", ".", "#1", "#2", "n/d", "..", "none", "null"]
@@ -79,40 +81,40 @@ def encoded(
     ("cells", "faulty", "remedies"),
     [
         ({f"c{i}": ["?", *NUMBERS_AS_TEXT[1:]] for i in range(11)},
-         ", ".join(f"'c{i}' ('?' in 1 row)" for i in range(10)) + ", … (11 columns in all)",
+         ", ".join(f"'c{i}' ('?' in 1 row)" for i in range(10)) + ", … (11 columns in total)",
          MARKED),
         ({"x": [*DASHES, *NUMBERS_AS_TEXT[12:]]},
-         f"'x' ({', '.join(f'{mark!r} in 1 row' for mark in DASHES[:10])}, … (12 texts in all))",
+         f"'x' ({', '.join(f'{mark!r} in 1 row' for mark in DASHES[:10])}, … (12 texts in total))",
          f"{CORRECT}{json.dumps(DASHES)} and {WAYS}"),
         ({"x": [*NUMBERS_AS_TEXT[:57], "x1", "x2", "x2"]}, "'x' ('x1' in 1 row, 'x2' in 2 rows)",
          f'{CORRECT}["x1", "x2"] and {WAYS}'),
         ({"x": [*NUMBERS_AS_TEXT[:59], "m" * 70]}, f"'x' ('{'m' * 57}…' in 1 row)",
-         "correct what is no number"),
+         "fix the cells that are not numbers"),
         ({"x": [f"${k},{100 + k}" for k in range(1, 61)]}, "'x' (60 rows like '$1,101')",
-         'say thousands = "," and units = ["$"]'),
+         'set thousands = "," and units = ["$"]'),
         ({"x": [f"€{k},{100 + k}" for k in range(1, 61)]}, "'x' (60 rows like '€1,101')",
-         """say thousands = "," where '1,101' is 1101, decimal = "," where it is 1.101 and units """
+         """set thousands = "," if '1,101' is 1101, or decimal = "," if it is 1.101 and units """
          '= ["€"]'),
         ({"x": [f"{k}.{100 + k},5" for k in range(1, 61)]}, "'x' (60 rows like '1.101,5')",
-         'say decimal = "," and thousands = "."'),
+         'set decimal = "," and thousands = "."'),
         ({"x": [f"{k},5" for k in range(60)], "z": [k + 0.5 for k in range(60)]},
          "'x' (60 rows like '0,5')",
-         "write all numbers of the file in one way, not '0,5' beside '1.5'"),
+         "write all numbers of the file in one way, not both '0,5' and '1.5'"),
         ({"x": [*(f"{k},5" for k in range(30)), *(f"{k}.25" for k in range(30))]},
          "'x' (30 rows like '0,5')",
-         "write all numbers of the file in one way, not '0,5' beside '0.25'"),
+         "write all numbers of the file in one way, not both '0,5' and '0.25'"),
         ({"x": [*(f"{k}.5 kg" for k in range(58)), "7", "8"]}, "'x' (58 rows like '0.5 kg')",
          "write the unit 'kg' in every cell of column 'x' or in none (2 rows without it)"),
         ({"x": [*(f"{k}.5 kg" for k in range(59)), "7"]}, "'x' (59 rows like '0.5 kg')",
          "write the unit 'kg' in every cell of column 'x' or in none (1 row without it)"),
         ({"x": [f"{k}.5 {'kl'[k % 2]}g" for k in range(60)]}, "'x' (60 rows like '0.5 kg')",
-         "convert column 'x' to one unit, it has 'kg', 'lg'"),
+         "convert column 'x' to one unit: it has 'kg', 'lg'"),
         ({"x": ["(5)", "7", "8", "9-"]}, "'x' (30 rows like '(5)')",
          "write '(5)' with a minus sign before the number"),
         ({"x": ["9-", "7", "8", "6"]}, "'x' (15 rows like '9-')",
          "write '9-' with a minus sign before the number"),
         ({"w": ["true", "0", "1"]}, "'w'",
-         "write the truth values of 'w' in one way, not 'true' beside '0'"),
+         "write the true and false values of 'w' in one way, not both 'true' and '0'"),
     ],
 )
 def test_what_is_mixed_is_said_with_all_that_mends_it(
@@ -122,8 +124,8 @@ def test_what_is_mixed_is_said_with_all_that_mends_it(
     with pytest.raises(InputError) as caught:
         encoded(cells)
     assert str(caught.value) == (
-        f"[data] source: 't.csv' has cells that are no plain numbers, in {faulty}; {remedies}; "
-        f"where these are names, not amounts, say categories = [{names}]"
+        f"[data] source: 't.csv' has cells that are not plain numbers, in {faulty}; {remedies}; "
+        f"if these are names, not amounts, set categories = [{names}]"
     )
 
 
@@ -132,66 +134,67 @@ def test_of_mixed_cells_what_is_said_already_is_said_again() -> None:
         encoded({"x": [*(f"{k}.5 kg" for k in range(59)), "unknown"]},
                 notation=Notation(("-1",), units=("%",)), impute="median")
     assert str(caught.value) == (
-        "[data] source: 't.csv' has cells that are no plain numbers, in 'x' ('unknown' in 1 row, "
-        f'59 rows like \'0.5 kg\'); say units = ["%", "kg"]; {CORRECT}["-1", "unknown"]; where '
-        'these are names, not amounts, say categories = ["x"]'
+        "[data] source: 't.csv' has cells that are not plain numbers, in 'x' ('unknown' in 1 row, "
+        f'59 rows like \'0.5 kg\'); set units = ["%", "kg"]; {CORRECT}["-1", "unknown"]; if '
+        'these are names, not amounts, set categories = ["x"]'
     )
 
 
-ONE_HOT = "of 't.csv' has 120 distinct values, more than 100 to make one-hot; "
+ONE_HOT = "of 't.csv' has 120 distinct values, but at most 100 can be one-hot encoded; "
 
 
 @pytest.mark.parametrize(
     ("cells", "options", "said"),
     [
         ({"x": [f"{1900 + k}-01-01" for k in range(120)]}, {},
-         f"source: text column 'x' {ONE_HOT}it holds dates: make numbers of them (a year, days "
-         "since …), or add it to drop"),
+         f"source: text column 'x' {ONE_HOT}it has dates: convert them to numbers (a "
+         "year, days since …), or add it to drop"),
         ({"x": [*map(str, range(70)), *(f"note {k}" for k in range(50))]}, {},
-         f"source: text column 'x' {ONE_HOT}70 of them are numbers: correct the others, such as "
+         f"source: text column 'x' {ONE_HOT}70 of them are numbers: fix the others, for example "
          "'note 0'"),
         ({"x": [*map(str, range(60)), *(f"note {k}" for k in range(60))]}, {},
          f"source: text column 'x' {ONE_HOT}add it to drop"),
         ({"x": map(str, range(120))}, {"categories": ("x",)},
-         f"source: text column 'x' {ONE_HOT}120 of them are numbers: correct the others, such as "
+         f"source: text column 'x' {ONE_HOT}120 of them are numbers: fix the others, for example "
          "'0'"),
         ({"x": pd.Series(pd.Categorical([k + 0.5 for k in range(120)]))}, {"typed": True},
          f"source: categorical column 'x' {ONE_HOT}save it as numbers, or add it to drop"),
         ({"x": [np.inf, np.nan, *range(58)], "z": [np.nan, *range(59)]}, {},
-         "source: 't.csv' has missing values in 'x' (1), 'z' (1), infinite values in 'x' (1); say "
-         f"{WAYS}, or fill them in the file; correct what is infinite, or, where it stands for "
-         f'missing values, say missing = ["inf", "-inf"] and {WAYS}'),
+         "source: 't.csv' has missing values in 'x' (1), 'z' (1), infinite values in 'x' (1); set "
+         f"{WAYS}, or fill them in the file; fix the infinite values, or, if they stand for "
+         f'missing values, set missing = ["inf", "-inf"] and {WAYS}'),
         ({"x": [np.inf, np.nan, *range(58)]},
          {"impute": "median", "notation": Notation(("?",))},
-         "source: 't.csv' has infinite values in 'x' (1); correct what is infinite, or, where it "
-         'stands for missing values, say missing = ["?", "inf", "-inf"]'),
+         "source: 't.csv' has infinite values in 'x' (1); fix the infinite values, or, if they "
+         'stand for missing values, set missing = ["?", "inf", "-inf"]'),
         ({name: [np.nan, *range(59)] for name in NAMES}, {},
          f"source: 't.csv' has missing values in {', '.join(f'{n!r} (1)' for n in NAMES[:20])}, … "
-         f"(21 in all); say {WAYS}, or fill them in the file"),
+         f"(21 in total); set {WAYS}, or fill them in the file"),
         ({"x": [np.nan], "z": range(60)}, {"impute": "median"},
-         "source: 't.csv' has no value in 'x'; leave that out with drop = [\"x\"]"),
+         "source: 't.csv' has no values in 'x'; remove the column with drop = [\"x\"]"),
         ({"x": [1e39, 1.0]}, {}, "source: column 'x' of 't.csv' has values up to 1e+39, too large "
-         "for float32; write it in larger units"),
+         "for float32; use larger units"),
         ({"x": [10**50, 1]}, {}, "source: column 'x' of 't.csv' has integers too large for "
-         "float32; write it in larger units"),
+         "float32; use larger units"),
         ({"x": [1.0, 2.0]}, {"labels": [1e39, 1.0]},
-         "target: column 'y' of 't.csv' has values up to 1e+39, too large for float32; correct "
+         "target: column 'y' of 't.csv' has values up to 1e+39, too large for float32; fix "
          "them"),
-        ({"x": [b"x"]}, {}, "source: column 'x' of 't.csv' holds bytes (object), neither numbers "
-         "nor text nor bool; make numbers of it, or add it to drop"),
-        ({"x": [1, 2]}, {"labels": [1, "a", 2.5]}, "target: column 'y' of 't.csv' holds "
-         "float/int/str (object), neither numbers nor text nor bool; make numbers of it"),
+        ({"x": [b"x"]}, {}, "source: column 'x' of 't.csv' has bytes values (object), which "
+         "are not numbers, text or bool; convert it to numbers, or add it to drop"),
+        ({"x": [1, 2]}, {"labels": [1, "a", 2.5]}, "target: column 'y' of 't.csv' has "
+         "float/int/str values (object), which are not numbers, text or bool; convert "
+         "it to numbers"),
         ({"x": [1, 2]}, {"labels": ["a", "b", None], "impute": "median"},
-         "target: column 'y' of 't.csv' has 20 missing values; say impute = \"drop_rows\" to leave "
-         "out rows without a label, or remove them"),
+         "target: column 'y' of 't.csv' has 20 missing values; set impute = \"drop_rows\" to "
+         "ignore rows without a label, or remove them"),
         ({"x": [1, None], "z": [None, 1]}, {"impute": "drop_rows"},
-         "impute: drop_rows leaves no row of 't.csv'; fill values instead"),
+         "impute: drop_rows leaves no rows of 't.csv'; use \"median\" or \"most_frequent\""),
         ({"x": [f"{k}.5" for k in range(60)]}, {"typed": True},
-         "source: 't.csv' has cells that are no plain numbers, in 'x'; save 'x' as numbers, it is "
-         "text such as '0.5'; where these are names, not amounts, say categories = [\"x\"]"),
+         "source: 't.csv' has cells that are not plain numbers, in 'x'; save 'x' as numbers, not "
+         "as text like '0.5'; if these are names, not amounts, set categories = [\"x\"]"),
         ({"x": range(60)}, {"labels": ["?", *NUMBERS_AS_TEXT[1:]]},
-         "target: 't.csv' has cells that are no plain numbers, in 'y' ('?' in 1 row); "
-         f'{MARKED}; where these are names, not amounts, say categories = ["y"]'),
+         "target: 't.csv' has cells that are not plain numbers, in 'y' ('?' in 1 row); "
+         f'{MARKED}; if these are names, not amounts, set categories = ["y"]'),
     ],
 )
 def test_a_column_that_cannot_be_used_is_named_with_the_remedy(
@@ -207,22 +210,23 @@ def test_a_column_that_cannot_be_used_is_named_with_the_remedy(
     ("cells", "options", "features", "notes"),
     [
         ({"x": ["yes", "?"], "z": ["?", "n/a", "u"]}, {}, 5,
-         ["'?' is taken for a category of column 'x' (30 rows); where it stands for a missing "
-          'value, say missing = ["?"]',
-          "'?' is taken for a category of column 'z' (20 rows); where it stands for a missing "
-          'value, say missing = ["?"]',
-          "'n/a' is taken for a category of column 'z' (20 rows); where it stands for a missing "
-          'value, say missing = ["n/a"]']),
+         ["'?' counts as a category of column 'x' (30 rows); if it stands for a missing "
+          'value, set missing = ["?"]',
+          "'?' counts as a category of column 'z' (20 rows); if it stands for a missing "
+          'value, set missing = ["?"]',
+          "'n/a' counts as a category of column 'z' (20 rows); if it stands for a missing "
+          'value, set missing = ["n/a"]']),
         ({"x": [f"2020-01-{k % 28 + 1:02}" for k in range(60)]}, {}, 28,
-         ["column 'x' holds dates or times: each of its 28 is taken for a category"]),
+         ["column 'x' has dates or times: each of its 28 distinct values counts as a category"]),
         ({"x": [f"10:{k:02}" for k in range(55)] + ["noon"] * 5}, {}, 56,
-         ["column 'x' holds dates or times: each of its 56 is taken for a category"]),
+         ["column 'x' has dates or times: each of its 56 distinct values counts as a category"]),
         ({"x": [f"10:{k:02}" for k in range(54)] + ["noon"] * 6}, {}, 55, []),
         ({"x": [1], "z": ["u"], "w": range(60)}, {}, 3,
-         ["the same value in all rows of 'x', 'z': it tells a model nothing"]),
+         ["the same value in all rows of 'x', 'z': a model learns nothing from it"]),
         ({"x": [1, None], "w": range(60)}, {"impute": "median"}, 2, []),
         ({"x": ["1", "2"]}, {"typed": True}, 2,
-         ["the numbers in column 'x' are text: each of its 2 is taken for a category"]),
+         ["the numbers in column 'x' are text: each of its 2 distinct values counts as a "
+          "category"]),
         ({"x": ["True", "FALSE", "false", "TRUE"]}, {}, 2, []),
         ({"x": ["007", "012", "1 a"]}, {}, 3, []),
         ({"x": [*NUMBERS_AS_TEXT[:50], *(f"x{k}" for k in range(10))]}, {}, 60, []),

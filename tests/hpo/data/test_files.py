@@ -50,7 +50,7 @@ PACKED = gzip.compress(IMAGES)
 def test_gzip_files_that_are_not_whole(tmp_path: Path, content: bytes) -> None:
     chosen = write_idx(tmp_path, train_images_idx3_ubyte=None)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
-    assert "no whole gzip file" in message(chosen, "source")
+    assert "not a complete gzip file" in message(chosen, "source")
 
 
 def seeds_of(name: str) -> list[bytes]:
@@ -139,11 +139,11 @@ def test_compressed_and_tab_separated_tables(save: Save) -> None:
         result = split(chosen)
         assert result.description.digest == expected, name
         assert len(read_rows(Path(chosen.source), result.preprocessing)) == ROWS
-    assert "holds these: 'a.csv', 'b.csv'" in refusal(
+    assert "contains 'a.csv', 'b.csv'" in refusal(
         save(zipped(plain, "a.csv", "b.csv"), "t.csv.zip")
     )
     for ending, content in ((".gz", gzip.compress(plain)), (".zip", b"PK")):
-        assert "no whole" in refusal(save(content[:-9], "t.csv" + ending))
+        assert "not a complete" in refusal(save(content[:-9], "t.csv" + ending))
 
 
 MEGABYTE = gzip.compress(bytes(1 << 20))  # about a kilobyte; members may follow each other
@@ -151,7 +151,7 @@ MEGABYTE = gzip.compress(bytes(1 << 20))  # about a kilobyte; members may follow
 
 def test_what_unpacks_out_of_proportion_is_refused(save: Save, tmp_path: Path) -> None:
     bomb = gzip.compress(b"x,y\n") + MEGABYTE * 70
-    assert "unpack to more than 67.1 MB; if that is right, unpack it" in refusal(
+    assert "unpack to more than 67.1 MB; if that is correct, unpack it" in refusal(
         save(bomb, "t.csv.gz")
     )
     assert "unpack to 73.4 MB" in refusal(save(zipped(bytes(70 << 20), "t.csv"), "t.csv.zip"))
@@ -160,7 +160,7 @@ def test_what_unpacks_out_of_proportion_is_refused(save: Save, tmp_path: Path) -
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(images) + MEGABYTE * 69)
     (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels + bytes(70_000)))
     folder = DataSettings(source=str(tmp_path))
-    assert "70000 x 32 x 32 = 71680000 bytes, as it promises" in refusal(folder)
+    assert "70000 x 32 x 32 = 71680000 bytes by its header" in refusal(folder)
     file = io.BytesIO()
     np.savez_compressed(file, inputs=np.zeros((70, 1 << 20), np.uint8), targets=[0, 1] * 35)
     assert "save it with np.savez" in refusal(save(file.getvalue(), "t.npz"))

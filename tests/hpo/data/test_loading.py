@@ -93,10 +93,10 @@ def test_plain_classes(write: Write, labels: list[Any], classes: tuple[str, ...]
 def test_the_task_can_be_said(write: Write) -> None:
     numbers = write("t.csv", csv(x=range(100), y=range(100)))
     text = message(numbers, "task")
-    assert "100 distinct whole numbers" in text
+    assert "100 distinct integers" in text
     assert 'task = "classification" or "regression"' in text
     assert split(replace(numbers, task="regression")).data.task == "regression"
-    assert "class '0' has 1 of the 3 rows" in message(
+    assert "class '0' has 1 row, but needs 3" in message(
         replace(numbers, task="classification"), "test"
     )
     halves = write("t.csv", csv(x=range(100), y=[0.5, 1.5] * 50))
@@ -113,7 +113,7 @@ def test_labels_of_images_are_classes_however_many(tmp_path: Path) -> None:
     chosen = write_idx(tmp_path, train_labels_idx1_ubyte=labels, t10k_labels_idx1_ubyte=None)
     (tmp_path / "t10k-images-idx3-ubyte").unlink()
     text = message(chosen, "test")
-    assert "class '0' has 2 of the 3 rows" in text
+    assert "class '0' has 2 rows, but needs 3" in text
     assert split(replace(chosen, task="regression")).data.task == "regression"
 
 
@@ -122,7 +122,7 @@ def test_labels_that_cannot_be(write: Write) -> None:
     assert "is text" in message(
         replace(write("t.csv", csv(x=range(100), y=text)), task="regression"), "task"
     )
-    assert "one class only, 'a'" in message(write("t.csv", csv(x=range(9), y=["a"] * 9)), "target")
+    assert "only one class, 'a'" in message(write("t.csv", csv(x=range(9), y=["a"] * 9)), "target")
     assert "is constant" in message(
         replace(write("t.csv", csv(x=range(9), y=[0.1] * 9)), task="regression"), "target"
     )
@@ -148,23 +148,24 @@ def test_labels_are_refused_with_a_remedy(write: Write) -> None:
 
     column = "column 'y' of 't.csv'"
     assert said(["a", "b"] * 50, "task", "regression") == (
-        f"[data] task: regression needs numbers, but {column} is text"
+        f"[data] task: regression needs numbers, but {column} is text; choose other labels, "
+        'or set task = "classification"'
     )
     assert said([3.0] * 100, "target") == (
-        f"[data] target: {column} has one class only, '3'; it needs two"
+        f"[data] target: {column} has only one class, '3', but needs at least two"
     )
     assert said([0.5] * 100, "target", "regression") == (
         f"[data] target: {column} is constant in the training part; choose another target, or add "
         "rows"
     )
     assert said([*range(100)], "task") == (
-        f"[data] task: {column} has 100 distinct whole numbers in 100 rows, which may be classes "
-        'or amounts; say task = "classification" or "regression"'
+        f"[data] task: {column} has 100 distinct integers in 100 rows, which may be classes "
+        'or amounts; set task = "classification" or "regression"'
     )
     enough = write("t.csv", csv(x=range(95), y=[k % 19 for k in range(95)]))
     assert len(split(replace(enough, validation=0.4)).data.classes) == 19
     fewer = write("t.csv", csv(x=range(94), y=[k % 19 for k in range(94)]))
-    assert "has 19 distinct whole numbers in 94 rows" in message(fewer, "task")
+    assert "has 19 distinct integers in 94 rows" in message(fewer, "task")
 
 
 def test_truth_values_of_an_array_are_classes(write: Write) -> None:
@@ -178,16 +179,16 @@ def test_what_was_filled_and_left_out_is_noted(write: Write) -> None:
                                y=["a", "b"] * 50))
     result = split(replace(table, impute="most_frequent", scale="none"))
     assert result.description.notes == (
-        "missing values filled by the training part (impute = 'most_frequent'): 'x': 25 with 1.5, "
-        "'c': 25 with 'u'",
+        "missing values filled from the training part (impute = 'most_frequent'): 'x': 25 with "
+        "1.5, 'c': 25 with 'u'",
     )
     assert result.preprocessing.fill == (1.5, 1.0, 0.0)
     assert (result.preprocessing.shift, result.preprocessing.scale) == ((0.0,), (1.0,))
     left_out = split(replace(table, impute="drop_rows"))
     assert left_out.description.notes[-1] == (
-        f"50 rows of {table.source!r} are left out (impute = \"drop_rows\"): they lack a value"
+        f"50 rows of {table.source!r} with missing values left out (impute = \"drop_rows\")"
     )
     wide = csv(**{f"c{i}": [1.0, None] * 50 for i in range(21)}, y=["a", "b"] * 50)
     (note,) = split(replace(write("t.csv", wide), impute="median")).description.notes
     each = ", ".join(f"'c{i}': 50 with 1" for i in range(20))
-    assert note.endswith(f"(impute = 'median'): {each}, … (21 columns in all)")
+    assert note.endswith(f"(impute = 'median'): {each}, … (21 columns in total)")

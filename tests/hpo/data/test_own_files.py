@@ -90,7 +90,7 @@ def test_a_broken_file_of_digests_only_costs_time(study: Path, content: str) -> 
 def test_what_is_not_there_is_named(study: Path, name: str) -> None:
     (study.parent / "empty").mkdir()
     (study.parent / "broken.csv").symlink_to("nowhere")
-    with pytest.raises(InputError, match=r"^\[data\] files: .*(name files|readable)"):
+    with pytest.raises(InputError, match=r"^\[data\] files: .*(use files|readable)"):
         own_files.digests([name], study.parent, study.parent / "known.json")
 
 
@@ -117,9 +117,9 @@ def test_they_travel_to_a_cluster(study: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ("[]", "data.files: write a list of names"),
-        ("'train.csv'", "data.files: write a list of names"),
-        ("[1]", "data.files: write a list of names"),
+        ("[]", "data.files: expected a list of paths"),
+        ("'train.csv'", "data.files: expected a list of paths"),
+        ("[1]", "data.files: expected a list of paths"),
         ('["gone.csv"]', "[data] files: "),
     ],
 )

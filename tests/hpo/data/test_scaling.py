@@ -184,7 +184,7 @@ def test_rows_are_left_out_and_counted(save: Save) -> None:
     with pytest.raises(ValueError, match=r"the value is missing, and the study has no impute"):
         result.preprocessing.transform(table)
     text = refusal(replace(chosen, rows=whole))
-    assert "training rows; lower it" in text
+    assert "the number of training rows" in text
     none = pd.DataFrame({"x": [1.0, None] * 50, "z": [None, 1.0] * 50, "y": ["a", "b"] * 50})
     assert "drop_rows leaves no row" in refusal(
         replace(save(none, "n.parquet"), impute="drop_rows")
@@ -193,7 +193,7 @@ def test_rows_are_left_out_and_counted(save: Save) -> None:
 
 def test_a_column_with_nothing_to_fill_from(save: Save) -> None:
     empty = save(csv(x=range(ROWS), z=[None] * ROWS, y=["a", "b"] * 50))
-    assert "no value in 'z'; leave that out with drop = [\"z\"]" in refusal(
+    assert "no values in 'z'; remove the column with drop = [\"z\"]" in refusal(
         replace(empty, impute="median")
     )
     seldom = save(csv(x=range(ROWS), z=[1.5] + [None] * (ROWS - 1), y=["a", "b"] * 50))

@@ -58,7 +58,7 @@ def test_columns_that_are_not_there(write: Write) -> None:
     assert "is the target" in message(replace(table, drop=("y",)), "drop")
     assert "are left" in message(replace(table, drop=("id", "x", "quality")), "drop")
     wide = {f"column {k}": [1, 2] for k in range(500)}
-    assert "(500 in all)" in message(replace(write("w.csv", csv(**wide)), target="y"), "target")
+    assert "(500 in total)" in message(replace(write("w.csv", csv(**wide)), target="y"), "target")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_columns_that_are_not_there(write: Write) -> None:
 )
 def test_digits_have_no_columns_of_which_something_could_be_said(key: str, value: Any) -> None:
     assert refusal(replace(DataSettings(), **{key: value})) == (
-        f"[data] {key}: 'digits' has no named columns; leave {key} out"
+        f"[data] {key}: 'digits' has no named columns; remove {key}"
     )
 
 
@@ -79,7 +79,7 @@ def test_of_digits_no_value_can_be_missing_but_of_arrays(
     save: Save, key: str, value: Any
 ) -> None:
     assert refusal(replace(DataSettings(), **{key: value})) == (
-        f"[data] {key}: no value of 'digits' can be missing; leave {key} out"
+        f"[data] {key}: 'digits' cannot have missing values; remove {key}"
     )
     arrays = save(npz(inputs=np.ones((ROWS, 1)), targets=["a", "b"] * 50), "T.NPZ")
     assert sizes(split(replace(arrays, target=None, **{key: value}))) == [64, 16, 20]
@@ -88,13 +88,13 @@ def test_of_digits_no_value_can_be_missing_but_of_arrays(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"thousands": "x"}, "thousands 'x' separates no groups; use one of ',', '.', ' ', \"'\""),
-        ({"thousands": "."}, "thousands '.' is the decimal mark as well; say another decimal"),
-        ({"thousands": ",", "decimal": ","}, "thousands ',' is the decimal mark as well"),
-        ({"shape": (0,)}, "shape [0] is none; give lengths, such as [28, 28]"),
-        ({"shape": (2, 1_000_001)}, "shape [2, 1000001] is none; give lengths"),
-        *(({"units": ("kg", unit)}, f"units {unit!r} is none: a unit is a sign or a word, without "
-           "digits, plus, minus or brackets") for unit in ("m2", " ", "'", "(", ")", "+", "-")),
+        ({"thousands": "x"}, "thousands must be one of ',', '.', ' ', \"'\", got 'x'"),
+        ({"thousands": "."}, "thousands '.' is also the decimal mark; choose another decimal"),
+        ({"thousands": ",", "decimal": ","}, "thousands ',' is also the decimal mark"),
+        ({"shape": (0,)}, "shape must have lengths of at least 1, such as [28, 28], got [0]"),
+        ({"shape": (2, 1_000_001)}, "shape must have lengths of at least 1"),
+        *(({"units": ("kg", unit)}, f"units {unit!r} is not a unit; use a symbol or a word without "
+           "digits, plus, minus or parentheses") for unit in ("m2", " ", "'", "(", ")", "+", "-")),
     ],
 )
 def test_settings_that_mean_nothing(changes: dict[str, Any], said: str) -> None:
@@ -105,8 +105,8 @@ def test_settings_that_mean_nothing(changes: dict[str, Any], said: str) -> None:
 def test_shares_and_rows_are_said_with_an_example() -> None:
     for key in ("validation", "test"):
         assert message(replace(DataSettings(), **{key: 1.0}), key) == (
-            f"[data] {key}: 1.0 is not a share between 0 and 1, such as 0.2"
+            f"[data] {key}: must be a fraction between 0 and 1, such as 0.2, got 1.0"
         )
     assert message(DataSettings(rows=1), "rows") == (
-        "[data] rows: 1 rows cannot be split in two; give a larger number"
+        "[data] rows: must be at least 2, got 1"
     )

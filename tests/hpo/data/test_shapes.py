@@ -35,7 +35,7 @@ def test_a_bundled_table_of_amounts_is_a_regression() -> None:
 
 
 def test_what_is_not_bundled_is_a_line_that_says_what_is() -> None:
-    with pytest.raises(InputError, match=r"'sklearn:boston' is not bundled; what is: breast"):
+    with pytest.raises(InputError, match=r"'sklearn:boston' is not bundled; valid names: breast"):
         loaded(source="sklearn:boston")
 
 
@@ -84,8 +84,8 @@ def test_images_can_be_made_flat() -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"source": "digits", "shape": (8, 9)}, r"\[8, 9\] has 72 inputs, 'digits' has 8 x 8"),
-        ({"source": "sklearn:iris", "shape": (3,)}, r"\[3\] has 3 inputs, 'sklearn:iris' has 4"),
+        ({"source": "digits", "shape": (8, 9)}, r"\[8, 9\] has 72 inputs, but 'digits' has 8 x 8"),
+        ({"source": "sklearn:iris", "shape": (3,)}, r"\[3\] has 3 inputs, but 'sklearn:iris'"),
     ],
 )
 def test_a_shape_of_another_size_is_refused(settings: dict[str, object], what: str) -> None:

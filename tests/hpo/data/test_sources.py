@@ -128,7 +128,7 @@ def test_openml_from_the_cache(no_network: Path) -> None:
 def test_openml_without_a_network(no_network: Path) -> None:
     before = socket.getdefaulttimeout()
     text = message(DataSettings(source="openml:flowers"), "source")
-    assert "cannot be fetched" in text
+    assert "cannot be downloaded" in text
     assert "check the network" in text
     assert socket.getdefaulttimeout() == before
 
@@ -165,9 +165,9 @@ def test_sources_that_do_not_exist(write: Write, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(save: Save, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     save("x,y\n1,2\n", "data/cars.csv")
-    with pytest.raises(InputError, match=r"does not exist, did you mean 'data/cars.csv'\?"):
+    with pytest.raises(InputError, match=r"does not exist; did you mean 'data/cars.csv'\?"):
         load(DataSettings(source="data/car.csv", target="y"), seed=0, folder=tmp_path)
-    with pytest.raises(InputError, match=r"nor does the folder .*/none'"):
+    with pytest.raises(InputError, match=r"and neither does the folder .*/none'"):
         load(DataSettings(source="none/car.csv", target="y"), seed=0, folder=tmp_path)
     with pytest.raises(InputError, match=r"did you mean 'digits'\?"):
         load(DataSettings(source="digit"), seed=0, folder=tmp_path)
@@ -176,11 +176,11 @@ def test_a_file_that_is_not_there(save: Save, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "there"),
     [
-        ("e.json", "exists, but has no such ending: convert it to one of them"),
-        ("E.XLSX", "exists, but has no such ending: save the sheet as CSV"),
-        ("no/x.csv", "does not exist, nor does the folder '{folder}/no'"),
-        ("nothing like it", "does not exist, and a relative path is relative to the study file"),
-        ("f.json", "does not exist, did you mean 'e.json'?"),
+        ("e.json", "exists, but its type is not supported; convert it to one of them"),
+        ("E.XLSX", "exists, but its type is not supported; save the sheet as CSV"),
+        ("no/x.csv", "does not exist, and neither does the folder '{folder}/no'"),
+        ("nothing like it", "does not exist (relative paths start at the study file)"),
+        ("f.json", "does not exist; did you mean 'e.json'?"),
     ],
 )
 def test_what_a_source_can_be_is_said(tmp_path: Path, name: str, there: str) -> None:
@@ -188,11 +188,12 @@ def test_what_a_source_can_be_is_said(tmp_path: Path, name: str, there: str) -> 
         (tmp_path / file).write_bytes(b"x")
     with pytest.raises(InputError) as caught:
         load(DataSettings(source=name), seed=0, folder=tmp_path)
+    end = " V" if there.endswith("?") else "; v"
     assert str(caught.value) == (
-        f"[data] source: {name!r} is not a source; '{tmp_path}/{name}' "
-        f"{there.format(folder=tmp_path)}; a source is \"digits\", a folder of IDX files (MNIST's "
-        "names), a .csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file, a .npz "
-        'file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
+        f"[data] source: {name!r} is not a source: '{tmp_path}/{name}' "
+        f"{there.format(folder=tmp_path)}{end}alid sources: \"digits\", a folder of IDX files "
+        "(MNIST's names), a .csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file, a "
+        '.npz file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
     )
 
 
@@ -218,7 +219,8 @@ def test_tables_that_are_bundled(
 
 def test_a_table_that_is_not_bundled() -> None:
     assert message(DataSettings(source="sklearn:irs"), "source") == (
-        "[data] source: 'sklearn:irs' is not bundled; what is: breast_cancer, diabetes, iris, wine"
+        "[data] source: 'sklearn:irs' is not bundled; valid names: breast_cancer, diabetes, "
+        "iris, wine"
     )
     other = split(DataSettings(source="sklearn:iris", target="petal width (cm)"))
     assert other.description.features[-3:] == (

@@ -85,7 +85,8 @@ def test_a_class_too_small_is_named(
         arrays |= {"test_inputs": np.zeros((1, 2)), "test_targets": np.array(["few"])}
     key = "test" if not own_test else "rows" if rows else "validation"
     text = message(replace(write("t.npz", npz(**arrays)), rows=rows), key)
-    assert f"class 'few' has {counts[1]} of the {3 - own_test} rows" in text
+    assert f"class 'few' has {counts[1]} row" in text
+    assert f", but needs {3 - own_test} to be in every part" in text
     assert "remove the class" in text
     arrays["targets"] = np.repeat(["many", "few"], [len(targets) - 3 + own_test, 3 - own_test])
     assert min(split(write("t.npz", npz(**arrays))).description.classes["few"]) == 1
@@ -94,21 +95,22 @@ def test_a_class_too_small_is_named(
 def test_a_regression_part_cannot_be_empty(write: Write) -> None:
     table = write("t.csv", csv(x=[1.0, 2.0, 4.0], y=[0.5, 1.5, 2.5]))
     assert "is constant" in message(table, "target")  # one training row
-    assert "leave a part empty" in message(replace(table, test=0.9), "test")
+    assert "would leave a part empty" in message(replace(table, test=0.9), "test")
     assert "leave a part empty" in message(replace(table, test=0.3, validation=0.6), "validation")
 
 
 @pytest.mark.parametrize(
     ("settings", "labels", "said"),
     [
-        ({"rows": 90}, [0, 1] * 50, "rows: 90, but there are 80 training rows; lower it"),
-        ({"test": 0.99}, [0, 1] * 50, "test: 99 of 100 rows cannot give each of 2 classes its rows "
-         "in every part (possible: 2 to 96); change test or add rows"),
-        ({}, [0] * 98 + [1] * 2, "test: class '1' has 2 of the 3 rows that it needs to be in every "
-         "part; remove the class, add rows of it, or, where the labels are amounts, say task = "
+        ({"rows": 90}, [0, 1] * 50,
+         "rows: must be at most 80, the number of training rows, got 90"),
+        ({"test": 0.99}, [0, 1] * 50, "test: 99 of 100 rows cannot give each of 2 classes enough "
+         "rows in every part (possible: 2 to 96); change test or add rows"),
+        ({}, [0] * 98 + [1] * 2, "test: class '1' has 2 rows, but needs 3 to be in every "
+         "part; remove the class, add rows of it, or, if the labels are amounts, set task = "
          '"regression"'),
         ({"validation": 0.999}, [k / 7 for k in range(100)],
-         "validation: 80 of 80 rows leave a part empty; change validation or add rows"),
+         "validation: 80 of 80 rows would leave a part empty; change validation or add rows"),
     ],
 )
 def test_a_split_that_cannot_be_is_said_with_the_remedy(

@@ -54,7 +54,7 @@ def test_names_with_odd_characters_stay_on_one_line(write: Write) -> None:
         (b"x,y\n1,2,3\n1,2,3\n", "more fields than"),
         (b"x,y\n1,2\n1\n", "missing"),
         (b'x,y\n"1,2\n3,4\n', "EOF inside string"),
-        ("x,y\n1,a\n2,é\n".encode("latin1"), "CP1252 (western European), in which line 3 is '2,é'"),
+        ("x,y\n1,a\n2,é\n".encode("latin1"), "CP1252 (western European), where line 3 is '2,é'"),
         ("x,y\n1,2\n".encode("utf-16"), "not UTF-8"),
         (bytes(range(256)) * 20, "not UTF-8"),
         (b"\0" * 1000, ""),
@@ -71,7 +71,7 @@ def test_csv_files_that_cannot_be_read(write: Write, content: bytes, problem: st
 def test_parquet_files_that_cannot_be_read(write: Write) -> None:
     whole = parquet(pd.DataFrame(NUMBERS))
     for content in (b"", b"PAR1", whole[:-20], whole[:4] + bytes(100) + whole[104:]):
-        assert "no whole .parquet file" in message(write("t.parquet", content), "source")
+        assert "not a complete .parquet file" in message(write("t.parquet", content), "source")
 
 
 def test_a_column_that_is_there_twice_is_refused(save: Save) -> None:
@@ -91,7 +91,7 @@ def test_a_saved_index_is_left_out_with_a_note(save: Save) -> None:
     result = split(once)
     assert result.description.digest == expected.description.digest
     assert "column 1" in result.description.notes[0]
-    assert "left out as a saved index" in result.description.notes[0]
+    assert "ignored as a saved index" in result.description.notes[0]
     (Path(once.source).parent / "twice.csv").write_text(pd.read_csv(once.source).to_csv())
     twice = split(replace(once, source=once.source.replace("once", "twice")))
     assert twice.description.digest == expected.description.digest
@@ -126,7 +126,7 @@ def test_a_file_without_a_line_of_names(save: Save, line: str, is_names: bool) -
     chosen = replace(save(f"{line}\n" + f"{row}\n" * 9), target=names[-1])
     text = refusal(chosen)
     assert ("no line of column names: its first line is" in text) != is_names
-    assert ("put a line of names before it" in text) != is_names
+    assert ("add a line of names before it" in text) != is_names
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -136,7 +136,7 @@ def test_the_separator_is_the_one_most_used(save: Save, separator: str) -> None:
     result = split(save(f"{names}\n{lines}"))
     assert result.description.features == ("x, cm", "z")
     assert result.description.notes == (
-        "the same value in all rows of 'z': it tells a model nothing",
+        "the same value in all rows of 'z': a model learns nothing from it",
     )
     assert "remove that line" in refusal(save(f"sep={separator}\n{names}\n{lines}"))
 
@@ -153,8 +153,9 @@ def test_commas_inside_of_quotes_separate_nothing(save: Save, separator: str) ->
     ("name", "way"),
     [
         ("t.txt", "rename it to end in .csv"), ("t.xlsx", "save the sheet as CSV"),
-        ("t.gz", "unpack it, or let it end in .csv.gz"), ("t.json", "convert it to one of them"),
-        ("t.csv.zst", "unpack it first"), ("train-images-idx3-ubyte", "name the folder"),
+        ("t.gz", "unpack it, or rename it to end in .csv.gz"),
+        ("t.json", "convert it to one of them"),
+        ("t.csv.zst", "unpack it first"), ("train-images-idx3-ubyte", "use the folder"),
     ],
 )  # fmt: skip
 def test_other_endings_have_a_remedy(save: Save, name: str, way: str) -> None:
@@ -167,8 +168,8 @@ def test_other_endings_have_a_remedy(save: Save, name: str, way: str) -> None:
 @pytest.mark.parametrize(
     ("encoding", "lines", "said"),
     [
-        ("cp949", "이름,나이,y\n홍길동,20,1\n", "CP949 (Korean), in which line 1 is '이름,나이,y'"),
-        ("cp949", "x,y\n1,가\n", "CP949 (Korean), in which line 2 is '1,가'"),
+        ("cp949", "이름,나이,y\n홍길동,20,1\n", "CP949 (Korean), where line 1 is '이름,나이,y'"),
+        ("cp949", "x,y\n1,가\n", "CP949 (Korean), where line 2 is '1,가'"),
         ("shift_jis", "名前,y\nさくら,1\n", "CP932 (Japanese)"),
         ("cp1252", "größe,y\n1,Köln\n", "CP1252 (western European)"),
         ("cp1251", "имя,возраст\nИван,20\nПётр Сергеевич,30\n", "CP1251 (Cyrillic)"),  # noqa: RUF001
@@ -200,25 +201,25 @@ def test_of_encodings_that_are_alike_the_right_one_is_among_those_named(
     save: Save, encoding: str, line: str, language: str
 ) -> None:
     text = refusal(save(f"x,y\n{line},a\n".encode(encoding)))
-    assert f"{encoding.upper()} ({language}), in which line 2 is '{line},a'" in text
+    assert f"{encoding.upper()} ({language}), where line 2 is '{line},a'" in text
     assert text.count(" in which line 2 is ") <= 3
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty; it needs a line of column names, then rows"),
-        (b"x,y\n", "has no rows below its column names"),
-        (b"x,y\n1,2,3\n1,2,3\n", "is ragged: its rows have more fields than its first line; put "
+        (b"", "is empty; add a line of column names, then rows"),
+        (b"x,y\n", "has no rows below its column names; add rows"),
+        (b"x,y\n1,2,3\n1,2,3\n", "is ragged: some rows have more fields than the first line; put "
          "numbers with a decimal comma in quotes"),
-        (b"x;y\n1;2;3\n1;2;3\n", "is ragged: its rows have more fields than its first line"),
-        (b"x,y\n1,2\n1,2,3\n", "is ragged or no CSV file: Expected 2 fields in line 3, saw 3"),
+        (b"x;y\n1;2;3\n1;2;3\n", "is ragged: some rows have more fields than the first line"),
+        (b"x,y\n1,2\n1,2,3\n", "is ragged or not a CSV file: Expected 2 fields in line 3, saw 3"),
         (b'\xef\xbb\xbf"sep=;"\nx;y\n1;2\n',
-         "begins with a line for Excel, b'\\xef\\xbb\\xbf\"sep=;\"'; remove that line"),
+         "starts with a line for Excel, b'\\xef\\xbb\\xbf\"sep=;\"'; remove that line"),
         (b"\xfe\xff" + "x,y\n1,2\n".encode("utf-16-be"),
          "is not UTF-8, but UTF-16; convert it, for example with: iconv -f UTF-16 -t UTF-8"),
         (bytes(range(256)) * 20,
-         "is not UTF-8 in line 2, and in no encoding that is known; save it as UTF-8"),
+         "is not UTF-8 in line 2, nor in any other known encoding; save it as UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_with_a_remedy(
@@ -237,9 +238,9 @@ def test_rows_to_predict_are_read_in_the_notation_of_the_table(save: Save, tmp_p
     rows = read_rows(upper, preprocessing)
     assert rows["x"].tolist() == ["1.234,5", "1,5"]
     for path, said in (
-        (tmp_path / "no.csv", "cannot be read: No such file or directory; name another file"),
-        (tmp_path / "x.xlsx", "name a file that ends in .csv, .tsv (also .gz, .bz2, .xz or .zip of "
-         "these) or .parquet; save the sheet as CSV"),
+        (tmp_path / "no.csv", "cannot be read: No such file or directory; use another file"),
+        (tmp_path / "x.xlsx", "expected a file that ends in .csv, .tsv (also .gz, .bz2, .xz or "
+         ".zip of these) or .parquet; save the sheet as CSV"),
     ):
         with pytest.raises(InputError) as caught:
             read_rows(path, preprocessing)

@@ -78,11 +78,11 @@ def test_a_round_is_the_same_whether_its_study_went_on_at_once_or_from_the_recor
          "cannot be compared; set search_space.weight_decay.backfill to the value that the earlier "
          "trials had, or give the study another name"),
         ({**FILLED, "backfill": 1e-7}, {"weight_decay": 1e-6}, "search_space.weight_decay.backfill:"
-         " the earlier trials had 1e-06, from [fixed]; use that value"),
-        ({**FILLED, "backfill": 1.0}, {}, "search_space.weight_decay.backfill: 1.0 lies outside "
-         "its range; widen the range to hold what the earlier trials had"),
-        ({**FILLED, "backfill": "no"}, {}, "search_space.weight_decay.backfill: write a valid "
-         "number, not 'no'"),
+         " the earlier trials had 1e-06, from [fixed]; write that value"),
+        ({**FILLED, "backfill": 1.0}, {}, "search_space.weight_decay.backfill: 1.0 is outside "
+         "the range; widen the range to include the value of the earlier trials"),
+        ({**FILLED, "backfill": "no"}, {}, "search_space.weight_decay.backfill: expected a "
+         "number, got 'no'"),
     ],
 )
 def test_what_is_wrong_is_said(

@@ -105,13 +105,13 @@ def test_a_command_that_fails_or_hangs_is_complained_of_once(
 
 
 @pytest.mark.parametrize(("table", "said"), [
-    ({"command": []}, "notify.command: write a list with more in it"),
+    ({"command": []}, "notify.command: must not be empty"),
     ({"command": ["echo", "{events}"]},
      "notify.command: unknown name in braces '{events}'; did you mean 'event'?"),
     ({"command": ["echo", "{event"]},
-     "notify.command: '{event': expected '}' before end of string; write {{ for a brace"),
-    ({"command": ["echo"], "on": ["end"]}, "notify.on.0: write 'best', 'round', 'study' or"),
-    ({}, "notify.command: is missing; add it"),
+     "notify.command: '{event': expected '}' before end of string; write {{ for a literal brace"),
+    ({"command": ["echo"], "on": ["end"]}, "notify.on.0: must be 'best', 'round', 'study' or"),
+    ({}, "notify.command: required but missing; add it"),
 ], ids=["empty", "a name", "a brace", "an event", "nothing"])
 def test_a_wrong_table_is_refused(home: Path, table: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as caught:

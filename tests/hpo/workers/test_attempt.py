@@ -102,7 +102,7 @@ def test_a_number_too_large_for_a_float_diverges(folder: Path, expression: str, 
     [
         ("{'accuracy': 0.5, 'MAP@5': 0.5}", "the metric 'MAP@5' has a name"),
         ("{'accuracy': 0.5, '../../x': 0.5}", "it reads as the path of another file"),
-        ("{'accuracy': 0.5, 'x' * 300: 0.5}", "it has 300 characters; use at most 240"),
+        ("{'accuracy': 0.5, 'x' * 300: 0.5}", "it has 300 characters, and at most 240"),
         ("{'accuracy': 0.5, chr(0xd800): 0.5}", "a name that cannot be recorded"),
         ("{'accuracy': 0.5, 5: 0.5}", "the objective names a metric 5; name it by a text"),
         ("{'accuracy': None}", "the metric 'accuracy' is None, which is no number"),
@@ -366,5 +366,5 @@ def test_what_this_machine_lacks_is_refused_inline_but_for_processors() -> None:
     job = Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(cpus=10_000))
     InlineWorkers(job, None)
     many = Job("toy:x", "loss", "minimize", "last", {}, demand=Demand(gpus=99))
-    with pytest.raises(InputError, match=r"^resources.gpus: a trial takes .* name a Ray cluster"):
+    with pytest.raises(InputError, match=r"^resources.gpus: a trial needs .* use --ray-address"):
         InlineWorkers(many, None)
