@@ -78,7 +78,7 @@ def test_a_round_is_the_same_whether_its_study_went_on_at_once_or_from_the_recor
          "cannot be compared; set search_space.weight_decay.backfill to the value that the earlier "
          "trials had, or give the study another name"),
         ({**FILLED, "backfill": 1e-7}, {"weight_decay": 1e-6}, "search_space.weight_decay.backfill:"
-         " the earlier trials had 1e-06, from [fixed]; write that value"),
+         " the earlier trials had 1e-06, from [fixed]; use that value"),
         ({**FILLED, "backfill": 1.0}, {}, "search_space.weight_decay.backfill: 1.0 is outside "
          "the range; widen the range to include the value of the earlier trials"),
         ({**FILLED, "backfill": "no"}, {}, "search_space.weight_decay.backfill: expected a "
