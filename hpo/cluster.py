@@ -221,6 +221,7 @@ class Cluster:
 
     def _translation(self, error: Exception) -> HPOError:
         text = next((line for line in str(error).splitlines() if line), type(error).__name__)
+        text = text.partition(". ")[0]  # Ray adds pages of advice
         return InputError(
             f"cannot send jobs to {self.address}: {text}; check the address "
             "(--cluster, RAY_API_SERVER_ADDRESS) and the token (RAY_AUTH_TOKEN)"

@@ -85,21 +85,22 @@ def _short_trial(study: StudyFile, trial: Trial, data: Data | None, folder: Path
         )
     for metrics in epochs:
         if study.metric not in metrics:
-            known = f"{', '.join(metrics)}; choose one of these" if metrics else "no metrics"
+            known = ", ".join(metrics) or "no metrics"
+            remedy = "choose a metric that it reports" if metrics else "report it"
             raise InputError(
                 f"metric: {study.objective.name} does not report {study.metric!r}; it reports "
-                f"{known}"
+                f"{known}; {remedy}"
             )
     for name in study.constraint_metrics:
         if not any(name in metrics for metrics in epochs):
             raise InputError(
                 f"constraint_metrics.{name}: {study.objective.name} does not report {name!r}; it "
-                f"reports {', '.join(epochs[-1])}; choose one of these"
+                f"reports {', '.join(epochs[-1])}; choose a metric that it reports"
             )
     seen = ", ".join(f"{name} {wording.number(value)}" for name, value in epochs[-1].items())
     line = f"trial: {wording.count(len(epochs), 'epoch')}; last: {seen}"
     if not all(map(is_finite, epochs)):
-        line += "; it diverges, which ends a trial; narrow the range, or add a point to [[start]]"
+        line += " (diverged); narrow the range, or add a point to [[start]]"
     passed = [
         f"{name} must be {limit}" for name, limit in study.constraint_metrics.items()
         if name in epochs[-1] and not limit.allows(epochs[-1][name])

@@ -129,7 +129,7 @@ def test_json_has_the_lines(written: Make, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ('"accuracy":', '"score":',
-     "metric: trying:train does not report 'accuracy'; it reports score; choose one of these"),
+     "metric: trying:train does not report 'accuracy'; it reports score; choose a metric"),
     ("return model", "return {}",
      "trying:train returned a value of type dict, which has no `predict`; return a model"),
     ("data.validation or data.training", "data.validation",
@@ -185,7 +185,7 @@ def test_what_is_missing_but_may_be_is_said(
     assert "without a table [data] or a function `train.evaluate`" in outcome.out
     text = OWN.replace('"accuracy": C', '"accuracy": float("nan")')
     outcome = tried(command, written(text, with_data=False))
-    assert "it diverges, which ends a trial" in outcome.out
+    assert "accuracy nan (diverged); narrow" in outcome.out
 
 
 def test_a_judge_is_not_called(
