@@ -1,10 +1,10 @@
 # One image for the MLflow server, the nodes of the Ray cluster, and the studies that run on it.
-# A digest may stand in place of a tag: python:3.11-slim-bookworm@sha256:…
+# To pin the base image, add its digest: python:3.11-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE}
 
-# A package index of one's own, if there is one: docker build --build-arg PIP_INDEX_URL=…
-# It stays in the history of the image, so it must hold no password.
+# A private package index, if you have one: docker build --build-arg PIP_INDEX_URL=…
+# It stays in the history of the image, so it must not contain a password.
 ARG PIP_INDEX_URL
 
 ENV PATH=/opt/hpo/bin:$PATH \
@@ -18,11 +18,11 @@ RUN useradd --create-home --uid 1000 hpo \
     /var/lib/hpo/checkpoints \
  && python3 -m venv /opt/hpo
 
-# The packages, as pinned for a local installation; pip compiles them, so that no process has to.
+# The packages, pinned as for a local installation; pip compiles them, so no process has to later.
 COPY requirements.lock /opt/hpo/
 RUN pip install -q --require-hashes --only-binary :all: -r /opt/hpo/requirements.lock
 
-# The code, in a layer of its own: a change of it is all that a new image has to carry.
+# The code, in its own layer: when it changes, a new image differs only in this layer.
 COPY . /tmp/hpo/
 RUN pip install -q --no-deps --no-build-isolation /tmp/hpo \
  && cp -r /tmp/hpo/docker /opt/hpo/docker && rm -r /tmp/hpo

@@ -1,4 +1,7 @@
 # Every target sets up what it needs: a virtual environment from the lock file, with hashes.
+# `make` alone lists the targets: those with a ## comment.
+.DEFAULT_GOAL := help
+
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,50 +13,54 @@ WORKERS ?= 1
 PROJECT ?= hpo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
   --project-name $(PROJECT) --env-file $(ENV_FILE)
-# An image of your own is built by you: it would be overwritten with ours.
+# Never build over a custom image (HPO_IMAGE).
 BUILD = $(if $(HPO_IMAGE)$(shell grep -s '^HPO_IMAGE=.' $(ENV_FILE)),--no-build,--build)
 
 WHERE = $(or $(shell sed -n 's/^HPO_SECRETS=//p' $(ENV_FILE)),$(ENV_FILE))
 
-# Where the record of the cluster is copied to.
+# Where backups of the cluster's record go.
 BACKUP ?= backups/$(shell date +%Y-%m-%dT%H%M%S)
 STUDIES = /opt/hpo/docker/entrypoint.sh python /opt/hpo/docker/ray_head.py
 RECORD = COMPOSE="$(COMPOSE)" PROJECT=$(PROJECT) docker/record.sh
 
-.PHONY: demo test pictures reference site examples quick lint lock clean cluster cluster-secrets cluster-config \
-  cluster-down cluster-backup cluster-restore cluster-upgrade
+.PHONY: help demo test pictures reference site examples quick lint lock clean cluster \
+  cluster-secrets cluster-config cluster-down cluster-backup cluster-restore cluster-upgrade
 
-demo: $(VENV)/installed   ## a real study on the bundled digits, two rounds, in ./demo
+help:   ## list these targets
+	@awk -F ':.*## ' '/^[a-z.][a-z.-]*:.*## / {printf "make %-16s  %s\n", $$1, $$2}' \
+	  $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/installed   ## run a study of the bundled digits in ./demo, two rounds
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
 	@echo
-	@echo "open the UI:  cd demo && ../$(BIN)/hpo ui digits"
+	@echo "to open the UI:  cd demo && ../$(BIN)/hpo ui digits"
 
-test: $(VENV)/installed-test   ## the whole test suite
+test: $(VENV)/installed-test   ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-pictures: $(VENV)/installed-test   ## draw those of the README anew, from a real study (needs Chromium)
+pictures: $(VENV)/installed-test   ## redraw the pictures in the README from a real study (needs Chromium)
 	$(BIN)/python -m docs.pictures.draw
 
-reference: $(VENV)/installed-test   ## write the pages of docs/ that are made from the code
+reference: $(VENV)/installed-test   ## write the pages of docs/ that are generated from the code
 	$(BIN)/python -m docs.reference
 
-site: $(VENV)/installed-test   ## the documentation as a web site, in ./site; it needs no network to be read
+site: $(VENV)/installed-test   ## build the documentation site in ./site (readable offline)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "open site/index.html"
 
-examples: $(VENV)/installed-examples   ## every example and kind of model, PyTorch and Keras among them
+examples: $(VENV)/installed-examples   ## test all examples and kinds of models, including PyTorch and Keras
 	$(BIN)/python -m pytest tests/test_examples.py \
 	  tests/hpo/test_frameworks.py tests/hpo/test_boosters.py tests/hpo/test_torch_models.py \
 	  tests/hpo/test_keras_models.py tests/hpo/test_own_models.py
 
-quick: $(VENV)/installed-test   ## its tests that need no Ray, server or record
+quick: $(VENV)/installed-test   ## run the fast tests: no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-lint: $(VENV)/installed-test   ## style and types
+lint: $(VENV)/installed-test   ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-.venv: $(VENV)/installed   ## the environment alone
+.venv: $(VENV)/installed   ## create the virtual environment only
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -65,36 +72,36 @@ $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
 	$(PIP) install --require-hashes -r requirements-test.lock
 	@touch $@
 
-# Several GB on many machines, and so in no lock; examples and tests of models need it, nothing else.
+# Several GB on many machines, so not in a lock file; only examples and tests of models need it.
 $(VENV)/installed-examples: $(VENV)/installed-test
 	$(PIP) install torch==2.13.0 keras==3.15.1
 	@touch $@
 
-lock:   ## resolve the dependencies anew (needs uv)
+lock:   ## resolve the dependencies again and write the lock files (needs uv)
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 	  --extra build --extra postgresql --extra server pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 	  --extra build --extra postgresql --extra server --extra test -c requirements.lock \
 	  pyproject.toml -o requirements-test.lock
 
-cluster: cluster-secrets   ## build and start PostgreSQL, MLflow and Ray, with WORKERS=1 worker containers
+cluster: cluster-secrets   ## build and start PostgreSQL, MLflow and Ray with WORKERS=1 worker containers
 	@$(COMPOSE) up $(BUILD) --detach --scale ray-worker=$(WORKERS) || \
 	  { $(COMPOSE) logs --tail 3 mlflow >&2; exit 1; }
 	@status() { docker ps -q --filter label=com.docker.compose.project=$(PROJECT) --filter health=$$1; }; \
 	for _ in $$(seq 60); do [ -n "$$(status starting)" ] || break; sleep 2; done; \
 	if [ -n "$$(status starting)$$(status unhealthy)" ]; then \
-	  $(COMPOSE) ps; echo "not everything became healthy: $(COMPOSE) logs" >&2; exit 1; fi
+	  $(COMPOSE) ps; echo "some containers did not become healthy; see $(COMPOSE) logs" >&2; exit 1; fi
 	@echo
 	@echo "MLflow  http://$$($(COMPOSE) port mlflow 5000)   user hpo, password: MLFLOW_TRACKING_PASSWORD in $(WHERE)"
 	@echo "Ray     http://$$($(COMPOSE) port ray-head 8265)   token: RAY_AUTH_TOKEN in $(WHERE)"
-	@echo "send a study:   $(BIN)/hpo submit studies/digits.toml"
-	@echo "for hpo show:   export \$$(grep -E '^(MLFLOW_TRACKING|RAY)_.*=.' $(ENV_FILE))"
+	@echo "to send a study:      $(BIN)/hpo submit studies/digits.toml"
+	@echo "to use hpo show etc.: export \$$(grep -E '^(MLFLOW_TRACKING|RAY)_.*=.' $(ENV_FILE))"
 
-cluster-secrets: $(ENV_FILE)   ## random passwords for the cluster, made once
+cluster-secrets: $(ENV_FILE)   ## create random passwords for the cluster, once
 
-# A file that is there is never written: the volumes hold what was set up with its passwords.
-# With SECRETS=folder each secret is a file there, and the variable is empty. Each container sees those
-# of its own, whatever its user: so they may be read by all, and the folder by you alone.
+# An existing file is never overwritten: the volumes were set up with its passwords. With
+# SECRETS=folder each secret is a file there, and the variable is empty. Each container sees only its
+# own secrets, whatever its user: so the files are readable by all, and the folder only by you.
 $(ENV_FILE):
 	@umask 077; random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }; \
 	secrets="$(if $(SECRETS),$(abspath $(SECRETS)))"; \
@@ -113,24 +120,24 @@ $(ENV_FILE):
 	  echo RAY_AUTH_MODE=token; \
 	  echo RAY_API_SERVER_ADDRESS=http://127.0.0.1:$${RAY_JOBS_PORT:-8265}; } > $@.new
 	@ln $@.new $@; rm $@.new
-	@echo "$(if $(SECRETS),$(SECRETS),$@) holds the passwords of the cluster: keep it to yourself"
+	@echo "$(if $(SECRETS),$(SECRETS),$@) holds the passwords of the cluster; keep it private"
 
 cluster-config: cluster-secrets   ## check docker-compose.yml
 	$(COMPOSE) config --quiet
 
-cluster-down:   ## stop the cluster; its volumes are kept, and with them all studies
-	@# The studies first, while they have workers.
+cluster-down:   ## stop the cluster; its volumes, and with them all studies, are kept
+	@# Studies first, while they still have workers.
 	@$(COMPOSE) exec -T ray-head $(STUDIES) --stop 2>/dev/null || true
 	$(COMPOSE) down
 
-cluster-backup: cluster-secrets   ## copy the record, into backups/DATE or BACKUP=folder
+cluster-backup: cluster-secrets   ## back up the record to backups/DATE, or to BACKUP=folder
 	@$(RECORD) backup "$(BACKUP)"
 
-cluster-restore: cluster-secrets   ## put the record of BACKUP=folder in place, then start
+cluster-restore: cluster-secrets   ## restore the record from BACKUP=folder, then start the cluster
 	@$(RECORD) restore "$(if $(filter file,$(origin BACKUP)),,$(BACKUP))"
 	@$(MAKE) --no-print-directory cluster
 
-cluster-upgrade: cluster-secrets   ## back up, bring the record to the schema of a new MLflow, then start
+cluster-upgrade: cluster-secrets   ## back up, upgrade the record to a new MLflow, then start the cluster
 	@$(if $(filter --build,$(BUILD)),$(COMPOSE) build mlflow)
 	@$(RECORD) upgrade "$(BACKUP)"
 	@$(MAKE) --no-print-directory cluster

@@ -1,4 +1,4 @@
-"""The textbook's search as a whole: 100 trials of 50 epochs on MNIST, from command to last line.
+"""Time the textbook's whole search: 100 trials of 50 epochs on MNIST, from start to finish.
 
 `hpo run` on studies/mnist_book.toml, without pruning and with, each as a process of its own in an
 empty folder: it starts Ray, makes the record and its figures, and stops Ray again. Beside it the

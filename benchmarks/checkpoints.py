@@ -1,4 +1,4 @@
-"""What it costs to keep the folder of a trial.
+"""Measure what checkpoints of a trial's folder cost.
 
 A perceptron on the bundled digits, 100 epochs, trained in turn without a folder, with one in which
 it keeps each epoch, and with each of these copied as `[checkpoints] every = 0` does. Then a folder
@@ -87,7 +87,7 @@ def main() -> None:
     print("| ms an epoch | " + " | ".join(kinds) + " |\n|---|" + "---|" * len(kinds))
     for optimizer, each in found.items():
         print(f"| {optimizer} | " + " | ".join(f"{ms:.2f}" for ms in each.values()) + " |")
-    print(f"\n1 GB is copied in {seconds:.1f} s, with {memory:.0f} MB of memory more.")
+    print(f"\n1 GB is copied in {seconds:.1f} s, using {memory:.0f} MB of extra memory.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A choice that decides what else is searched: conditions beside a flat space and Optuna's `if`.
+"""Compare conditions in a search space with a flat space and with Optuna's `if`.
 
 Two networks of a data set, a shallow and a deep one, each with a learning rate of its own that is
 searched only where the network is that one, and an L2 penalty that both share (HPOBench,

@@ -1,4 +1,4 @@
-"""What folds buy: searches on few rows by one split, by five folds, and by one split confirmed.
+"""Compare searches on few rows: one split, five folds, and one split with confirmation.
 
 Of the bundled digits 200 rows train and validate a perceptron, so that a value says as much of the
 40 validation rows as of the hyperparameters. Three searches train as many networks: 100 trials on

@@ -103,7 +103,7 @@ def arguments(description: str | None, repetitions: int) -> argparse.ArgumentPar
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Return the options; where there is no data, say so and leave."""
+    """Return the options, or exit with a note if there is no data."""
     options = parser.parse_args()
     if not (options.data / "grid.json").exists():
         print(f"skipped: no data in {options.data}")

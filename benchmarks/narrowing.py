@@ -1,4 +1,4 @@
-"""Does moving the ranges between rounds pay? Real learning results, looked up in a table.
+"""Measure whether moving the ranges between rounds pays off, on tabulated training results.
 
 Learning rate and L2 penalty of multilayer perceptrons (HPOBench, Eggensperger et al. 2021), every
 pair measured with five seeds. A search has 60 trials: one round of 60 in the first ranges, or

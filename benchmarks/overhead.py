@@ -1,4 +1,4 @@
-"""What a trial costs besides its training: hpo, Optuna and Ray Tune, each with its MLflow record.
+"""Measure the overhead per trial of hpo, Optuna and Ray Tune, each recording to MLflow.
 
 A trial only yields ten epochs of three metrics. Wall milliseconds a trial, from the first proposal
 to the last delivered record; start-up stands beside it. Each system runs in a process of its own,

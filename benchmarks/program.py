@@ -1,4 +1,4 @@
-"""What a program costs under its supervisor, beside the same program started plainly.
+"""Measure the overhead of a program's supervisor, compared to starting the program directly.
 
 python benchmarks/program.py [--json]
 """

@@ -1,4 +1,4 @@
-"""Compares stopping bad trials early with going on with the good ones from their copies.
+"""Compare stopping bad trials early with resuming the good ones from checkpoints.
 
 The textbook's search on MNIST, with 2,500 rows to validate on, so that good is told from better. Of
 each seed many random trials are trained to their end once; then each rule decides on the same
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not options.data.is_dir():
-        print(f"skipped: no folder {options.data} with the files of MNIST; name it by --data")
+        print(f"skipped: no folder {options.data} with the files of MNIST; pass it with --data")
         return
     with ProcessPoolExecutor() as pool:
         seeds = list(pool.map(

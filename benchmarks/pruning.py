@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not options.data.is_dir():
-        print(f"skipped: no folder {options.data} with the files of MNIST; name it by --data")
+        print(f"skipped: no folder {options.data} with the files of MNIST; pass it with --data")
         return
     threads.limit_threads(1)
     perceptron = "trainer.objectives:perceptron"

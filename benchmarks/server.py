@@ -1,4 +1,4 @@
-"""How fast results get on record through an MLflow server with PostgreSQL behind it.
+"""Measure how fast results are recorded through an MLflow server backed by PostgreSQL.
 
 Results of trials of ten epochs of three metrics wait in the outbox, and are delivered as a service
 does it: by its delivery, through the process that writes the record. With one and more writers, in

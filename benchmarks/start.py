@@ -1,4 +1,4 @@
-"""How long a user waits: for help, for a check, for the first trial, for a small study in all.
+"""Measure how long a user waits: for help, a check, the first trial, and a whole small study.
 
 Each is a command in a process of its own, `hpo run` in an empty folder: it starts Ray, makes the
 record and its figures, and ends Ray.

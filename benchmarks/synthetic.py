@@ -1,4 +1,4 @@
-"""Do proposed ranges keep the optimum, and do their reasons hold? Thirty made-up studies.
+"""Check on thirty synthetic studies whether proposed ranges keep the optimum, and why they move.
 
 Each has an optimum that is known: a V, a bowl, a plateau, a cliff or two optima along the first
 hyperparameter, one to eight hyperparameters, up to nine tenths of the trials pruned and up to half

@@ -1,4 +1,4 @@
-"""Does TPE find less where it is shown fewer of the trials? The tasks of narrowing.py, once more.
+"""Measure whether TPE does worse when it sees fewer trials, on the tasks of narrowing.py.
 
 Optuna's TPE takes longer with each trial it is shown, so a study shows it at most so many: the
 best, and of the others every second one again and again. Each search has flat, full ranges; its

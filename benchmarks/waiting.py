@@ -1,4 +1,4 @@
-"""What it costs that results count in order: the share of worker time that is idle.
+"""Measure the idle worker time that counting results in order costs.
 
 Trials sleep for lengths that are equal, vary by a factor of 3 or 10 (uniform in the logarithm), or
 have a heavy tail (log-normal, sigma 1); TPE proposes, everything is recorded. `parallel` is equal

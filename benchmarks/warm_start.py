@@ -1,4 +1,4 @@
-"""What a warm start buys: searches that begin with 40 random trials of another study.
+"""Measure the gain of a warm start: searches that start with 40 random trials of another study.
 
 Two hyperparameters and a hill of known top, drawn anew for each seed, with a noise of a fiftieth of
 its height. The other study is about the same hill (*same*), about one whose values are 50 times as

@@ -1,4 +1,4 @@
-"""Gives hpo a user of its own on the MLflow server: made if there is none, else its password set.
+"""Create hpo's own user on the MLflow server, or set its password if the user exists.
 
 Reads MLFLOW_TRACKING_URI, MLFLOW_AUTH_ADMIN_PASSWORD, MLFLOW_TRACKING_USERNAME and
 MLFLOW_TRACKING_PASSWORD.
@@ -33,7 +33,7 @@ def status(method: str, path: str, body: dict[str, str] | None, user: tuple[str,
 
 
 def main() -> None:
-    """Make the user, or set its password where it is another."""
+    """Create the user, or set its password if it differs."""
     own = (NAME, PASSWORD)
     found = status("GET", f"get?username={NAME}", None, ADMIN)
     body = {"username": NAME, "password": PASSWORD}
@@ -44,9 +44,9 @@ def main() -> None:
     else:
         done = found
     if done != 200:
-        sys.exit(f"the MLflow server answers {done}; is MLFLOW_AUTH_ADMIN_PASSWORD the password "
-                 "that it was first started with?")
-    print(f"the MLflow user {NAME} is there")
+        sys.exit(f"the MLflow server answered with status {done}; MLFLOW_AUTH_ADMIN_PASSWORD must "
+                 "be the password that the server was first started with")
+    print(f"the MLflow user {NAME} is ready")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Runs the MLflow server, unless the schema of the record is not that of the MLflow installed.
+"""Run the MLflow server, unless the record has another schema than the installed MLflow.
 
-MLflow would upgrade it at the start where a table is missing, with no backup; where a column is,
-it would start and fail later. The command line is how to start the server.
+If a table is missing, MLflow would upgrade the schema on startup, without a backup; if a column is
+missing, it would start and fail later. The arguments are the command that starts the server.
 """
 
 import os
@@ -17,7 +17,7 @@ OPTION = "--backend-store-uri="
 
 
 def revisions(uri: str) -> tuple[list[str | None], list[str | None]]:
-    """Return the revisions of the record and of the users: found (None: new), and installed."""
+    """Return the found (None: new) and the installed revisions of the record and of the users."""
     found, installed = [], []
     engine = sqlalchemy.create_engine(uri)
     with engine.connect() as connection:
@@ -33,14 +33,14 @@ def revisions(uri: str) -> tuple[list[str | None], list[str | None]]:
 
 
 def main() -> None:
-    """Compare the schemas, then hand the process on to the server."""
+    """Compare the schemas, then replace this process with the server."""
     command = sys.argv[1:]
     uri = next(word.removeprefix(OPTION) for word in command if word.startswith(OPTION))
     found, installed = revisions(uri)
     if any(one not in (None, other) for one, other in zip(found, installed, strict=True)):
         sys.exit(
-            f"the record has the schema {found}, the MLflow installed {installed}: run "
-            "make cluster-upgrade, which makes a backup first, or go back to the image of before"
+            f"the record has the schema {found}, but the installed MLflow needs {installed}; run "
+            "make cluster-upgrade, which makes a backup first, or go back to the previous image"
         )
     os.execvp(command[0], command)
 

@@ -1,7 +1,7 @@
-"""Runs the Ray head, and at its end stops the studies first, so that their records are in order.
+"""Run the Ray head; at shutdown, stop the studies first, so that they can finish their records.
 
-    ray_head.py COMMAND…    how to start Ray
-    ray_head.py --running   print the studies that run
+    ray_head.py COMMAND…    start Ray with this command
+    ray_head.py --running   print the running studies
     ray_head.py --stop      stop them, and wait until they have ended
 
 Reads RAY_AUTH_TOKEN and RAY_JOB_STOP_WAIT_TIME_S.
@@ -31,7 +31,7 @@ def ask(method: str, path: str = "") -> Any:
 
 
 def running() -> dict[str, str]:
-    """Return the jobs that have not ended, and the study of each."""
+    """Return the running jobs, and the study of each."""
     return {
         job["submission_id"]: (job.get("metadata") or {}).get("study", job["submission_id"])
         for job in ask("GET")
@@ -42,7 +42,7 @@ def running() -> dict[str, str]:
 def stop_studies() -> None:
     """Stop all jobs as `hpo cancel` would, and wait until they have ended.
 
-    Ray kills those that take longer than RAY_JOB_STOP_WAIT_TIME_S.
+    Ray kills jobs that take longer than RAY_JOB_STOP_WAIT_TIME_S.
     """
     try:
         jobs = running()
@@ -52,12 +52,12 @@ def stop_studies() -> None:
         end = time.monotonic() + float(os.environ["RAY_JOB_STOP_WAIT_TIME_S"]) + 5
         while jobs and running() and time.monotonic() < end:
             time.sleep(0.2)
-    except OSError as error:  # Ray has ended, or has not begun
-        print(f"no study can be stopped: {error}", file=sys.stderr, flush=True)
+    except OSError as error:  # Ray has ended, or has not started
+        print(f"cannot stop studies: {error}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run Ray until it ends or this process is told to."""
+    """Run Ray until it ends or this process is asked to stop."""
     if sys.argv[1:] == ["--running"]:
         print("\n".join(running().values()))
         return

@@ -1,4 +1,4 @@
-"""Sends a study to a Ray cluster as a job: exactly the files it needs, and nothing else."""
+"""Send a study to a Ray cluster as a job, with exactly the files it needs."""
 
 import hashlib
 import io
@@ -22,18 +22,18 @@ from hpo.service.warm_start import is_table
 from hpo.study import StudyFile
 from hpo.workers import ray_settings
 
-MOST_BYTES = 100_000_000  # the cluster takes an upload of 100 MiB at most
+MOST_BYTES = 100_000_000  # the cluster accepts uploads of at most 100 MiB
 STOP_SECONDS = 60.0  # that a cancelled study may take
 _TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-_VARIABLES = ("RAY_API_SERVER_ADDRESS", _TOKEN, _TOKEN_PATH)  # read of a file of many
+_VARIABLES = ("RAY_API_SERVER_ADDRESS", _TOKEN, _TOKEN_PATH)  # read from the env file
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """What travels: files of this machine by their path there, and that of the study file.
+    """What is sent: local files by their path on the cluster, and the path of the study file.
 
-    `packages` are installed there, beside those of the image.
+    `packages` are installed there, in addition to those of the image.
     """
 
     files: Mapping[str, Path]
@@ -42,18 +42,18 @@ class Parcel:
 
     @property
     def bytes(self) -> int:
-        """The size of all files."""
+        """The total size of all files."""
         return sum(file.stat().st_size for file in self.files.values())
 
 
 def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
-    """Return what a study needs: its file, the data it names, the code of its objective.
+    """Return the files a study needs: its own, the data it names, the code of its objective.
 
-    Data that is named by its whole path is taken to be on the cluster already, and so is a module
-    that is installed. `also` are more files. Paths keep their relation to the study file.
+    Data with an absolute path is assumed to be on the cluster already, and so is an installed
+    module. `also` are additional files. Paths stay the same relative to the study file.
 
-    Raises InputError where something is missing, where a symbolic link leads out of its place and
-    is not one of `also`, or where all of it is too much.
+    Raises InputError if something is missing, if a symbolic link that is not in `also` leads out
+    of the study's folder, or if the total size is too large.
     """
     folder = study.path.absolute().parent
     chosen = {_lexical(study.path.absolute()): study.path}
@@ -62,12 +62,12 @@ def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
         chosen[_lexical(inside)] = file
         if _leads_away(file, folder) and _lexical(file.absolute()) not in named:
             raise InputError(
-                f"{study.path}: {file} is a symbolic link that leads to {file.resolve()}, and such "
-                f"a file is sent only where it is named: --with {shlex.quote(str(file))}"
+                f"{study.path}: {file} is a symbolic link to {file.resolve()}, outside the study's "
+                f"folder; to send it anyway, pass --with {shlex.quote(str(file))}"
             )
     for given in also:
         if not given.is_file():
-            raise InputError(f"--with {given}: no such file; name each file by itself")
+            raise InputError(f"--with {given}: no such file; name each file separately")
         chosen[_lexical(given.absolute())] = given
     root = os.path.commonpath([os.path.dirname(inside) for inside in chosen])
     parcel = Parcel(
@@ -78,29 +78,31 @@ def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
     if parcel.bytes > MOST_BYTES:
         largest = max(parcel.files.values(), key=lambda file: file.stat().st_size)
         raise InputError(
-            f"{study.path}: what the cluster would be sent is {_megabytes(parcel.bytes)}, and "
-            f"{_megabytes(MOST_BYTES)} is the most ({largest} is the largest); put the data where "
-            "every node of the cluster has it, and name it by its whole path in [data] source"
+            f"{study.path}: the files to send are {_megabytes(parcel.bytes)} in total, but the "
+            f"cluster accepts at most {_megabytes(MOST_BYTES)} (the largest is {largest}); put the "
+            "data where every node of the cluster can read it, and set [data] source to its "
+            "absolute path"
         )
     return parcel
 
 
 def connect(address: str | None, env_file: Path) -> "Cluster":
-    """Return the cluster that `find_address` names."""
+    """Return the cluster at the address that `find_address` returns."""
     return Cluster(find_address(address, env_file))
 
 
 def find_address(address: str | None, env_file: Path) -> str:
-    """Return the address; that and the token, or its file, may stand in a file of NAME=VALUE lines.
+    """Return the address of the cluster, from the argument, the environment or an env file.
 
-    Of its lines only these are read, and what the environment says goes before.
+    From the NAME=VALUE lines of the file, only the address and the token, or the path of its file,
+    are read. The environment takes precedence.
     """
     found = _variables(env_file)
     address = address or found.get("RAY_API_SERVER_ADDRESS")
     if not address:
         raise InputError(
-            "no cluster is named; give --cluster URL, set RAY_API_SERVER_ADDRESS, "
-            f"or write it in {env_file}"
+            "no cluster address; pass --cluster URL, or set RAY_API_SERVER_ADDRESS in the "
+            f"environment or in {env_file}"
         )
     from_file = found.get(_TOKEN_PATH) and not found.get(_TOKEN)  # make writes an empty one then
     name = _TOKEN_PATH if from_file else _TOKEN
@@ -110,11 +112,11 @@ def find_address(address: str | None, env_file: Path) -> str:
 
 
 def entry_point(study_file: str, command: Sequence[str]) -> str:
-    """Return the line of a shell that does with the study what `command` says, as it is typed.
+    """Return the shell line that runs an hpo command on the study.
 
-    With `exec` it hands its place on. What trains on workers finds those of the cluster. It is
-    `python` that runs it: where a job has packages of its own, that is one which has them.
-    With -P no file of the study hides a module.
+    `exec` replaces the shell. Commands that train use the workers of the cluster. They run with
+    `python`, which is the one with the job's own packages, if it has any. With -P, no file of the
+    study can hide a module.
     """
     where = [] if command[0] == "evaluate" else ["--ray-address", "auto"]
     return f"exec {shlex.join(['python', '-P', '-m', 'hpo', *command, *where, '--', study_file])}"
@@ -123,7 +125,7 @@ def entry_point(study_file: str, command: Sequence[str]) -> str:
 class Cluster:
     """The jobs of a Ray cluster, reached at the address of its dashboard.
 
-    The token is Ray's own affair: RAY_AUTH_TOKEN, or a file named by RAY_AUTH_TOKEN_PATH.
+    Ray itself reads the token: from RAY_AUTH_TOKEN, or the file named by RAY_AUTH_TOKEN_PATH.
     """
 
     def __init__(self, address: str) -> None:
@@ -132,7 +134,7 @@ class Cluster:
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray", "ray.dashboard", "ray._private"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # it would tell of every upload
+            logging.getLogger(name).setLevel(logging.ERROR)  # it would log every upload
         self.address = address
         self._errors = (RuntimeError, ConnectionError, ValueError, OSError, AuthenticationError)
         try:
@@ -141,10 +143,9 @@ class Cluster:
             raise self._translation(error) from error
 
     def submit(self, study: str, parcel: Parcel, command: Sequence[str] = ("run",)) -> str:
-        """Start a command of hpo on the cluster, and return the id of its job at once.
+        """Start an hpo command on the cluster, and return the id of its job immediately.
 
-        `command` is its name and its options. A job of this study that ended, however it did, is
-        in nobody's way; raises InputError where one runs.
+        `command` is its name and its options. Raises InputError if a job of this study is running.
         """
         attempts = self._attempts(study)
         for attempt, job in attempts.items():
@@ -177,19 +178,19 @@ class Cluster:
     def cancel(self, study: str) -> str:
         """Stop the job of a study as Ctrl-C would, wait until it has ended, and return its id.
 
-        Raises InputError where none runs.
+        Raises InputError if none is running.
         """
         running = [a for a, job in self._attempts(study).items() if not job.status.is_terminal()]
         if not running:
-            raise InputError(f"no job of the study {study!r} runs at {self.address}")
+            raise InputError(f"no job of the study {study!r} is running at {self.address}")
         job_id = _job_id(study, max(running))
         try:
             self._client.stop_job(job_id)
             end = time.monotonic() + STOP_SECONDS
             while not self._client.get_job_status(job_id).is_terminal():
                 if time.monotonic() > end:
-                    raise HPOError(f"the job {job_id} was told to stop and still runs; look at "
-                                   f"it: {self.log_command(job_id)}")
+                    raise HPOError(f"the job {job_id} was asked to stop but is still running; "
+                                   f"check its output: {self.log_command(job_id)}")
                 time.sleep(0.2)
         except self._errors as error:
             raise self._translation(error) from error
@@ -214,29 +215,30 @@ class Cluster:
 
     def _runs_already(self, study: str, job: str) -> InputError:
         return InputError(
-            f"the study {study!r} runs already, as the job {job}; follow it with "
+            f"the study {study!r} is already running, as the job {job}; follow it with "
             f"`{self.log_command(job)}`, or stop it with `hpo cancel {shlex.quote(study)}`"
         )
 
     def _translation(self, error: Exception) -> HPOError:
         text = next((line for line in str(error).splitlines() if line), type(error).__name__)
+        text = text.partition(". ")[0]  # Ray adds pages of advice
         return InputError(
-            f"no job can be sent to {self.address}: {text}; check the address "
+            f"cannot send jobs to {self.address}: {text}; check the address "
             "(--cluster, RAY_API_SERVER_ADDRESS) and the token (RAY_AUTH_TOKEN)"
         )
 
 
 def _job_id(study: str, attempt: int | str) -> str:
-    """Return the id of a job: readable, and another one for each study and attempt."""
+    """Return the id of a job: readable, and different for each study and attempt."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:40]
     digest = hashlib.sha256(study.encode()).hexdigest()[:8]
     return f"hpo-{readable}-{digest}-{attempt}"
 
 
 def _data_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
-    """Return files of [data] and [warm_start] with relative names, and where each is looked for.
+    """Return files of [data] and [warm_start] with relative names, and the path to each.
 
-    A table of [warm_start] that is gone is of no use to a study that has begun.
+    Missing tables of [warm_start] are skipped: a study that has started does not need them.
     """
     names = [name for name in study.data_files if not Path(name).is_absolute()]
     try:
@@ -266,7 +268,7 @@ def _source_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _code_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
-    """Return the files of the objective and of [notify], unless they are installed there."""
+    """Return the files of the objective and of [notify], except installed ones."""
     found: dict[str, Path] = {}
     if study.notify is not None:
         found |= objective_code.files_of_command(study.notify.command, folder)
@@ -279,9 +281,9 @@ def _code_files(study: StudyFile, folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _variables(file: Path) -> dict[str, str]:
-    """Return the address and the token, or its file, that a file of NAME=VALUE lines gives.
+    """Return the address, the token and the path of its file, as far as an env file sets them.
 
-    A dollar sign stands for itself. Raises InputError where one of them cannot be read.
+    Dollar signs are literal. Raises InputError if one of the values cannot be read.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -296,20 +298,20 @@ def _variables(file: Path) -> dict[str, str]:
     for name in _VARIABLES:
         if name not in values and re.search(rf"^\s*(export\s+)?{name}\s*=", text, re.MULTILINE):
             raise InputError(
-                f"{file}: the value of {name} cannot be read; write {name}=VALUE on a line, "
-                "the value without quotes or with one at each end"
+                f"{file}: the value of {name} cannot be read; write {name}=VALUE on one line, "
+                "without quotes or with one at each end"
             )
     return {name: value for name in _VARIABLES if (value := values.get(name)) is not None}
 
 
 def _leads_away(file: Path, folder: Path) -> bool:
-    """Say whether links lead from a file in or near the study's folder to somewhere else."""
+    """Return whether links lead from a file in or near the study's folder to somewhere else."""
     near = os.path.commonpath([_lexical(folder), _lexical(file.absolute())])
     return not file.resolve().is_relative_to(Path(near).resolve())
 
 
 def _lexical(path: Path) -> str:
-    """Return a path as the study's own machine reads it, without `..` in it."""
+    """Return a path without `..` in it, not following links."""
     return os.path.normpath(path)
 
 

@@ -1,7 +1,7 @@
-"""The best trials are trained once more, on all training rows, and judged on the test set once.
+"""Retrain the best trials on all training rows, and score them on the test set once.
 
-The inputs stay scaled by the statistics of the training part, without the validation rows: in
-other units the same hyperparameters would mean something else.
+Inputs stay scaled by the statistics of the training part, without the validation rows: in other
+units the same hyperparameters would mean something else.
 """
 
 import contextlib
@@ -45,17 +45,17 @@ from hpo.trial import Trial, TrialResult, rank
 
 @dataclass(frozen=True)
 class Member:
-    """A trial that was trained once more: for how many epochs, and its own score."""
+    """A retrained trial: its number of epochs, and its own score."""
 
     trial: Trial
-    value: float  # what it was chosen by: the searched metric on validation rows, or its mean
+    value: float  # that it was chosen by: the searched metric on validation rows, or its mean
     epochs: int
     score: Score
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of a look at the test set; `model` is an address in MLflow."""
+    """The outcome of scoring on the test set; `model` is an address in MLflow."""
 
     study: str
     look: Look
@@ -64,11 +64,11 @@ class Evaluation:
     members: tuple[Member, ...]
     run_id: str
     model: str
-    kept: bool = False  # as the members were validated, not trained once more
+    kept: bool = False  # whether the models are the validated ones, not retrained
 
     @property
     def mean_of_members(self) -> float:
-        """The mean of the members' own results in the metric that counts."""
+        """The mean of the members' own results in the main metric."""
         metric = self.score.metric
         return float(np.mean([m.score.metrics[metric].value for m in self.members]))
 
@@ -80,7 +80,7 @@ class Evaluation:
         return self.score.metrics[self.score.metric].value > self.mean_of_members
 
     def __str__(self) -> str:
-        """Return the result in a line."""
+        """Return the result as one line."""
         return self.look.result
 
     def to_table(self) -> dict[str, Any]:
@@ -116,9 +116,9 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of an evaluation: of how many trials, and whether `again`.
+    """What to evaluate: the `top` trials, and whether to score on a spent test set `again`.
 
-    Where there are copies of trials that were `kept`, nothing is trained.
+    With `kept` checkpoints, the models are loaded from there and nothing is trained.
     """
 
     top: int = 1
@@ -134,26 +134,25 @@ def evaluate(
     listener: Listener,
     request: Request = Request(),  # it is frozen
 ) -> Evaluation:
-    """Train the best trials once more, or take them as they were kept, and judge their mean.
+    """Retrain the best trials, or load their checkpoints, and score the mean of their predictions.
 
     The study must be unchanged since it was recorded (`comparability.refuse_changes`). The test
-    set is touched when all else is done: training, and keeping the model.
+    set is used last, after training and saving the model.
 
-    Raises InputError where the test set is spent and it is not asked for again, where there are too
-    few trials, or where the objective gives no model that can be kept; HPOError where training
-    fails.
+    Raises InputError if the test set is spent and `again` is not set, if there are too few trials,
+    or if the objective returns no model that can be saved; HPOError if training fails.
     """
     kept = request.kept
     refuse_repetition(study, recorded, request.again)
     chosen = best(study, recorded, request.top)
     if study.objective.evaluate is not None:
         listener.note(
-            f"{study.objective.name}.evaluate is not called: the study has a test set of its own"
+            f"{study.objective.name}.evaluate is not called, because the study has a test set"
         )
     for name in ("example", "classes"):
         if getattr(study.objective, name):
             listener.note(
-                f"{study.objective.name}.{name} is of no use here: the table [data] says it"
+                f"{study.objective.name}.{name} is ignored, because the table [data] defines it"
             )
     data = joined(split.data)
     limit_threads(study.resources.cpus)
@@ -167,7 +166,7 @@ def evaluate(
             if model is not None:
                 trained.append((result, model, epochs))
         if not trained:
-            raise HPOError("every trial diverged when trained once more; the test set is untouched")
+            raise HPOError("every trial diverged when retrained; the test set is not spent")
         return _look(study, split, recorded, record, listener, trained, kept is not None)
 
 
@@ -180,7 +179,7 @@ def _look(
     trained: Sequence[tuple[TrialResult, Model, int]],
     is_kept: bool,
 ) -> Evaluation:
-    """Keep trained models, and judge them, or their mean, on the test set."""
+    """Save trained models, and score them and the mean of their predictions on the test set."""
     data = joined(split.data)
     models, evaluations = tuple(model for _, model, _ in trained), record.evaluations
     ensemble = Predictor(split.preprocessing, models)
@@ -213,10 +212,10 @@ def _look(
         _write_outcome(evaluation, outcome, listener)
         try:
             evaluations.end(run_id, look, _metrics(evaluation), _tags(evaluation), outcome)
-        except RecordUnavailable as error:  # what was seen must not be lost with it
+        except RecordUnavailable as error:  # the result must not be lost with it
             raise HPOError(
-                f"{look.result}; but the record is away, and knows only that the test set is "
-                f"spent: {error}"
+                f"{look.result}; but the record is unreachable, and holds only that the test set "
+                f"is spent: {error}"
             ) from error
     return evaluation
 
@@ -230,9 +229,10 @@ def begin(
     *,
     from_copy: bool = False,
 ) -> str:
-    """Record that trials are about to be judged; return the id of the run.
+    """Record that trials are about to be evaluated; return the id of the run.
 
-    `files` is an empty folder. Their models come from copies, or were trained once more.
+    `files` is an empty folder. With `from_copy`, the models come from checkpoints instead of being
+    retrained.
     """
     (files / "study").mkdir()
     (files / "study" / study.path.name).write_text(study.text, encoding="utf-8")
@@ -245,28 +245,29 @@ def begin(
 
 
 def next_look(recorded: Recorded) -> Look:
-    """Return a look that begins now."""
+    """Return a new look at the test set, starting now."""
     number = max((look.number for look in recorded.looks), default=0) + 1
     return Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def refuse_repetition(study: StudyFile, recorded: Recorded, again: bool) -> None:
-    """Raise InputError where the test set is spent, unless it is to be used `again`."""
+    """Raise InputError if the test set is spent, unless it may be used `again`."""
     if recorded.looks and not again:
         last = recorded.looks[-1]
         raise InputError(
             f"the test set of {study.name!r} was spent on {shown_time(last.when)}: "
-            f"{last.result or 'that look broke off'}; what a second look finds is too good where "
-            "the first had any influence; --again looks, and marks the result as repeated"
+            f"{last.result or 'that evaluation was interrupted'}; a second score is too "
+            "optimistic if the first influenced anything; to score again and mark the result as "
+            "repeated, pass --again"
         )
 
 
 def best(study: StudyFile, recorded: Recorded, top: int) -> list[TrialResult]:
-    """Return the recommended trial, and after it the best others, `top` in all.
+    """Return the recommended trial, then the best others, `top` in total.
 
-    One that was trained longer, and is better for it, is as it was then.
+    A trial that was extended and improved is returned as extended.
 
-    Raises InputError where there are not so many.
+    Raises InputError if there are not that many.
     """
     chosen = best_trials(recorded, study.direction, top, extended=True)
     counted = extension.better(recorded.results, recorded.extensions, study.direction)
@@ -276,7 +277,7 @@ def best(study: StudyFile, recorded: Recorded, top: int) -> list[TrialResult]:
 def chosen_as(
     result: TrialResult, study: StudyFile, recorded: Recorded
 ) -> Literal["observed", "recommended", "confirmed", "extended"]:
-    """Say what a trial is: that of the best value, one that was confirmed or extended, or none."""
+    """Return why a trial was chosen: extended, confirmed, best observed value, or recommended."""
     if result.trial.extended_to:
         return "extended"
     if result.trial.id in confirmation.confirmed(recorded.results, recorded.repeats):
@@ -286,14 +287,14 @@ def chosen_as(
 
 
 def shown_time(when: str) -> str:
-    """Return a time in ISO 8601 as a person reads it."""
+    """Return an ISO 8601 time in a readable form."""
     return f"{when[:10]} {when[11:16]} UTC"
 
 
 def _judge(
     trained: Sequence[tuple[TrialResult, Model, int]], ensemble: Predictor, split: Split, seed: int
 ) -> tuple[Score, tuple[Member, ...]]:
-    """Return the score of the ensemble, and each member with its own."""
+    """Return the score of the ensemble, and each member with its own score."""
     members = []
     for result, model, epochs in trained:
         own = Predictor(ensemble.preprocessing, (model,)).outputs(split.test.inputs)
@@ -303,7 +304,7 @@ def _judge(
 
 
 def keep(study: StudyFile, ensemble: Predictor, inputs: NDArray[np.float32], folder: Path) -> None:
-    """Save the models, and make sure that they come back as they were."""
+    """Save the models, and check that they predict the same once loaded."""
     try:
         ensemble.save(folder)
         same = np.allclose(Predictor.load(folder).outputs(inputs), ensemble.outputs(inputs))
@@ -315,13 +316,13 @@ def keep(study: StudyFile, ensemble: Predictor, inputs: NDArray[np.float32], fol
         ) from error
     if not same:
         raise InputError(
-            f"the model of {study.objective.name} predicts otherwise once saved and loaded; "
-            "save all that it knows"
+            f"the model of {study.objective.name} predicts differently once saved and loaded; "
+            "make `save` write its whole state"
         )
 
 
 def _write_outcome(evaluation: Evaluation, folder: Path, listener: Listener) -> None:
-    """Write the result as JSON, and of a classification the confusion matrix as a picture."""
+    """Write the result as JSON and, for classification, the confusion matrix as an image."""
     text = json.dumps(evaluation.to_table(), indent=2, ensure_ascii=False)
     (folder / "evaluation.json").write_text(text, encoding="utf-8")
     if not evaluation.score.classes:
@@ -329,7 +330,7 @@ def _write_outcome(evaluation: Evaluation, folder: Path, listener: Listener) -> 
     try:
         draw(evaluation.score, folder / "figures")
     except Exception as error:  # a result without its figure is a result
-        listener.note(f"no figure of the evaluation: {type(error).__name__}: {error}")
+        listener.note(f"drawing the confusion matrix failed: {type(error).__name__}: {error}")
 
 
 def draw(score: Score, folder: Path) -> Path:
@@ -353,11 +354,11 @@ def _tags(evaluation: Evaluation) -> dict[str, str]:
     note = f"{look.result}\n\n"
     if look.number > 1:
         note += (
-            f"**Repeated**: this is look {look.number} at the test set. Where an earlier one had "
-            "any influence, the result is too good.\n\n"
+            f"**Repeated**: this is evaluation {look.number} on the test set. If an earlier "
+            "result influenced anything, this one is too optimistic.\n\n"
         )
     if evaluation.kept:
-        note += "The models are those that were validated, from kept copies.\n\n"
+        note += "The models are the validated ones, loaded from checkpoints.\n\n"
     note += f"| round | trial | epochs | test {metric} |\n|---|---|---|---|\n"
     values = wording.column([member.score.metrics[metric].value for member in evaluation.members])
     for member, value in zip(evaluation.members, values, strict=True):

@@ -1,8 +1,8 @@
-"""The columns of an exported table: those that every trial has, and all others."""
+"""Names of the columns of an exported table."""
 
 from collections.abc import Collection
 
-# What may differ between two runs of the same study: stands at the end, to be cut off with ease.
+# What may differ between two runs of the same study: at the end, so it is easy to cut off.
 CIRCUMSTANCES = ("attempt", "started", "seconds", "place")
 _OF_EVERY_TRIAL = {
     "round", "number", "repeat", "resplit", "part", "extended_to", "added", "state", "value",
@@ -11,10 +11,10 @@ _OF_EVERY_TRIAL = {
 
 
 def param_column(name: str) -> str:
-    """Return the column of a hyperparameter: its name, unless every trial has one of that."""
+    """Return the column of a hyperparameter: its name, unless a standard column has that name."""
     return f"params.{name}" if name in _OF_EVERY_TRIAL else name
 
 
 def metric_column(name: str, hyperparameters: Collection[str]) -> str:
-    """Return the column of a metric: its name, unless there is another column of that."""
+    """Return the column of a metric: its name, unless another column has that name."""
     return f"metrics.{name}" if name in _OF_EVERY_TRIAL or name in hyperparameters else name

@@ -1,4 +1,4 @@
-"""An objective has one of several forms, and each is made the same of here."""
+"""The forms an objective can have, and how each becomes an `Objective`."""
 
 import dataclasses
 import importlib
@@ -28,34 +28,36 @@ _NEEDED = {
     "scipy", "sklearn", "threadpoolctl", "trainer",
 }  # fmt: skip
 _UNUSED = {"antigravity", "idlelib", "test", "this", "turtle", "turtledemo"}  # by any package
-GIVEN = ("data", "seed", "folder")  # parameters that are no hyperparameters
+GIVEN = ("data", "seed", "folder")  # parameters that are not hyperparameters
 
 
 def is_name(text: str) -> bool:
-    """Say whether a text has the form "package.module:name"; a command has not."""
+    """Return whether text has the form "package.module:name", which a command does not."""
     return _NAME.fullmatch(text) is not None
 
 
 def find(name: str) -> Objective:
     """Import the objective called "package.module:name".
 
-    Raises InputError where there is none, or where it does not say what it takes and yields.
+    Raises InputError if there is none, or if it does not declare its hyperparameters properly.
     """
     if not is_name(name):
-        raise InputError(f'{name!r} is no objective; write it as "package.module:name"')
+        raise InputError(
+            f'not a valid objective: {name!r}; use the form "package.module:name"'
+        )
     module_name, _, attribute = name.partition(":")
     try:
         module, code = _import(module_name)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"no module {error.name or str(error)!r} for the objective {name!r}; "
-            "put it beside the study file or install it"
+            f"no module {error.name or str(error)!r} found for the objective {name!r}; "
+            "put it next to the study file, or install it"
         ) from error
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a script may end the process when imported
         raise InputError(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}; correct it"
+            f"importing {module_name!r} failed: {type(error).__name__}: {error}; fix it"
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function) or isinstance(function, type):
@@ -63,10 +65,10 @@ def find(name: str) -> Objective:
             k for k, v in vars(module).items()
             if inspect.isfunction(v) and v.__module__ == module_name and not k.startswith("_")
         )
-        hint = f"; it has {', '.join(known)}" if known else "; write one there"
+        hint = f"; it defines {', '.join(known)}" if known else "; define one there"
         raise InputError(f"{module_name} has no function {attribute!r}{hint}")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise InputError(f"{name} is asynchronous; write it with a plain def")
+        raise InputError(f"{name} is asynchronous; define it with a plain def")
     return _reduced(name, function, code)
 
 
@@ -74,7 +76,7 @@ _importing: list[str] = []
 
 
 def imported_now() -> str:
-    """Return the module that is imported for its objective at this moment, or ""."""
+    """Return the module that is being imported for its objective right now, or ""."""
     return _importing[-1] if _importing else ""
 
 
@@ -84,7 +86,7 @@ _imported_code: "WeakKeyDictionary[ModuleType, Code]" = WeakKeyDictionary()
 def _import(module_name: str) -> tuple[ModuleType, Code]:
     """Import a module; return it with its code as it was when this process imported it.
 
-    Raises InputError where the code changed in between.
+    Raises InputError if the code changed during the import.
     """
     module = sys.modules.get(module_name)
     if module not in _imported_code:
@@ -102,31 +104,29 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
         if changed:
             del sys.modules[module_name], _imported_code[module]
             raise InputError(
-                f"{', '.join(changed)} changed while it was imported; "
-                "run the same command again"
+                f"{', '.join(changed)} changed during the import; run the same command again"
             )
     return module, code
 
 
 def _refuse_stale(module_name: str) -> None:
-    """Raise InputError where this process imported a file of an objective before it was edited.
+    """Raise InputError if this process imported a file of an objective before it was edited.
 
-    It would train with the code of before, and say that it is the code of now.
+    It would train with the old code and record the new code.
     """
     for file in objective_code.files(module_name).values():
         for module in list(sys.modules.values()):
             if getattr(module, "__file__", None) == str(file) and stale.is_stale(module, file):
                 raise InputError(
-                    f"{file} is not what this process imported of it some time ago: restart the "
-                    f"process, or call importlib.reload({module.__name__})"
+                    f"{file} has changed since this process imported it; restart the process, or "
+                    f"call importlib.reload({module.__name__})"
                 )
 
 
 def refuse_hiding(folder: Path) -> None:
-    """Raise InputError where a module in a folder would hide one that hpo itself needs.
+    """Raise InputError if a module in a folder would hide one that hpo itself needs.
 
-    That is so as soon as the folder is searched first, and ends in errors of whatever comes to
-    import a module of that name.
+    Once the folder is searched first, whatever imports a module of that name fails.
     """
     needed = (sys.stdlib_module_names | _NEEDED) - _UNUSED - set(sys.builtin_module_names)
     elsewhere = [place for place in sys.path if Path(place or ".").absolute() != folder]
@@ -142,13 +142,12 @@ def refuse_hiding(folder: Path) -> None:
         hidden = getattr(sys.modules.get(path.stem), "__file__", None) or (spec and spec.origin)
         if hidden and Path(hidden).resolve() != file.resolve():
             raise InputError(
-                f"{path} hides the module {path.stem!r}, which Python or hpo needs, from all that "
-                "runs here; give it another name"
+                f"{path} hides the module {path.stem!r}, which Python or hpo needs; rename it"
             )
 
 
 def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
-    """Return a function, of whichever form, as an objective."""
+    """Return a function of any form as an objective."""
     try:
         signature = inspect.signature(function)
         hints = get_type_hints(function if inspect.isroutine(function) else type(function).__call__)
@@ -159,17 +158,17 @@ def _reduced(name: str, function: Callable[..., Any], code: Code) -> Objective:
             hints |= get_type_hints(kind)
     except Exception as error:  # of an annotation in quotes, which only now is looked up
         raise InputError(
-            f"an annotation of {name} means nothing: {type(error).__name__}: {error}; "
-            "import what it names, also while the program runs"
+            f"an annotation of {name} cannot be resolved: {type(error).__name__}: {error}; "
+            "import the name at run time, not only under TYPE_CHECKING"
         ) from error
     form = _with_dataclass if is_record else _with_parameters
     return form(name, function, signature, hints)(
         name=name, metrics=_metrics(function, name), code=code,
-        evaluate=_function_of(function, "evaluate", name, "takes the model and returns metrics"),
+        evaluate=_function_of(function, "evaluate", name, "accepts the model and returns metrics"),
         example=_function_of(function, "example", name, "returns a few rows for the model"),
         classes=_classes(function, name),
         depends_on_epochs=_function_of(
-            function, "depends_on_epochs", name, "says whether a schedule goes over all epochs"
+            function, "depends_on_epochs", name, "returns whether a schedule spans all epochs"
         ),
         files=partial(objective_code.files, name), packages=partial(objective_code.packages, name),
     )
@@ -190,8 +189,8 @@ def _with_dataclass(
         )
         if parameter.name not in GIVEN and needed:
             raise InputError(
-                f"nothing is given for the parameter {parameter.name!r} of {name}: besides its "
-                f"dataclass it may ask for {', '.join(GIVEN)}; make a hyperparameter of it"
+                f"unknown parameter {parameter.name!r} of {name}: besides its dataclass, it may "
+                f"have {', '.join(GIVEN)}; make it a hyperparameter"
             )
     asks = {p.name for p in by_name if p.name in GIVEN} | ({"data"} if data else set())
     asked = data or signature.parameters.get("data")
@@ -225,13 +224,13 @@ def _with_parameters(
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise InputError(
-                f"*{parameter.name} of {name} hides the names of its hyperparameters; write them "
-                "as parameters, such as learning_rate: float"
+                f"*{parameter.name} of {name} hides the names of its hyperparameters; declare each "
+                "as a parameter, for example learning_rate: float"
             )
         parameters[parameter.name] = _hyperparameter(parameter, hints, name)
     if not parameters:
         raise InputError(
-            f"{name} has no hyperparameters; write them as parameters, such as "
+            f"{name} has no hyperparameters; declare each as a parameter, for example "
             "learning_rate: float"
         )
     asked = signature.parameters.get("data")
@@ -261,16 +260,17 @@ def _hyperparameter(
     if hint is None:
         if default is MISSING or default is None:
             raise InputError(
-                f"{what} has no type; annotate it, such as {parameter.name}: float, or all "
-                "hyperparameters as one frozen dataclass"
+                f"{what} has no type; annotate it, for example {parameter.name}: float, or "
+                "declare all hyperparameters in one frozen dataclass"
             )
         hint = type(default)
         if hint is tuple:
             hint = tuple[tuple(type(value) for value in default)]  # type: ignore[misc]
     if not _is_value_type(hint):
         raise InputError(
-            f"{what} has the type {getattr(hint, '__name__', None) or hint}; a hyperparameter is "
-            "a float, int, bool, str, Literal or tuple of these, or all are one frozen dataclass"
+            f"{what} has the type {getattr(hint, '__name__', None) or hint}; a hyperparameter must "
+            "be a float, int, bool, str, Literal or a tuple of these; or declare all of them in "
+            "one frozen dataclass"
         )
     return Parameter(hint, default)
 
@@ -287,7 +287,7 @@ def _is_value_type(hint: Any) -> bool:
 
 
 def _named(asks: Collection[str], given: Given) -> dict[str, Any]:
-    """Return what is given by name; data or a folder that there is not is left to the default."""
+    """Return the arguments passed by name; missing data or a missing folder keeps its default."""
     named = {name: getattr(given, name) for name in asks}
     for name in ("data", "folder"):
         if getattr(given, name) is None:
@@ -296,7 +296,7 @@ def _named(asks: Collection[str], given: Given) -> dict[str, Any]:
 
 
 def _needs_folder(signature: inspect.Signature) -> bool:
-    """Say whether a function asks for a folder, and has no default for it."""
+    """Return whether a function asks for a folder without a default."""
     folder = signature.parameters.get("folder")
     return folder is not None and folder.default is folder.empty
 
@@ -306,7 +306,7 @@ def _epochs(
     hyperparameters: Mapping[str, Value],
     given: Given,
 ) -> Epochs:
-    """Yield the metrics of each epoch, or of the only one; return the model, if there is one."""
+    """Yield the metrics of each epoch, or of the only one; return the model, if any."""
     yielded = _ended_by_nobody(call, hyperparameters, given)
     if not isinstance(yielded, Iterator):
         yield as_metrics(yielded, given.metric)
@@ -325,7 +325,7 @@ def _epochs(
 
 
 def _ended_by_nobody(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a call returns; that an objective raises GeneratorExit ends nothing but it."""
+    """Return the result of a call; a GeneratorExit that the objective raises ends only it."""
     try:
         return call(*arguments)
     except GeneratorExit as error:
@@ -333,39 +333,39 @@ def _ended_by_nobody(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def as_metrics(yielded: Any, metric: str) -> dict[str, float]:
-    """Return what an objective yielded as names and floats: a number is the study's `metric`.
+    """Return what an objective yielded as names and floats; a bare number is the study's `metric`.
 
-    Raises TypeError or ValueError where that is not possible.
+    Raises TypeError or ValueError if that is not possible.
     """
     if not hasattr(yielded, "items"):
         if isinstance(yielded, str | bytes) or not hasattr(yielded, "__float__"):
             raise TypeError(
-                f"{_short(yielded)} is no metric; give a number, or a mapping such "
-                f"as {{{metric!r}: 0.5}}"
+                f"expected a number or a mapping such as {{{metric!r}: 0.5}}, "
+                f"got {_short(yielded)}"
             )
         return {metric: _as_float(metric, yielded)}
     metrics = {}
     for name, value in yielded.items():
         if not isinstance(name, str):
-            raise TypeError(f"the objective names a metric {_short(name)}; name it by a text")
+            raise TypeError(f"the name of a metric must be a string, got {_short(name)}")
         fault = name_fault(name)
         if fault:
             raise ValueError(
-                f"the metric {_short(name)} has a name that cannot be recorded: {fault}"
+                f"the metric name {_short(name)} cannot be recorded: {fault}"
             )
         metrics[str(name)] = _as_float(name, value)
     return metrics
 
 
 def _as_float(name: str, value: Any) -> float:
-    """Return the value of a metric as a float; what is too large for one is infinite."""
+    """Return the value of a metric as a float, infinite if it is too large for one."""
     try:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"the metric {name!r} is {_short(value)}, which is no number ({error})"
+            f"the metric {name!r} must be a number, got {_short(value)} ({error})"
         ) from error
 
 
@@ -374,9 +374,9 @@ def _short(value: object) -> str:
 
 
 def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
-    """Return the names of the metrics by task, also where they are the same for all.
+    """Return the names of the metrics for each task, even if they are the same for all.
 
-    None where the function does not declare them.
+    None if the function does not declare them.
     """
     metrics: Any = getattr(function, "metrics", None)
     if metrics is None:
@@ -385,15 +385,15 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
         metrics = dict.fromkeys(get_args(Task), metrics)
     if not all(_is_names(names) for names in metrics.values()):
         raise InputError(
-            f"the attribute `metrics` of {name} does not name what it yields; "
-            'write names such as ("validation_loss",), or leave it out'
+            f"the attribute `metrics` of {name} must name the metrics it reports, for example "
+            '("validation_loss",); fix it, or leave it out'
         )
     for metric in (metric for names in metrics.values() for metric in names):
         fault = name_fault(metric)
         if fault:
             raise InputError(
-                f"{name} declares a metric {one_line(metric[:60])!r}, a name that cannot be "
-                f"recorded: {fault}; rename it there"
+                f"{name} declares the metric name {one_line(metric[:60])!r}, which cannot be "
+                f"recorded: {fault}; rename it"
             )
     return {task: tuple(names) for task, names in metrics.items()}
 
@@ -401,18 +401,18 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
 def _function_of(
     function: Any, attribute: str, name: str, what: str
 ) -> Callable[..., Any] | None:
-    """Return a function that is an attribute of an objective, None where there is none."""
+    """Return a function that is an attribute of an objective, or None."""
     found: Callable[..., Any] | None = getattr(function, attribute, None)
     if found is not None and not callable(found):
         raise InputError(
-            f"the attribute `{attribute}` of {name} is no function; write one that {what}, or "
+            f"the attribute `{attribute}` of {name} must be a function that {what}; fix it, or "
             "leave it out"
         )
     return found
 
 
 def _classes(function: Any, name: str) -> tuple[str, ...]:
-    """Return the labels of the classes that an objective declares, or none."""
+    """Return the labels of the classes that an objective declares, if any."""
     classes: Any = getattr(function, "classes", None)
     if classes is None:
         return ()
@@ -421,8 +421,8 @@ def _classes(function: Any, name: str) -> tuple[str, ...]:
     ]
     if len(set(labels)) < 2 or len(set(labels)) < len(classes):
         raise InputError(
-            f"the attribute `classes` of {name} does not name what the model tells apart; write "
-            'at least two labels, each once, such as ("no", "yes"), or leave it out'
+            f"the attribute `classes` of {name} must hold at least two different labels, for "
+            'example ("no", "yes"); fix it, or leave it out'
         )
     return tuple(labels)
 

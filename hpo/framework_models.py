@@ -1,8 +1,8 @@
-"""Fitted models of frameworks, as they predict, and as they are kept in files and read again.
+"""Fitted models of frameworks: how they predict, and how they are saved and loaded.
 
-MLflow keeps a copy of this file with each such model, so that it can be served where this package
-is not: it imports nothing but numpy, and of frameworks only the one that a model comes from. No
-pickle is written or read.
+MLflow stores a copy of this file with each such model, so that it can be served where this package
+is not installed: it imports only numpy and the framework that a model comes from. It never writes
+or reads pickle.
 """
 
 import json
@@ -19,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TRUSTED = ("sklearn.", "numpy.", "scipy.")  # whose types may be in the file of an estimator
-OWN = "return a model with `predict`, `save` and `loader` of its own (docs/objectives.md)"
+OWN = "return a model with its own `predict`, `save` and `loader` (docs/objectives.md)"
 _TOLERANCE = 1e-3  # of a sum of probabilities in float32
 _WITHOUT_PICKLE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # else torch.export.load falls back to pickle
 _TENSOR_CONFIGS = ("_weights_config.json", "_constants_config.json")  # in a file of torch.export
-_TENSORS = ("weight_", "tensor_")  # what the names of tensors begin with there
-_BATCH = 1000  # rows that a module of PyTorch, or a model of Keras, is given at once
+_TENSORS = ("weight_", "tensor_")  # prefixes of the names of tensors there
+_BATCH = 1000  # rows that a PyTorch module or a Keras model gets at once
 _CODE = ("Lambda", "function", "__lambda__")  # classes in a file of Keras that are code
 
 
 @dataclass(frozen=True)
 class ScikitLearnModel:
-    """A fitted estimator of scikit-learn; `classes` counts those of the data, 0 for regression.
+    """A fitted scikit-learn estimator; `classes` is the number of classes, 0 for regression.
 
-    With `own_labels` the classes are the estimator's, in its order, whatever it calls them.
+    With `own_labels` the classes are the estimator's own, in its order.
     """
 
     estimator: Any
@@ -50,7 +50,7 @@ class ScikitLearnModel:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return class probabilities (rows, classes), or standardized values (rows, 1).
 
-        A classifier that knows no probabilities gives 1 to the class that it predicts.
+        A classifier without probabilities gives 1 to the class that it predicts.
         """
         rows = _flat(inputs)
         with warnings.catch_warnings():  # that rows have no names, where it was fitted to a table
@@ -69,9 +69,9 @@ class ScikitLearnModel:
             return _in_order(self.estimator.predict_proba(rows), labels, self.classes)
 
     def save(self, path: Path) -> None:
-        """Write the estimator to a file of skops.
+        """Write the estimator to a skops file.
 
-        Raises ValueError where that would hold a type of anybody else.
+        Raises ValueError if the file would hold a third-party type.
         """
         import skops.io
 
@@ -79,13 +79,13 @@ class ScikitLearnModel:
         foreign = [t for t in skops.io.get_untrusted_types(file=path) if not _is_trusted(t)]
         if foreign:
             raise ValueError(
-                f"it holds {', '.join(sorted(foreign))}, and only what is scikit-learn's, NumPy's "
-                f"and SciPy's own is kept without pickle; use that, or {OWN}"
+                f"it holds {', '.join(sorted(foreign))}, but only types of scikit-learn, NumPy and "
+                f"SciPy can be saved without pickle; use those, or {OWN}"
             )
 
 
 def load_scikit_learn(path: Path, classes: int, own_labels: bool = False) -> ScikitLearnModel:
-    """Return the model that `save` wrote; raise an error of skops for types of anybody else."""
+    """Return the model that `save` wrote; raise a skops error for third-party types."""
     import skops.io
 
     trusted = [t for t in skops.io.get_untrusted_types(file=path) if _is_trusted(t)]
@@ -94,7 +94,7 @@ def load_scikit_learn(path: Path, classes: int, own_labels: bool = False) -> Sci
 
 @dataclass(frozen=True)
 class LightGBMModel:
-    """A booster of LightGBM; `labels` has the class of each of its outputs."""
+    """A LightGBM booster; `labels` holds the class of each of its outputs."""
 
     booster: Any
     labels: tuple[int, ...]
@@ -127,10 +127,10 @@ def load_lightgbm(path: Path, labels: Sequence[int], classes: int) -> LightGBMMo
 
 @dataclass(frozen=True)
 class XGBoostModel:
-    """A booster of XGBoost; `labels` has the class of each of its outputs.
+    """An XGBoost booster; `labels` holds the class of each of its outputs.
 
-    Of its trees the first `iterations` predict, or all where that is 0. `margins` says that its
-    outputs are not yet probabilities.
+    Only the first `iterations` trees predict, or all of them if that is 0. `margins` means that
+    its outputs are not yet probabilities.
     """
 
     booster: Any
@@ -173,9 +173,9 @@ def load_xgboost(path: Path, labels: Sequence[int], **details: Any) -> XGBoostMo
 
 @dataclass(frozen=True)
 class TorchModel:
-    """A module of PyTorch for inputs of a `shape` and a type of NumPy.
+    """A PyTorch module for inputs of a `shape` and a NumPy type.
 
-    `logits` says that it gives no probabilities.
+    `logits` means that its outputs are not probabilities.
     """
 
     module: Any
@@ -202,9 +202,9 @@ class TorchModel:
         return softmax(outputs) if self.logits else outputs
 
     def save(self, path: Path) -> None:
-        """Write what torch.export makes of the module, which needs no code of its class.
+        """Write the module as exported by torch.export, which does not need the code of its class.
 
-        Raises ValueError where that does not understand it.
+        Raises ValueError if torch.export does not support it.
         """
         import torch
 
@@ -216,14 +216,15 @@ class TorchModel:
         except Exception as error:  # of many kinds, with pages of advice
             why = next(iter(str(error).strip().splitlines()), "")
             raise ValueError(
-                f"torch.export does not take it ({type(error).__name__}: {why}); let its forward "
-                f"run the same code whatever values and number of rows it is given, or {OWN}"
+                f"torch.export does not support it ({type(error).__name__}: {why}); make its "
+                "forward run the same code for all values and any number of rows, or "
+                f"{OWN}"
             ) from error
         _refuse_pickle(path)
 
 
 def load_torch(path: Path, shape: Sequence[int], **details: Any) -> TorchModel:
-    """Return the model that `save` wrote; raise an error where only pickle could read it."""
+    """Return the model that `save` wrote; raise an error if only pickle could read it."""
     import torch
 
     _refuse_pickle(path)
@@ -239,19 +240,19 @@ def load_torch(path: Path, shape: Sequence[int], **details: Any) -> TorchModel:
 
 
 def _refuse_pickle(path: Path) -> None:
-    """Raise ValueError where a file of torch.export has parts that pickle would read."""
+    """Raise ValueError if a torch.export file has parts that pickle would read."""
     with zipfile.ZipFile(path) as archive:
         configs = [n for n in archive.namelist() if n.endswith(_TENSOR_CONFIGS)]
         parts = [part for n in configs for part in json.loads(archive.read(n))["config"].values()]
     if any(p["use_pickle"] or not p["path_name"].startswith(_TENSORS) for p in parts):
-        raise ValueError(f"it holds more than tensors, which only pickle would keep; {OWN}")
+        raise ValueError(f"it holds more than tensors, which only pickle could save; {OWN}")
 
 
 @dataclass(frozen=True)
 class KerasModel:
-    """A model of Keras 3 for inputs of a `shape`; `logits` says that it gives no probabilities.
+    """A Keras 3 model; `logits` means that its outputs are not probabilities.
 
-    `backend` is what computes beneath it.
+    `backend` is the framework it runs on.
     """
 
     model: Any
@@ -263,7 +264,7 @@ class KerasModel:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What it needs."""
+        """The packages it needs."""
         return ("keras", self.backend)
 
     @property
@@ -282,9 +283,9 @@ class KerasModel:
         return softmax(outputs) if self.logits else outputs
 
     def save(self, path: Path) -> None:
-        """Write Keras's own file, without what it was compiled with.
+        """Write a Keras file of the model, not compiled.
 
-        Raises ValueError where code that is not Keras's would be needed to read it.
+        Raises ValueError if reading it would need code that is not part of Keras.
         """
         _refuse_foreign_layers(self.model.get_config(), type(self.model))
         plain = type(self.model).from_config(self.model.get_config())  # and not compiled
@@ -296,7 +297,7 @@ class KerasModel:
 
 
 def load_keras(path: Path, backend: str, **details: Any) -> KerasModel:
-    """Return the model that `save` wrote; raise ValueError for layers of anybody else."""
+    """Return the model that `save` wrote; raise ValueError for third-party layers."""
     _refuse_foreign_layers(_keras_config(path))
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", backend)
@@ -312,7 +313,7 @@ def _keras_config(path: Path) -> Any:
 
 
 def _refuse_foreign_layers(config: Any, kind: type | None = None) -> None:
-    """Raise ValueError where a configuration names what is not Keras's, or holds code."""
+    """Raise ValueError if a configuration names anything that is not part of Keras, or code."""
     foreign, parts = set(), [config]
     if kind is not None and not kind.__module__.startswith("keras."):
         foreign.add(kind.__name__)
@@ -328,12 +329,13 @@ def _refuse_foreign_layers(config: Any, kind: type | None = None) -> None:
             parts += part
     if foreign:
         raise ValueError(
-            f"it holds {', '.join(sorted(foreign))}, and only layers of Keras's own are read "
-            f"without code: build it of them, by Sequential or of inputs and outputs, or {OWN}"
+            f"it holds {', '.join(sorted(foreign))}, but only Keras's own layers can be loaded "
+            "without code; build it from those, with Sequential or the functional API, or "
+            f"{OWN}"
         )
 
 
-# What reads the file of a model, by its `loader`.
+# The function that loads a model, by its `loader`.
 LOADERS: Mapping[str, Callable[..., Any]] = {
     ScikitLearnModel.loader: load_scikit_learn,
     LightGBMModel.loader: load_lightgbm,
@@ -344,23 +346,23 @@ LOADERS: Mapping[str, Callable[..., Any]] = {
 
 
 def are_probabilities(outputs: NDArray[Any]) -> bool:
-    """Say whether each row holds probabilities."""
+    """Return whether each row holds probabilities."""
     return bool((outputs >= 0).all() and (abs(outputs.sum(axis=1) - 1) < _TOLERANCE).all())
 
 
 def softmax(outputs: NDArray[Any]) -> NDArray[Any]:
-    """Return the probabilities that unbounded outputs stand for."""
+    """Return the softmax of each row: logits as probabilities."""
     powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     shares: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
 def class_indices(classes: Any, count: int) -> tuple[int, ...]:
-    """Return the classes that a classifier knows as indices of those of the data."""
+    """Return a classifier's classes as indices of the classes of the data."""
     known = np.asarray(classes)
     if known.ndim != 1 or known.dtype.kind not in "iubf" or not set(known) <= set(range(count)):
         raise ValueError(
-            f"its classes are {known.tolist()}, not indices from 0 to {count - 1}; "
+            f"its classes must be indices from 0 to {count - 1}, got {known.tolist()}; "
             "train it on data.training.targets"
         )
     return tuple(int(label) for label in known)
@@ -380,10 +382,10 @@ def _column(values: Any) -> NDArray[np.float32]:
 
 
 def _in_order(outputs: Any, labels: tuple[int, ...], classes: int) -> NDArray[np.float32]:
-    """Return probabilities with a column for each class of the data; of a regression as it is.
+    """Return probabilities with a column for each class of the data; regression is unchanged.
 
-    `labels` has the class of each column; a class without one was never seen. A single column is
-    the probability of the second of two classes.
+    `labels` holds the class of each column; a class without one was never seen. A single column
+    is the probability of the second of two classes.
     """
     shares = _column(outputs)
     if not classes:
@@ -391,7 +393,7 @@ def _in_order(outputs: Any, labels: tuple[int, ...], classes: int) -> NDArray[np
     if shares.shape[1] == 1 and len(labels) == 2:
         shares = np.concatenate([1 - shares, shares], axis=1)
     if shares.shape[1] != len(labels) or max(labels) >= classes:
-        raise ValueError(f"{shares.shape[1]} outputs for {len(labels)} classes")
+        raise ValueError(f"expected {len(labels)} outputs, one per class, got {shares.shape[1]}")
     ordered = np.zeros((len(shares), classes), np.float32)
     ordered[:, labels] = shares
     return ordered

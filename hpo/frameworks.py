@@ -1,4 +1,4 @@
-"""A fitted model of a framework becomes what the rest knows: it predicts, and it can be kept."""
+"""Convert a fitted model of a framework to one that can predict and be saved."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,9 +19,10 @@ from hpo.framework_models import (
     class_indices,
 )
 
-# What an objective may return, for errors.
+# The models that an objective may return, for error messages.
 ANY_MODEL = (
-    "one of scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or of its own (docs/objectives.md)"
+    "one from scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or a custom one "
+    "(docs/objectives.md)"
 )
 
 
@@ -31,10 +32,10 @@ def adapted(
 ) -> Any:
     """Return a fitted model of a framework as one with `predict`, `save` and `loader`.
 
-    Anything else is returned as it is. `classes` counts those of the data, 0 for regression;
-    `inputs` are a few rows to try it with, which an error calls `rows`. With `own_labels` a
-    classifier may call its classes as it likes, and they come in its order. Nothing is imported
-    that is not there already.
+    Anything else is returned unchanged. `classes` is the number of classes in the data, 0 for
+    regression; `inputs` are a few rows to try it with, called `rows` in errors. With `own_labels`
+    a classifier may use any class labels, in its own order. No framework is imported that has not
+    been imported already.
 
     Raises ValueError, one line with the remedy, for a model that does not fit the data.
     """
@@ -56,40 +57,43 @@ def adapted(
 
 
 def is_model(model: Any) -> bool:
-    """Say whether it is a model of a framework, or one with `predict`, `save` and `loader`."""
+    """Return whether it is a model of a framework, or one with `predict`, `save` and `loader`."""
     own = all(hasattr(model, name) for name in ("predict", "save", "loader"))
     return own or _adapter(model) is not None
 
 
 def tried(model: Any, name: str, inputs: NDArray[Any], rows: str) -> NDArray[np.float32]:
-    """Return what a model predicts for inputs, which an error calls `rows`.
+    """Return a model's predictions for inputs, which are called `rows` in errors.
 
-    Raises ValueError, one line with the remedy, where it does not.
+    Raises ValueError, one line with the remedy, if predicting fails.
     """
     try:
         outputs: NDArray[np.float32] = model.predict(inputs)
     except Exception as error:
         why = next(iter(str(error).strip().splitlines()), "")
         raise ValueError(
-            f"{name} does not predict rows of the shape {inputs.shape[1:]}: "
-            f"{type(error).__name__}: {why}; let it take {rows} as they are"
+            f"{name} cannot predict rows of shape {inputs.shape[1:]}: "
+            f"{type(error).__name__}: {why}; make it accept {rows} unchanged"
         ) from error
     return outputs
 
 
 def fault(outputs: Any, rows: int, classes: int) -> str:
-    """Return what is wrong with what a model predicts for so many rows, with the remedy, or ""."""
+    """Return what is wrong with a model's predictions for a number of rows, or ""."""
     shape = getattr(outputs, "shape", None)
     if shape != (rows, classes or 1):
-        what = "a probability for each class" if classes else "one value for each row"
+        what = "one probability per class" if classes else "one value per row"
+        got = f"shape {shape}" if shape else type(outputs).__name__
         return (
-            f"it predicts {'an array of the shape ' + str(shape) if shape else type(outputs)}, "
-            f"not {(rows, classes or 1)}; let it predict {what}"
+            f"expected predictions of shape {(rows, classes or 1)}, got {got}; "
+            f"make it predict {what}"
         )
     if not np.isfinite(outputs).all():
         return "it predicts values that are not finite; train it with a smaller learning rate"
     if classes and not are_probabilities(outputs):
-        return "what it predicts are no probabilities; let each row be positive with the sum 1"
+        return (
+            "its predictions are not probabilities; make each row non-negative, with a sum of 1"
+        )
     return ""
 
 
@@ -147,14 +151,14 @@ def _of_keras(model: Any, classes: int, own_labels: bool) -> KerasModel:
 
     if int(keras.__version__.partition(".")[0]) < 3:
         raise ValueError(
-            f"{type(model).__name__}: a model of Keras {keras.__version__} cannot be kept without "
+            f"{type(model).__name__}: a Keras {keras.__version__} model cannot be saved without "
             f"pickle; use Keras 3, or {OWN}"
         )
     return KerasModel(model, classes, keras.backend.backend())
 
 
 def _first(outputs: int, classes: int) -> tuple[int, ...]:
-    """Return the classes of a booster's outputs: one output is the probability of the second."""
+    """Return the classes of a booster's outputs: a single output is that of the second class."""
     return tuple(range(max(outputs, 2))) if classes else ()
 
 
@@ -164,7 +168,7 @@ def _check_task(model: Any, classes: int) -> None:
     if is_regressor(model) if classes else is_classifier(model):
         task, kind = ("classification", "classifier") if classes else ("regression", "regressor")
         raise ValueError(
-            f"{type(model).__name__} is no {kind}, and the task is {task}; return a {kind}, or "
+            f"{type(model).__name__} is not a {kind}, but the task is {task}; return a {kind}, or "
             "set task in [data]"
         )
 

@@ -1,4 +1,4 @@
-"""Whether what was kept of a function, a class or a value does what the live one does."""
+"""Compare a function, class or value in memory with the copy of its source."""
 
 import dis
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ _PLAIN = (bool, bytes, complex, float, int, str, type(None))
 
 
 def difference(live: Any, kept: Any, seen: frozenset[int] = frozenset()) -> str:
-    """Return in what a value differs from the one that was kept of it, or "".
+    """Return how a live value differs from its kept copy, or "".
 
-    Functions are compared by what they run, their defaults, attributes and what they close over,
-    classes by what stands in them, plain values by themselves; of all else only the type counts.
+    Functions are compared by their code, defaults, attributes and closures, classes by their
+    contents, plain values directly; for everything else only the type counts.
     """
     if id(live) in seen:
         return ""
@@ -38,31 +38,31 @@ def difference(live: Any, kept: Any, seen: frozenset[int] = frozenset()) -> str:
         return next(filter(None, (difference(a, b, seen) for a, b in pairs)), "")
     if isinstance(live, tuple | list) and type(live) is type(kept):
         if len(live) != len(kept):
-            return f"it has {len(live)} values, and {len(kept)} in the cell"
+            return f"it has {len(live)} values in memory, {len(kept)} in the cell"
         pairs_of = zip(live, kept, strict=True)
         return next(filter(None, (difference(a, b, seen) for a, b in pairs_of)), "")
     if isinstance(live, dict) and isinstance(kept, dict):
         if live.keys() != kept.keys():
-            return "it has other keys"
+            return "its keys differ"
         return next(filter(None, (difference(live[k], kept[k], seen) for k in live)), "")
     if isinstance(live, _PLAIN) or isinstance(kept, _PLAIN):
         same = type(live) is type(kept) and repr(live) == repr(kept)
-        return "" if same else f"{live!r} is {kept!r} in the cell"[:200]
+        return "" if same else f"{live!r} in memory, {kept!r} in the cell"[:200]
     if type(live).__name__ != type(kept).__name__:
-        return f"a {type(live).__name__} is a {type(kept).__name__} in the cell"
+        return f"a {type(live).__name__} in memory, a {type(kept).__name__} in the cell"
     return ""
 
 
 def _of_functions(live: FunctionType, kept: Any, seen: frozenset[int]) -> str:
     if not isinstance(kept, FunctionType):
-        return f"it is a function, and a {type(kept).__name__} in the cell"
+        return f"a function in memory, a {type(kept).__name__} in the cell"
     if not is_same_code(live.__code__, kept.__code__):
-        return "it runs other code"
+        return "the code differs"
     for what, now, then in (
         ("a default", live.__defaults__, kept.__defaults__),
         ("a default", live.__kwdefaults__, kept.__kwdefaults__),
         ("an attribute", vars(live), vars(kept)),
-        ("what it closes over", _closed_over(live), _closed_over(kept)),
+        ("a variable it closes over", _closed_over(live), _closed_over(kept)),
     ):
         found = difference(now, then, seen)
         if found:
@@ -81,7 +81,7 @@ def _closed_over(function: FunctionType) -> list[Any]:
 
 
 def is_same_code(live: CodeType, kept: CodeType) -> bool:
-    """Say whether two pieces of code do the same, wherever they stand."""
+    """Return whether two code objects do the same, regardless of where they are."""
     if any(getattr(live, name) != getattr(kept, name) for name in _SIGNATURE):
         return False
     mine, other = list(_steps(live)), list(_steps(kept))
@@ -98,10 +98,10 @@ def _is_same_step(mine: tuple[str, Any], other: tuple[str, Any]) -> bool:
 
 
 def _steps(code: CodeType) -> Iterator[tuple[str, Any]]:
-    """Yield the instructions of a piece of code, each with what it is about.
+    """Yield the instructions of a code object, each with its argument.
 
-    How a method of a module is called depends on whether the module is imported in the same text;
-    that is left out.
+    How a method of a module is called depends on whether the same source imports the module; that
+    difference is ignored.
     """
     steps = [step for step in dis.get_instructions(code) if step.opname not in _CALLING]
     places = {step.offset: place for place, step in enumerate(steps)}
@@ -114,19 +114,19 @@ def _steps(code: CodeType) -> Iterator[tuple[str, Any]]:
 
 def _of_classes(live: type, kept: Any, seen: frozenset[int]) -> str:
     if not isinstance(kept, type):
-        return f"it is a class, and a {type(kept).__name__} in the cell"
+        return f"a class in memory, a {type(kept).__name__} in the cell"
     mine = {n: v for n, v in vars(live).items() if n not in _OF_EACH_CLASS}
     other = {n: v for n, v in vars(kept).items() if n not in _OF_EACH_CLASS}
     for name in sorted(mine.keys() ^ other.keys()):
-        return f"{name} is {'not ' if name in mine else ''}in the cell"
+        return f"{name} is {'not ' if name in mine else 'only '}in the cell"
     for name, value in mine.items():
         found = difference(value, other[name], seen)
         if found:
             return f"{name}: {found}"
     if len(live.__bases__) != len(kept.__bases__):
-        return "it has other bases"
+        return "its base classes differ"
     for base, then in zip(live.__bases__, kept.__bases__, strict=True):
         found = difference(base, then, seen)
         if found or base.__name__ != then.__name__:
-            return f"its base {base.__name__}: {found or 'another one'}"
+            return f"its base class {base.__name__}: {found or 'a different one'}"
     return ""

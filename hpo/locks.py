@@ -1,4 +1,4 @@
-"""Locks on open files, which hold until the last process that has them open is gone."""
+"""Locks on open files, held until the last process that has the file open is gone."""
 
 try:
     import fcntl
@@ -9,12 +9,13 @@ from hpo.errors import InputError
 
 
 def take(descriptor: int) -> bool:
-    """Lock an open file for this process; return False where another one holds the lock.
+    """Lock an open file for this process; return False if another one holds the lock.
 
-    Raises OSError where the file system has no locks, and InputError where the system has none.
+    Raises OSError if the file system does not support locks, and InputError if the operating
+    system does not.
     """
     if fcntl is None:
-        raise InputError("hpo runs on Linux and macOS; on Windows run it inside WSL")
+        raise InputError("hpo runs on Linux and macOS; on Windows, run it in WSL")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

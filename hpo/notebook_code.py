@@ -1,4 +1,4 @@
-"""A function of a notebook becomes a module: its source, and what it takes from other cells."""
+"""Turn a notebook function into a module: its source, plus what it uses from other cells."""
 
 import ast
 import builtins
@@ -25,34 +25,34 @@ LITERAL_CHARACTERS = 1000  # more than that is data
 _FUTURE = "from __future__ import annotations\n"
 _MAIN = "__main__"
 _OF_EACH_MODULE = {"__builtins__", "__doc__", "__file__", "__loader__", "__name__", "__spec__"}
-_OF_NOTEBOOKS = {"display", "exit", "get_ipython", "quit"}  # which look as if Python had them
-_MAGICS = {"capture", "prun", "time"}  # of cells that define what other cells take
+_OF_NOTEBOOKS = {"display", "exit", "get_ipython", "quit"}  # look like Python builtins
+_MAGICS = {"capture", "prun", "time"}  # of cells that define what other cells use
 
 
 def name_of(function: Callable[..., Any], folder: Path) -> str:
-    """Return the name that a function is imported by, "module:name".
+    """Return the name a function can be imported by, "module:name".
 
-    One that stands in a notebook gets a module, in a folder of the study's `folder`: it holds the
-    function and what that takes from other cells, which are imports, functions, classes and plain
-    constants. Raises InputError where it takes anything else, has no name to import, or would not
-    be there what it is here.
+    A notebook function gets a module, in a folder inside the study's `folder`: it holds the
+    function and what that uses from other cells, which can be imports, functions, classes and
+    plain constants. Raises InputError if it uses anything else, cannot be imported by name, or
+    would behave differently there.
     """
     name = getattr(function, "__qualname__", "")
     if not inspect.isfunction(function) or not name.isidentifier():
         shown = name or repr(function)
         raise InputError(
-            f"objective: {shown} cannot be imported by a name; write it with def, at the top of a "
-            "cell or of a module"
+            f"objective: {shown} cannot be imported by name; define it with def, at the top level "
+            "of a cell or a module"
         )
     if not name.isascii():
-        raise InputError(f"objective: {name} is a name with letters other than a to z; rename it")
+        raise InputError(f"objective: the name {name} must be ASCII; rename it")
     module = _module_of(function)
     if module:
         known = getattr(sys.modules.get(module), name, None)
         if known is not function and module in sys.modules and function.__module__ != _MAIN:
             raise InputError(
-                f"objective: {module} has another {name} than this one; hand over what is there "
-                "by that name"
+                f"objective: {module}.{name} is a different function from this one; pass the one "
+                "that the module defines"
             )
         return f"{module}:{name}"
     try:
@@ -60,7 +60,7 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
         text = cells.text()
     except (SyntaxError, ValueError, RecursionError) as error:
         raise InputError(
-            f"objective: the source of {name} cannot be kept: {error}; put it into a module"
+            f"objective: the source of {name} cannot be saved: {error}; move it to a module"
         ) from error
     module = CELL + hashlib.sha256(text.encode()).hexdigest()[:16]
     file = folder / CODE_FOLDER / f"{module}.py"
@@ -70,7 +70,7 @@ def name_of(function: Callable[..., Any], folder: Path) -> str:
 
 
 def copy(name: str, folder: Path, other: Path) -> None:
-    """Copy the module of an objective from one study's folder to another's, where it has one."""
+    """Copy the module of a notebook objective from one study's folder to another's."""
     file = f"{name.partition(':')[0]}.py"
     source = folder / CODE_FOLDER / file
     if name.startswith(CELL) and source.exists():
@@ -79,7 +79,7 @@ def copy(name: str, folder: Path, other: Path) -> None:
 
 def _write(file: Path, text: str) -> None:
     if file.exists():
-        return  # its name says what is in it
+        return  # it is named by its content
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}")
@@ -87,17 +87,17 @@ def _write(file: Path, text: str) -> None:
         os.replace(unfinished, file)
     except OSError as error:
         raise InputError(
-            f"{file}: {error.strerror or error}; the code of a notebook is kept there, so work in "
-            "a folder that can be written"
+            f"{file}: {error.strerror or error}; hpo saves the code of a notebook there, so work "
+            "in a writable folder"
         ) from error
 
 
 def _imported(module: str, file: Path, folder: Path) -> ModuleType:
-    """Import a module that was kept, under the name that workers will know it by."""
+    """Import a saved module under the name that workers use for it."""
     if module in sys.modules:
         return sys.modules[module]
     if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))  # where what lies beside the notebook is found
+        sys.path.insert(0, str(folder))  # for modules next to the notebook
     spec = importlib.util.spec_from_file_location(module, file)
     assert spec is not None
     assert spec.loader is not None
@@ -109,14 +109,14 @@ def _imported(module: str, file: Path, folder: Path) -> ModuleType:
         if not isinstance(error, Exception):
             raise
         raise InputError(
-            f"objective: what is kept of the notebook does not run by itself: "
-            f"{type(error).__name__}: {error}; put it into a module"
+            f"objective: the code saved from the notebook does not run on its own: "
+            f"{type(error).__name__}: {error}; move it to a module"
         ) from error
     return made
 
 
 def _module_of(function: FunctionType) -> str:
-    """Return the module that a function can be imported from, "" where it stands in a notebook."""
+    """Return the module that a function can be imported from, "" for one in a notebook."""
     if function.__module__ != _MAIN:
         return function.__module__
     main = sys.modules[_MAIN]
@@ -127,14 +127,14 @@ def _module_of(function: FunctionType) -> str:
     module = spec.name if spec is not None else Path(file).stem
     if spec is None and not module.isidentifier():
         raise InputError(
-            f"objective: {Path(file).name} cannot be imported by workers; give it a name of "
-            "letters, digits and _"
+            f"objective: workers cannot import {Path(file).name}; rename it, using only letters, "
+            "digits and _"
         )
     return str(module)
 
 
 class _Module:
-    """The text of a module with one function and all that it needs."""
+    """The source of a module with one function and everything it needs."""
 
     def __init__(self, function: FunctionType) -> None:
         self._globals, self._objective = function.__globals__, function.__name__
@@ -145,25 +145,25 @@ class _Module:
         self._take(function.__name__, function)
 
     def text(self) -> str:
-        """Return the text, the same whenever and wherever the same cells are run."""
+        """Return the source, the same whenever and wherever the same cells run."""
         imports = "".join(f"{line}\n" for line in sorted(self._imports))
         parts = [HEADING + self._future + imports, *self._texts.values()]
         return "\n\n".join(part.strip("\n") + "\n" for part in parts)
 
     def refuse_others(self, kept: ModuleType) -> None:
-        """Raise InputError where a name means something else in the module than in the notebook."""
+        """Raise InputError if a name means something else in the module than in the notebook."""
         for name in self._texts:
             if "." in name:
                 continue  # an attribute of a function, compared with it
             found = difference(self._taken[name], getattr(kept, name, None))
             if found:
                 raise InputError(
-                    f"objective: {name} is not what its cell says: {found}; run the cell once "
-                    "more, write it as it is, or put it into a module"
+                    f"objective: {name} differs from its cell: {found}; run the cell again, "
+                    "edit it to match, or move it to a module"
                 )
 
     def _take(self, name: str, value: Any) -> None:
-        """Add what a name of the notebook stands for, after what that needs itself."""
+        """Add the value of a name in the notebook, after what it needs itself."""
         if name in self._taken:
             return
         self._taken[name] = value
@@ -181,17 +181,17 @@ class _Module:
             self._take_constant(name, value, literal)
         else:
             raise InputError(
-                f"objective: {self._objective} takes {name!r} from another cell, and what is of "
-                f"type {type(value).__name__} cannot be kept with the study; make it inside the "
-                "function, or put both into a module"
+                f"objective: {self._objective} uses {name!r} from another cell, and a value of "
+                f"type {type(value).__name__} cannot be saved with the study; create it inside the "
+                "function, or move both to a module"
             )
 
     def _take_constant(self, name: str, value: Any, literal: str) -> None:
         for other, known in self._taken.items():
             if other != name and known is value and isinstance(value, list | dict):
                 raise InputError(
-                    f"objective: {self._objective} takes {name!r} and {other!r} from other cells, "
-                    "which are one and the same there and would be two; use one of them"
+                    f"objective: {self._objective} uses {name!r} and {other!r} from other cells, "
+                    "which are the same object there but would become two; use only one of them"
                 )
         self._texts[name] = f"{name} = {literal}\n"
 
@@ -207,12 +207,12 @@ class _Module:
     def _refuse_alias(self, name: str, value: Any) -> None:
         if value.__name__ != name or "<" in value.__qualname__:
             raise InputError(
-                f"objective: {self._objective} takes {name!r} from another cell, which is "
-                f"{value.__qualname__} there; define it under its name"
+                f"objective: {self._objective} uses {name!r} from another cell, but it is defined "
+                f"there as {value.__qualname__}; define it as {name}"
             )
 
     def _take_attribute(self, name: str, attribute: str, value: Any) -> None:
-        """Add an attribute that another line of the notebook gave to a function."""
+        """Add an attribute that the notebook set on a function."""
         said = _literal(value)
         if said is None and callable(value) and getattr(value, "__name__", "").isidentifier():
             said = value.__name__
@@ -220,12 +220,12 @@ class _Module:
         if said is None:
             raise InputError(
                 f"objective: the attribute {attribute!r} of {name} is a {type(value).__name__}, "
-                "which cannot be kept with the study; put the function into a module"
+                "which cannot be saved with the study; move the function to a module"
             )
         self._texts[f"{name}.{attribute}"] = f"{name}.{attribute} = {said}\n"
 
     def _add(self, name: str, source: str) -> None:
-        """Add the source of a function or class, after what it takes from other cells."""
+        """Add the source of a function or class, after what it uses from other cells."""
         for used in sorted(_global_names(source) - {name}):
             if used in self._globals and used not in _OF_EACH_MODULE:
                 if used in _OF_NOTEBOOKS:
@@ -236,17 +236,18 @@ class _Module:
                 self._refuse_of_notebook(name, used)
             elif not hasattr(builtins, used) and used not in _OF_EACH_MODULE:
                 raise InputError(
-                    f"objective: {name} takes {used!r}, which no cell that has run defines"
+                    f"objective: {name} uses {used!r}, which is not defined in any cell that has "
+                    "run; define it"
                 )
         self._texts[name] = source
 
     def _refuse_of_notebook(self, name: str, used: str) -> None:
         raise InputError(
-            f"objective: {name} takes {used!r}, which only a notebook has; leave it out there"
+            f"objective: {name} uses {used!r}, which exists only in notebooks; remove it"
         )
 
     def _import_submodules(self, name: str, source: str) -> None:
-        """Import such as `scipy.stats`, which `import scipy` alone may not."""
+        """Import submodules such as `scipy.stats`, which `import scipy` alone may not load."""
         if not isinstance(self._globals[name], ModuleType):
             return
         for node in ast.walk(ast.parse(source)):
@@ -265,7 +266,7 @@ class _Module:
 
 
 def _import_line(name: str, value: Any) -> str | None:
-    """Return the line that imports what a name stands for, None where no module has it."""
+    """Return the line that imports the value of a name, None if no module has it."""
     origin = getattr(value, "__module__", None)
     if not isinstance(origin, str) or origin == _MAIN or origin not in sys.modules:
         return None
@@ -282,7 +283,7 @@ def _future_annotations() -> int:
 
 
 def _global_names(source: str) -> set[str]:
-    """Return the names that source code takes from around it, those of quoted annotations too."""
+    """Return the global names that source code uses, including those in quoted annotations."""
     def inside(table: symtable.SymbolTable) -> Iterator[str]:
         top = table.get_type() == "module"
         for symbol in table.get_symbols():
@@ -309,7 +310,7 @@ def _names_in(annotation: ast.AST) -> Iterator[str]:
 
 
 def _literal(value: Any) -> str | None:
-    """Return a plain value as Python writes it; None where it is another one, or a long one."""
+    """Return a plain value as Python source; None if it is not plain, or too long."""
     if type(value) is float and not math.isfinite(value):
         return f'float("{value}")'
     with contextlib.suppress(ValueError, RecursionError):  # of lists in themselves, huge numbers
@@ -332,7 +333,7 @@ def _is_plain(value: Any) -> bool:
 def _definition(
     kind: type[ast.ClassDef] | type[ast.FunctionDef], value: Any, names: Mapping[str, Any]
 ) -> str:
-    """Return the source of a function or class: of the last cell that defines it, if one does."""
+    """Return the source of a function or class, from the last cell that defines it, if any."""
     for cell in reversed([text for text in names.get("In", ()) if isinstance(text, str)]):
         for text in _with_magics(cell):
             with contextlib.suppress(SyntaxError, ValueError):
@@ -344,13 +345,13 @@ def _definition(
     with contextlib.suppress(OSError, TypeError):
         return textwrap.dedent(inspect.getsource(value))
     raise InputError(
-        f"objective: the source of {value.__name__} is not known here; define it at the top of a "
-        "cell, or put it into a module"
+        f"objective: the source of {value.__name__} cannot be found; define it at the top level of "
+        "a cell, or move it to a module"
     )
 
 
 def _with_magics(cell: str) -> Iterator[str]:
-    """Yield a cell, or what a magic such as %%time runs of it."""
+    """Yield a cell, then the part of it that a magic such as %%time runs."""
     yield cell
     with contextlib.suppress(SyntaxError, ValueError):
         for node in ast.parse(cell).body:

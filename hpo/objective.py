@@ -1,4 +1,4 @@
-"""An objective trains with given hyperparameters and yields its metrics, epoch by epoch."""
+"""Objectives: they train with given hyperparameters and yield metrics, epoch by epoch."""
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from hpo.search_space import packed
 from hpo.trial import TrialId
 
 Task: TypeAlias = Literal["classification", "regression"]
-MISSING: Any = object()  # the default of a hyperparameter that has none
+MISSING: Any = object()  # stands for the default of a hyperparameter without one
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """What an objective trains on: never the test set.
+    """The data an objective trains on, never the test set.
 
-    `validation` is None where a model is trained for good. `classes` holds the label of each
-    class index, and is empty for regression. Targets of a regression are standardized;
-    `target_scale` is what one unit of them measures in the units of the source.
+    `validation` is None when the final model is trained. `classes` holds the label of each class
+    index, and is empty for regression. Regression targets are standardized; `target_scale` is the
+    size of one standardized unit in the units of the source.
     """
 
     training: Part
@@ -45,17 +45,18 @@ class Data:
 
 
 class Model(Protocol):
-    """What an objective may return: something that predicts and can be kept.
+    """A model that an objective may return: it can predict and be saved.
 
-    A fitted model of a framework is made one: see `hpo.frameworks`.
+    Fitted models of frameworks are converted to one: see `hpo.frameworks`.
     """
 
     @property
     def loader(self) -> str:
-        """The function "package.module:name" that, given its path, reads the file of `save`.
+        """The name "package.module:name" of the function that loads what `save` wrote.
 
-        It is imported where the model is used: what its package imports has to be there, too.
-        An attribute of the class will do: `loader = "trainer.model:load"`.
+        The function accepts the path of the file. It is imported where the model is used, so
+        everything its package imports must be installed there. A class attribute is enough:
+        `loader = "trainer.model:load"`.
         """
         ...
 
@@ -70,11 +71,11 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """What a training is given besides its hyperparameters, where it asks for it.
+    """What a training receives besides its hyperparameters, if it asks for it.
 
-    `folder` is one of its own, which is gone after the trial: an empty one, or one with what it
-    held after `done` epochs, where the trial goes on from there. `metric` is what a plain number
-    that the objective yields is called. `evaluates` asks a program to judge, too.
+    `folder` belongs to the trial and is deleted after it: it starts out empty, or as it was after
+    `done` epochs if the trial resumes there. `metric` is the name of a bare number that the
+    objective yields. `evaluates` asks a program to report test metrics, too.
     """
 
     metric: str
@@ -84,16 +85,16 @@ class Given:
     trial: TrialId | None = None
     evaluates: bool = False
     done: int = 0
-    is_kept: bool = False  # the folder, now and then
-    had_ended: bool = False  # the trial, after the epochs that are done
+    is_kept: bool = False  # whether checkpoints of the folder are made
+    had_ended: bool = False  # whether the trial had ended after the epochs that are done
 
 
-Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # the model in the end, or None
+Epochs: TypeAlias = Generator[dict[str, float], None, Any]  # returns the model, or None
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyperparameter of an objective: its type, and its default where it has one."""
+    """A hyperparameter of an objective: its type, and its default if it has one."""
 
     hint: Any
     default: Any = MISSING
@@ -101,22 +102,22 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective of any form, as all else knows it.
+    """An objective of any form, as the rest of hpo sees it.
 
-    `parameters` are its hyperparameters by name. `asks` names what it is given besides: "data",
-    "seed", "folder"; `needs_data` says that it cannot do without data, and `needs_folder` that it
-    has use for a folder even where none is kept. `metrics` names what it
-    yields for each task, and is None where it does not declare that. `files` are its code by
-    their path, and `packages` the versions of what these import.
+    `parameters` are its hyperparameters by name. `asks` names what else it receives: "data",
+    "seed", "folder"; `needs_data` means that it cannot run without data, and `needs_folder` that
+    it uses a folder even if no checkpoints are kept. `metrics` names what it reports for each
+    task, and is None if it does not declare that. `files` are its source files by path, and
+    `packages` the versions of the packages they import.
 
-    `start` returns the epochs of a training, which begins with the first of them: metrics of each
-    epoch by name, and a model in the end, or None. Whatever the objective raises comes out of
-    there. `check` raises what the objective itself has against hyperparameters. `evaluate` says
-    how good what was returned in the end is, on data of the objective's own, or is None. For a
-    model that is to be kept without data of ours `example` returns a few rows as it takes them,
-    and `classes` are the labels by the index of its outputs; both may be left out.
-    `depends_on_epochs` says of hyperparameters whether a training depends, from its first epoch, on
-    how many there are in all, as a schedule over all of them does; None where that is not known.
+    `start` returns a generator of epochs, and the training starts with the first of them: it
+    yields the metrics of each epoch by name, and returns a model or None. Exceptions of the
+    objective come out of it. `check` raises whatever the objective itself raises for invalid
+    hyperparameters. `evaluate` scores the returned model on the objective's own data, or is None.
+    To save a model of a study without [data], `example` returns a few rows of input for it, and
+    `classes` are the labels by the index of its outputs; both are optional. `depends_on_epochs`
+    returns, for given hyperparameters, whether training depends on the total number of epochs from
+    the first epoch on, as it does with a schedule over all epochs; None if that is unknown.
     """
 
     name: str
@@ -142,10 +143,10 @@ class Objective:
         return {name: parameter.hint for name, parameter in self.parameters.items()}
 
     def taken(self, hyperparameters: Mapping[str, Value]) -> dict[str, Value]:
-        """Return hyperparameters as the objective takes them: parts as one tuple.
+        """Return hyperparameters as the objective accepts them: repeated ones as one tuple.
 
-        What only counts the parts of another one is left out. A program, where it runs, does not
-        say what it takes, and gets all.
+        Those that only count the items of another one are left out. A program does not declare
+        what it accepts, so it gets all of them.
         """
         values = packed(hyperparameters)
         if not self.parameters:

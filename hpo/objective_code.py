@@ -1,4 +1,4 @@
-"""Which files make an objective, and their digests: for the record, the cluster and models."""
+"""The source files of an objective and their digests: for the record, the cluster and models."""
 
 import ast
 import contextlib
@@ -16,24 +16,24 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-OURS = ("hpo", "trainer")  # wherever hpo is they are, too
-CELL = "cell_"  # what names of modules made of the cells of a notebook begin with
-CODE_FOLDER = Path(".hpo") / "code"  # below that of a study, where they lie
+OURS = ("hpo", "trainer")  # installed wherever hpo is
+CELL = "cell_"  # the prefix of modules made from the cells of a notebook
+CODE_FOLDER = Path(".hpo") / "code"  # of those modules, in the folder of the study
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python"}
-_IMPORTERS = ("import_module", "__import__")  # functions that take the name of a module
+_IMPORTERS = ("import_module", "__import__")  # functions that accept the name of a module
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
 class Code:
-    """The code of an objective: the digest of each file, by its path, and of all of them.
+    """The code of an objective: the digest of each file, by path, and of all files together.
 
-    `digest` and `files` are of the bytes, `syntax` and `syntax_files` of what Python reads in
-    them, without comments, docstrings and formatting. Each minor version of Python may read the
-    same bytes in its own way, so both are kept. Each digest has 16 hexadecimal digits. `texts`
-    are those of files of Python, until the digests are made of them.
+    `digest` and `files` cover the bytes; `syntax` and `syntax_files` cover the syntax trees,
+    without comments, docstrings and formatting. Both are kept because each minor version of Python
+    may parse the same bytes differently. Each digest has 16 hexadecimal digits. `texts` are the
+    contents of the Python files, until their digests have been computed.
     """
 
     digest: str
@@ -42,18 +42,18 @@ class Code:
 
     @functools.cached_property
     def syntax(self) -> str:
-        """The digest of all files as Python reads them."""
+        """The digest of the syntax of all files."""
         parts = (f"{path}\0{digest}\0" for path, digest in sorted(self.syntax_files.items()))
         return _short("".join(parts).encode())
 
     @functools.cached_property
     def syntax_files(self) -> Mapping[str, str]:
-        """The digest of each file as Python reads it; of its bytes where it is not Python."""
+        """The digest of the syntax of each file, or of its bytes if it is not Python."""
         read = {path: _syntax_digest(text) for path, text in self.texts.items()}
         return {path: read.get(path) or digest for path, digest in self.files.items()}
 
     def differing(self, other: "Code") -> tuple[str, ...]:
-        """Return the paths of the files that are not the same in both: neither digest is."""
+        """Return the paths of the files that differ: in bytes and in syntax."""
         paths = sorted(self.files.keys() | other.files.keys())
         return tuple(
             path for path in paths
@@ -62,12 +62,12 @@ class Code:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Send digests to other processes, and no texts."""
+        """Send only the digests to other processes, not the texts."""
         return {**vars(self), "syntax": self.syntax, "syntax_files": self.syntax_files, "texts": {}}
 
 
 def read_code(name: str) -> Code:
-    """Return the code of an objective, "package.module:name", as its `files` are now."""
+    """Return the current code of an objective, "package.module:name"."""
     package, found = _folders(_top(name)), files(name)
     if is_of_notebook(name):  # its module is named by its content
         found = {known_as(path): file for path, file in found.items()}
@@ -79,20 +79,20 @@ def read_code(name: str) -> Code:
 
 
 def is_of_notebook(name: str) -> bool:
-    """Say whether an objective, or its module, was made of the cells of a notebook."""
+    """Return whether an objective, or its module, was made from the cells of a notebook."""
     return re.match(rf"{CELL}[0-9a-f]{{16}}(:|$)", name) is not None
 
 
 def known_as(name: str) -> str:
-    """Return a name of an objective or a file that stays when cells of a notebook change."""
+    """Return a name for an objective or file that stays the same when notebook cells change."""
     return re.sub(rf"^{CELL}[0-9a-f]{{16}}\b", CELL.rstrip("_"), name)
 
 
 def search_path(name: str, folder: Path) -> tuple[str, ...]:
-    """Return the folders in which a process has to look for an objective, a study's own first.
+    """Return the folders where a process must look for an objective, the study's own first.
 
-    They are that of the study, that of the code of notebooks below it, and those that this process
-    has on its path beyond what is installed.
+    They are the study's folder, the folder with notebook code inside it, and the folders on this
+    process's path, except those of installed packages.
     """
     found = [folder, *([folder / CODE_FOLDER] if is_of_notebook(name) else [])]
     top = _top(name)
@@ -107,7 +107,7 @@ def search_path(name: str, folder: Path) -> tuple[str, ...]:
 
 
 def digest(found: Mapping[str, Path], inside: Mapping[str, str] | None = None) -> Code:
-    """Return the code that files are, by their path; `inside` names some otherwise in the sum."""
+    """Return the `Code` of files by path; `inside` holds the names to use in the digest, if any."""
     sums, by_path, texts = hashlib.sha256(), {}, {}
     for path, file in sorted(found.items(), key=lambda item: item[1]):
         text = file.read_bytes()
@@ -124,7 +124,7 @@ def _short(text: bytes) -> str:
 
 @functools.lru_cache(maxsize=1024)  # a worker may read the code of a program for each trial
 def _syntax_digest(text: bytes) -> str:
-    """Return the digest of the syntax tree without docstrings, "" where there is no tree."""
+    """Return the digest of the syntax tree without docstrings, "" if there is no tree."""
     try:
         tree = ast.parse(text)
         for node in ast.walk(tree):
@@ -136,12 +136,12 @@ def _syntax_digest(text: bytes) -> str:
 
 
 def files(name: str) -> dict[str, Path]:
-    """Return the Python files that make an objective or a loader, "package.module:name".
+    """Return the Python files that make up an objective or a loader, "package.module:name".
 
-    They are by their path below the folder they are imported from, such as "mine.py" or
-    "parts/layers.py": the module, or all modules of its package, and likewise whatever these
-    import from beside it, anywhere in them. What is installed brings no others along, and
-    nothing brings hpo or trainer. Nothing is imported.
+    They are keyed by their path relative to the folder they are imported from, such as "mine.py"
+    or "parts/layers.py": the module, or all modules of its package, and everything those import,
+    anywhere, from next to it. Installed packages add no further files, and hpo and trainer are
+    never included. Nothing is imported.
     """
     top = _top(name)
     folders = _folders(top)
@@ -149,7 +149,7 @@ def files(name: str) -> dict[str, Path]:
     module_file = Path(spec.origin if spec and spec.has_location and spec.origin else "")
     roots = [folder.parent for folder in folders] or [module_file.parent]
     if is_of_notebook(name) and roots[0].parts[-2:] == CODE_FOLDER.parts:
-        roots.append(roots[0].parents[1])  # what lies beside the notebook
+        roots.append(roots[0].parents[1])  # modules next to the notebook
     if folders:
         found = {file: _path_below(file, root) for root, folder in zip(roots, folders, strict=True)
                  for file in _modules(folder)}
@@ -161,9 +161,9 @@ def files(name: str) -> dict[str, Path]:
 
 
 def files_of_command(command: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Return the files below a folder that a command names, and the modules they import there.
+    """Return the files inside a folder that a command names, and the modules they import there.
 
-    They are by their path below the folder. A module that Python is told to run is one of them.
+    They are keyed by their path relative to the folder. A module run with `python -m` counts.
     """
     folder = folder.absolute()
     found: dict[Path, str] = {}
@@ -191,7 +191,7 @@ def _is_file_below(path: Path, folder: Path) -> bool:
 def _with_imports(
     found: Mapping[Path, str], roots: Sequence[Path], known: set[str]
 ) -> dict[Path, str]:
-    """Return files, by their path, with what they import from folders, and so on."""
+    """Return files by path, with everything they import from these folders, recursively."""
     found, unread, known = dict(found), list(found), set(known)
     while unread:
         for imported in sorted(set(_imported(unread.pop())) - known):
@@ -206,13 +206,14 @@ def _with_imports(
 def packages(name: str) -> dict[str, str]:
     """Return the version of each installed package that the files of an objective import.
 
-    They are by the name they are imported with. Python's own and ours are left out.
+    Versions are keyed by the name in the import. The standard library, hpo and trainer are left
+    out.
     """
     return {} if _top(name) in OURS else packages_of(files(name))
 
 
 def packages_of(found: Mapping[str, Path]) -> dict[str, str]:
-    """Return the version of each installed package that Python files among these import."""
+    """Return the version of each installed package that the Python files among these import."""
     python = (file for file in found.values() if file.suffix == ".py")
     imported = {top for file in python for top in _imported(file)}
     versions = {}
@@ -223,7 +224,7 @@ def packages_of(found: Mapping[str, Path]) -> dict[str, str]:
 
 
 def is_installed(path: Path) -> bool:
-    """Say whether a file or folder is one of Python's library, or of packages installed there."""
+    """Return whether a path is in the standard library or among the installed packages."""
     return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(
         path.is_relative_to(library) for library in _LIBRARIES
     )
@@ -234,7 +235,7 @@ def _top(name: str) -> str:
 
 
 def _folders(top: str) -> list[Path]:
-    """Return the folders of a package, of which one without __init__ may have many."""
+    """Return the folders of a package; a namespace package may have several."""
     return [Path(folder) for folder in _search_locations(top)]
 
 
@@ -243,7 +244,7 @@ def _path_below(file: Path, root: Path) -> str:
 
 
 def _modules(folder: Path) -> list[Path]:
-    """Return all modules of a package, but not what a broken link names."""
+    """Return all modules of a package, except broken links."""
     return sorted(file for file in folder.rglob("*.py") if file.is_file())
 
 
@@ -260,7 +261,7 @@ def _beside(root: Path, name: str) -> list[Path]:
 
 
 def _search_locations(name: str) -> Sequence[str]:
-    """Return where a package without __init__ lies: anything else of its name goes before it."""
+    """Return the folders of a package, as Python's import system finds them."""
     spec = _spec(name)
     return list(spec.submodule_search_locations or ()) if spec else ()
 
@@ -273,7 +274,7 @@ def _spec(top: str) -> ModuleSpec | None:
 
 
 def _imported(file: Path) -> Iterator[str]:
-    """Yield the top-level name of everything that a file imports, in functions as well."""
+    """Yield the top-level name of everything a file imports, inside functions too."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""What a trial prints is kept: its beginning and its end, however much there is between."""
+"""Keep the output of a trial: all of it, or its beginning and its end if it is long."""
 
 import io
 from collections import deque
@@ -7,7 +7,7 @@ FIRST, LAST = 100_000, 900_000  # characters that are kept of the beginning and 
 
 
 class Output(io.TextIOBase):
-    """A file to print to, which keeps the first and the last of what is written."""
+    """A file to print to, which keeps the beginning and the end of its text."""
 
     def __init__(self) -> None:
         self._first: list[str] = []
@@ -18,11 +18,11 @@ class Output(io.TextIOBase):
         self.written = 0  # characters, kept or not
 
     def writable(self) -> bool:
-        """Say that it can be written to."""
+        """Return True: it can be written to."""
         return True
 
     def write(self, text: str) -> int:
-        """Keep a text, or as much of it as there is room for."""
+        """Keep text, or as much of it as fits."""
         self.written += len(text)
         head, tail = text[: self._room], text[self._room :]
         if head:
@@ -42,18 +42,19 @@ class Output(io.TextIOBase):
         return len(text)
 
     def text(self) -> str:
-        """Return what is kept, with a line that says how much is left out between.
+        """Return the text, with a line in the middle that says how much is left out, if any.
 
-        Another thread may ask for it while this one writes: it gets all, or lacks a part that is
-        being moved. It waits for no lock, which a process that is forked meanwhile would inherit.
+        Another thread may call this while the first one writes: it gets everything, or misses a
+        part that is being moved. There is no lock, because a process forked meanwhile would
+        inherit it.
         """
         first, last = "".join(self._first), "".join(list(self._last))
-        between = f"\n… {self._left_out} characters are left out …\n" if self._left_out else ""
+        between = f"\n… {self._left_out} characters left out …\n" if self._left_out else ""
         whole = first + between + last
         return whole.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair
 
     def end(self, size: int) -> str:
-        """Return the last so many characters, as lines."""
+        """Return the last `size` characters, ending with a newline."""
         last = "".join(self._last) if self._size >= size else self.text()
         last = last[-size:]
         return last if not last or last.endswith("\n") else last + "\n"

@@ -1,6 +1,6 @@
-"""A study without data of its own: its objective judges the best trial, and that is recorded.
+"""Evaluate a study without [data]: its objective scores the best trial, and that is recorded.
 
-What hpo does not hold back it cannot guard: the record says so.
+hpo cannot guard data that it does not hold back, and the record says so.
 """
 
 import contextlib
@@ -30,15 +30,15 @@ from hpo.threads import limit_threads
 from hpo.trial import Trial, TrialResult
 
 UNGUARDED = (
-    "judged by the objective, on data of its own: hpo cannot know whether trials have seen them"
+    "scored by the objective on its own data: hpo cannot know whether trials have seen it"
 )
 
 
 @dataclass(frozen=True)
 class OwnEvaluation:
-    """What an objective says of its best trial, which was trained once more for `epochs`.
+    """The objective's own score of the best trial, which was retrained for `epochs`.
 
-    `model` is an address in MLflow, "" where none was kept, and then `not_kept` says why.
+    `model` is an address in MLflow, "" if none was saved, in which case `not_kept` says why.
     """
 
     study: str
@@ -49,10 +49,10 @@ class OwnEvaluation:
     run_id: str
     model: str = ""
     not_kept: str = ""
-    kept: bool = False  # as it was validated, not trained once more
+    kept: bool = False  # whether the model is the validated one, not retrained
 
     def __str__(self) -> str:
-        """Return the result in a line."""
+        """Return the result as one line."""
         return self.look.result
 
     def to_table(self) -> dict[str, Any]:
@@ -81,12 +81,12 @@ def evaluate(
     listener: Listener,
     request: Request = Request(),  # noqa: B008  # it is frozen
 ) -> OwnEvaluation:
-    """Train the best trial once more, or take it from its kept copy, and let its objective judge.
+    """Retrain the best trial, or load its checkpoint, and let its objective score it.
 
-    The look is recorded before anybody sees what came of it: one that fails spends nothing.
+    The evaluation is recorded before its result is shown: one that fails spends nothing.
 
-    Raises InputError where a look is on record and it is not asked for again, where there is no
-    trial, or where the objective does not judge; HPOError where training fails.
+    Raises InputError if an evaluation is recorded and `again` is not set, if there is no trial, or
+    if the objective cannot score a model; HPOError if training fails.
     """
     kept = request.kept
     refuse_without_evaluate(study, request.top)
@@ -101,7 +101,7 @@ def evaluate(
         model, metrics, epochs = _judged(study, result, listener, trial, kept)
         predictor, not_kept = _kept(study, model, saved)
         if not_kept and study.program is None:
-            listener.note(f"the model is not kept: {not_kept}")
+            listener.note(f"the model is not saved: {not_kept}")
         run_id = begin(study, record, recorded, [result], files, from_copy=kept is not None)
         look, address = next_look(recorded), ""
         try:
@@ -126,17 +126,18 @@ def evaluate(
         (outcome / "evaluation.json").write_text(text, encoding="utf-8")
         try:
             record.evaluations.end(run_id, look, metrics, _tags(evaluation), outcome)
-        except RecordUnavailable as error:  # what was seen must not be lost with it
+        except RecordUnavailable as error:  # the result must not be lost with it
             raise HPOError(
-                f"{look.result}; but the record is away, and knows only of the look: {error}"
+                f"{look.result}; but the record is unreachable, and holds only that there was an "
+                f"evaluation: {error}"
             ) from error
     return evaluation
 
 
 def tried_to_keep(study: StudyFile, model: Any, folder: Path) -> Predictor:
-    """Save a model in a folder, and make sure that it comes back as it was.
+    """Save a model in a folder, and check that it predicts the same once loaded.
 
-    Raises ValueError, one line with the remedy, where it cannot be kept.
+    Raises ValueError, one line with the remedy, if it cannot be saved.
     """
     with trial_process(study, study.seed):
         own: OwnModel = quiet(lambda: own_model(study.objective, model))
@@ -150,7 +151,7 @@ def tried_to_keep(study: StudyFile, model: Any, folder: Path) -> Predictor:
 def _kept(study: StudyFile, model: Any, folder: Path) -> tuple[Predictor | None, str]:
     """Return a model as it was saved in a folder, or why it was not."""
     if study.program is not None:
-        return None, "it was trained by a program, which keeps its own"
+        return None, "it was trained by a program, which saves its own models"
     (folder / "predictor").mkdir()
     try:
         return tried_to_keep(study, model, folder / "predictor"), ""
@@ -159,16 +160,16 @@ def _kept(study: StudyFile, model: Any, folder: Path) -> tuple[Predictor | None,
 
 
 def refuse_without_evaluate(study: StudyFile, top: int = 1) -> None:
-    """Raise InputError where there is nothing to judge by, or more than one model to judge."""
+    """Raise InputError if there is nothing to score with, or more than one model to score."""
     if study.objective.evaluate is None:
         function = study.objective.name.partition(":")[2]
         raise InputError(
-            f"{study.path}: evaluate needs a table [data], of which hpo keeps a test set back, or "
-            f"a function `{function}.evaluate` that takes the model and returns metrics of a test "
-            "(docs/objectives.md)"
+            f"{study.path}: `hpo evaluate` needs a table [data], from which hpo holds back a test "
+            f"set, or a function `{function}.evaluate` that accepts the model and returns test "
+            "metrics (docs/objectives.md); add one"
         )
     if top > 1:
-        raise InputError("--top: the objective judges one model; leave it out")
+        raise InputError("--top: the objective scores a single model; leave --top out")
 
 
 def _judged(
@@ -178,9 +179,9 @@ def _judged(
     folder: Path,
     kept: Checkpoints | None,
 ) -> tuple[Any, dict[str, float], int]:
-    """Return the model of a trial, what its objective says of it, and the epochs.
+    """Return the model of a trial, the metrics its objective reports for it, and the epochs.
 
-    It is trained once more, unless there are copies of those that were `kept`.
+    It is retrained, unless `kept` holds checkpoints.
     """
     objective, evaluate = study.objective, study.objective.evaluate
     assert evaluate is not None
@@ -189,21 +190,21 @@ def _judged(
     else:
         model, epochs = retrain(study, result, None, listener, folder)
     if model is None:
-        raise HPOError(f"{result.trial.id} diverged when trained once more; nothing is judged")
+        raise HPOError(f"{result.trial.id} diverged when retrained; nothing was recorded")
     try:
         with trial_process(study, result.trial.seed):
             found = quiet(lambda: as_metrics(evaluate(model), f"{TEST}{study.metric}"))
     except (Exception, SystemExit) as error:  # whatever it raises
         raise InputError(
-            f"{objective.name}.evaluate failed: {type(error).__name__}: {error}; correct it: "
-            "nothing was recorded"
+            f"{objective.name}.evaluate failed: {type(error).__name__}: {error}; nothing was "
+            "recorded; fix it"
         ) from error
     unknown = [name for name, value in found.items() if not math.isfinite(value)]
     if unknown or not found:
         what = f"{unknown[0]} = {found[unknown[0]]}" if unknown else "no metric"
         raise InputError(
-            f"{objective.name}.evaluate gives {what}; let it give finite numbers: nothing was "
-            "recorded"
+            f"{objective.name}.evaluate returned {what}; nothing was recorded; return finite "
+            "numbers"
         )
     return model, found, epochs
 
@@ -217,10 +218,10 @@ def _tags(evaluation: OwnEvaluation) -> dict[str, str]:
     note = f"{look.result}\n\n"
     if look.number > 1:
         note += (
-            f"**Repeated**: this is look {look.number}. Where an earlier one had any influence, "
-            "the result is too good.\n\n"
+            f"**Repeated**: this is evaluation {look.number}. If an earlier result influenced "
+            "anything, this one is too optimistic.\n\n"
         )
-    note += "As it was validated, from a kept copy" if evaluation.kept else "Trained once more"
+    note += "As validated, loaded from a checkpoint" if evaluation.kept else "Retrained"
     note += f": {trial.id}"
     note += f", {wording.count(evaluation.epochs, 'epoch')}.\n"
     kept = {"model": evaluation.model} if evaluation.model else {"not_kept": evaluation.not_kept}

@@ -1,7 +1,7 @@
-"""The model of a study without data of hpo's, with the rows that it takes, so that it is of use.
+"""The model of a study without [data], with the shape of its rows, so that it can be used later.
 
-An estimator knows how many numbers a row has, and often their names and its classes. For others
-the objective says it: `example` returns a few rows, `classes` names what the outputs stand for.
+An estimator knows how many numbers a row has, and often their names and its classes. For other
+models the objective provides that: `example` returns a few rows, `classes` names the outputs.
 """
 
 import re
@@ -15,31 +15,32 @@ from hpo import frameworks
 from hpo.data.predictor import Column, Predictor, Preprocessing
 from hpo.objective import Objective
 
-ROWS = 100  # of an example that are looked at
-_NAMELESS = re.compile(r"Column_\d+")  # so LightGBM calls columns of an array
+ROWS = 100  # of an example that are used
+_NAMELESS = re.compile(r"Column_\d+")  # LightGBM's names for the columns of an array
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A model as a predictor of rows, and a few of them to try it with."""
+    """A model as a predictor, and a few rows to try it with."""
 
     predictor: Predictor
     inputs: NDArray[Any]
 
 
 def own_model(objective: Objective, model: Any) -> OwnModel:
-    """Return what an objective returned as a model that can be kept.
+    """Return what an objective returned as a model that can be saved.
 
-    Raises ValueError, one line with the remedy, where it is none or where its rows are not known.
+    Raises ValueError, one line with the remedy, if it is not a model or its rows are unknown.
     """
     function, kind = objective.name.partition(":")[2], type(model).__name__
     if not frameworks.is_model(model):
         raise ValueError(
-            f"{objective.name} returns a {kind}; let it return a model, {frameworks.ANY_MODEL}"
+            f"{objective.name} returned a value of type {kind}; return a model: "
+            f"{frameworks.ANY_MODEL}"
         )
     names, inputs = _rows(objective, model)
     labels, of_model = _labels(objective, model)
-    rows = f"what the function `{function}.example` returns"
+    rows = f"the rows that `{function}.example` returns"
     try:
         fitting = frameworks.adapted(
             model, len(labels), inputs, rows=rows, own_labels=of_model
@@ -48,7 +49,7 @@ def own_model(objective: Objective, model: Any) -> OwnModel:
         if wrong := frameworks.fault(outputs, len(inputs), len(labels)):
             raise ValueError(f"{kind}: {wrong}")
     except ValueError as error:
-        more = "" if labels else f"; where there are classes, name them as `{function}.classes`"
+        more = "" if labels else f"; for a classifier, name the classes in `{function}.classes`"
         raise ValueError(f"{error}{more}") from error
     preprocessing = Preprocessing(
         shape=inputs.shape[1:], columns=tuple(map(Column, names)), classes=labels,
@@ -64,7 +65,7 @@ def _rows(objective: Objective, model: Any) -> tuple[tuple[str, ...], NDArray[An
         width, names = _width(model)
         if not width:
             raise ValueError(
-                f"what rows {type(model).__name__} takes is not known; give the objective a "
+                f"the shape of the rows that {type(model).__name__} accepts is unknown; add a "
                 f"function `{function}.example` that returns a few of them"
             )
         return names, np.random.default_rng(0).standard_normal((ROWS, width))
@@ -74,13 +75,13 @@ def _rows(objective: Objective, model: Any) -> tuple[tuple[str, ...], NDArray[An
         found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     except Exception as error:  # of the objective's own
         raise ValueError(
-            f"{function}.example failed: {type(error).__name__}: {error}; correct it"
+            f"{function}.example failed: {type(error).__name__}: {error}; fix it"
         ) from error
     if found.ndim < 2 or not found.size or found.dtype.kind not in "fiub":
         raise ValueError(
-            f"{function}.example returns an array of the shape {found.shape} and the type "
-            f"{found.dtype}; let it return a few rows (rows, …) of numbers, or have hpo read the "
-            "table by [data]"
+            f"{function}.example returned an array of shape {found.shape} and type {found.dtype}; "
+            "return a few rows of numbers, with shape (rows, …), or let hpo read the table with "
+            "[data]"
         )
     if found.dtype.kind == "b" or found.dtype.itemsize == 2:  # float16 is no type for a table
         found = found.astype(np.float32)
@@ -88,7 +89,7 @@ def _rows(objective: Objective, model: Any) -> tuple[tuple[str, ...], NDArray[An
 
 
 def _width(model: Any) -> tuple[int, tuple[str, ...]]:
-    """Return how many numbers a model takes in a row, 0 where it does not say, and their names."""
+    """Return how many numbers a row of a model has, 0 if it does not say, and their names."""
     for count, names in (
         ("n_features_in_", "feature_names_in_"),
         ("num_feature", "feature_name"), ("num_features", "feature_names"),  # of boosters
@@ -107,16 +108,19 @@ def _value(model: Any, name: str) -> Any:
 
 
 def _labels(objective: Objective, model: Any) -> tuple[tuple[str, ...], bool]:
-    """Return the labels of the classes, and whether they are the model's, in its order."""
+    """Return the labels of the classes, and whether the model defines them and their order."""
     declared, known = objective.classes, getattr(model, "classes_", None)
     if known is None:
         return declared, False
     if np.ndim(known) != 1:
-        raise ValueError(f"{type(model).__name__} predicts several labels a row; let it be one")
+        raise ValueError(
+            f"{type(model).__name__} predicts several labels per row; return a model that "
+            "predicts one"
+        )
     if declared and len(declared) != len(known):
         function = objective.name.partition(":")[2]
         raise ValueError(
-            f"{function}.classes names {len(declared)} classes, and {type(model).__name__} knows "
+            f"{function}.classes names {len(declared)} classes, but {type(model).__name__} has "
             f"{len(known)}; name each of them"
         )
     return declared or tuple(str(label) for label in known), True

@@ -1,25 +1,25 @@
-"""Addresses are repeated in output, tags and files without the passwords in them."""
+"""Remove passwords from addresses before they appear in output, tags and files."""
 
 import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
 HIDDEN = "***"
-# user:password@host; what the password is ends at the last @, since it may hold an @ or a / itself.
+# user:password@host; a password ends at the last @, because it may contain @ and / itself.
 _OF_USER = re.compile(r"(://[^\s/:@?#'\"]*:)([^\s'\"]*)(@)")
 _NAMES = "password|passwd|pass|pwd|passphrase|sslpassword|token|access_token|secret|api_?key"
 _IN_QUERY = re.compile(rf"([?&;](?:{_NAMES})=)([^\s&;#'\"]*)", re.IGNORECASE)
 
 
 def without_password(text: str) -> str:
-    """Return an address, or a text with addresses, without the passwords in them."""
+    """Return an address, or text with addresses, with the passwords replaced by ***."""
     return _IN_QUERY.sub(rf"\1{HIDDEN}", _OF_USER.sub(rf"\1{HIDDEN}\3", text))
 
 
 def without_passwords_of(addresses: Iterable[str], text: str) -> str:
-    """Return a text without the passwords of these addresses, wherever in it they stand.
+    """Return text with the passwords of these addresses replaced, wherever they appear.
 
-    Libraries repeat them by themselves, and as they are once their %40 has become an @.
+    Libraries print them on their own, and decoded, with %40 turned into @.
     """
     found = {
         match[2] for address in addresses for pattern in (_OF_USER, _IN_QUERY)

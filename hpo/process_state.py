@@ -1,4 +1,4 @@
-"""A trial finds its process as the first one did, and leaves nothing in it for the next."""
+"""Set up the process the same way for every trial, and clean up after it."""
 
 import base64
 import contextlib
@@ -18,25 +18,24 @@ import numpy as np
 from hpo.resources import Demand
 from hpo.threads import limit_threads
 
-HASH_SEED = "0"  # PYTHONHASHSEED: the order of a set of texts depends on it
+HASH_SEED = "0"  # PYTHONHASHSEED: the order of a set of strings depends on it
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def fix_hash_seed() -> None:
-    """Start this program once more, unless its hashes are those that trials have everywhere."""
+    """Restart this program, unless PYTHONHASHSEED is already what all trials use."""
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
         os.environ["PYTHONHASHSEED"] = HASH_SEED  # Python reads it once, when it starts
         os.execv(sys.executable, sys.orig_argv)
 
 
 class TrialProcess:
-    """The process while a trial runs in it: a context for the code of its objective.
+    """The state of the process while a trial runs: a context for the code of its objective.
 
-    On first entry the process is in `folder`, where there is one, with its environment as it
-    was, no arguments, a thread for each CPU that it
-    demands, no GPU in sight unless it demands one, and the global generators of `random`, NumPy
-    and PyTorch seeded, PyTorch's also where the trial is what imports it. On exit whoever had the
-    process before gets all of that back.
+    On first entry, the process changes to `folder`, if any, keeps its environment, and gets no
+    arguments, one thread per CPU that the trial demands, and no visible GPU unless it demands one.
+    The global generators of `random`, NumPy and PyTorch are seeded, PyTorch's even if the trial is
+    what imports it. On exit, all of that is restored.
     """
 
     _current: "TrialProcess | None" = None
@@ -65,9 +64,9 @@ class TrialProcess:
         self._outside.restore()
 
     def resume(self, generators: Mapping[str, Any]) -> None:
-        """Give the generators, inside, the states that `generators` returned.
+        """Set the trial's random generators to the states that `generators` returned.
 
-        Raises one of several errors where these are none.
+        Raises ValueError, TypeError or LookupError if the states are invalid.
         """
         version, numbers, gauss = generators["random"]
         random.setstate((version, tuple(numbers), gauss))
@@ -78,14 +77,14 @@ class TrialProcess:
             self._resume_torch(sys.modules["torch"])
 
     def begin_anew(self) -> None:
-        """Give the generators, inside, the states that they begin with."""
+        """Set the trial's random generators back to their first states."""
         self._resumed = {}
         self._seed_all()
         if "torch" in sys.modules:
             sys.modules["torch"].manual_seed(self._seed)
 
     def generators(self) -> dict[str, Any]:
-        """Return the states of the generators as the trial left them, as plain values."""
+        """Return the states of the trial's random generators, as plain values."""
         state = self._inside or _State.now()
         kind, keys, *rest = state.numpy
         states: dict[str, Any] = {
@@ -103,7 +102,7 @@ class TrialProcess:
 
     @contextlib.contextmanager
     def suspended(self) -> Iterator[None]:
-        """Give the process back meanwhile."""
+        """Restore the outer state of the process for a while."""
         self.__exit__()
         try:
             yield
@@ -117,7 +116,7 @@ class TrialProcess:
         os.environ.update(dict.fromkeys(_THREADS, str(self._threads)))
         if self._without_gpu:  # or it would see all of them
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        sys.argv[:] = [self._program]  # those of hpo, or of Ray, are not for an objective
+        sys.argv[:] = [self._program]  # objectives must not see the arguments of hpo or Ray
         limit_threads(self._threads)
         self._seed_all()
         if "torch" in sys.modules:
@@ -137,7 +136,7 @@ class TrialProcess:
 
 @dataclass(frozen=True)
 class _State:
-    """What of a process an objective may change, at one moment."""
+    """The parts of a process that an objective may change, at one moment."""
 
     folder: str | None  # None where it was deleted
     environment: dict[str, str]
@@ -177,7 +176,7 @@ class _State:
 
 
 class _WatchForTorch(importlib.abc.MetaPathFinder):
-    """Has PyTorch prepared for the trial that is running when it is imported."""
+    """Prepares PyTorch for the running trial when it is imported."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

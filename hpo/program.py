@@ -1,4 +1,4 @@
-"""A program is an objective, too: its arguments are filled in, its output tells its epochs."""
+"""Programs as objectives: fill in their arguments, read metrics from their output."""
 
 import json
 import math
@@ -20,17 +20,17 @@ from hpo.objective import Epochs, Given, Objective, Parameter, Task
 from hpo.text import name_fault, one_line, shortened
 from hpo.trial import TrialId
 
-TEST = "test_"  # what the names of metrics of a test begin with
-_SHOWN = 10  # names of other metrics that an error tells
-_SECRETS = ("HPO_", "MLFLOW_", "RAY_")  # beginnings of variables that a program does not get
+TEST = "test_"  # the prefix of test metrics
+_SHOWN = 10  # other metrics that an error lists
+_SECRETS = ("HPO_", "MLFLOW_", "RAY_")  # prefixes of variables that a program does not inherit
 
 
 @dataclass(frozen=True)
 class Program:
     """The command of a study file: the arguments of a program, with {names} to fill in.
 
-    `metrics_pattern` is a regular expression whose named groups are metrics of a line, and
-    "epoch"; where it is None, the lines that are JSON objects tell them.
+    `metrics_pattern` is a regular expression whose named groups are the metrics on a line, and
+    "epoch"; if it is None, metrics are read from lines that are JSON objects.
     """
 
     command: tuple[str, ...]
@@ -40,50 +40,53 @@ class Program:
 
     def __post_init__(self) -> None:
         if not self.command:
-            raise ValueError('command is empty; write a program, such as ["python", "train.py"]')
+            raise ValueError(
+                'command must not be empty; name a program, for example ["python", "train.py"]'
+            )
         for argument in self.command:
             try:
                 names = [name for _, name, _, _ in string.Formatter().parse(argument)]
             except ValueError as error:
                 raise ValueError(
-                    f"command has {shortened(argument, 60)!r}: {error}; write {{{{ for a brace"
+                    f"command has an invalid argument {shortened(argument, 60)!r}: {error}; "
+                    "write {{ for a literal brace"
                 ) from None
             for name in names:
                 if name is not None and not name.isidentifier():
                     raise ValueError(
-                        f"command has {{{shortened(name, 60)}}}, which names no hyperparameter; "
-                        "write a name, or {{ for a brace"
+                        f"command has {{{shortened(name, 60)}}}, which is not the name of a "
+                        "hyperparameter; use a name, or write {{ for a literal brace"
                     )
         if self.metrics_pattern is not None:
             try:
                 re.compile(self.metrics_pattern)
             except (re.error, RecursionError) as error:
                 raise ValueError(
-                    f"metrics_pattern is no regular expression: {error}; correct it"
+                    f"metrics_pattern is not a valid regular expression: {error}; fix it"
                 ) from None
             if not self.metrics:
                 raise ValueError(
-                    "metrics_pattern names no metric; write a group such as (?P<loss>\\S+)"
+                    "metrics_pattern names no metric; add a named group such as (?P<loss>\\S+)"
                 )
 
     @property
     def name(self) -> str:
-        """The command as a shell would take it."""
+        """The command as typed in a shell."""
         return shlex.join(self.command)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What the pattern names."""
+        """The metrics that the pattern names."""
         groups = re.compile(self.metrics_pattern or "").groupindex
         return tuple(name for name in groups if name != "epoch")
 
     def used(self) -> set[str]:
-        """Return the names that stand in the command."""
+        """Return the names used in the command."""
         parsed = (part for text in self.command for part in string.Formatter().parse(text))
         return {name for _, name, _, _ in parsed if name is not None}
 
     def objective(self, parameters: Mapping[str, Parameter], folder: Path) -> Objective:
-        """Return the objective that it is; `folder` is that of the study file."""
+        """Return the program as an objective; `folder` is the folder of the study file."""
         files = partial(self.files, folder)
         return Objective(
             name=self.name,
@@ -101,17 +104,17 @@ class Program:
         )
 
     def files(self, folder: Path) -> dict[str, Path]:
-        """Return the files beside the study file that the command names, and what these import.
+        """Return the files next to the study file that the command names, and what they import.
 
-        They are by their path below the folder.
+        They are keyed by their path relative to the folder.
         """
         return objective_code.files_of_command(self.command, folder)
 
     def arguments(self, hyperparameters: Mapping[str, Value]) -> list[str]:
         """Return the command with the hyperparameters filled in.
 
-        An argument that names an absent one is left out, and so is the option before it where
-        the argument is nothing but its value.
+        An argument that names an absent one is left out, along with the option before it if the
+        argument is only the value of that option.
         """
         filled: list[str] = []
         for position, text in enumerate(self.command):
@@ -143,7 +146,7 @@ def _names_in(argument: str) -> list[str]:
 
 
 class _Values(dict[str, Any]):
-    """Hyperparameters that are formatted as arguments are."""
+    """Hyperparameters, formatted as arguments."""
 
     def __getitem__(self, name: str) -> Any:
         value = super().__getitem__(name)
@@ -152,7 +155,7 @@ class _Values(dict[str, Any]):
 
 
 def as_argument(value: Value) -> str:
-    """Return a hyperparameter as a program gets it: text as it is, all else as JSON."""
+    """Return a hyperparameter as a program gets it: text unchanged, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -162,7 +165,7 @@ def _environment(hyperparameters: Mapping[str, str], given: Given) -> dict[str, 
     return {
         **inherited,
         "PATH": os.pathsep.join(filter(None, (python, inherited.get("PATH")))),
-        "PYTHONUNBUFFERED": "1",  # or a piped program tells its epochs in the end
+        "PYTHONUNBUFFERED": "1",  # otherwise a piped program reports its epochs only at the end
         "HPO_SEED": str(given.seed),
         "HPO_TRIAL": _named(given.trial),
         "HPO_FOLDER": str(given.folder or ""),
@@ -172,7 +175,7 @@ def _environment(hyperparameters: Mapping[str, str], given: Given) -> dict[str, 
 
 
 def _named(trial: TrialId | None) -> str:
-    """Return the round and the number of a trial, and which part of it this is, such as 2/17/3."""
+    """Return the round and number of a trial, and the part if any, for example 2/17/3."""
     if trial is None:
         return ""
     return f"{trial.round}/{trial.number}" + (f"/{trial.part}" if trial.part else "")
@@ -181,10 +184,10 @@ def _named(trial: TrialId | None) -> str:
 def _told(
     program: Program, lines: Iterator[str], given: Given, tested: dict[str, float] | None = None
 ) -> Iterator[tuple[int | None, dict[str, float]]]:
-    """Yield what lines tell: the epoch, where they name it, and metrics, the study's among them.
+    """Yield the epoch, if named, and metrics of each line that reports the study's metric.
 
-    Metrics of a test are put into `tested`, where the program is asked for them. Raises Infeasible
-    where the program says that its hyperparameters cannot be trained with.
+    Test metrics go into `tested` if the program is asked for them. Raises Infeasible if the
+    program reports that its hyperparameters cannot be trained with.
     """
     pattern = re.compile(program.metrics_pattern) if program.metrics_pattern is not None else None
     metric, other = given.metric, set[str]()
@@ -200,7 +203,9 @@ def _told(
         for name in found if metric in found else of_test:
             fault = name_fault(name)
             if fault:
-                raise ValueError(f"the program names a metric {name[:60]!r}: {fault}")
+                raise ValueError(
+                    f"the metric name {name[:60]!r} of the program cannot be recorded: {fault}"
+                )
         if tested is not None:
             tested.update(of_test)
         if metric not in found:
@@ -208,18 +213,18 @@ def _told(
                 other |= found.keys()
             continue
         if epoch is not None and not epoch.is_integer():
-            raise ValueError(f"the program tells an epoch {epoch}, which is no whole number")
+            raise ValueError(f"the program reports epoch {epoch}; epochs must be whole numbers")
         told = True
         yield None if epoch is None else int(epoch), found
     if not told and tested is None:
         names = [shortened(one_line(name), 60) for name in sorted(other)[:_SHOWN]]
-        known = f"; it tells {', '.join(names)}" if names else ""
-        how = "no JSON object" if pattern is None else "nothing that metrics_pattern finds"
-        raise ValueError(f"the program printed {how} with {metric!r}{known}")
+        known = f"; it reports {', '.join(names)}" if names else ""
+        how = "JSON object" if pattern is None else "line that metrics_pattern matches"
+        raise ValueError(f"the program printed no {how} with {metric!r}{known}")
 
 
 def _object(line: str) -> dict[str, Any]:
-    """Return what a line holds that is a JSON object, nothing of any other."""
+    """Return the JSON object on a line, or an empty one."""
     if not line.lstrip().startswith("{"):
         return {}
     try:
@@ -230,13 +235,13 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def _infeasible(line: str) -> str | None:
-    """Return why a program says that its hyperparameters cannot be trained with, or None."""
+    """Return the reason a line gives why the hyperparameters cannot be trained with, or None."""
     reason = _object(line).get("infeasible")
     return reason if isinstance(reason, str) else None
 
 
 def _json(line: str) -> dict[str, float]:
-    """Return the numbers of a line that is a JSON object, by their names."""
+    """Return the numbers in a line that is a JSON object, by name."""
     return {
         name: _as_float(value) for name, value in _object(line).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
@@ -254,7 +259,7 @@ def _matched(pattern: re.Pattern[str], line: str) -> dict[str, float]:
             found[name] = float(text)
         except ValueError:
             raise ValueError(
-                f"metrics_pattern takes {shortened(text, 60)!r} for {name}, which is no number"
+                f"metrics_pattern matches {shortened(text, 60)!r} as {name}, which is not a number"
             ) from None
     return found
 
@@ -269,9 +274,9 @@ def _as_float(value: float) -> float:
 def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dict[str, float]]:
     """Yield the metrics of each epoch.
 
-    A line that names no epoch tells the next one. An epoch that is named again replaces what was
-    told of it: it is complete as soon as another begins. Epochs count from 0 or 1. Raises
-    ValueError where one is missing or goes back.
+    A line without an epoch number reports the next one. A line that repeats a number replaces the
+    earlier one: an epoch is complete as soon as another begins. Epochs count from 0 or 1. Raises
+    ValueError if one is missing or out of order.
     """
     held: dict[str, float] | None = None
     last: int | None = None
@@ -286,9 +291,11 @@ def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dic
             held = metrics
             continue
         if last is None and number not in (0, 1):
-            raise ValueError(f"the program begins with epoch {number}; count from 0 or 1")
+            raise ValueError(f"the program starts with epoch {number}; count from 0 or 1")
         if last is not None and number != last + 1:
-            raise ValueError(f"the program goes from epoch {last} to {number}; tell every epoch")
+            raise ValueError(
+                f"the program jumps from epoch {last} to {number}; report every epoch"
+            )
         if held is not None:
             yield held
         held, last, named = metrics, number, True
@@ -299,26 +306,26 @@ def _epochs(told: Iterator[tuple[int | None, dict[str, float]]]) -> Iterator[dic
 def _epochs_after(
     given: Given, told: Iterator[tuple[int | None, dict[str, float]]]
 ) -> Iterator[dict[str, float]]:
-    """Yield the metrics of each epoch as soon as it is told, after those that are `done`.
+    """Yield the metrics of each epoch as soon as it is reported, after those that are `done`.
 
-    What the program has written belongs to the epoch that it told last, so that each line is one.
-    Raises NotResumed where a program that was to go on does not, and ValueError where an epoch has
-    no name, is missing or goes back. One that has no epoch left to tell was further than the copy
-    said, unless that is one of a trial that had ended.
+    What the program has saved belongs to the last epoch it reported, so each line is an epoch.
+    Raises NotResumed if a program that should resume does not, and ValueError if an epoch has no
+    number, is missing or out of order. A program with no epoch left to report was further along
+    than its copy, unless that copy is of a trial that had ended.
     """
     done = last = given.done
     for epoch, metrics in told:
         if epoch is None:
             raise ValueError(
-                "the program tells an epoch without its number; with [checkpoints] each line needs "
-                "one, from 1"
+                "the program reports an epoch without its number; with [checkpoints], each line "
+                "needs one, counting from 1"
             )
         if epoch != last + 1:
             if done and last == done:
                 raise NotResumed(epoch)
             raise ValueError(
-                f"the program goes from epoch {last} to {epoch}; with [checkpoints] tell each "
-                "epoch once, from 1"
+                f"the program jumps from epoch {last} to {epoch}; with [checkpoints], report each "
+                "epoch once, counting from 1"
             )
         yield metrics
         last = epoch
@@ -329,7 +336,7 @@ def _epochs_after(
 def parameters_of(
     fixed: Mapping[str, Any], search_space: Mapping[str, Any], start: Sequence[Mapping[str, Any]]
 ) -> dict[str, Parameter]:
-    """Return the hyperparameters of a program, with types as a study file writes their values."""
+    """Return the hyperparameters of a program, with the types of their values in a study file."""
     found = {
         name: Parameter(Any if isinstance(value, list) else type(value))
         for name, value in fixed.items()

@@ -1,4 +1,4 @@
-"""A program runs under a supervisor, its output is read line by line, and nothing of it is left."""
+"""Run a program under a supervisor, read its output line by line, and leave nothing running."""
 
 import contextlib
 import json
@@ -13,21 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hpo import program_supervisor
 
-POLL_SECONDS = 0.1  # a blocked read would not hear of a trial that is cancelled
-LONGEST_LINE = 1 << 20  # bytes: what is longer tells no metric, and is cut
+POLL_SECONDS = 0.1  # a blocking read would not notice a cancelled trial
+LONGEST_LINE = 1 << 20  # bytes; longer lines are cut
 _BLOCK = 1 << 16
-_LINE = re.compile(rb"\r\n|\n|\r")  # a bar of progress ends its lines with \r
+_LINE = re.compile(rb"\r\n|\n|\r")  # progress bars end their lines with \r
 
 
 class _Connection:
-    """The supervisor of this process, started when it is first needed."""
+    """The connection to this process's supervisor, which is started when first needed."""
 
     _socket: socket.socket | None = None
     _owner = 0
 
     @classmethod
     def get(cls) -> socket.socket:
-        """Return the socket to it."""
+        """Return the socket of the supervisor."""
         if cls._socket is None or cls._owner != os.getpid():
             ours, theirs = socket.socketpair()
             with theirs:
@@ -40,17 +40,17 @@ class _Connection:
 
     @classmethod
     def drop(cls) -> None:
-        """End it, and all that it runs."""
+        """End the supervisor and everything it runs."""
         if cls._socket is not None and cls._owner == os.getpid():
             cls._socket.close()
         cls._socket = None
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Start a program and yield the lines of what it prints, errors among it, without their ends.
+    """Start a program and yield the lines of its output and errors, without line endings.
 
-    When the iterator is closed before its end, the program and all that it started is killed.
-    Raises RuntimeError where it cannot be started, and where it does not end with exit code 0.
+    Closing the iterator early kills the program and everything it started. Raises RuntimeError if
+    it cannot be started, or does not end with exit code 0.
     """
     request = json.dumps([list(arguments), dict(environment), folder]).encode()
     connection = _Connection.get()
@@ -78,10 +78,10 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: str) -
 
 def _fate(code: int) -> str:
     if code > 0:
-        return f"the program ended with exit code {code}"
+        return f"the program exited with code {code}"
     with contextlib.suppress(ValueError):
-        return f"the program was ended by {signal.Signals(-code).name}"
-    return f"the program was ended by signal {-code}"
+        return f"the program was killed by {signal.Signals(-code).name}"
+    return f"the program was killed by signal {-code}"
 
 
 def _lines(reading: int) -> Iterator[bytes]:
@@ -110,7 +110,7 @@ def _lines(reading: int) -> Iterator[bytes]:
 
 
 def _wait_for(number: int) -> None:
-    """Wait until a file can be read, or has ended; whatever its number, as `select` would not."""
+    """Wait until a file can be read or has ended; `select` would not work for every descriptor."""
     poll = select.poll()
     poll.register(number, select.POLLIN)
     while not poll.poll(1000 * POLL_SECONDS):
@@ -118,12 +118,12 @@ def _wait_for(number: int) -> None:
 
 
 def _stop(connection: socket.socket) -> None:
-    """Kill what runs, and wait until it is gone."""
+    """Kill the program, and wait until it is gone."""
     try:
         connection.sendall(program_supervisor.STOP)
         _answer(connection)
     except BaseException:
-        _Connection.drop()  # which ends it, too
+        _Connection.drop()  # which kills it, too
         raise
 
 
@@ -131,5 +131,5 @@ def _answer(connection: socket.socket) -> str:
     _wait_for(connection.fileno())
     head = connection.recv(program_supervisor.LENGTH, socket.MSG_WAITALL)
     if len(head) < program_supervisor.LENGTH:
-        raise RuntimeError("the supervisor of the program is gone")
+        raise RuntimeError("the supervisor of the program died")
     return connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL).decode()

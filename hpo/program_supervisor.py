@@ -1,9 +1,9 @@
-"""Runs programs for a worker, one at a time, and ends all that they started: alone or with it.
+"""Run programs for a worker, one at a time, and end everything they started.
 
-A program of its own, which knows nothing but its standard library and a socket to the worker. It
-leaves the session of the worker, so that nobody who kills that kills this first, and adopts
-whatever loses its parent below it (Linux: PR_SET_CHILD_SUBREAPER), daemons among them. A worker
-that dies closes the socket; then everything is killed here. Elsewhere than on Linux daemons stay.
+This is a program of its own, which uses only the standard library and a socket to the worker. It
+leaves the worker's session, so killing that session does not kill this process first, and adopts
+orphaned descendants (Linux: PR_SET_CHILD_SUBREAPER), including daemons. A worker that dies closes
+the socket; then everything is killed here. On systems other than Linux, daemons survive.
 """
 
 import contextlib
@@ -20,19 +20,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
-LENGTH = 8  # bytes that say how long a request is
+LENGTH = 8  # bytes that hold the length of a request
 STOP = bytes(LENGTH)
-LOOK_SECONDS = 0.02  # between looks at a program, where the system does not tell of its end
-_PROCESSES = Path("/proc")  # on Linux; elsewhere `ps` knows them
+LOOK_SECONDS = 0.02  # between looks at a program, if the system does not report its end
+_PROCESSES = Path("/proc")  # on Linux; elsewhere `ps` lists them
 
 
 def main(number: int) -> None:
-    """Serve the worker at the other end of a socket until that is closed."""
+    """Serve the worker at the other end of a socket until it is closed."""
     if os.fork():
         os._exit(0)
     os.setsid()
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)  # to end is for the worker to say
+        signal.signal(each, signal.SIG_IGN)  # the worker decides when to end
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     worker = socket.socket(fileno=number)
@@ -44,11 +44,11 @@ def main(number: int) -> None:
 
 
 def serve(worker: socket.socket) -> bool:
-    """Run one program; return False where the worker is gone.
+    """Run one program; return False if the worker is gone.
 
-    A request is its length, with the file that output goes to, and JSON: arguments, environment
-    and folder. One of no length ends the program that runs. The answer is its exit code, as
-    `os.waitstatus_to_exitcode` gives it, or why it did not start.
+    A request is its length, with the file for the output, then JSON: arguments, environment and
+    folder. A request of length 0 ends the running program. The answer is the exit code, as
+    `os.waitstatus_to_exitcode` returns it, or the reason why the program did not start.
     """
     head, outputs, _, _ = socket.recv_fds(worker, LENGTH, 1)
     if head == STOP:  # it had ended by itself
@@ -84,12 +84,12 @@ def serve(worker: socket.socket) -> bool:
 
 
 def kill_descendants() -> None:
-    """Kill all processes below this one, until none is left."""
+    """Kill all descendants of this process, until none is left."""
     while True:
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except ChildProcessError:  # nor has it adopted any
+        except ChildProcessError:  # none left, adopted ones included
             return
         for process in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
@@ -98,7 +98,7 @@ def kill_descendants() -> None:
 
 
 def descendants(process: int) -> list[int]:
-    """Return the numbers of all processes that a process started, or adopted, and those of them."""
+    """Return the ids of all descendants of a process, including adopted ones."""
     children: dict[int, list[int]] = {}
     for number, parent in _processes():
         children.setdefault(parent, []).append(number)
@@ -111,7 +111,7 @@ def descendants(process: int) -> list[int]:
 
 
 def _processes() -> Iterator[tuple[int, int]]:
-    """Yield the numbers of all processes, and those of their parents."""
+    """Yield the ids of all processes, each with the id of its parent."""
     if not (_PROCESSES / "self" / "stat").exists():
         import subprocess  # which would double the time that this program takes to start
 
@@ -130,7 +130,7 @@ def _processes() -> Iterator[tuple[int, int]]:
 
 
 def _status(program: int, worker: socket.socket) -> int | None:
-    """Wait for the end of a program and return its status; None where the worker speaks before."""
+    """Wait for a program to end and return its status; None if the worker sends something first."""
     poll = select.poll()
     poll.register(worker.fileno(), select.POLLIN)
     waiting = -1
@@ -162,7 +162,7 @@ def _receive(worker: socket.socket, size: int) -> bytes | None:
 
 
 def _start(output: int, arguments: list[str], environment: dict[str, str], folder: str) -> int:
-    """Start a program in a session of its own; raise OSError where there is none to start."""
+    """Start a program in its own session; raise OSError if it cannot be started."""
     os.chdir(folder)
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -178,13 +178,13 @@ def _start(output: int, arguments: list[str], environment: dict[str, str], folde
             )
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError as error:  # it is there: no permission, no program
+        except OSError as error:  # it exists: no permission, or not a program
             fault = error
     raise OSError(fault.errno, f"{arguments[0]!r} cannot be started: {fault.strerror}")
 
 
 def _candidates(name: str, path: str) -> list[str]:
-    """Return where a program may lie, as a shell looks for it."""
+    """Return the paths where a shell would look for a program."""
     return [name] if "/" in name else [os.path.join(f or ".", name) for f in path.split(os.pathsep)]
 
 

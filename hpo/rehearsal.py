@@ -1,4 +1,4 @@
-"""One short trial, and all that would come after it, tried without a record."""
+"""Try out a study without a record: one short trial, and everything that would follow it."""
 
 import tempfile
 from collections.abc import Callable
@@ -29,14 +29,14 @@ from hpo.trial import State, Trial, TrialId, TrialResult, is_finite, trial_seed
 from hpo.workers.attempt import attempt_trial
 
 REASON_CHARACTERS = 300
-EPOCHS = 2  # that are enough to see
+EPOCHS = 2  # enough to see whether it works
 
 
 def rehearse(study: StudyFile, split: Split | None, say: Callable[[str], None]) -> None:
     """Run the first trial for two epochs, then train, save, load and predict as `evaluate` does.
 
-    Each thing seen is said in a line. No test row is used, and nothing is recorded. Raises
-    InputError, one line with the remedy, for the first thing that does not work.
+    Each result is passed to `say` as one line. No test row is used, and nothing is recorded.
+    Raises InputError, one line with the remedy, for the first thing that does not work.
     """
     trial, data = first_trial(study), split.data if split is not None else None
     try:
@@ -56,8 +56,8 @@ def rehearse(study: StudyFile, split: Split | None, say: Callable[[str], None]) 
             say(_kept(study, model, split, folders[2]))
     except Infeasible as found:
         reason = one_line(shortened(str(found), REASON_CHARACTERS))
-        say(f"trial: infeasible: {reason}; nothing more was tried, which a point in [[start]] that "
-            "can be trained with would change")
+        say(f"trial: infeasible: {reason}; nothing else was tried; to try more, add a feasible "
+            "point to [[start]]")
     except InputError as error:
         raise InputError(one_line(f"{study.path}: {error}")) from error
 
@@ -75,38 +75,41 @@ def first_trial(study: StudyFile) -> Trial:
 
 
 def _short_trial(study: StudyFile, trial: Trial, data: Data | None, folder: Path) -> str:
-    """Train for two epochs; return what was seen."""
+    """Train for two epochs; return the line that describes it."""
     hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     _, epochs = _run(study, trial, hyperparameters, Given(study.metric, trial.seed, data, folder),
                      EPOCHS)
     if not epochs:
-        raise InputError(f"{study.objective.name} yields no epoch; yield one, or return a number")
+        raise InputError(
+            f"{study.objective.name} does not report any epoch; yield metrics, or return a number"
+        )
     for metrics in epochs:
         if study.metric not in metrics:
-            known = ", ".join(metrics) or "nothing"
+            known = ", ".join(metrics) or "no metrics"
+            remedy = "choose a metric that it reports" if metrics else "report it"
             raise InputError(
-                f"metric: {study.objective.name} yields no {study.metric!r}, but {known}; "
-                "name one that it yields"
+                f"metric: {study.objective.name} does not report {study.metric!r}; it reports "
+                f"{known}; {remedy}"
             )
     for name in study.constraint_metrics:
         if not any(name in metrics for metrics in epochs):
             raise InputError(
-                f"constraint_metrics.{name}: {study.objective.name} yields no {name!r}, but "
-                f"{', '.join(epochs[-1])}; name one that it yields"
+                f"constraint_metrics.{name}: {study.objective.name} does not report {name!r}; it "
+                f"reports {', '.join(epochs[-1])}; choose a metric that it reports"
             )
     seen = ", ".join(f"{name} {wording.number(value)}" for name, value in epochs[-1].items())
-    line = f"trial: {wording.count(len(epochs), 'epoch')}, the last with {seen}"
+    line = f"trial: {wording.count(len(epochs), 'epoch')}; last: {seen}"
     if not all(map(is_finite, epochs)):
-        line += "; it diverges, which ends a trial: a smaller range, or a first point in [[start]]"
+        line += " (diverged); narrow the range, or add a point to [[start]]"
     passed = [
-        f"{name} has to be {limit}" for name, limit in study.constraint_metrics.items()
+        f"{name} must be {limit}" for name, limit in study.constraint_metrics.items()
         if name in epochs[-1] and not limit.allows(epochs[-1][name])
     ]
-    return f"{line}; {' and '.join(passed)}, or it is infeasible" if passed else line
+    return f"{line}; infeasible: {' and '.join(passed)}" if passed else line
 
 
 def _resumed(study: StudyFile, trial: Trial, data: Data | None, directory: Path) -> str:
-    """Stop a trial after two epochs, and go on with it from the first; return what was seen."""
+    """Stop a trial after two epochs, then resume it after the first; return the line about it."""
     job = job_of(study, Checkpoints(FolderStore(str(directory)), "", 0.0))
 
     def stopped(epochs: int) -> TrialResult:
@@ -123,34 +126,34 @@ def _resumed(study: StudyFile, trial: Trial, data: Data | None, directory: Path)
 
     whole = stopped(EPOCHS)
     if whole.epochs < EPOCHS:
-        return "checkpoints: a trial has one epoch, after which there is nothing to go on with"
+        return "checkpoints: a trial has only one epoch, so there is nothing to resume"
     if job.checkpoints is None or not job.checkpoints.epochs(trial.id):
         raise InputError(
-            f"checkpoints: {study.objective.name} leaves its folder empty after an epoch; let it "
-            "save there, before it yields, what it needs to go on"
+            f"checkpoints: {study.objective.name} leaves its folder empty after an epoch; before "
+            "it yields, save everything it needs to resume there"
         )
     if study.program is not None:
         ahead = _begins_with(study, trial, job.checkpoints, directory / "resumed")
         if ahead is None or ahead > EPOCHS:
-            where = "at its end" if ahead is None else f"with epoch {ahead}"
+            where = "at its end" if ahead is None else f"at epoch {ahead}"
             return (
-                f"checkpoints: it goes on, but {where}: its epochs are shorter than it takes to "
-                "copy its folder, and such a trial begins anew"
+                f"checkpoints: it resumes {where}, not at epoch 2, because its epochs are shorter "
+                "than copying its folder takes; such a trial starts from scratch"
             )
     resumed = stopped(EPOCHS - 1)
     for name, value in whole.metrics[-1].items():
         found = resumed.metrics[-1].get(name)
         if resumed.epochs != whole.epochs or found != value:
             raise InputError(
-                f"checkpoints: stopped after epoch 1, {study.objective.name} goes on with another "
-                f"epoch 2 ({name} {found} instead of {value}); let it save all that it needs in "
-                "its folder, before it yields, and look there first when it begins"
+                f"checkpoints: stopped after epoch 1, {study.objective.name} resumes with a "
+                f"different epoch 2 ({name} {found} instead of {value}); before it yields, save "
+                "everything it needs in its folder, and look there first when it starts"
             )
-    return "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"
+    return "checkpoints: stopped after epoch 1, it resumes with the same epoch 2"
 
 
 def _begins_with(study: StudyFile, trial: Trial, copies: Checkpoints, folder: Path) -> int | None:
-    """Return the epoch that a program begins with where it goes on after the first, if any."""
+    """Return the epoch that a program starts with when resumed after the first, if any."""
     folder.mkdir()
     snapshot = copies.of(trial, study.fixed).restore(folder)
     given = Given(
@@ -171,7 +174,7 @@ def _begins_with(study: StudyFile, trial: Trial, copies: Checkpoints, folder: Pa
 def _trained(
     study: StudyFile, trial: Trial, data: Data | None, folder: Path
 ) -> tuple[Any, str]:
-    """Train to the end, as for an evaluation; return the model, and what was seen."""
+    """Train to the end, as for an evaluation; return the model, and the line about it."""
     hyperparameters = study.objective.taken({**study.fixed, **trial.hyperparameters})
     few = {**hyperparameters, "epochs": EPOCHS}
     if "epochs" in study.objective.parameters and refused(study.objective, few) is None:
@@ -184,10 +187,10 @@ def _trained(
         if data is None:
             raise
         raise InputError(
-            f"with data.validation = None, as `hpo evaluate` trains: {error}"
+            f"with data.validation = None, as in `hpo evaluate`: {error}"
         ) from error
-    rows = " on training and validation rows, data.validation = None" if data is not None else ""
-    return model, f"trained to its end: {wording.count(len(epochs), 'epoch')}{rows}"
+    rows = " on training and validation rows (data.validation = None)" if data is not None else ""
+    return model, f"trained to the end: {wording.count(len(epochs), 'epoch')}{rows}"
 
 
 def _run(
@@ -197,7 +200,7 @@ def _run(
     given: Given,
     most: int | None = None,
 ) -> tuple[Any, list[dict[str, float]]]:
-    """Train, for at most so many epochs; return the model, and the metrics of each epoch."""
+    """Train, for at most `most` epochs; return the model, and the metrics of each epoch."""
     epochs: list[dict[str, float]] = []
     given = replace(given, trial=trial.id)
     try:
@@ -213,7 +216,7 @@ def _run(
         raise
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise InputError(
-            f"{study.objective.name} failed: {type(error).__name__}: {error}; correct it"
+            f"{study.objective.name} failed: {type(error).__name__}: {error}; fix it"
         ) from error
     return None, epochs
 
@@ -222,23 +225,23 @@ def _without_model(study: StudyFile) -> str:
     """Return what `hpo evaluate` would do without a table [data] and a model."""
     if study.program is not None:
         return (
-            "judging: not tried; `hpo evaluate` runs the program with HPO_EVALUATE=1, and it has "
-            "to tell a metric that begins with test_"
+            "evaluation: not tried; `hpo evaluate` runs the program with HPO_EVALUATE=1, and it "
+            "must report a metric that starts with test_"
         )
     function = study.objective.name.partition(":")[2]
     return (
-        "judging: there is neither a table [data] nor a function "
-        f"`{function}.evaluate`, so `hpo evaluate` has nothing to judge by; add one"
+        "evaluation: not possible without a table [data] or a function "
+        f"`{function}.evaluate`; add one to use `hpo evaluate`"
     )
 
 
 def _kept_alone(study: StudyFile, model: Any, folder: Path) -> str:
-    """Save and load a model of an objective with data of its own; return what was seen."""
+    """Save and load a model of a study without [data]; return the line about it."""
     kind = type(model).__name__
     try:
         predictor = tried_to_keep(study, model, folder)
     except ValueError as error:
-        return f"model: {kind}, which `hpo evaluate` would not keep ({one_line(str(error))})"
+        return f"model: {kind}, which `hpo evaluate` could not save: {one_line(str(error))}"
     names = ", ".join(
         predictor.preprocessing.predictions(
             np.zeros((1, len(predictor.preprocessing.classes) or 1))
@@ -248,26 +251,26 @@ def _kept_alone(study: StudyFile, model: Any, folder: Path) -> str:
 
 
 def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> str:
-    """Save a model, load it and predict some training rows; return what was seen."""
+    """Save a model, load it and predict some training rows; return the line about it."""
     if model is None and split is not None:
         return (
-            "model: none is returned, so `hpo evaluate` has nothing to judge; return one in the "
-            "end (docs/objectives.md)"
+            "model: none, so `hpo evaluate` has nothing to score; return one at the end "
+            "(docs/objectives.md)"
         )
     if split is None:
         if model is None:
             raise InputError(
-                f"{study.objective.name} returns no model for its `evaluate`; return it in the end"
+                f"{study.objective.name} returned no model for its `evaluate`; return it at the end"
             )
         seen = _kept_alone(study, model, folder)
-        return f"{seen}; `evaluate` is not called: that would be a look"
+        return f"{seen}; `evaluate` was not called, because that would count as an evaluation"
     inputs = split.data.training.inputs[:CHECKED_ROWS]
     fitting, who = adapted(study, model, split.data), f"the model of {study.objective.name}"
     try:
         outputs = fitting.predict(inputs)
     except Exception as error:  # of the objective's own
         raise InputError(
-            f"{who} does not predict: {type(error).__name__}: {error}; correct it"
+            f"{who} cannot predict: {type(error).__name__}: {error}; fix it"
         ) from error
     if wrong := frameworks.fault(outputs, len(inputs), len(split.data.classes)):
         raise InputError(f"{who}: {wrong}")

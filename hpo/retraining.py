@@ -1,4 +1,4 @@
-"""A trial returns its model: trained once more, or as it was kept when it had been validated."""
+"""Get the model of a trial: retrain it, or load the checkpoint of its validated model."""
 
 import contextlib
 import io
@@ -19,23 +19,23 @@ from hpo.program import TEST
 from hpo.study import StudyFile
 from hpo.trial import Trial, TrialResult, is_finite
 
-CHECKED_ROWS = 100  # that a model has to predict the same when it was saved and loaded
+CHECKED_ROWS = 100  # that a model must predict the same once saved and loaded
 
 
 class Listener(Protocol):
-    """Is told how far the training is, for those who watch."""
+    """Receives the progress of the training."""
 
     def note(self, text: str) -> None:
         """Show a line to the user."""
         ...
 
     def trained(self, trial: Trial, epoch: int, epochs: int) -> None:
-        """Take note of an epoch, from 1, of so many."""
+        """Receive an epoch, counted from 1, out of `epochs`."""
         ...
 
 
 def joined(data: Data) -> Data:
-    """Return training and validation rows as training rows, in this order."""
+    """Return the training rows followed by the validation rows, all as training rows."""
     if data.validation is None:
         return data
     parts = (data.training, data.validation)
@@ -53,11 +53,12 @@ def retrain(
     listener: Listener,
     folder: Path | None = None,
 ) -> tuple[Any, int]:
-    """Train a trial once more; return its model, None where it diverged, and the epochs.
+    """Retrain a trial; return its model, None if it diverged, and the number of epochs.
 
-    It gets the recorded seed, as many epochs as led to its value, and a directory in `folder`.
-    Without data, what the objective returned is the model, and a program is asked to judge, too.
-    Raises InputError where the objective returns no model, HPOError where it fails.
+    It gets the recorded seed, the number of epochs that led to its value, and a directory in
+    `folder`. Without data, the model is whatever the objective returned, and a program is asked to
+    report test metrics, too. Raises InputError if the objective returns no model, HPOError if it
+    fails.
     """
     trial = result.trial
     hyperparameters = study.objective.taken(trial.values(study.fixed))
@@ -69,13 +70,13 @@ def retrain(
         if before != epochs:
             hyperparameters["epochs"] = epochs
             listener.note(
-                f"{who}: epochs = {epochs} instead of {before}, as its value was reached then; "
-                "a schedule over all epochs is squeezed into these"
+                f"{who}: epochs = {epochs} instead of {before}, because its value is that of "
+                f"epoch {epochs}; a schedule over all epochs is compressed into these"
             )
     elif epochs != result.epochs:
         listener.note(
-            f"{who}: {wording.count(result.epochs, 'epoch')}, though its value is that of epoch "
-            f"{epochs}: the objective has no hyperparameter epochs"
+            f"{who}: {wording.count(result.epochs, 'epoch')}, although its value is that of epoch "
+            f"{epochs}, because the objective has no hyperparameter epochs"
         )
         epochs = result.epochs
     count, model = 0, None
@@ -95,15 +96,15 @@ def retrain(
                 count += 1
                 if not is_finite(metrics):
                     generator.close()
-                    listener.note(f"{who} diverged in epoch {count} and is left out")
+                    listener.note(f"{who} diverged in epoch {count} and is ignored")
                     return None, count
                 listener.trained(trial, count, epochs)
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise HPOError(
-            f"{who} failed when trained on all training rows: {type(error).__name__}: {error}; "
-            "with data.validation = None the objective has to train, too"
+            f"{who} failed when retrained on all training rows: {type(error).__name__}: {error}; "
+            "the objective must also train with data.validation = None"
             if data is not None
-            else f"{who} failed when trained once more: {type(error).__name__}: {error}"
+            else f"{who} failed when retrained: {type(error).__name__}: {error}"
         ) from error
     if model is None:
         raise InputError(_no_model(study, data))
@@ -113,26 +114,26 @@ def retrain(
 def recall(
     study: StudyFile, result: TrialResult, data: Data | None, copies: Checkpoints, folder: Path
 ) -> tuple[Any, int]:
-    """Return the model of a trial as it was validated, and its epochs; nothing is trained.
+    """Return the validated model of a trial, and its number of epochs; nothing is trained.
 
-    Its kept copy goes to a new directory in `folder`, with which the objective is called: it finds
-    all its epochs done, and returns the model.
+    The checkpoint is restored to a new directory in `folder`, and the objective is called with it:
+    it finds all its epochs done, and returns the model.
 
-    Raises InputError where there is no such copy, or where the objective trains all the same.
+    Raises InputError if there is no such checkpoint, or if the objective trains anyway.
     """
     trial = result.trial
-    who, remedy = str(trial.id), "leave --kept out"
+    who, remedy = str(trial.id), "leave --kept out to retrain it"
     epochs = result.epoch or result.epochs
     own = Path(tempfile.mkdtemp(dir=folder))
     snapshot = copies.of(trial, study.fixed).restore(own)
     if snapshot is None:
         raise InputError(
-            f"--kept: no copy is kept of {who} that was made with this code and data; {remedy}"
+            f"--kept: there is no checkpoint of {who} made with this code and data; {remedy}"
         )
     if len(snapshot.metrics) != epochs:
         raise InputError(
-            f"--kept: the value of {who} is that of epoch {epochs}, and the last whole copy is of "
-            f"epoch {len(snapshot.metrics)}; {remedy}"
+            f"--kept: the value of {who} is that of epoch {epochs}, but the last complete "
+            f"checkpoint is of epoch {len(snapshot.metrics)}; {remedy}"
         )
     given = Given(
         study.metric, trial.seed, data, own, trial.id, evaluates=data is None, done=epochs,
@@ -151,12 +152,12 @@ def recall(
                 raise NotResumed
     except NotResumed:
         raise InputError(
-            f"--kept: {study.objective.name} trains {who} though all its epochs are done; let it "
-            "return the model then"
+            f"--kept: {study.objective.name} trains {who} although all its epochs are done; make "
+            "it return the model then"
         ) from None
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise HPOError(
-            f"{who} failed when called with its kept copy: {type(error).__name__}: {error}"
+            f"{who} failed when called with its checkpoint: {type(error).__name__}: {error}"
         ) from error
     if model is None:
         raise InputError(_no_model(study, data))
@@ -167,32 +168,32 @@ def _no_model(study: StudyFile, data: Data | None) -> str:
     if data is None:
         return _nothing_to_judge(study)
     return (
-        f"{study.objective.name} returns no model, so there is nothing to judge; let it "
-        f"return {frameworks.ANY_MODEL}"
+        f"{study.objective.name} returned no model, so there is nothing to evaluate; "
+        f"return a model: {frameworks.ANY_MODEL}"
     )
 
 
 def _nothing_to_judge(study: StudyFile) -> str:
-    """Return what is said where there is no model to judge, or where a program tells nothing."""
+    """Return the error for an objective without a model, or a program without test metrics."""
     if study.program is None:
         return (
-            f"{study.objective.name} returns no model for its `evaluate`; let it yield its metrics "
-            "and return the model in the end"
+            f"{study.objective.name} returned no model for its `evaluate`; yield the metrics, "
+            "then return the model"
         )
     return (
-        f"{study.path}: the program tells no metric that begins with {TEST}; with HPO_EVALUATE=1 "
-        f"in its environment it has to judge what it trained, such as {{\"{TEST}accuracy\": 0.9}}"
+        f"{study.path}: the program reports no metric that starts with {TEST}; when HPO_EVALUATE=1 "
+        f"is set, it must print one, for example {{\"{TEST}accuracy\": 0.9}}"
     )
 
 
 def trial_process(study: StudyFile, seed: int) -> TrialProcess:
-    """Return the process as a trial of a study finds it."""
+    """Return the context that sets up this process for a trial of a study."""
     folder = str(study.path.absolute().parent)
     return TrialProcess(study.objective.name, seed, folder, study.resources.demand())
 
 
 def adapted(study: StudyFile, model: Any, data: Data) -> Model:
-    """Return what an objective returned as a model."""
+    """Return what an objective returned as a `Model`; raise InputError if it is not one."""
     inputs = data.training.inputs[:CHECKED_ROWS]
     try:
         fitting: Model = frameworks.adapted(model, len(data.classes), inputs)
@@ -201,13 +202,13 @@ def adapted(study: StudyFile, model: Any, data: Data) -> Model:
     lacking = [name for name in ("predict", "save", "loader") if not hasattr(fitting, name)]
     if lacking:
         raise InputError(
-            f"{study.objective.name} returns a {type(model).__name__}, a model without "
-            f"`{lacking[0]}`; let it return {frameworks.ANY_MODEL}"
+            f"{study.objective.name} returned a value of type {type(model).__name__}, which has "
+            f"no `{lacking[0]}`; return a model: {frameworks.ANY_MODEL}"
         )
     return fitting
 
 
 def quiet(call: Callable[[], Any]) -> Any:
-    """Return what `call` returns, and drop what it prints meanwhile."""
+    """Return the result of `call`, and discard its output."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return call()

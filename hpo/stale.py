@@ -1,4 +1,4 @@
-"""Whether a module is still what its file says."""
+"""Detect whether a module's file has changed since it was imported."""
 
 import ast
 from collections import Counter
@@ -10,21 +10,21 @@ from hpo.kept_code import is_same_code
 
 
 def is_stale(module: ModuleType, file: Path) -> bool:
-    """Say whether functions or plain values of a module are not those of its file now.
+    """Return whether functions or plain values of a module differ from its file.
 
-    Only what stands at the top of both is compared, and names that the module still has.
+    Only top-level names that both have are compared.
     """
     try:
         text = file.read_bytes()
         tree, compiled = ast.parse(text), compile(text, str(file), "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
-        return False  # whoever imports it anew is told
+        return False  # the next import fails and says so
     bound = Counter(_bound(tree))
     now = {c.co_name: c for c in compiled.co_consts if isinstance(c, CodeType)}
     for name, code in now.items():
         live = vars(module).get(name)
         if not isinstance(live, FunctionType) or bound[name] != 1 or live.__closure__ is not None:
-            continue  # whatever stands under that name now, something else made it
+            continue  # the name now holds something made elsewhere
         if live.__code__.co_name == name and not is_same_code(live.__code__, code):
             return True
     for node in tree.body:
@@ -38,7 +38,7 @@ def is_stale(module: ModuleType, file: Path) -> bool:
 
 
 def _bound(tree: ast.AST) -> Iterator[str]:
-    """Yield each name as often as something in a file is given it."""
+    """Yield each name that a file binds, as often as it does."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id

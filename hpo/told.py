@@ -1,4 +1,4 @@
-"""An objective whose results are told by a program that asks for trials."""
+"""The objective of a study whose results come from a program that asks for trials."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,11 +10,11 @@ from hpo.distributions import Value
 from hpo.errors import InputError
 from hpo.objective import Epochs, Given, Objective, Parameter
 
-TOLD = "told"  # its name in a study file
+TOLD = "told"  # the value of `objective` in a study file
 
 
 def objective(parameters: Mapping[str, Parameter]) -> Objective:
-    """Return the objective of a study whose trials somebody else trains."""
+    """Return the objective of a study whose trials are trained by someone else."""
     return Objective(
         name=TOLD,
         parameters={name: replace(p, default=None) for name, p in parameters.items()},
@@ -30,11 +30,11 @@ def objective(parameters: Mapping[str, Parameter]) -> Objective:
 
 
 def refuse_to_train(file: Path | None = None) -> Never:
-    """Raise InputError, of a study file where that is known: there is nothing to call."""
+    """Raise InputError, with the name of the study file if known: there is nothing to call."""
     where = f"{file}: " if file is not None else ""
     raise InputError(
-        f'{where}objective: the results of "{TOLD}" come from a program that asks for trials, by '
-        "`hpo.open` in Python; run that, or name an objective"
+        f'{where}objective: the results of "{TOLD}" come from a program that asks for trials with '
+        "`hpo.open` in Python; run that program, or name an objective"
     )
 
 

@@ -167,7 +167,7 @@ def test_a_store_that_goes_away_stops_no_trial_and_is_said_once(
         )
         outcome = command("run", file, "--inline")
         assert outcome.code == 0, outcome.err
-        assert outcome.out.count("no checkpoint was kept after epoch") == 1
+        assert outcome.out.count("saving the checkpoint of epoch") == 1
         assert [row["state"] for row in table(f"every_{every}")] == ["complete"] * 4
         assert set(trained().values()) == {1}
 
@@ -289,7 +289,7 @@ def test_a_program_goes_on_from_its_folder(
     assert set(counts.values()) == {1, 2, 3}  # 1 to 6 again, and 7, which came first both times
     (folder / "train.py").write_text(PROGRAM.replace('"epoch": epoch, ', ""))
     hpo("run", file, "--inline", "--set", "name=nameless", "--set", "round.max_failures=2")
-    assert "each line needs one, from 1" in table("nameless")[0]["message"]
+    assert "each line needs one, counting from 1" in table("nameless")[0]["message"]
 
 
 def test_a_check_of_a_program_tells_one_that_begins_anew_from_one_that_is_fast(
@@ -302,12 +302,12 @@ def test_a_check_of_a_program_tells_one_that_begins_anew_from_one_that_is_fast(
     (folder / "train.py").write_text(PROGRAM.replace("json.dump([epoch,", "json.dump([10,"))
     outcome = command("check", file, "--try")
     assert outcome.code == 0, outcome.err
-    assert "its epochs are shorter than it takes to copy its folder" in outcome.out
+    assert "its epochs are shorter than copying its folder takes" in outcome.out
     slow = PROGRAM.replace("    total +=", "    import time; time.sleep(0.5)\n    total +=")
     (folder / "train.py").write_text(slow)
-    assert "it goes on with the same epoch 2" in command("check", file, "--try").out
+    assert "it resumes with the same epoch 2" in command("check", file, "--try").out
     (folder / "train.py").write_text(slow.replace("if os.path.exists(state)", "if False"))
-    assert "goes on with another epoch 2" in command("check", file, "--try").err
+    assert "resumes with a different epoch 2" in command("check", file, "--try").err
 
 
 def test_what_cannot_be_kept_is_said(
@@ -334,9 +334,9 @@ def test_what_cannot_be_kept_is_said(
     # No room: the trials go on, and say so.
     (folder / "storage").write_text("a file")
     outcome = command("run", study(), "--inline")
-    assert outcome.out.count("no checkpoint was kept after epoch 1: ") == 1
+    assert outcome.out.count("saving the checkpoint of epoch 1 failed: ") == 1
     assert len(table()) == 4
-    assert "no checkpoint was kept" in command("logs", "toy", "1/1").out
+    assert "saving the checkpoint" in command("logs", "toy", "1/1").out
 
 
 
@@ -344,13 +344,13 @@ def test_what_cannot_be_kept_is_said(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (("", ""), "checkpoints: stopped after epoch 1, it goes on with the same epoch 2"),
-        (("[epoch, total]", "[epoch, 0.0]"), "goes on with another epoch 2 (loss "),
-        (('if (folder / "state").exists()', "if False"), "goes on with another epoch 2 (loss "),
+        (("", ""), "checkpoints: stopped after epoch 1, it resumes with the same epoch 2"),
+        (("[epoch, total]", "[epoch, 0.0]"), "resumes with a different epoch 2 (loss "),
+        (('if (folder / "state").exists()', "if False"), "resumes with a different epoch 2 (loss "),
         (('os.replace(folder / "part", folder / "state")', "(folder / 'part').unlink()"),
-         "kept:train leaves its folder empty after an epoch; let it save there"),
+         "kept:train leaves its folder empty after an epoch; before it yields"),
         (("(1, epochs + 1)".replace("1, ", "done + 1, "), "(1, 2)"),
-         "checkpoints: a trial has one epoch, after which there is nothing to go on with"),
+         "checkpoints: a trial has only one epoch, so there is nothing to resume"),
     ],
 )
 def test_a_check_tries_to_go_on(

@@ -166,7 +166,7 @@ def test_a_container_reads_its_secrets_from_files_and_takes_no_empty_one(tmp_pat
     file.with_name("empty").touch()
     for variables, said in (
         ({"RAY_AUTH_TOKEN": ""}, "RAY_AUTH_TOKEN is empty"),
-        ({"RAY_AUTH_TOKEN_FILE": f"{tmp_path}/none"}, f"{tmp_path}/none cannot be read"),
+        ({"RAY_AUTH_TOKEN_FILE": f"{tmp_path}/none"}, f"cannot read {tmp_path}/none"),
         ({"RAY_AUTH_TOKEN_FILE": f"{tmp_path}/empty"}, f"{tmp_path}/empty is empty"),
         ({"RAY_AUTH_TOKEN": "t", "RAY_AUTH_TOKEN_FILE": str(file)}, "are both set"),
     ):
@@ -177,10 +177,10 @@ def test_a_container_reads_its_secrets_from_files_and_takes_no_empty_one(tmp_pat
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["cluster-restore"], "no backup is named"),
+    (["cluster-restore"], "BACKUP is not set; run make"),
     (["cluster-restore", "BACKUP={}/none"], "{}/none: no such folder"),
-    (["cluster-restore", "BACKUP={}"], "{} is no whole backup"),
-    (["cluster-backup", "BACKUP={}"], "{} is there already"),
+    (["cluster-restore", "BACKUP={}"], "{} is not a complete backup"),
+    (["cluster-backup", "BACKUP={}"], "{} already exists"),
 ])  # fmt: skip
 def test_a_backup_that_cannot_be_is_one_line(
     env_file: Path, tmp_path: Path, arguments: list[str], said: str

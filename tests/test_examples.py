@@ -173,7 +173,7 @@ def test_an_example_goes_on_after_its_worker_died(
     rows = [row for row in table("again", "--extensions") if row["extended_to"] != "0"]
     (row,) = rows
     assert (row["epochs"], row["state"]) == (str(epochs), "complete")
-    assert f"goes on after epoch {epochs - 2}" in row["message"]
+    assert f"resumed after epoch {epochs - 2}" in row["message"]
 
 
 def test_every_example_is_on_the_page() -> None:

@@ -59,7 +59,7 @@ def test_only_added_epochs_are_trained_and_they_are_those_of_a_longer_search(
     for number, row in rows.items():
         assert (row["epochs"], row["epoch"], row["extended_to"]) == ("30", "30", "30")
         assert row["loss"] == longer[number]["loss"]
-        assert "goes on after epoch 20" in row["message"]
+        assert "resumed after epoch 20" in row["message"]
     # The same command has nothing to do, and a longer one goes on from there.
     outcome = command("extend", file, "--top", "2", "--epochs", "30", "--inline")
     assert "all extensions are done, nothing to run" in outcome.out
@@ -139,7 +139,7 @@ def test_lost_workers_and_a_lost_service_cost_no_more_than_in_the_search(
     hpo("extend", file, "--top", 1, "--epochs", 60, "--ray-address", ray_address)
     (row,) = extended()
     assert (row["state"], row["epochs"]) == ("complete", "60")
-    assert row["message"].startswith("goes on after epoch 20;")  # whatever died meanwhile
+    assert row["message"].startswith("resumed after epoch 20;")  # whatever died meanwhile
     assert trained().total() <= 37 + 1 + 3
     hpo("run", study(fixed={"epochs": 60}), "--inline", "--set", "name=longer")
     longer = {each["number"]: each["loss"] for each in table("longer")}
@@ -157,7 +157,7 @@ def test_what_was_not_kept_is_trained_anew_and_that_is_said(
     assert "is trained again from epoch 1: no copy of its folder made with this" in outcome.out
     assert trained().total() == 2 + 22
     assert {row["message"].split(";")[0] for row in extended()} == {
-        "goes on after epoch 20", "trained anew, from epoch 1"
+        "resumed after epoch 20", "trained from scratch"
     }
     shutil.rmtree("storage")
     file.write_text(re.sub(r"\[checkpoints\]\n(\w+ = .*\n)*", "", file.read_text()))
@@ -196,7 +196,7 @@ def test_an_objective_that_does_not_go_on_from_its_folder_is_trained_anew(
     trained()
     hpo("extend", file, "--top", 1, "--epochs", 30, "--inline")
     (row,) = extended()
-    assert (row["epochs"], row["message"]) == ("30", "trained anew, from epoch 1")
+    assert (row["epochs"], row["message"]) == ("30", "trained from scratch")
     hpo("run", study(fixed={"epochs": 30}), "--inline", "--set", "name=longer")
     longer = {each["number"]: each["loss"] for each in table("longer")}
     assert row["loss"] == longer[row["number"]]
@@ -331,10 +331,10 @@ def test_the_trainer_goes_on_to_the_bit_and_says_of_a_schedule_that_it_is_anothe
         curve = result.curve("validation_accuracy")
         if schedule == "constant":
             assert curve == same
-            assert result.message == "goes on after epoch 4"
+            assert result.message == "resumed after epoch 4"
         else:
             assert curve[1:4] != same[1:4]
-            assert "its schedule goes over all epochs, so this is not what" in result.message
+            assert "its schedule spans all epochs, so the result differs" in result.message
 
 
 def test_kept_weights_are_scored_as_they_were_validated(
@@ -364,7 +364,7 @@ def test_kept_weights_are_scored_as_they_were_validated(
     assert (again["kept"], again["members"][0]["epochs"]) == (False, 12)
     shutil.rmtree("storage")
     outcome = command("evaluate", file, "--kept", "--again")
-    assert (outcome.code, "--kept: no copy is kept of trial" in outcome.err) == (2, True)
+    assert (outcome.code, "--kept: there is no checkpoint of trial" in outcome.err) == (2, True)
     outcome = command("evaluate", file, "--again", "--kept", "--set", "checkpoints.every=60",
                       "--set", "value=\"best\"")
     assert outcome.code == 2
@@ -381,7 +381,7 @@ def test_a_value_of_an_earlier_epoch_is_not_that_of_kept_weights(
     assert best.epoch < 60
     outcome = command("evaluate", file, "--kept")
     assert outcome.code == 2
-    said = f"is that of epoch {best.epoch}, and the last whole copy is of epoch 60; leave "
+    said = f"is that of epoch {best.epoch}, but the last complete checkpoint is of epoch 60; leave "
     assert f"{said}--kept out" in outcome.err
 
 
@@ -404,5 +404,5 @@ def test_an_objective_that_judges_is_given_what_was_kept(
     outcome = command("evaluate", file, "--kept", "--again")
     assert outcome.code == 2
     assert outcome.err.startswith(
-        f"hpo: --kept: kept:train trains {best.trial.id} though all its epochs are "
+        f"hpo: --kept: kept:train trains {best.trial.id} although all its epochs are "
     )

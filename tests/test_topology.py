@@ -236,7 +236,7 @@ def test_a_study_on_a_cluster_whose_parts_die(
 
     file = str(make_study(rounds=1, round=round_, fixed={"sleep": 1.0}))
     assert "sent 2 files" in topology.hpo("submit", file, "--rounds", "2")
-    assert "runs already" in topology.hpo("submit", file, code=2)
+    assert "already running" in topology.hpo("submit", file, code=2)
     wait(lambda: topology.trials() >= 4, topology.job_logs)
     topology.kill(topology.workers[0])
     wait(lambda: topology.trials() >= 10, topology.job_logs)

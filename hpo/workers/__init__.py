@@ -1,1 +1,1 @@
-"""Workers: one attempt at a trial, in this process or in many of Ray's."""
+"""Workers: they run attempts at trials, in this process or in Ray processes."""

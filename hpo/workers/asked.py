@@ -1,4 +1,4 @@
-"""Workers that hand trials to whoever asks for them, and wait for what they are told."""
+"""Workers that hand trials to whoever asks for them, and wait for the results."""
 
 import threading
 import time
@@ -35,12 +35,12 @@ from hpo.workers.attempt import (
 
 
 class Closed(BaseException):
-    """Whoever asked for trials asks for no more."""
+    """No more trials will be asked for."""
 
 
 @dataclass
 class Running:
-    """A trial that somebody trains, and what is known of it so far."""
+    """A trial that the caller is training, and its progress so far."""
 
     trial: Trial
     attempt: int
@@ -51,7 +51,7 @@ class Running:
 
 
 class AskedWorkers:
-    """Hands trials to whoever asks; the service of the study runs in another thread."""
+    """Hands trials to whoever asks; the study's service runs in another thread."""
 
     checkpoints: Checkpoints | None = None
 
@@ -64,23 +64,23 @@ class AskedWorkers:
         self._running: dict[TrialId, Running] = {}
         self._told: set[TrialId] = set()
         self._events: deque[Event] = deque()
-        self._is_idle = False  # the service, which waits for an event
+        self._is_idle = False  # whether the service is waiting for an event
         self._is_closed = self._has_ended = False
         self._error: BaseException | None = None
-        self._is_heard = False  # the error, by whoever asks and tells
+        self._is_heard = False  # whether the error was raised to the caller
 
     def begin(self, job: Job, stops: Stops) -> None:
-        """Take note of what trials have in common, before the first one is submitted."""
+        """Set what all trials have in common, before the first one is submitted."""
         self._job, self._stops = job, stops
 
     def submit(self, trial: Trial, attempt: int) -> None:
-        """Take a trial, for whoever asks next."""
+        """Queue a trial for whoever asks next."""
         with self._changed:
             self._submitted.append((trial, attempt))
             self._changed.notify_all()
 
     def next_event(self, timeout: float) -> Event | None:
-        """Wait for what is told."""
+        """Wait for the next event, at most `timeout` seconds."""
         with self._changed:
             self._is_idle = not self._events
             self._changed.notify_all()
@@ -93,25 +93,25 @@ class AskedWorkers:
             return None
 
     def close(self) -> None:
-        """Do nothing: whoever trains is somebody else."""
+        """Do nothing: the caller trains the trials."""
 
     def end(self, error: BaseException | None = None) -> None:
-        """Take note that the service ended, and of what."""
+        """Record that the service ended, and the error that ended it, if any."""
         with self._changed:
             self._has_ended, self._error = True, self._error or error
             self._changed.notify_all()
 
     def ask_no_more(self) -> None:
-        """Let the service end as soon as it waits; what is asked and not told runs again later."""
+        """Let the service end as soon as it waits; trials without a result run again later."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def ask(self, wait: bool) -> Trial | None:
-        """Return the next trial, None where there is none left.
+        """Return the next trial, None if there is none left.
 
-        Raises InputError where one has to be told before, unless another thread is to `wait` for
-        that; whatever ended the service comes out here.
+        Raises InputError if the result of an earlier one must be told first, unless `wait` is set
+        because another thread will tell it. Raises the error that ended the service, if any.
         """
         with self._changed:
             self._changed.wait_for(
@@ -119,7 +119,7 @@ class AskedWorkers:
             )
             self.refuse_error()
             if self._is_closed:
-                raise InputError("the study is closed; ask inside the block of hpo.open")
+                raise InputError("the study is closed; ask inside the hpo.open block")
             if self._submitted:
                 trial, attempt = self._submitted.popleft()
                 self._running[trial.id] = Running(trial, attempt)
@@ -127,16 +127,15 @@ class AskedWorkers:
             if self._has_ended:
                 return None
             raise InputError(
-                f"{count(len(self._running), 'trial')} asked for and not told yet, and the next "
-                "one waits for the result of an earlier one: tell one first, or raise "
-                "round.parallel"
+                f"{count(len(self._running), 'trial')} asked for but not told yet, and the next "
+                "one needs the result of an earlier one; tell one first, or raise round.parallel"
             )
 
     def _is_stuck(self) -> bool:
         return self._is_idle and not self._events
 
     def report(self, trial: Trial, epoch: Any) -> State | None:
-        """Take the metrics of one more epoch; return the state in which that ends the trial."""
+        """Add the metrics of an epoch; return the trial's final state if that ends it, or None."""
         with self._changed:
             running = self._of(trial)
             running.metrics.append(self._checked(epoch))
@@ -155,13 +154,13 @@ class AskedWorkers:
             return ended
 
     def tell(self, trial: Trial, epochs: Sequence[Any]) -> None:
-        """Take the result of a trial: more epochs, if any, and its end; return once it is kept."""
+        """Finish a trial, with more epochs if any; return once the result is saved."""
         with self._changed:
             running = self._of(trial)
-            # All of it is checked before any counts: what is refused may be told once more.
+            # Everything is checked before any of it counts, so a refused call can be repeated.
             metrics = [*running.metrics, *map(self._checked, epochs)]
             if not metrics:
-                raise InputError(f"{trial.id}: nothing is told of it; tell its {self._job.metric}")
+                raise InputError(f"{trial.id} has no result yet; tell its {self._job.metric}")
             passed = ""
             broken = next((n for n, m in enumerate(metrics, start=1) if not is_finite(m)), 0)
             if broken:
@@ -173,27 +172,29 @@ class AskedWorkers:
             self._conclude(running, state, passed)
 
     def fail(self, trial: Trial, reason: str, state: State = State.FAILED) -> None:
-        """Take note that a trial came to nothing, and why; return once that is kept."""
+        """Mark a trial as failed, with the reason; return once that is saved."""
         with self._changed:
             self._conclude(self._of(trial), state, shortened(reason, REASON_CHARACTERS))
 
     def _of(self, trial: Trial) -> Running:
         self.refuse_error()
         if trial.id in self._told:
-            raise InputError(f"{trial.id} was told already; tell each trial once")
+            raise InputError(f"{trial.id} was already told; tell each trial once")
         if self._is_closed or self._has_ended:
-            raise InputError(f"{trial.id}: the study is closed; ask for it again inside hpo.open")
+            raise InputError(
+                f"{trial.id}: the study is closed; ask for it again inside the hpo.open block"
+            )
         if trial.id not in self._running:
             raise InputError(f"{trial.id} was not asked for here; ask for it first")
         return self._running[trial.id]
 
     def _passed_limit(self, trial: Trial, metrics: Sequence[EpochMetrics]) -> str:
-        """Return which limit of another metric a trial passes at the epoch of its value, or ""."""
+        """Return which limit a trial violates at the epoch of its value, or ""."""
         _, epoch = value_of(self._job, metrics)
         try:
             return passed_limit(self._job.limits, metrics[epoch - 1])
-        except KeyError as error:
-            raise InputError(f"{trial.id}: {error.args[0]}") from None
+        except ValueError as error:
+            raise InputError(f"{trial.id}: {error}") from None
 
     def _checked(self, epoch: Any) -> EpochMetrics:
         try:
@@ -202,13 +203,13 @@ class AskedWorkers:
             raise InputError(str(error)) from None
         if self._job.metric not in metrics:
             raise InputError(
-                f"{self._job.metric!r} is missing, which the study searches by; tell it beside "
-                f"{', '.join(metrics) or 'no other metric'}"
+                f"{self._job.metric!r}, the metric of the study, is required but missing; got "
+                f"{', '.join(metrics) or 'no metrics'}"
             )
         return metrics
 
     def _conclude(self, running: Running, state: State, message: str = "") -> None:
-        """Hand a result to the service, and wait until it has it on disk."""
+        """Hand a result to the service, and wait until it is on disk."""
         value = epoch = None
         if state in (State.COMPLETE, State.PRUNED, State.STOPPED):
             value, epoch = value_of(self._job, running.metrics)
@@ -226,19 +227,19 @@ class AskedWorkers:
         self.refuse_error()
 
     def refuse_error(self) -> None:
-        """Raise what ended the service, unless it ended as it should."""
+        """Raise the error that ended the service, if any."""
         if self._error is not None:
             self._is_heard = True
             raise self._error
 
     def refuse_unheard(self) -> None:
-        """Raise what ended the service, unless it was raised before."""
+        """Raise the error that ended the service, if any, unless it was raised before."""
         if not self._is_heard:
             self.refuse_error()
 
 
 def hyperparameters_of(trial: Trial, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a trial is to be trained with, what is fixed among it."""
+    """Return the hyperparameters to train a trial with, including the fixed ones."""
     from hpo.search_space import packed
 
     return packed(trial.values(fixed))

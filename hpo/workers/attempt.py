@@ -1,4 +1,4 @@
-"""Workers run trials and tell what happens, event by event: one attempt at a trial, anywhere."""
+"""One attempt at a trial, on any worker, and the events it produces."""
 
 import contextlib
 import os
@@ -43,9 +43,9 @@ from hpo.workers.lengths import described, is_too_long
 from hpo.workers.live import Tell, Watched, watching
 from hpo.workers.trial_folder import TrialFolder
 
-FLUSH_SECONDS = 2.0  # a trial longer than this tells its epochs while it runs
+FLUSH_SECONDS = 2.0  # a trial longer than this reports its epochs while it runs
 MESSAGE_LINES = 15
-REASON_CHARACTERS = 500  # of why a trial is infeasible
+REASON_CHARACTERS = 500  # of the reason why a trial is infeasible
 _OURS = (__file__, forms.__file__, program.__file__, program_process.__file__)
 
 
@@ -53,10 +53,10 @@ _OURS = (__file__, forms.__file__, program.__file__, program_process.__file__)
 class Job:
     """What all trials of a study have in common: names and numbers, no live objects.
 
-    `search_path` holds the folders, besides Python's own, where the objective's module may lie;
-    trials start in the first of them. `code` is that of the process which asks for the trials:
-    where a worker has imported another one, none is trained. `program` is the objective where it
-    is one.
+    `search_path` holds the folders, besides Python's own, where the objective's module may be;
+    trials start in the first of them. `code` is the code in the process that asks for the trials:
+    a worker that imported different code trains nothing. `program` is set if the objective is a
+    program.
     """
 
     objective: str
@@ -70,16 +70,16 @@ class Job:
     code: Code | None = None
     program: Program | None = None
     demand: Demand = field(default_factory=Demand)
-    limits: Mapping[str, Limit] = field(default_factory=dict)  # of other metrics, by name
+    limits: Mapping[str, Limit] = field(default_factory=dict)  # on other metrics, by name
     checkpoints: Checkpoints | None = None
 
     @property
     def threads(self) -> int:
-        """The threads of the linear algebra libraries."""
+        """The number of threads of the linear algebra libraries."""
         return self.demand.cpus
 
     def timeout_of(self, trial: Trial) -> float | None:
-        """Return how many seconds a trial may take; one that is extended takes what it takes."""
+        """Return how many seconds a trial may take; there is no limit for one that is extended."""
         return None if trial.extended_to else self.trial_timeout
 
     @property
@@ -90,21 +90,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Stalled:
-    """No trial can run now, and why; said once, until one can again."""
+    """No trial can run now, and why; reported once, until one can again."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Remark:
-    """Something to tell a person, who need not do anything now."""
+    """A note for the user that needs no action now."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class CodeChanged:
-    """A worker at `place` has other code of the objective; `files` are those that differ."""
+    """A worker at `place` has different code of the objective; `files` are those that differ."""
 
     trial: Trial
     files: tuple[str, ...]
@@ -113,7 +113,7 @@ class CodeChanged:
 
 @dataclass(frozen=True)
 class Kept:
-    """A copy of the folder of a trial that runs, which is carried to where copies are kept."""
+    """A copy of the folder of a running trial, on its way to where copies are stored."""
 
     trial: Trial
     attempt: int
@@ -122,9 +122,9 @@ class Kept:
 
 @dataclass(frozen=True)
 class NoMetric:
-    """A trial failed since its objective, which declares nothing, does not yield the `metric`.
+    """A trial failed because its objective, which declares no metrics, does not report `metric`.
 
-    `yielded` names what it yields instead.
+    `yielded` names the metrics it reports instead.
     """
 
     result: TrialResult
@@ -132,7 +132,7 @@ class NoMetric:
     yielded: tuple[str, ...]
 
 
-# Says why a person asked for a trial to end, or returns None.
+# Returns the reason why the user asked for a trial to end, or None.
 Stops: TypeAlias = Callable[[TrialId], str | None]
 Event: TypeAlias = Progress | Lost | Stalled | Remark | CodeChanged | NoMetric | TrialResult
 
@@ -141,10 +141,10 @@ class Workers(Protocol):
     """Runs trials somewhere; every submitted attempt ends in one TrialResult or Lost."""
 
     slots: int  # trials that run at the same time
-    checkpoints: Checkpoints | None  # what they keep of those
+    checkpoints: Checkpoints | None  # of those trials, if they keep any
 
     def submit(self, trial: Trial, attempt: int) -> None:
-        """Take a trial; it may wait for a free slot."""
+        """Queue a trial; it may wait for a free slot."""
         ...
 
     def next_event(self, timeout: float) -> Event | None:
@@ -152,7 +152,7 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop whatever runs, by force if need be."""
+        """Stop all running trials, by force if necessary."""
         ...
 
 
@@ -167,10 +167,10 @@ def attempt_trial(
 ) -> Iterator[Progress | CodeChanged | Kept | Remark | NoMetric | TrialResult]:
     """Run one trial: yield its progress every few seconds, and its result at the end.
 
-    It goes on from the `last` copy of its folder, where copies are carried.
-    What is printed inside a long epoch is told meanwhile, by another thread. Whatever goes wrong,
-    even a call of sys.exit, is a failed result that says why. A worker that has other code than
-    the job trains nothing and yields that.
+    If copies of its folder are carried by events, it resumes from the `last` one. Output inside a
+    long epoch is reported meanwhile, by another thread. Anything that goes wrong, even a call of
+    sys.exit, is a failed result with the reason. A worker whose code differs from the job's trains
+    nothing and yields CodeChanged.
     """
     started, clock, place = time.time(), time.perf_counter(), place_of()
     metrics: list[EpochMetrics] = []
@@ -210,7 +210,7 @@ def attempt_trial(
                         yielded = next(epochs, None)
                     except NotResumed as found:
                         assert folder is not None
-                        print(f"{found} instead of {len(metrics) + 1}, and is started anew")
+                        print(f"{found} instead of {len(metrics) + 1}; restarted from scratch")
                         folder.begin_anew()
                         process.begin_anew()
                         metrics.clear()
@@ -221,8 +221,8 @@ def attempt_trial(
                     if folder is not None and folder.epochs and is_too_long(
                         objective, job.fixed, trial, len(metrics) + 1
                     ):
-                        print(f"it goes on to epoch {len(metrics) + 1}, so it has not gone on from "
-                              "its folder, and is started anew")
+                        print(f"it continues to epoch {len(metrics) + 1}, so it did not resume "
+                              "from its folder; restarted from scratch")
                         folder.begin_anew()
                         process.begin_anew()
                         metrics.clear()
@@ -231,8 +231,7 @@ def attempt_trial(
                     metrics.append(yielded)
                 if job.metric not in metrics[-1]:
                     unnamed = objective.metrics is None and len(metrics) == 1
-                    known = ", ".join(metrics[-1]) or "nothing"
-                    raise KeyError(f"the objective yields no {job.metric!r}, but {known}")
+                    raise ValueError(_unreported(job.metric, metrics[-1]))
                 if (ended := ended_by(metrics, job, trial)) is not None:
                     state = ended
                     break
@@ -255,7 +254,7 @@ def attempt_trial(
             with _captured(output):
                 epochs.close()
             if not metrics:
-                raise ValueError("the objective yielded no epoch")
+                raise ValueError("the objective did not report any epoch")
             if state is State.COMPLETE and trial.extended_to:
                 begun = folder.begun if folder is not None else 0
                 message = described(objective, job.fixed, trial, begun)
@@ -297,7 +296,7 @@ def attempt_trial(
 def stopped(
     job: Job, trial: Trial, attempt: int, told: Progress | None, reason: str
 ) -> TrialResult:
-    """Return the result of a trial that a person stopped, from what it `told` last, if anything."""
+    """Return the result of a trial that the user stopped, from its last progress, if any."""
     metrics = tuple(told.metrics) if told is not None else ()
     value, epoch = value_of(job, metrics) if metrics else (None, None)
     if told is None:
@@ -311,13 +310,13 @@ def stopped(
 
 
 def value_of(job: Job, metrics: Sequence[EpochMetrics]) -> tuple[float, int]:
-    """Return the value of a trial with these epochs, and the epoch that it is of."""
+    """Return the value of a trial with these epochs, and the epoch it comes from."""
     curve = [epoch_metrics[job.metric] for epoch_metrics in metrics]
     return read_value(curve, job.value, job.direction)
 
 
 def ended_by(metrics: Sequence[EpochMetrics], job: Job, trial: Trial) -> State | None:
-    """Return the state in which the last of these epochs ends a trial; None where it goes on."""
+    """Return the final state if the last of these epochs ends the trial, None if it continues."""
     if not is_finite(metrics[-1]):
         return State.DIVERGED
     if trial.cut_offs and falls_behind(metrics, job, trial.cut_offs):
@@ -326,18 +325,23 @@ def ended_by(metrics: Sequence[EpochMetrics], job: Job, trial: Trial) -> State |
 
 
 def passed_limit(limits: Mapping[str, Limit], metrics: EpochMetrics) -> str:
-    """Return which limit of another metric is passed, and by what value, or ""."""
+    """Return which limit on another metric is violated, and by what value, or ""."""
     for name, limit in limits.items():
         if name not in metrics:
-            known = ", ".join(metrics)
-            raise KeyError(f"the objective yields {known}, and no {name!r}, which has a limit")
+            raise ValueError(f"{_unreported(name, metrics)}, but {name!r} has a limit")
         if not limit.allows(metrics[name]):
-            return f"{name} is {wording.whole(metrics[name])}, which has to be {limit}"
+            return f"{name} must be {limit}, got {wording.whole(metrics[name])}"
     return ""
 
 
+def _unreported(name: str, metrics: EpochMetrics) -> str:
+    """Return the error for a metric that is not among those of an epoch."""
+    known = ", ".join(metrics) or "no metrics"
+    return f"the objective does not report {name!r}; it reports {known}"
+
+
 def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -> bool:
-    """Say whether a trial with these epochs stops at the last of them."""
+    """Return whether a trial with these epochs is pruned at the last of them."""
     epoch = len(metrics)
     if epoch > len(cut_offs.by_epoch):
         return False
@@ -349,12 +353,12 @@ def falls_behind(metrics: Sequence[EpochMetrics], job: Job, cut_offs: CutOffs) -
 
 
 def timed_out(seconds: float) -> str:
-    """Return what is said of a trial that took longer than it may."""
+    """Return the message for a trial that exceeded its timeout."""
     return f"took longer than trial_timeout = {wording.whole(seconds)} s"
 
 
 class _OtherCodeError(Exception):
-    """The process imported other code of the objective than the job is about."""
+    """The process imported code of the objective that differs from the job's."""
 
     def __init__(self, files: tuple[str, ...]) -> None:
         super().__init__(f"{', '.join(files)} changed")
@@ -376,7 +380,7 @@ def _objective(job: Job) -> Objective:
 def _folder(
     job: Job, objective: Objective, trial: Trial, last: bytes | None
 ) -> TrialFolder | None:
-    """Return the folder of a trial, where its objective asks for one that there is."""
+    """Return the folder of a trial, if its objective asks for one and there is one."""
     if "folder" not in objective.asks or not (objective.needs_folder or job.checkpoints):
         return None
     folder = TrialFolder(job.checkpoints, trial, job.fixed, last)
@@ -398,7 +402,7 @@ def _keep(
     output: Output,
     ends: bool = False,
 ) -> list[Kept | Remark]:
-    """Keep the folder of a trial; return what is to be told, also that it failed."""
+    """Keep the folder of a trial; return the events about it, including a failure."""
     with process.suspended():
         fault = folder.keep(metrics, process, has_ended=ends)
         if ends:
@@ -430,18 +434,18 @@ def _epochs(job: Job, objective: Objective, given: Given, trial: Trial) -> Epoch
 
 @contextlib.contextmanager
 def _captured(output: Output) -> Iterator[None]:
-    """Keep what an objective prints off the terminal."""
+    """Capture the output of an objective, instead of showing it in the terminal."""
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         yield
 
 
 def place_of() -> str:
-    """Return where trials of this process run: the host, and the id of the process."""
+    """Return where trials of this process run: the host and the process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the traceback without the frames of this package, which say nothing to a user."""
+    """Return the traceback without the frames of hpo, which mean nothing to a user."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if frame.filename not in _OURS]
     lines = traceback.format_list(theirs) + traceback.format_exception_only(error)

@@ -15,9 +15,8 @@ from hpo.workers.attempt import Event, Job, Kept, Stops, attempt_trial, timed_ou
 class InlineWorkers:
     """Runs trials in this process, one after another.
 
-    A trial that hangs in C code cannot be stopped from within its own process: of the timeout
-    that means it takes effect at the next line of Python. What a person stops ends at its next
-    epoch.
+    A trial that hangs in C code cannot be stopped from within its own process, so the timeout
+    takes effect at the next line of Python. A trial that the user stops ends at its next epoch.
     """
 
     slots = 1
@@ -41,7 +40,7 @@ class InlineWorkers:
         self._waiting.append((trial, attempt))
 
     def next_event(self, timeout: float) -> Event | None:
-        """Run until something is to tell; None where nothing is left to run."""
+        """Run until there is an event; None if nothing is left to run."""
         while True:
             event = next(self._events, None)
             if self._teller is not None and not isinstance(event, Progress):
@@ -59,12 +58,12 @@ class InlineWorkers:
             )
 
     def close(self) -> None:
-        """Forget the queue."""
+        """Clear the queue."""
         self._waiting.clear()
         self._events = iter(())
 
     def _alarmed(self, events: Iterator[Event], seconds: float | None) -> Iterator[Event]:
-        """Raise TimeoutError inside a trial that takes longer than it may."""
+        """Raise TimeoutError inside a trial that exceeds its timeout."""
         if seconds is None or threading.current_thread() is not threading.main_thread():
             yield from events
             return
@@ -82,32 +81,32 @@ class InlineWorkers:
 
 
 def _told(events: Iterator[Event | Kept]) -> Iterator[Event]:
-    """Yield what is to be told; here no copy has to be carried."""
+    """Yield events, except copies, which are already where they belong."""
     return (event for event in events if not isinstance(event, Kept))
 
 
 class _Teller:
-    """Shows what the trial of this process tells while it runs, and nothing once it has ended."""
+    """Shows the progress of this process's trial while it runs, and nothing once it has ended."""
 
     def __init__(self, show: Callable[[Progress], None]) -> None:
         self._show, self._lock = show, threading.Lock()
         self.running: TrialId | None = None
 
     def __call__(self, progress: Progress) -> bool:
-        """Show what the other thread tells."""
+        """Show the progress that the other thread reports."""
         with self._lock:
             if progress.trial.id == self.running:
                 self._show(progress)
         return True
 
     def forget(self) -> None:
-        """Do nothing: what came too late was not shown."""
+        """Do nothing: late progress was not shown."""
 
     def is_leaving(self) -> bool:
-        """Say no: whatever ends this process ends the study."""
+        """Return False: if this process ends, so does the study."""
         return False
 
     def end(self) -> None:
-        """Show nothing from here on."""
+        """Show nothing from now on."""
         with self._lock:
             self.running = None

@@ -1,4 +1,4 @@
-"""How long a trial is trained: whether it keeps to that, and what is said where it went on."""
+"""How long a trial is trained: whether it keeps to its epochs, and the note on an extended one."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from hpo.trial import EPOCHS, Trial
 def is_too_long(
     objective: Objective, fixed: Mapping[str, Value], trial: Trial, epoch: int
 ) -> bool:
-    """Say whether a trial has more epochs than its hyperparameters say that it takes."""
+    """Return whether a trial has more epochs than its hyperparameters ask for."""
     parameter = objective.parameters.get(EPOCHS)
     default = parameter.default if parameter is not None else None
     length = trial.values(fixed).get(EPOCHS, default)
@@ -20,10 +20,10 @@ def is_too_long(
 def described(
     objective: Objective, fixed: Mapping[str, Value], trial: Trial, begun: int
 ) -> str:
-    """Return what is said of a trial that was trained longer: from where, and what it is not."""
+    """Return the note on a trial that was extended: where it resumed, and how that differs."""
     if not begun:
-        return "trained anew, from epoch 1"
-    said, depends = f"goes on after epoch {begun}", objective.depends_on_epochs
+        return "trained from scratch"
+    said, depends = f"resumed after epoch {begun}", objective.depends_on_epochs
     values = objective.taken(trial.values(fixed))
     if depends is not None:
         try:
@@ -31,8 +31,8 @@ def described(
                 return said
         except Exception as error:  # it trained well all the same
             depends = None
-            said += f" (its depends_on_epochs raises {type(error).__name__})"
-    scratch = f"this is not what training from scratch for {trial.extended_to} epochs gives"
+            said += f" (its depends_on_epochs raised {type(error).__name__})"
+    scratch = f"the result differs from training from scratch for {trial.extended_to} epochs"
     if depends is None:
-        return f"{said}; where a schedule goes over all epochs, {scratch}"
-    return f"{said}; its schedule goes over all epochs, so {scratch}"
+        return f"{said}; if a schedule spans all epochs, {scratch}"
+    return f"{said}; its schedule spans all epochs, so {scratch}"

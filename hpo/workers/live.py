@@ -1,4 +1,4 @@
-"""What a trial prints inside a long epoch is told meanwhile, by a thread beside it."""
+"""Report the output of a trial during a long epoch, from a second thread."""
 
 import logging
 import os
@@ -13,31 +13,31 @@ from hpo.output import Output
 from hpo.trial import Progress
 
 LOOK_SECONDS = 1.0  # between looks at the trial that runs
-TELL_SECONDS = 3.0  # between two times that something of it is told
+TELL_SECONDS = 3.0  # between reports about it
 
 
 class Tell(Protocol):
-    """Takes what is to be told of a trial while it runs; called by another thread than it has."""
+    """Receives the progress of a running trial; called from another thread than the trial's."""
 
     def __call__(self, progress: Progress) -> bool:
-        """Pass it on; return False where what was told before has not been taken yet."""
+        """Pass it on; return False if the progress before has not been received yet."""
         ...
 
     def forget(self) -> None:
-        """Take back what was told of a trial that has ended."""
+        """Take back the progress of a trial that has ended."""
         ...
 
     def is_leaving(self) -> bool:
-        """Say whether the machine of the trial is about to go."""
+        """Return whether the machine of the trial is about to go away."""
         ...
 
 
 @dataclass
 class Watched:
-    """A trial while it runs: its output, and what there is to tell of it with that.
+    """A running trial: its output, and how to report its progress.
 
-    `told` is the moment at which anything of it was told last, `shown` how much of the output
-    that was; the trial writes both, too. `made_by` makes what is told, at any moment.
+    `told` is the time of the last report, `shown` how much of the output it covered; the trial
+    sets both, too. `made_by` makes a report from the output.
     """
 
     output: Output
@@ -48,7 +48,7 @@ class Watched:
     ended: bool = False
 
     def look(self) -> None:
-        """Tell what was printed since anything was told, where that was some time ago."""
+        """Report new output, if the last report was some time ago."""
         written = self.output.written
         if written <= self.shown or time.perf_counter() - self.told < TELL_SECONDS:
             return
@@ -59,8 +59,9 @@ class Watched:
 
 
 class _Watch(threading.Thread):
-    """Looks at the trial of a process now and then. One does for all of them: to start a thread
-    for each would cost a short trial more than what is kept of it.
+    """Looks at the trial of this process every second.
+
+    One thread serves all trials: starting one for each would cost a short trial too much.
     """
 
     _only: "_Watch | None" = None
@@ -72,7 +73,7 @@ class _Watch(threading.Thread):
 
     @classmethod
     def get(cls) -> "_Watch":
-        """Return that of this process."""
+        """Return the watch of this process."""
         if cls._only is None or cls._only.process != os.getpid():
             cls._only = cls()
             cls._only.start()
@@ -86,13 +87,13 @@ class _Watch(threading.Thread):
             if watched is not None:
                 try:
                     watched.look()
-                except Exception as error:  # the result will have all of the output
+                except Exception as error:  # the result will hold all of the output
                     logging.getLogger(__name__).debug("live output: %s", error)
 
 
 @contextmanager
 def watching(watched: Watched | None) -> Iterator[None]:
-    """Have a trial watched meanwhile, if there is anybody to tell."""
+    """Watch a trial while the context is open, if there is anything to report to."""
     if watched is None:
         yield
         return

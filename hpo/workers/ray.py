@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster, local or remote, behind the same events as the inline ones."""
+"""Workers on a Ray cluster, local or remote, with the same events as the inline ones."""
 
 import contextlib
 import logging
@@ -34,15 +34,15 @@ from hpo.workers.live import LOOK_SECONDS, TELL_SECONDS
 from hpo.workers.ray_folder import RayFolder
 from hpo.workers.ray_live import Boxes, Letter, Sender
 
-CHECK_SECONDS = 5.0  # between looks whether the cluster is still there
-REACH_SECONDS = 10  # that a cluster has to answer in; Ray itself would try for minutes
-POLITE_SECONDS = 0.5  # that a trial has to end by itself
+CHECK_SECONDS = 5.0  # between checks that the cluster is still there
+REACH_SECONDS = 10  # for a cluster to answer; Ray itself would try for minutes
+POLITE_SECONDS = 0.5  # for a trial to end by itself
 OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
 _TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
-# Says "ok", or why no cluster answers. In a process of its own, since Ray's client ends the one
-# that it is in where there is no token, goes on trying for minutes, and writes to the terminal.
-# The parts of Ray that it asks are private: without them it only knocks where the address says.
+# Prints "ok", or why no cluster answers. It runs in its own process because Ray's client ends its
+# process if there is no token, keeps trying for minutes, and writes to the terminal. The parts of
+# Ray it uses are private: without them it only opens a connection to the address.
 _REACH = """
 import signal, socket, sys
 address, seconds = sys.argv[1:]
@@ -74,7 +74,7 @@ except Exception as error:
 
 @dataclass
 class _Sent:
-    """An attempt that was sent out at a moment, with its box, and what it told last."""
+    """An attempt that was sent out, with the time, its box, and its last progress."""
 
     trial: Trial
     attempt: int
@@ -84,22 +84,22 @@ class _Sent:
 
     @property
     def epochs(self) -> int:
-        """How many epochs it told."""
+        """The number of epochs it has reported."""
         return len(self.told.metrics) if self.told is not None else 0
 
 
 def _attempt(
     job: Job, data: Held, trial: Trial, attempt: int, box: str, last: bytes | None
 ) -> Iterator[Event | Kept]:
-    """Run one trial in a worker of Ray's."""
+    """Run one trial in a Ray worker."""
     yield from attempt_trial(job, data, trial, attempt, Sender(box), last=last)
 
 
 class RayWorkers:
     """Runs each attempt at a trial as one Ray task that yields events.
 
-    With `address` on an existing cluster; without, on a Ray of its own with `workers` CPUs,
-    which ends with `close`.
+    With `address` they run on an existing cluster; without, on a local Ray with `workers` CPUs,
+    which `close` shuts down.
     """
 
     def __init__(
@@ -146,7 +146,8 @@ class RayWorkers:
         except ValueError as error:  # of some resources, such as TPU, Ray knows the amounts
             self.close()
             raise NotHere(
-                f"resources: Ray refuses {job.demand} ({_one_line(error)}); ask for another amount"
+                f"resources: Ray does not accept {job.demand} ({_one_line(error)}); choose another "
+                "amount"
             ) from error
         self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
         self._carrier: Carrier | None = None
@@ -219,21 +220,21 @@ class RayWorkers:
         return event
 
     def _taken(self, kept: Kept) -> Remark | None:
-        """Keep a copy that came from a worker; say so where that fails."""
+        """Store a copy that came from a worker; return a remark if that fails."""
         assert self._carrier is not None
         fault = self._carrier.keep(kept.trial, kept.packed)
         if not fault:
             return None
-        return Remark(f"[checkpoints]: no copy of {kept.trial.id} was kept: {fault}")
+        return Remark(f"[checkpoints] {kept.trial.id}: saving a checkpoint failed: {fault}")
 
     def _told(self) -> Progress | None:
-        """Return what a trial has printed inside an epoch, where one runs for long enough."""
+        """Return the progress of a trial during an epoch, if one has run for long enough."""
         moment = time.monotonic()
         oldest = next(iter(self._running.values()))
         if moment < max(self._next_look, oldest.moment + TELL_SECONDS):
             return None
         if not self._letters:
-            self._reach_head()  # without it the store would wait, and then end this process
+            self._reach_head()  # if it is gone, the store would wait, then end this process
             self._letters += self._boxes.taken()
         self._next_look = moment + LOOK_SECONDS
         while self._letters:
@@ -246,9 +247,9 @@ class RayWorkers:
         return None
 
     def _check_cluster(self, now: bool = False) -> Stalled | None:
-        """Raise HPOError where the head does not answer: Ray itself would wait for ever.
+        """Raise HPOError if the head does not answer: Ray itself would wait forever.
 
-        Say so where there is a head but no worker, which Ray waits for as well.
+        Return an event if there is a head but no worker, which Ray would wait for as well.
         """
         if not now and time.monotonic() < self._next_check:
             return None
@@ -261,13 +262,14 @@ class RayWorkers:
         if self._stalled and not before and not now:
             key = self._demand.lacking(nodes) if nodes else ""
             return Stalled(
-                f"{key and key + ': '}no node of the Ray cluster has {self._demand}, which a trial "
-                "takes: trials wait for one; start one that has it, or stop and ask for less"
+                f"{key and key + ': '}no node of the Ray cluster has the {self._demand} that a "
+                "trial needs, so trials are waiting; start a node that does, or stop and request "
+                "less"
             )
         return None
 
     def _reach_head(self) -> None:
-        """Raise HPOError where the head of the cluster does not answer."""
+        """Raise HPOError if the head of the cluster does not answer."""
         host, _, port = self._head.rpartition(":")
         for last in (False, True):
             try:
@@ -276,23 +278,23 @@ class RayWorkers:
                 if last:
                     raise HPOError(
                         f"the Ray cluster is gone (no answer from {self._head}); "
-                        "once there is one again the same command goes on"
+                        "start it again, then run the same command to continue"
                     ) from error
                 time.sleep(1.0)
             else:
                 break
 
     def _nodes(self) -> list[dict[str, float]]:
-        """Return what each node of the cluster has."""
+        """Return the resources of each node of the cluster."""
         nodes: list[dict[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]
         return [node["Resources"] for node in nodes if node["Alive"]]
 
     def _room(self, nodes: Sequence[Mapping[str, float]]) -> int:
-        """Return how many trials nodes have room for at once."""
+        """Return how many trials fit on these nodes at the same time."""
         return sum(map(self._demand.fits, nodes))
 
     def _time_out(self, events: Any) -> TrialResult:
-        """Stop a trial that takes too long: by force, since C code ignores the polite way."""
+        """Stop a trial that takes too long, by force, because C code ignores the polite way."""
         assert self._timeout is not None
         sent = self._running[events]
         self._ray.cancel(events, force=True)
@@ -303,7 +305,7 @@ class RayWorkers:
         )
 
     def _stop(self, events: Any, reason: str) -> TrialResult:
-        """End a trial that a person stopped; of its epochs those are kept that it told."""
+        """End a trial that the user stopped; the epochs it has reported are kept."""
         sent = self._running[events]
         self._ray.cancel(events)
         self._ray.wait([events], timeout=POLITE_SECONDS)
@@ -318,7 +320,7 @@ class RayWorkers:
         self._deadlines.pop(events, None)
 
     def close(self) -> None:
-        """Cancel what runs, by force after half a second, and leave or end Ray."""
+        """Cancel running trials, by force after half a second, and disconnect or end Ray."""
         exceptions = self._ray.exceptions
         try:
             for events in self._running:
@@ -342,13 +344,13 @@ class RayWorkers:
 
 
 def _connect(address: str) -> None:
-    """Join a cluster; raise InputError where none answers soon, or where it refuses."""
+    """Connect to a cluster; raise InputError if none answers in time, or if it refuses."""
     command = [sys.executable, "-P", "-c", _REACH, address, str(REACH_SECONDS)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True, encoding="utf-8", errors="replace",
     ) as reaching:
-        import ray  # which takes as long over there
+        import ray  # which takes as long as it does in that process
 
         try:
             answer = reaching.communicate()[0].strip()
@@ -364,17 +366,17 @@ def _connect(address: str) -> None:
     except Exception as error:  # of many kinds, whatever Ray meets
         given = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") == address else "--ray-address"
         raise InputError(
-            f"no Ray cluster answers at {address}, which {given} names ({_one_line(error)}); "
+            f"no Ray cluster answers at {address}, set by {given} ({_one_line(error)}); "
             f"check {given} and RAY_AUTH_TOKEN, or use --inline"
         ) from error
 
 
 def _start_local(workers: int, data_bytes: int, folder: RayFolder) -> None:
-    """Start a Ray on this machine; raise HPOError where it does not come up."""
-    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a Ray of its own
+    """Start Ray on this machine; raise HPOError if it does not start."""
+    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a local Ray
     if not (os.environ.get(_TOKEN) or os.environ.get(_TOKEN_PATH)):
-        # One that is nowhere but in the environment of this process and its children: Ray would
-        # write one to the home directory, for all to read and for every Ray to come.
+        # It exists only in the environment of this process and its children: Ray would write one
+        # to the home directory, readable by all and used by every later Ray.
         os.environ[_TOKEN] = secrets.token_hex(32)
     import ray
 
@@ -391,19 +393,18 @@ def _start_local(workers: int, data_bytes: int, folder: RayFolder) -> None:
             )
     except Exception as error:  # of many kinds, whatever Ray meets
         raise HPOError(
-            f"Ray cannot be started on this machine ({_one_line(error)}); make room for it, or "
-            "use --inline"
+            f"Ray cannot be started on this machine ({_one_line(error)}); free some memory and "
+            "disk space, or use --inline"
         ) from error
 
 
 @contextlib.contextmanager
 def _fewer_processes() -> Iterator[None]:
-    """Let a Ray that starts leave out what only large clusters and dashboards need.
+    """Start Ray without the processes that only large clusters and dashboards need.
 
-    Its autoscaler, the server of a dashboard (even where there shall be none) and the monitor of
-    log files are Python processes, whose start takes a second from the first trial on two CPUs.
-    Ray has no option for it; where it does not know this class or these methods any more, they
-    are started.
+    Its autoscaler, the dashboard server (started even without a dashboard) and the log monitor are
+    Python processes, and starting them delays the first trial by a second on two CPUs. Ray has no
+    option for this; if it no longer has this class or these methods, they are started.
     """
     try:
         from ray._private.node import Node

@@ -1,16 +1,16 @@
-"""Whether the machine of a worker is about to go, such as a spot machine that was called back.
+"""Detect whether the machine of a worker is about to go away, for example a reclaimed spot machine.
 
-Ray is told so some time before. That a worker can ask is not part of its public interface: without
-it a trial learns nothing, and is kept as often as ever.
+Ray learns about it some time before. Workers ask through a private interface of Ray: without it, a
+trial does not notice, and is checkpointed as often as usual.
 """
 
 
 def is_draining() -> bool:
-    """Say whether Ray was told to drain the node of this worker; it takes a millisecond."""
+    """Return whether Ray is draining the node of this worker; takes a millisecond."""
     try:
         import ray
         from ray._private.state import state
 
         return ray.get_runtime_context().get_node_id() in state.get_draining_nodes()
-    except Exception:  # whatever became of it: the trial goes on
+    except Exception:  # whatever happened, the trial continues
         return False

@@ -1,4 +1,4 @@
-"""A private folder for the sockets and logs of a Ray of one's own, gone when that has ended."""
+"""A private folder for the sockets and logs of a local Ray, removed when it ends."""
 
 import contextlib
 import os
@@ -11,31 +11,31 @@ from pathlib import Path
 from hpo import locks
 from hpo.errors import InputError
 
-# The longest path of a socket that a system takes, and what Ray adds to its folder's.
+# The longest socket path that a system allows, and what Ray adds to the path of its folder.
 _SOCKET_BYTES = 107 if sys.platform == "linux" else 103
 _RAYS_OWN = len("/session_2026-01-31_23-59-59_999999_4194304/sockets/plasma_store")
 _PREFIX, _LOCK, _INSIDE = "hpo-ray-", "lock", "r"
 
 
 class RayFolder:
-    """A folder that nobody else can read, at a path that is short enough for Ray's sockets.
+    """A folder that nobody else can read, at a path short enough for Ray's sockets.
 
-    Where TMPDIR is too long or not ASCII it lies elsewhere. A lock tells others that it is in use;
-    what a process that was killed left behind is removed by the next one.
+    If TMPDIR is too long or not ASCII, it is elsewhere. A lock shows that it is in use; folders
+    left behind by killed processes are removed by the next one.
     """
 
     def __init__(self) -> None:
-        """Make the folder; raise InputError where there is no place for it."""
+        """Create the folder; raise InputError if there is no place for it."""
         self._folder = _make()
         self._lock = os.open(self._folder / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
-        locks.take(self._lock)  # which nobody else knows yet
-        os.rename(self._folder / ".lock", self._folder / _LOCK)  # seen by others once it is held
-        self.path = self._folder / _INSIDE  # Ray lets everybody into the folder that it is given
+        locks.take(self._lock)  # nobody else knows it yet
+        os.rename(self._folder / ".lock", self._folder / _LOCK)  # visible to others once held
+        self.path = self._folder / _INSIDE  # Ray gives everyone access to the folder it uses
         self.path.mkdir()
         _sweep(self._folder.parent)
 
     def close(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and everything in it."""
         shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
 
@@ -47,21 +47,22 @@ def _make() -> Path:
             with contextlib.suppress(OSError):
                 return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     raise InputError(
-        f"no place for the sockets of Ray in {', '.join(map(repr, dict.fromkeys(_places())))}: it "
-        "must be writable, ASCII and short; set TMPDIR to such a folder, or use --inline"
+        "no usable folder for Ray's sockets among "
+        f"{', '.join(map(repr, dict.fromkeys(_places())))}; set TMPDIR to a writable folder with a "
+        "short ASCII path, or use --inline"
     )
 
 
 def _places() -> Iterator[str]:
     if chosen := os.environ.get("RAY_TMPDIR"):
         yield chosen
-    with contextlib.suppress(OSError):  # where no folder for temporary files can be written
+    with contextlib.suppress(OSError):  # if no folder for temporary files is writable
         yield tempfile.gettempdir()
     yield from ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def _sweep(place: Path) -> None:
-    """Remove what processes of this user left that were killed."""
+    """Remove folders left behind by killed processes of this user."""
     for folder in place.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():

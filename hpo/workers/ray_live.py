@@ -1,7 +1,7 @@
-"""What a trial tells inside an epoch goes by way of the store of Ray's head.
+"""Progress during an epoch, sent through the key-value store of Ray's head.
 
-The generator of a task can tell nothing while the trial has its thread. That store is not part of
-Ray's public interface: without it nothing is told inside an epoch.
+The generator of a task cannot yield anything while the trial occupies its thread. The store is a
+private interface of Ray: without it, nothing is reported during an epoch.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ _NAMESPACE = b"hpo"
 
 
 def _store() -> Any:
-    """Return the functions of the store; raise ImportError where Ray has none."""
+    """Return the functions of the store; raise ImportError if Ray has none."""
     from ray.experimental import internal_kv
 
     return internal_kv
 
 
 class Sender:
-    """Tells of one attempt at a trial: the next only when the one before was taken."""
+    """Sends the progress of one attempt at a trial, each time only after the last was received."""
 
     def __init__(self, box: str) -> None:
         self._box, self._sent = box, 0
 
     def __call__(self, progress: Progress) -> bool:
-        """Send it; return False where what was sent before lies there still."""
+        """Send progress; return False if the previous one has not been received yet."""
         store = _store()
         if self._sent and store._internal_kv_exists(self._key(), namespace=_NAMESPACE):
             return False
@@ -43,11 +43,11 @@ class Sender:
         return True
 
     def forget(self) -> None:
-        """Take back what was not taken."""
+        """Delete progress that was not received."""
         _store()._internal_kv_del(self._key(), namespace=_NAMESPACE)
 
     def is_leaving(self) -> bool:
-        """Say whether the machine of the trial is about to go."""
+        """Return whether the machine of the trial is about to go away."""
         return is_draining()
 
     def _key(self) -> bytes:
@@ -56,7 +56,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Letter:
-    """What came from a box: what a trial has printed, and its epochs, at one moment."""
+    """The content of a box: the output and epochs of a trial at one moment."""
 
     started: float
     place: str
@@ -64,7 +64,7 @@ class Letter:
     output: str
 
     def progress(self, trial: Trial, attempt: int) -> Progress:
-        """Return what it says of an attempt at a trial."""
+        """Return the content as the progress of an attempt at a trial."""
         return Progress(
             trial, attempt, self.started, self.place, tuple(self.metrics), self.output
         )
@@ -82,7 +82,7 @@ class Boxes:
         return f"{self._name}/{self._count}"
 
     def taken(self) -> Iterator[tuple[str, Letter]]:
-        """Take what lies in the boxes; yield the name of each and what was in it."""
+        """Empty all boxes; yield the name of each and its content."""
         with contextlib.suppress(ImportError, AttributeError):
             store = _store()
             for key in store._internal_kv_list(self._name.encode(), namespace=_NAMESPACE):
@@ -92,7 +92,7 @@ class Boxes:
                     yield key.decode().rpartition("/")[0], Letter(*json.loads(content))
 
     def empty(self, box: str) -> None:
-        """Throw away what lies in a box."""
+        """Discard the content of a box."""
         with contextlib.suppress(ImportError, AttributeError):
             _store()._internal_kv_del(
                 f"{box}/".encode(), del_by_prefix=True, namespace=_NAMESPACE

@@ -1,10 +1,10 @@
-"""Ray takes its settings from the environment, once, when it is first imported."""
+"""Settings of Ray, which it reads from the environment once, when it is first imported."""
 
 import os
 from collections.abc import Mapping
 
 _ALWAYS = {
-    "RAY_AUTH_MODE": "token",  # Ray listens beyond this machine, whatever it is told
+    "RAY_AUTH_MODE": "token",  # Ray listens on the network, whatever its settings
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 FOR_WORKERS = _ALWAYS | {
@@ -12,11 +12,11 @@ FOR_WORKERS = _ALWAYS | {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 FOR_JOBS = _ALWAYS | {
-    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # what travels is chosen here, by name
+    "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # hpo itself chooses the files to send
 }
 
 
 def apply(settings: Mapping[str, str]) -> None:
-    """Set what the environment does not say already."""
+    """Set the variables that the environment does not set already."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The folder that a trial has for itself, kept now and then where it can go on from a copy."""
+"""The private folder of a trial, copied regularly if the trial can resume from a copy."""
 
 import contextlib
 import math
@@ -15,14 +15,14 @@ from hpo.distributions import Value
 from hpo.process_state import TrialProcess
 from hpo.trial import EpochMetrics, Trial
 
-LOOK_SECONDS = 2.0  # between looks whether the machine is about to go
+LOOK_SECONDS = 2.0  # between checks whether the machine is about to go away
 
 
 class TrialFolder:
-    """An empty folder, or one as the last copy of it is: a context, after which it is gone.
+    """The folder of a trial, empty or restored from its last copy: a context that removes it.
 
-    `last` is the copy that was sent along, where copies are carried. `epochs` are the metrics that
-    go with the copy.
+    `last` is the copy that was sent along, if copies are carried by events. `epochs` are the
+    metrics that belong to the copy.
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class TrialFolder:
         last: bytes | None = None,
     ) -> None:
         self.epochs: tuple[EpochMetrics, ...] = ()
-        self.has_ended = False  # the trial, when the copy was made
-        self.begun = 0  # after how many epochs an extension went on
+        self.has_ended = False  # whether the trial had ended when the copy was made
+        self.begun = 0  # the epochs after which an extension resumed
         self._is_told = False
         self._copies = _copies(checkpoints, trial, fixed, last)
         self._seconds, self._is_kept_at_the_end = math.inf, False
@@ -57,7 +57,7 @@ class TrialFolder:
         self._held.cleanup()
 
     def resume(self, process: TrialProcess) -> None:
-        """Fill the folder with its last copy, and give the generators the states they had then."""
+        """Restore the last copy of the folder, and the states of the random generators."""
         snapshot = self._copies.restore(self.path) if self._copies is not None else None
         if snapshot is None:
             return
@@ -71,23 +71,23 @@ class TrialFolder:
             self._last_epoch = len(snapshot.metrics)
 
     def goes_ahead(self) -> None:
-        """Take note that the trial does not wait while its folder is copied, as a program does not.
+        """Record that the trial, a program, does not wait while its folder is copied.
 
-        Only the copy that is made at its end is then known to be of its last epoch.
+        Only the copy made at its end is then known to be of its last epoch.
         """
         self._is_ahead = True
 
     def begin_anew(self) -> None:
-        """Forget what was kept: the trial did not go on from there."""
+        """Forget the copy: the trial did not resume from it."""
         self.epochs, self._last_epoch, self.begun = (), 0, 0
         empty(self.path)
         if self._copies is not None:
             self._copies.forget()
 
     def is_due(self, is_leaving: Callable[[], bool]) -> bool:
-        """Say whether the folder is to be kept after this epoch.
+        """Return whether to copy the folder after this epoch.
 
-        Where the machine is about to go, it is kept sooner than it was to be.
+        If the machine is about to go away, it is copied sooner than scheduled.
         """
         if isinstance(self._copies, CopiesBehind) and self._copies.is_busy:
             return False
@@ -100,15 +100,15 @@ class TrialFolder:
         return is_leaving()
 
     def is_due_at_the_end(self, epochs: int) -> bool:
-        """Say whether the folder is to be kept though its trial has ended after so many epochs."""
+        """Return whether to copy the folder now that its trial has ended."""
         return self._is_kept_at_the_end and (self._is_ahead or epochs != self._last_epoch)
 
     def keep(
         self, metrics: Sequence[EpochMetrics], process: TrialProcess, has_ended: bool = False
     ) -> str:
-        """Copy the folder after so many epochs.
+        """Copy the folder, together with the metrics of all epochs so far.
 
-        Where that fails the trial goes on, and what is returned says why, the first time.
+        If that fails, the trial continues; the reason is returned the first time, else "".
         """
         assert self._copies is not None
         copies = self._copies
@@ -120,12 +120,12 @@ class TrialFolder:
         return fault
 
     def finish(self, epochs: int) -> str:
-        """Return once all copies are where they go; say as `keep` does where one is not."""
+        """Wait until all copies are stored; return the reason as `keep` does if one is not."""
         copies = self._copies
         return self._tried(copies.wait, epochs) if isinstance(copies, CopiesBehind) else ""
 
     def taken(self) -> bytes:
-        """Return the copy that is to be carried away since this was asked last, or nothing."""
+        """Return the copy made since the last call, to be carried away, or b""."""
         return self._copies.taken() if isinstance(self._copies, CarriedCopies) else b""
 
     def _tried(self, keep: Callable[[], None], epochs: int) -> str:
@@ -134,7 +134,7 @@ class TrialFolder:
         except OSError as error:
             if not self._is_told:
                 self._is_told = True
-                return f"no checkpoint was kept after epoch {epochs}: {error}"
+                return f"saving the checkpoint of epoch {epochs} failed: {error}"
         return ""
 
 
@@ -144,7 +144,7 @@ def _copies(
     fixed: Mapping[str, Value],
     last: bytes | None,
 ) -> Copies | None:
-    """Return the copies of a trial, wherever they are."""
+    """Return the copies of a trial, wherever they are stored."""
     if checkpoints is None:
         return None
     if checkpoints.is_carried:

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees of LightGBM on a table; they stop once no tree has helped for a while."""
+"""Gradient-boosted trees with LightGBM on a table, with early stopping."""
 
 import lightgbm
 
@@ -7,7 +7,7 @@ def train(
     learning_rate: float, leaves: int, min_rows: int, *, epochs: int = 300, patience: int = 30,
     data, seed,
 ):
-    """Yield the validation loss after each tree; where nothing is held out, the training loss."""
+    """Yield the validation loss after each tree, or the training loss if nothing is held out."""
     training = lightgbm.Dataset(data.training.inputs, data.training.targets)
     booster = lightgbm.Booster(
         {"objective": "binary", "learning_rate": learning_rate, "num_leaves": leaves,

@@ -1,4 +1,4 @@
-"""A convolutional network of PyTorch, with a Dataset of its own over the files of MNIST."""
+"""A convolutional network in PyTorch, with its own Dataset that reads the MNIST files."""
 
 import gzip
 from pathlib import Path
@@ -31,7 +31,7 @@ def train(
     learning_rate: float, weight_decay: float, dropout: float, *, epochs: int = 3,
     rows: int = 10_000, seed,
 ):
-    """Train on four fifths of the training rows, in a new order each epoch."""
+    """Train on four fifths of the training rows, reshuffled each epoch."""
     training, validation = random_split(
         Subset(Images("train"), range(rows)), [0.8, 0.2], torch.Generator().manual_seed(0)
     )
@@ -58,7 +58,7 @@ def train(
 
 @torch.no_grad()
 def accuracy(network: nn.Module, rows: Dataset) -> float:
-    """Return the share of rows whose label it finds."""
+    """Return the share of rows whose label the network predicts correctly."""
     network.eval()
     batches = DataLoader(rows, batch_size=1000)
     right = sum((network(images).argmax(1) == labels).sum() for images, labels in batches)
@@ -66,7 +66,7 @@ def accuracy(network: nn.Module, rows: Dataset) -> float:
 
 
 def judge(network: nn.Module) -> dict[str, float]:
-    """Return the accuracy on the test images, which no trial has seen."""
+    """Return the accuracy on the test images, which no trial uses."""
     return {"test_accuracy": accuracy(network, Images("t10k"))}
 
 

@@ -1,4 +1,4 @@
-"""The network of pytorch_mnist.py, trained so that a run which is cut off goes on."""
+"""A smaller network than in pytorch_mnist.py, trained so that an interrupted run resumes."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def train(
     learning_rate: float, weight_decay: float, *, epochs: int = 10, rows: int = 10_000, seed,
     folder: Path,
 ):
-    """Go on from what the folder holds, and keep each epoch in it."""
+    """Resume from the state in the folder, and save the state after each epoch."""
     assert FILES.is_dir(), f"{FILES} has to hold the files of MNIST"
     training, validation = random_split(
         Subset(Images("train"), range(rows)), [0.8, 0.2], torch.Generator().manual_seed(0)
@@ -29,7 +29,7 @@ def train(
         state = torch.load(file, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])  # after all that draws: the weights above did
+        torch.set_rng_state(state["random"])  # last: creating the network above drew numbers
         done = state["epoch"]
     for epoch in range(done + 1, epochs + 1):
         network.train()

@@ -1,4 +1,4 @@
-"""A training script like any other: it knows nothing of hpo."""
+"""An ordinary training script, which knows nothing about hpo."""
 
 import argparse
 

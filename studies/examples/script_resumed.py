@@ -1,4 +1,4 @@
-"""A training script that goes on where it was stopped: all it keeps lies in one file."""
+"""A training script that resumes where it was stopped: its whole state is in one file."""
 
 import argparse
 import json
@@ -39,6 +39,6 @@ for epoch in range(done + 1, options.epochs + 1):
         written, weights=weights, velocity=velocity, epoch=epoch,
         generator=json.dumps(generator.bit_generator.state),
     )
-    os.replace(written, state)  # whole, before the epoch is told
+    os.replace(written, state)  # complete before the epoch is reported
     right = (validation @ weights).argmax(axis=1) == truth.argmax(axis=1)
     print(json.dumps({"epoch": epoch, "validation_accuracy": float(right.mean())}), flush=True)

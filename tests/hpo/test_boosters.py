@@ -72,7 +72,7 @@ def test_an_objective_of_its_own_gives_no_probabilities(lightgbm: Any) -> None:
 
     data = lightgbm.Dataset(INPUTS, CLASSES > 0)
     booster = lightgbm.train({"objective": logistic, "verbose": -1}, data, 5)
-    with pytest.raises(ValueError, match="Booster: what it predicts are no probabilities"):
+    with pytest.raises(ValueError, match="Booster: its predictions are not probabilities"):
         frameworks.adapted(booster, 2, INPUTS)
 
 
@@ -124,7 +124,7 @@ def test_a_regressor_of_xgboost_predicts_by_its_best_iteration(
 
 def test_a_regressor_of_a_library_is_no_classifier(lightgbm: Any, xgboost: Any) -> None:
     for kind in (lightgbm.LGBMRegressor(verbose=-1), xgboost.XGBRegressor(n_estimators=2)):
-        with pytest.raises(ValueError, match="is no classifier, and the task is classification"):
+        with pytest.raises(ValueError, match="is not a classifier, but the task is classif"):
             adapted(kind, CLASSES, 3)
 
 
@@ -134,5 +134,5 @@ def test_a_class_derived_from_one_of_a_library_is_refused(lightgbm: Any, tmp_pat
             return -super().predict(*arguments, **options)
 
     model = adapted(Other(n_estimators=2, verbose=-1), VALUES)
-    with pytest.raises(ValueError, match=r"^it holds .*Other, and only what is scikit-l"):
+    with pytest.raises(ValueError, match=r"^it holds .*Other, but only types of scikit-l"):
         model.save(tmp_path / "model.skops")

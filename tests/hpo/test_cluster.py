@@ -117,7 +117,7 @@ def test_too_much_is_refused_with_a_remedy(
 ) -> None:
     (folder / "large.npz").write_bytes(bytes(2_000_000))
     monkeypatch.setattr(cluster, "MOST_BYTES", 1_000_000)
-    with pytest.raises(InputError, match=r"2(\.\d+)? MB.*1 MB is the most.*large\.npz.*\[data\]"):
+    with pytest.raises(InputError, match=r"2(\.\d+)? MB.*at most 1 MB.*large\.npz.*\[data\]"):
         pack(read(make_study(data={"source": "large.npz"})))
 
 
@@ -236,9 +236,9 @@ def test_what_is_said_names_the_remedy(
     with pytest.raises(InputError) as caught:
         pack(read(file))
     assert str(caught.value) == (
-        f"{file}: what the cluster would be sent is {wording.number(size / 1e6)} MB, and 1 MB is "
-        f"the most ({folder}/large.npz is the largest); put the data where every node of the "
-        "cluster has it, and name it by its whole path in [data] source"
+        f"{file}: the files to send are {wording.number(size / 1e6)} MB in total, but the cluster "
+        f"accepts at most 1 MB (the largest is {folder}/large.npz); put the data where every node "
+        "of the cluster can read it, and set [data] source to its absolute path"
     )
     monkeypatch.setattr(cluster, "MOST_BYTES", size)
     assert pack(read(file)).bytes == size
@@ -254,8 +254,8 @@ def test_what_is_said_names_the_remedy(
     with pytest.raises(InputError) as caught:
         pack(read(file))
     assert str(caught.value) == (
-        f"{file}: {folder}/large.npz is a symbolic link that leads to {elsewhere}, and such a file "
-        f"is sent only where it is named: --with {folder}/large.npz"
+        f"{file}: {folder}/large.npz is a symbolic link to {elsewhere}, outside the study's "
+        f"folder; to send it anyway, pass --with {folder}/large.npz"
     )
     assert set(pack(read(file), [folder / "large.npz"]).files) == {
         "toy.toml", "toy.py", "large.npz"
@@ -280,14 +280,14 @@ def test_a_value_that_cannot_be_read_is_named(folder: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         find_address("http://here", folder / ".env")
     assert str(caught.value) == (
-        f"{folder}/.env: the value of {name} cannot be read; write {name}=VALUE on a line, the "
-        "value without quotes or with one at each end"
+        f"{folder}/.env: the value of {name} cannot be read; write {name}=VALUE on one line, "
+        "without quotes or with one at each end"
     )
     with pytest.raises(InputError) as caught:
         find_address(None, folder / "none.env")
     assert str(caught.value) == (
-        "no cluster is named; give --cluster URL, set RAY_API_SERVER_ADDRESS, or write it in "
-        f"{folder}/none.env"
+        "no cluster address; pass --cluster URL, or set RAY_API_SERVER_ADDRESS in the "
+        f"environment or in {folder}/none.env"
     )
 
 

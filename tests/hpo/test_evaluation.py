@@ -111,7 +111,7 @@ def test_a_judge_is_not_called_where_there_is_a_test_set(
     file = shop(round={"trials": 1})
     hpo("evaluate", file)
     said = " ".join(capsys.readouterr().out.split())
-    assert "shop:centers.evaluate is not called: the study has a test set of its own" in said
+    assert "shop:centers.evaluate is not called, because the study has a test set" in said
 
 
 def test_that_the_last_round_has_not_ended_is_said(
@@ -156,7 +156,7 @@ def test_what_is_refused_leaves_the_test_set_untouched(
     sys.modules.pop("shop")
     toy = make_study(data={"source": "digits"})
     hpo("run", toy, "--inline", "--trials", 1)
-    with pytest.raises(InputError, match="toy:quadratic returns no model"):
+    with pytest.raises(InputError, match="toy:quadratic returned no model"):
         hpo("evaluate", toy)
     for name in ("shop", "toy"):
         recorded = record_of(file).study(name).read()
@@ -169,7 +169,7 @@ def test_what_is_refused_leaves_the_test_set_untouched(
 
 def test_a_model_that_does_not_come_back_is_refused(shop: Make) -> None:
     file = shop(fixed={"forgets": True})
-    with pytest.raises(InputError, match="predicts otherwise once saved and loaded"):
+    with pytest.raises(InputError, match="predicts differently once saved and loaded"):
         hpo("evaluate", file)
 
 
@@ -202,7 +202,7 @@ def test_a_look_that_broke_off_counts(shop: Make, monkeypatch: pytest.MonkeyPatc
         patch.setattr(evaluation, "score", broken)
         with pytest.raises(RuntimeError, match="power"):
             hpo("evaluate", file)
-    with pytest.raises(InputError, match=r"was spent on .*: that look broke off"):
+    with pytest.raises(InputError, match=r"was spent on .*: that evaluation was interrupted"):
         hpo("evaluate", file)
     with pytest.raises(InputError, match="has no model yet"):
         hpo("predict", "shop", "shop.csv")
@@ -217,7 +217,7 @@ def test_a_result_is_told_where_the_record_is_away(
         raise RecordUnavailable("no route to host")
 
     monkeypatch.setattr(Evaluations, "end", away)
-    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is unavailable.* no route"):
+    with pytest.raises(HPOError, match=r"^accuracy 0\.\d+ .* the record is unreach.* no route"):
         hpo("evaluate", file)
 
 
@@ -264,8 +264,9 @@ def test_what_is_recorded_of_a_look() -> None:
     tags = evaluation._tags(second)
     assert tags["repeated"] == "true"
     assert tags["mlflow.note.content"] == (
-        "accuracy 0.9\n\n**Repeated**: this is look 2 at the test set. Where an earlier one had "
-        f"any influence, the result is too good.\n\n{table}| 2 | 2 | 6 | 0.7500 |\n"
+        "accuracy 0.9\n\n**Repeated**: this is evaluation 2 on the test set. If an earlier "
+        "result influenced anything, this one is too optimistic.\n\n"
+        f"{table}| 2 | 2 | 6 | 0.7500 |\n"
     )
 
 
@@ -349,7 +350,7 @@ def test_a_figure_that_cannot_be_drawn_is_noted(
     whole = evaluated(0.5)
     whole = replace(whole, score=replace(whole.score, classes=classes))
     evaluation._write_outcome(whole, tmp_path, listener)
-    assert listener.notes == ["no figure of the evaluation: RuntimeError: no ink"]
+    assert listener.notes == ["drawing the confusion matrix failed: RuntimeError: no ink"]
     text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
     assert json.loads(text) == whole.to_table()
     assert '"label": "é"' in text

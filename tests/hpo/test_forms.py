@@ -165,9 +165,9 @@ def test_beside_a_dataclass_it_is_given_as_well(
 @pytest.mark.parametrize(
     ("attribute", "said"),
     [
-        ("metrics = ('loss', 'MAP@5')", "declares a metric 'MAP@5', a name that cannot be"),
-        ("metrics = ('a' * 300,)", f"declares a metric '{'a' * 60}', a name that cannot be"),
-        ("metrics = ('a\\nb',)", "declares a metric 'a b', a name that cannot be"),
+        ("metrics = ('loss', 'MAP@5')", "declares the metric name 'MAP@5', which cannot be"),
+        ("metrics = ('a' * 300,)", f"declares the metric name '{'a' * 60}', which cannot be"),
+        ("metrics = ('a\\nb',)", "declares the metric name 'a b', which cannot be"),
         ("evaluate = 3", "`evaluate` of form_"),
     ],
 )
@@ -224,18 +224,18 @@ def test_any_mapping_names_metrics(found: Find) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("None", "None is no metric; give a number, or a mapping such as"),
-        ("'0.5'", "'0.5' is no metric"),
-        ("b'0.5'", "b'0.5' is no metric"),
-        ("{(1, 2) * 30: 0.5}", "names a metric (1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, "
-         "2, 1, 2…; name it"),
-        ("[0.5]", "[0.5] is no metric"),
-        ("(0.5, 'model')", "(0.5, 'model') is no metric"),
-        ("np.zeros(3)", "is array([0., 0., 0.]), which is no number"),
+        ("None", "expected a number or a mapping such as {'loss': 0.5}, got None"),
+        ("'0.5'", ", got '0.5'"),
+        ("b'0.5'", ", got b'0.5'"),
+        ("{(1, 2) * 30: 0.5}", "must be a string, got (1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, "
+         "1, 2, 1, 2, 1, 2…"),
+        ("[0.5]", ", got [0.5]"),
+        ("(0.5, 'model')", ", got (0.5, 'model')"),
+        ("np.zeros(3)", "must be a number, got array([0., 0., 0.]) ("),
         ("object()", "<object"),
-        ("{'loss': 'low'}", "'loss' is 'low', which is no number"),
-        ("{1: 0.5}", "names a metric 1; name it by a text"),
-        ("{'a\\n': 0.5}", "a name that cannot be recorded"),
+        ("{'loss': 'low'}", "'loss' must be a number, got 'low'"),
+        ("{1: 0.5}", "the name of a metric must be a string, got 1"),
+        ("{'a\\n': 0.5}", "cannot be recorded"),
     ],
 )
 def test_what_is_no_metric_is_said(found: Find, given: str, said: str) -> None:

@@ -118,11 +118,11 @@ def test_images_are_flat_to_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize(("estimator", "targets", "classes", "message"), [
-    (Ridge(), CLASSES, 3, "Ridge is no classifier, and the task is classification"),
-    (LogisticRegression(), CLASSES, 0, "LogisticRegression is no regressor, and the task is regr"),
-    (LogisticRegression(), CLASSES + 1, 3, r"its classes are \[1, 2, 3\], not indices from 0 to 2"),
-    (LogisticRegression(), np.array(["a", "b", "c"])[CLASSES], 3, r"'c'\], not indices"),
-    (Ridge(), np.stack([VALUES, VALUES], axis=1), 0, r"shape \(90, 2\), not \(90, 1\)"),
+    (Ridge(), CLASSES, 3, "Ridge is not a classifier, but the task is classification"),
+    (LogisticRegression(), CLASSES, 0, "LogisticRegression is not a regressor, but the task is r"),
+    (LogisticRegression(), CLASSES + 1, 3, r"must be indices from 0 to 2, got \[1, 2, 3\]"),
+    (LogisticRegression(), np.array(["a", "b", "c"])[CLASSES], 3, r"got \['a', 'b', 'c'\]"),
+    (Ridge(), np.stack([VALUES, VALUES], axis=1), 0, r"of shape \(90, 1\), got shape \(90, 2\)"),
 ])  # fmt: skip
 def test_a_model_that_does_not_fit_the_data_is_refused(
     estimator: Any, targets: Any, classes: int, message: str
@@ -133,7 +133,7 @@ def test_a_model_that_does_not_fit_the_data_is_refused(
 
 
 def test_what_is_not_fitted_says_so() -> None:
-    with pytest.raises(ValueError, match=r"^Ridge does not predict rows of the shape \(4,\): NotF"):
+    with pytest.raises(ValueError, match=r"^Ridge cannot predict rows of shape \(4,\): NotF"):
         frameworks.adapted(Ridge(), 0, INPUTS)
 
 
@@ -192,7 +192,7 @@ def test_an_estimator_with_a_type_of_its_own_is_refused_before_the_test_set_is_u
     study: Callable[..., Path]
 ) -> None:
     file = study("make_pipeline(Doubled(), LogisticRegression(C=C))")
-    message = r"it holds fitting\.Doubled, and only what .*`loader`"
+    message = r"it holds fitting\.Doubled, but only types .*`loader`"
     with pytest.raises(InputError, match=message) as caught:
         hpo("evaluate", file)
     assert "\n" not in str(caught.value)
@@ -265,24 +265,24 @@ SHARES = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
     ("outputs", "classes", "said"),
     [
         (SHARES, 2, ""), (SHARES[:, :1], 0, ""),
-        (SHARES, 3, "it predicts an array of the shape (2, 2), not (2, 3); let it predict a "
-         "probability for each class"),
-        (SHARES[0], 0, "it predicts an array of the shape (2,), not (2, 1); let it predict one "
-         "value for each row"),
-        ([0.5], 0, "it predicts <class 'list'>, not (2, 1); let it predict one value for each "
+        (SHARES, 3, "expected predictions of shape (2, 3), got shape (2, 2); make it predict one "
+         "probability per class"),
+        (SHARES[0], 0, "expected predictions of shape (2, 1), got shape (2,); make it predict one "
+         "value per row"),
+        ([0.5], 0, "expected predictions of shape (2, 1), got list; make it predict one value per "
          "row"),
         (SHARES * np.nan, 2, "it predicts values that are not finite; train it with a smaller "
          "learning rate"),
-        (SHARES * 2, 2, "what it predicts are no probabilities; let each row be positive with the "
-         "sum 1"),
-        (SHARES - [[0.5, -0.5]], 2, "what it predicts are no probabilities; let each row be "
-         "positive with the sum 1"),
+        (SHARES * 2, 2, "its predictions are not probabilities; make each row non-negative, with "
+         "a sum of 1"),
+        (SHARES - [[0.5, -0.5]], 2, "its predictions are not probabilities; make each row "
+         "non-negative, with a sum of 1"),
         (SHARES * 2, 0, None),
     ],
 )
 def test_what_a_model_predicts_is_looked_at(outputs: Any, classes: int, said: str | None) -> None:
     found = frameworks.fault(outputs, 2, classes)
-    assert found == said or (said is None and found.startswith("it predicts an array"))
+    assert found == said or (said is None and found.startswith("expected predictions of shape"))
 
 
 def test_outputs_are_put_in_the_order_of_the_classes() -> None:
@@ -293,7 +293,7 @@ def test_outputs_are_put_in_the_order_of_the_classes() -> None:
     ]
     assert framework_models._in_order(np.array([3.0, 4.0]), (), 0).tolist() == [[3.0], [4.0]]
     for labels, classes in (((0, 1, 2), 3), ((0, 5), 3)):
-        with pytest.raises(ValueError, match=f"^2 outputs for {len(labels)} classes$"):
+        with pytest.raises(ValueError, match=f"^expected {len(labels)} outputs, one per class, "):
             framework_models._in_order(SHARES, labels, classes)
     assert frameworks._first(0, 2) == (0, 1)
     assert (frameworks._first(3, 3), frameworks._first(1, 0)) == ((0, 1, 2), ())
@@ -306,14 +306,16 @@ def test_classes_that_are_no_indices_are_refused() -> None:
     for classes in (["a", "b"], [0, 3], [[0, 1]]):
         with pytest.raises(ValueError, match=r"train it on data\.training\.targets$") as caught:
             frameworks.class_indices(classes, 3)
-        assert str(caught.value).startswith(f"its classes are {classes}, not indices from 0 to 2;")
+        assert str(caught.value).startswith(
+            f"its classes must be indices from 0 to 2, got {classes};"
+        )
 
 
 def test_a_model_of_the_other_task_is_refused() -> None:
     for model, classes, said in (
-        (Ridge(), 2, "Ridge is no classifier, and the task is classification; return a classifier, "
-         "or set task in [data]"),
-        (LogisticRegression(), 0, "LogisticRegression is no regressor, and the task is "
+        (Ridge(), 2, "Ridge is not a classifier, but the task is classification; return a "
+         "classifier, or set task in [data]"),
+        (LogisticRegression(), 0, "LogisticRegression is not a regressor, but the task is "
          "regression; return a regressor, or set task in [data]"),
     ):
         with pytest.raises(ValueError, match="is no") as caught:

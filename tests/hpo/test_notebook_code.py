@@ -175,15 +175,16 @@ def test_a_submodule_that_another_cell_imported_is_imported(kept: Callable[..., 
 
 @pytest.mark.parametrize(("before", "body", "said"), [
     ("rows = object()", "return rows",
-     "train takes 'rows' from another cell, and what is of type object cannot be kept with the "
-     "study; make it inside the function, or put both into a module"),
+     "train uses 'rows' from another cell, and a value of type object cannot be saved with the "
+     "study; create it inside the function, or move both to a module"),
     ("numbers = list(range(5000))", "return numbers",
-     "train takes 'numbers' from another cell, and what is of type list cannot be kept with "
-     "the study; make it inside the function, or put both into a module"),
-    ("", "return absent", "train takes 'absent', which no cell that has run defines"),
+     "train uses 'numbers' from another cell, and a value of type list cannot be saved with "
+     "the study; create it inside the function, or move both to a module"),
+    ("", "return absent",
+     "train uses 'absent', which is not defined in any cell that has run; define it"),
     ("double = lambda x: 2 * x", "return double(1)",
-     "train takes 'double' from another cell, which is <lambda> there; define it under its "
-     "name"),
+     "train uses 'double' from another cell, but it is defined there as <lambda>; define it as "
+     "double"),
 ], ids=["an object", "much data", "undefined", "a lambda"])
 def test_what_cannot_come_along_is_refused_by_name(
     before: str, body: str, said: str, tmp_path: Path
@@ -207,31 +208,32 @@ def test_what_cannot_come_along_is_refused_by_name(
             return 10 * learning_rate
 
         train = clip(train)
-     """), "train is not what its cell says: it runs other code"),
+     """), "train differs from its cell: the code differs"),
     (("class A:\n    k = 1", "N = 2", """
         class A:
             k = N
-     """, "N = 3", USES_A), "A is not what its cell says: k: 2 is 3 in the cell"),
+     """, "N = 3", USES_A), "A differs from its cell: k: 2 in memory, 3 in the cell"),
     (("class A:\n    k = 1", "A.k = 5", USES_A),
-     "A is not what its cell says: k: 5 is 1 in the cell"),
+     "A differs from its cell: k: 5 in memory, 1 in the cell"),
     (("class A:\n    def k(self):\n        return 1", "A.k = lambda self: 2", USES_A),
-     "A is not what its cell says: k: it runs other code"),
+     "A differs from its cell: k: the code differs"),
     (("class B:\n    k = 1", "class A(B):\n    pass", "class B:\n    k = 2", USES_A),
-     "A is not what its cell says: its base B: k: 1 is 2 in the cell"),
+     "A differs from its cell: its base class B: k: 1 in memory, 2 in the cell"),
     (("from dataclasses import dataclass", "class A:\n    k: int = 3", "A = dataclass(A)", USES_A),
-     "A is not what its cell says: __dataclass_fields__ is not in the cell"),
+     "A differs from its cell: __dataclass_fields__ is not in the cell"),
     (("N = 2", "def train(x: float, n: int = N):\n    return x * n", "N = 30"),
-     "train is not what its cell says: a default differs: 2 is 30 in the cell"),
+     "train differs from its cell: a default differs: 2 in memory, 30 in the cell"),
     (("class C:\n    k = 2", "A = C", USES_A),
-     "train takes 'A' from another cell, which is C there; define it under its name"),
+     "train uses 'A' from another cell, but it is defined there as C; define it as A"),
     (("A = [0]\nB = A", "def train(x: float):\n    A[0] = 7\n    return B[0]"),
-     "train takes 'B' and 'A' from other cells, which are one and the same there and would be two"),
+     "train uses 'B' and 'A' from other cells, which are the same object there but would become "
+     "two"),
     (("def train(x: float):\n    display(x)\n    return x",),
-     "train takes 'display', which only a notebook has; leave it out there"),
+     "train uses 'display', which exists only in notebooks; remove it"),
     (("def \u00fcbung(x: float):\n    return x\ntrain = \u00fcbung",),
-     "\u00fcbung is a name with letters other than a to z; rename it"),
+     "the name \u00fcbung must be ASCII; rename it"),
     (("R = []\nR.append(R)", "def train(x: float):\n    return R"),
-     "train takes 'R' from another cell, and what is of type list cannot be kept"),
+     "train uses 'R' from another cell, and a value of type list cannot be saved"),
 ], ids=[
     "a decorator put around it later", "a value of the time of the class", "an attribute",
     "a method", "a base", "a decorator around a class", "a default", "an alias",
@@ -282,7 +284,7 @@ def test_a_function_that_is_not_what_its_module_has_is_refused(tmp_path: Path) -
     def dedent(text: str) -> str:
         return text
 
-    with pytest.raises(InputError, match="textwrap has another dedent than this one"):
+    with pytest.raises(InputError, match=r"textwrap\.dedent is a different function from this"):
         notebook_code.name_of(dedent, tmp_path)
 
 
@@ -296,7 +298,7 @@ def test_what_has_no_name_to_import_is_refused(tmp_path: Path) -> None:
             return learning_rate
 
     for function in (inside, lambda x: x, Called(), len):
-        with pytest.raises(InputError, match="cannot be imported by a name; write it with def"):
+        with pytest.raises(InputError, match="cannot be imported by name; define it with def"):
             notebook_code.name_of(function, tmp_path)
 
 
@@ -336,7 +338,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".hpo").write_text("a file")
-    with pytest.raises(InputError, match="so work in a folder that can be written"):
+    with pytest.raises(InputError, match="so work in a writable folder"):
         notebook_code.name_of(run_cells(TRAIN)["train"], tmp_path)
 
 

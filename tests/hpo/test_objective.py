@@ -72,7 +72,7 @@ def complaint(name: str) -> str:
 )
 def test_the_form_is_checked_before_anything_is_imported(name: str) -> None:
     before = set(sys.modules)
-    assert 'write it as "package.module:name"' in complaint(name)
+    assert 'use the form "package.module:name"' in complaint(name)
     assert set(sys.modules) == before
 
 
@@ -108,21 +108,21 @@ def test_metrics_that_are_no_names(write: Write, metrics: str) -> None:
         ("class train: pass", "no function 'train'"),
         ("async def train(rate: float): return 1.0", "plain def"),
         ("async def train(rate: float): yield 1.0", "plain def"),
-        ("def train(): yield {}", "has no hyperparameters; write them as parameters"),
+        ("def train(): yield {}", "has no hyperparameters; declare each as a parameter"),
         ("def train(*, data, seed, folder): yield {}", "has no hyperparameters"),
         ("def train(hyperparameters): yield {}", "'hyperparameters' of test_"),
-        ("def train(rate): yield {}", "has no type; annotate it, such as rate: float"),
+        ("def train(rate): yield {}", "has no type; annotate it, for example rate: float"),
         ("def train(rate=None): yield {}", "has no type; annotate it"),
-        ("def train(hyperparameters: dict): yield {}", "has the type dict; a hyperparameter is"),
+        ("def train(hyperparameters: dict): yield {}", "has the type dict; a hyperparameter must"),
         ("def train(rate: list[int]): yield {}", "has the type list; a hyperparameter"),
         ("def train(rate: float | bytes): yield {}", "has the type float | bytes; a"),
         ("def train(rate: Literal['a', b'b']): yield {}", "has the type"),
         ("def train(rate: tuple[int, bytes]): yield {}", "has the type tuple; a hyperparameter"),
-        ("def train(rate=b''): yield {}", "has the type bytes; a hyperparameter is"),
+        ("def train(rate=b''): yield {}", "has the type bytes; a hyperparameter must be"),
         ("def train(*rates: float): yield {}", "*rates of"),
         ("def train(**rates: float): yield {}", "hides the names of its hyperparameters"),
         ("def train(hyperparameters: Hyperparameters, data, more): yield {}",
-         "nothing is given for the parameter 'more'"),
+         "unknown parameter 'more'"),
         ("def train(hyperparameters: 'Hyperparameter'): yield {}", "NameError"),
         ("def train(hyperparameters: Hyperparameters, data: 'Decimal'): yield {}", "NameError"),
         (
@@ -132,7 +132,7 @@ def test_metrics_that_are_no_names(write: Write, metrics: str) -> None:
                 rate: "Decimal"
             def train(hyperparameters: Unknown): yield {}
             """,
-            "import what it names",
+            "import the name at run time",
         ),
     ],
 )
@@ -145,7 +145,7 @@ def test_the_ones_a_module_has_are_named(write: Write) -> None:
         "from textwrap import dedent\nclass Other:\n    metrics = ('loss',)\n"
         "def _hidden(): pass\ndef another(rate: float): return rate\nnumber = 3\n" + GOOD
     )
-    assert complaint(name.replace(":train", ":trian")).endswith("; it has another, train")
+    assert complaint(name.replace(":train", ":trian")).endswith("; it defines another, train")
 
 
 # Its hyperparameters.
@@ -443,5 +443,5 @@ def test_a_file_that_hides_what_hpo_needs_is_named(tmp_path: Path, name: str) ->
     assert (done.returncode, done.stderr) == (
         2,
         f"hpo: {study}: {tmp_path / hidden} hides the module {hidden.removesuffix('.py')!r}, which "
-        "Python or hpo needs, from all that runs here; give it another name\n",
+        "Python or hpo needs; rename it\n",
     )

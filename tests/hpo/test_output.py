@@ -53,7 +53,7 @@ def test_the_first_and_the_last_are_kept_and_what_is_left_out_is_counted(
     if len(whole) <= first + last:
         expected = whole
     else:
-        between = f"\n… {len(whole) - first - last} characters are left out …\n"
+        between = f"\n… {len(whole) - first - last} characters left out …\n"
         expected = whole[:first] + between + whole[-last:]
     assert found == expected.encode("utf-8", "backslashreplace").decode()
     assert kept.written == len(whole)

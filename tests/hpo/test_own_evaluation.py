@@ -129,7 +129,7 @@ def test_the_objective_judges_its_best_trial_trained_once_more(
         hpo("predict", "judging", "judged")
     with pytest.raises(InputError, match=r"was spent on .*--again"):
         hpo("evaluate", file)
-    with pytest.raises(InputError, match="--top: the objective judges one model"):
+    with pytest.raises(InputError, match="--top: the objective scores a single model"):
         hpo("evaluate", file, "--again", "--top", 2)
 
 
@@ -155,10 +155,10 @@ def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
 
 
 @pytest.mark.parametrize(("body", "message"), [
-    ("raise KeyError('rows')", r"^judging:train\.evaluate failed: KeyError: 'rows'; correct it"),
-    ("return {'test_loss': float('inf')}", r"evaluate gives test_loss = inf; let it give finite"),
-    ("return {}", r"evaluate gives no metric; let it"),
-    ("return None", r"evaluate failed: TypeError: None is no metric"),
+    ("raise KeyError('rows')", r"^judging:train\.evaluate failed: KeyError: 'rows'; nothing"),
+    ("return {'test_loss': float('inf')}", r"evaluate returned test_loss = inf; nothing was"),
+    ("return {}", r"evaluate returned no metric; nothing"),
+    ("return None", r"evaluate failed: TypeError: expected a number or a mapping"),
 ])  # fmt: skip
 def test_a_judge_that_fails_spends_nothing(own: Make, body: str, message: str) -> None:
     file = own(OBJECTIVE.replace('    print("not shown")', f"    {body}"))
@@ -182,11 +182,11 @@ def test_without_a_judge_that_is_said(own: Make) -> None:
 
 def test_without_a_model_that_is_said(own: Make) -> None:
     file = own(OBJECTIVE.replace("    return {\"rate", "    return None\n    {\"rate"))
-    with pytest.raises(InputError, match=r"^judging:train returns no model for its `evaluate`"):
+    with pytest.raises(InputError, match=r"^judging:train returned no model for its `evaluate`"):
         hpo("evaluate", file)
     (file.parent / "judging.py").write_text("def train(rate: float): ...\ntrain.evaluate = 3")
     sys.modules.pop("judging")
-    with pytest.raises(InputError, match="`evaluate` of judging:train is no function; write one"):
+    with pytest.raises(InputError, match="`evaluate` of judging:train must be a function that"):
         hpo("check", file)
 
 
@@ -228,9 +228,9 @@ def test_groups_of_a_pattern_are_metrics_of_a_test(
 
 
 @pytest.mark.parametrize(("judging", "message"), [
-    ("pass", r"program\.toml: the program tells no metric that begins with test_; with HPO_EVAL"),
-    ("sys.exit(3)", r"failed when trained once more: RuntimeError: the program ended with exit c"),
-    ("print('{\"test_score\": NaN}')", r"evaluate gives test_score = nan"),
+    ("pass", r"program\.toml: the program reports no metric that starts with test_; when HPO_EV"),
+    ("sys.exit(3)", r"failed when retrained: RuntimeError: the program exited with code 3"),
+    ("print('{\"test_score\": NaN}')", r"evaluate returned test_score = nan"),
 ])  # fmt: skip
 def test_a_program_that_does_not_judge_spends_nothing(
     program: Make, judging: str, message: str
@@ -249,7 +249,7 @@ LOOK = Look(1, "2026-01-02T03:04:05Z", "test_score 0.5")
 def test_what_is_recorded_of_a_look_of_ones_own() -> None:
     trial = Trial(2, 7, {"rate": 0.5}, 1)
     own = own_evaluation.OwnEvaluation("s", LOOK, {"test_score": 0.5}, trial, 1, "r")
-    note = "Trained once more: trial 7 of round 2, 1 epoch.\n"
+    note = "Retrained: trial 7 of round 2, 1 epoch.\n"
     assert own_evaluation._tags(own) == {
         "when": LOOK.when, "repeated": "false", "guarded": "false", "not_kept": "",
         "mlflow.note.content": f"test_score 0.5\n\n{note}",
@@ -257,8 +257,9 @@ def test_what_is_recorded_of_a_look_of_ones_own() -> None:
     again = replace(own, look=replace(LOOK, number=3), epochs=4)
     assert own_evaluation._tags(again) == {
         "when": LOOK.when, "repeated": "true", "guarded": "false", "not_kept": "",
-        "mlflow.note.content": "test_score 0.5\n\n**Repeated**: this is look 3. Where an earlier "
-        f"one had any influence, the result is too good.\n\n{note.replace('1 epoch', '4 epochs')}",
+        "mlflow.note.content": "test_score 0.5\n\n**Repeated**: this is evaluation 3. If an "
+        "earlier result influenced anything, this one is too optimistic.\n\n"
+        f"{note.replace('1 epoch', '4 epochs')}",
     }
     assert own.to_table() == {
         "study": "s", "look": 1, "repeated": False, "when": LOOK.when, "guarded": False,
@@ -274,9 +275,9 @@ def test_a_judge_is_asked_for_in_words(make_study: Make) -> None:
     with pytest.raises(InputError) as caught:
         own_evaluation.refuse_without_evaluate(study)
     assert str(caught.value) == (
-        f"{study.path}: evaluate needs a table [data], of which hpo keeps a test set back, or a "
-        "function `quadratic.evaluate` that takes the model and returns metrics of a test "
-        "(docs/objectives.md)"
+        f"{study.path}: `hpo evaluate` needs a table [data], from which hpo holds back a test "
+        "set, or a function `quadratic.evaluate` that accepts the model and returns test "
+        "metrics (docs/objectives.md); add one"
     )
     judged = study.model_copy(update={
         "objective": replace(study.objective, evaluate=lambda model: 1.0)
@@ -284,4 +285,4 @@ def test_a_judge_is_asked_for_in_words(make_study: Make) -> None:
     own_evaluation.refuse_without_evaluate(judged)
     with pytest.raises(InputError) as caught:
         own_evaluation.refuse_without_evaluate(judged, 2)
-    assert str(caught.value) == "--top: the objective judges one model; leave it out"
+    assert str(caught.value) == "--top: the objective scores a single model; leave --top out"

@@ -162,15 +162,15 @@ train.example = lambda: rows()[0].head()
 
 @pytest.mark.parametrize(("model", "more", "said"), [
     ("Held()", "class Held:\n    def fit(self, *_): return self",
-     "winery:train returns a Held; let it return a model, one of scikit-learn"),
+     "winery:train returned a value of type Held; return a model: one from scikit-l"),
     ("Held()", "class Held:\n    loader = predict = save = fit = lambda self, *_: self",
-     "what rows Held takes is not known; give the objective a function `train.example`"),
+     "the shape of the rows that Held accepts is unknown; add a function `train.example`"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: 1 / 0",
      "train.example failed: ZeroDivisionError: division by zero; correct it"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: [['a']]",
-     "train.example returns an array of the shape (1, 1) and the type <U1; let it return a few"),
+     "train.example returned an array of shape (1, 1) and type <U1; return a few rows"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: [[1.0]]",
-     "LogisticRegression does not predict rows of the shape (1,): ValueError: X has 1 features"),
+     "LogisticRegression cannot predict rows of shape (1,): ValueError: X has 1 features"),
     ("LogisticRegression(max_iter=9)", "train.classes = ('a', 'b')",
      "train.classes names 2 classes, and LogisticRegression knows 3; name each of them"),
 ])  # fmt: skip
@@ -180,11 +180,11 @@ def test_what_is_not_kept_is_judged_and_why_is_one_line(
     file = own(model, "from sklearn.linear_model import LogisticRegression", more)
     tried = command("check", file, "--try")
     assert tried.code == 0
-    assert f"would not keep ({said}" in tried.out
+    assert f"could not save: {said}" in tried.out
     judged = command("evaluate", file, "--json")
     assert judged.code == 0
     assert json.loads(judged.out)["model"] is None
-    assert f"the model is not kept: {said}" in judged.err
+    assert f"the model is not saved: {said}" in judged.err
     asked = command("predict", "winery", "wine.csv")
     assert (asked.code, asked.err.count("\n")) == (2, 1)
     assert f"'winery' has no model yet; its last evaluation did not keep one: {said}" in asked.err
@@ -194,8 +194,8 @@ def test_a_try_says_what_would_be_predicted(own: Make, command: Callable[..., Ou
     tried = command("check", own(*FOREST), "--try")
     assert tried.out.splitlines()[-1].strip() == (
         "model: RandomForestClassifier, saved and loaded, predicts the same: label, "
-        "probability_red, probability_rosé, probability_white; `evaluate` is not called: that "
-        "would be a look"
+        "probability_red, probability_rosé, probability_white; `evaluate` was not called, "
+        "because that would count as an evaluation"
     )
 
 
@@ -230,10 +230,10 @@ def test_values_are_in_the_units_of_the_model_and_numbers_keep_their_digits() ->
 
 @pytest.mark.parametrize(("model", "said"), [
     (LinearRegression().fit(INPUTS, np.stack([VALUES, VALUES], 1)),
-     r"not \(100, 1\); let it predict one value .*; where there are classes, name them as `"),
+     r"shape \(100, 1\), got .*; make it predict one value .*; for a classifier, name the "),
     (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["one two", "three"], [0, 1]),
-     r"what rows Pipeline takes is not known; give the objective a function `train\.example`"),
-    ({"weights": 3}, "some:train returns a dict; let it return a model, one of scikit-learn"),
+     r"the rows that Pipeline accepts is unknown; add a function `train\.example`"),
+    ({"weights": 3}, "some:train returned a value of type dict; return a model: one from"),
 ])  # fmt: skip
 def test_what_cannot_be_kept(model: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
@@ -249,7 +249,7 @@ def test_classes_that_name_nothing_are_refused(
     name = f"naming_{abs(hash(str(classes)))}"
     text = f"def train(rate: float): ...\ntrain.classes = {classes!r}\n"
     (folder / f"{name}.py").write_text(text)
-    with pytest.raises(InputError, match=r"`classes` of .* does not name what the model tells ap"):
+    with pytest.raises(InputError, match=r"`classes` of .* must hold at least two different"):
         forms.find(f"{name}:train")
 
 

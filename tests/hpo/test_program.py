@@ -20,6 +20,7 @@ from hpo.errors import NotResumed
 from hpo.objective import Given, Parameter
 from hpo.program import Program, _epochs
 from hpo.program_process import run
+from hpo.text import name_fault
 from hpo.trial import TrialId
 from tests.fixtures import Outcome, hpo, table
 from tests.fuzzing import examples
@@ -119,12 +120,12 @@ def test_epochs_are_read_from_its_lines(
 @pytest.mark.parametrize(
     ("code", "pattern", "said"),
     [
-        ("sys.exit(3)", None, "ended with exit code 3"),
-        ('print(json.dumps({"loss": 1})); os.kill(os.getpid(), 9)', None, "ended by SIGKILL"),
+        ("sys.exit(3)", None, "exited with code 3"),
+        ('print(json.dumps({"loss": 1})); os.kill(os.getpid(), 9)', None, "killed by SIGKILL"),
         ("print('nothing')", None, "printed no JSON object with 'loss'"),
-        ('print(json.dumps({"lost": 1}))', None, "with 'loss'; it tells lost"),
-        ("print('nothing')", "(?P<loss>x)", "nothing that metrics_pattern finds with 'loss'"),
-        ('print("loss low")', r"loss (?P<loss>\w+)", "takes 'low' for loss, which is no number"),
+        ('print(json.dumps({"lost": 1}))', None, "with 'loss'; it reports lost"),
+        ("print('nothing')", "(?P<loss>x)", "no line that metrics_pattern matches with 'loss'"),
+        ('print("loss low")', r"loss (?P<loss>\w+)", "matches 'low' as loss, which is not a"),
         ('for e in (1, 3): print(json.dumps({"epoch": e, "loss": 1}))', None, "from epoch 1 to 3"),
         ('for e in (2, 1): print(json.dumps({"epoch": e, "loss": 1}))', None,
          "begins with epoch 2; count from 0 or 1"),
@@ -162,7 +163,7 @@ def test_the_last_word_on_each_epoch_counts_and_none_is_missing(told: list[int |
         expected = dict(zip(numbers, (metrics for _, metrics in lines), strict=True))
         assert list(_epochs(iter(lines))) == list(expected.values())
     else:
-        with pytest.raises(ValueError, match=r"count from 0 or 1|tell every epoch"):
+        with pytest.raises(ValueError, match=r"count from 0 or 1|report every epoch"):
             list(_epochs(iter(lines)))
 
 
@@ -189,10 +190,10 @@ def test_a_program_that_fails_is_a_failed_trial_with_its_last_lines(
     folder: Path, command: Callable[..., Outcome]
 ) -> None:
     ran = command("run", write(folder, "import sys; print('cause'); sys.exit(4)"), "--inline")
-    assert "4 of 4 trials failed, the last with: RuntimeError: the program ended" in ran.err
+    assert "4 of 4 trials failed, the last with: RuntimeError: the program exited" in ran.err
     shown = command("show", "toy").out
     assert "\ncause\n" in shown
-    assert "RuntimeError: the program ended with exit code 4" in shown
+    assert "RuntimeError: the program exited with code 4" in shown
     assert "Traceback" not in shown
 
 
@@ -226,14 +227,14 @@ def test_files_that_are_not_python_change_with_every_byte(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; did you mean 'rate'?"),
-        ("{rate}", "{0}", "command: has {0}, which names no hyperparameter"),
-        ("{rate}", "{rate.real}", "names no hyperparameter"),
-        ("{rate}", "{rate", "write {{ for a brace"),
-        ('["python", "program.py", "--rate", "{rate}"]', "[]", "command: is empty"),
+        ("{rate}", "{rat}", "command: {rat} is no hyperparameter; did you mean 'rate'?"),
+        ("{rate}", "{0}", "command has {0}, which is not the name of a"),
+        ("{rate}", "{rate.real}", "is not the name of a"),
+        ("{rate}", "{rate", "write {{ for a literal brace"),
+        ('["python", "program.py", "--rate", "{rate}"]', "[]", "command must not be empty"),
         ('["python", "program.py", "--rate", "{rate}"]', "'python program.py'", "command: "),
-        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern: is no regular"),
-        ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern: names no metric"),
+        ("metric =", "metrics_pattern = '('\nmetric =", "metrics_pattern is not a valid"),
+        ("metric =", "metrics_pattern = 'x'\nmetric =", "metrics_pattern names no metric"),
         ("metric =", "metrics_pattern = '(?P<los>x)'\nmetric =", "metric: "),
         ("metric =", "objective = 'a:b'\nmetric =", "command: not allowed together with objective"),
         ("[round]", "[data]\nsource = 'digits'\n[round]", "data: "),
@@ -266,21 +267,21 @@ def told(lines: list[str], pattern: str | None = None, **asked: Any) -> list[dic
     [
         (["nothing"], None, "the program printed no JSON object with 'loss'"),
         (['{"lost": 1, "less": 2}'], None,
-         "the program printed no JSON object with 'loss'; it tells less, lost"),
+         "the program printed no JSON object with 'loss'; it reports less, lost"),
         (["nothing"], "(?P<loss>x)",
-         "the program printed nothing that metrics_pattern finds with 'loss'"),
+         "the program printed no line that metrics_pattern matches with 'loss'"),
         (["loss low"], r"loss (?P<loss>\w+)",
-         "metrics_pattern takes 'low' for loss, which is no number"),
+         "metrics_pattern matches 'low' as loss, which is not a number"),
         (['{"epoch": 2, "loss": 1}'], None,
-         "the program begins with epoch 2; count from 0 or 1"),
+         "the program starts with epoch 2; count from 0 or 1"),
         (['{"epoch": 1, "loss": 1}', '{"epoch": 3, "loss": 1}'], None,
-         "the program goes from epoch 1 to 3; tell every epoch"),
+         "the program jumps from epoch 1 to 3; report every epoch"),
         (['{"epoch": 1, "loss": 1}', '{"epoch": 0, "loss": 1}'], None,
-         "the program goes from epoch 1 to 0; tell every epoch"),
+         "the program jumps from epoch 1 to 0; report every epoch"),
         (['{"epoch": 1.5, "loss": 1}'], None,
-         "the program tells an epoch 1.5, which is no whole number"),
-        (['{"loss": 1, "MAP@5": 1}'], None, "the program names a metric 'MAP@5': only letters, "
-         "digits, spaces and the characters _ - . : / are allowed"),
+         "the program reports epoch 1.5; epochs must be whole numbers"),
+        (['{"loss": 1, "MAP@5": 1}'], None,
+         f"the metric name 'MAP@5' of the program cannot be recorded: {name_fault('MAP@5')}"),
     ],
 )
 def test_what_lines_do_not_tell_is_said(
@@ -334,7 +335,7 @@ def test_metrics_of_a_test_are_apart_where_they_are_asked_for() -> None:
     assert told(lines, tested=tested) == [{"loss": 1.0, "test_loss": 2.0}]
     assert tested == {"test_loss": 2.0, "test_more": 3.0}
     assert told(['{"test_loss": 1}'], tested={}) == []
-    with pytest.raises(ValueError, match="names a metric 'test_@'"):
+    with pytest.raises(ValueError, match="the metric name 'test_@' of the program cannot"):
         told(['{"test_@": 1}'], tested={})
 
 
@@ -373,14 +374,15 @@ def test_types_of_a_program_are_those_of_its_file() -> None:
 @pytest.mark.parametrize(
     ("command", "pattern", "said"),
     [
-        ((), None, 'command is empty; write a program, such as ["python", "train.py"]'),
-        (("{rate",), None, "command has '{rate': expected '}' before end of string; write {{ for a "
-         "brace"),
-        (("{0}",), None, "command has {0}, which names no hyperparameter; write a name, or {{ for "
-         "a brace"),
-        (("x",), "(", "metrics_pattern is no regular expression: missing ), unterminated "
-         "subpattern at position 0; correct it"),
-        (("x",), "(?P<epoch>x)", "metrics_pattern names no metric; write a group such as "
+        ((), None, 'command must not be empty; name a program, for example ["python", '
+         '"train.py"]'),
+        (("{rate",), None, "command has an invalid argument '{rate': expected '}' before end of "
+         "string; write {{ for a literal brace"),
+        (("{0}",), None, "command has {0}, which is not the name of a hyperparameter; use a name, "
+         "or write {{ for a literal brace"),
+        (("x",), "(", "metrics_pattern is not a valid regular expression: missing ), unterminated "
+         "subpattern at position 0; fix it"),
+        (("x",), "(?P<epoch>x)", "metrics_pattern names no metric; add a named group such as "
          "(?P<loss>\\S+)"),
     ],
 )
@@ -416,7 +418,7 @@ def test_with_checkpoints_each_line_is_an_epoch_after_those_done() -> None:
         with pytest.raises(NotResumed):
             told(*numbers, done=done)
     for wrong in ((0, 1), (1, 1), (1, 3), (2,), (5, 5)):
-        with pytest.raises(ValueError, match="tell each epoch once, from 1"):
+        with pytest.raises(ValueError, match="report each epoch once, counting from 1"):
             told(*wrong, done=4 if wrong[0] == 5 else 0)
-    with pytest.raises(ValueError, match="each line needs one, from 1"):
+    with pytest.raises(ValueError, match="each line needs one, counting from 1"):
         told(None)

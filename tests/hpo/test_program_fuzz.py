@@ -137,8 +137,8 @@ def test_any_output_is_a_result_or_a_line(
 
 
 @pytest.mark.parametrize(("end", "said"), [
-    ("exit 7", "RuntimeError: the program ended with exit code 7"),
-    ("kill -9 $$", "RuntimeError: the program was ended by SIGKILL"),
+    ("exit 7", "RuntimeError: the program exited with code 7"),
+    ("kill -9 $$", "RuntimeError: the program was killed by SIGKILL"),
 ])  # fmt: skip
 def test_how_it_ended_counts_more_than_what_it_told(folder: Path, end: str, said: str) -> None:
     result = run(folder, [(1, b'{"loss": 0.5}\n'), (2, b"last words")], end, None)

@@ -86,9 +86,9 @@ def test_all_is_tried_once_and_no_test_row_is_seen(
     outcome = tried(command, file)
     assert outcome.code == 0
     lines = [line.strip() for line in outcome.out.splitlines()[-3:]]
-    assert lines[0].startswith("trial: 2 epochs, the last with accuracy ")
+    assert lines[0].startswith("trial: 2 epochs; last: accuracy ")
     assert lines[1] == (
-        "trained to its end: 2 epochs on training and validation rows, data.validation = None"
+        "trained to the end: 2 epochs on training and validation rows (data.validation = None)"
     )
     assert lines[2] == (
         "model: LogisticRegression, saved and loaded, predicts the same for 76 training rows: "
@@ -122,22 +122,24 @@ def test_json_has_the_lines(written: Make, capsys: pytest.CaptureFixture[str]) -
     hpo("check", written(), "--try", "--json")
     shown = json.loads(capsys.readouterr().out)
     assert [line.partition(":")[0] for line in shown["try"]] == [
-        "trial", "trained to its end", "model",
+        "trial", "trained to the end", "model",
     ]
     assert "data" not in shown
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ('"accuracy":', '"score":', "metric: trying:train yields no 'accuracy', but score; name one"),
-    ("return model", "return {}", "trying:train returns a dict, a model without `predict`; let it"),
+    ('"accuracy":', '"score":',
+     "metric: trying:train does not report 'accuracy'; it reports score; choose a metric"),
+    ("return model", "return {}",
+     "trying:train returned a value of type dict, which has no `predict`; return a model"),
     ("data.validation or data.training", "data.validation",
-     "with data.validation = None, as `hpo evaluate` trains: trying:train failed: AttributeError"),
+     "with data.validation = None, as in `hpo evaluate`: trying:train failed: AttributeError"),
     ("data.training.targets)\n", "[str(t) for t in data.training.targets])\n",
-     "the model of trying:train: its classes are ['0', '1'], not indices from 0 to 1; train it on"),
+     "the model of trying:train: its classes must be indices from 0 to 1, got ['0', '1']; train"),
     ("    for epoch", "    raise SystemExit(3)\n    for epoch",
-     "trying:train failed: SystemExit: 3; correct it"),
+     "trying:train failed: SystemExit: 3; fix it"),
     ("    return model", "    from sklearn.svm import SVR\n    return SVR().fit(rows.inputs, rows."
-     "targets)", "the model of trying:train: SVR is no classifier, and the task is classification"),
+     "targets)", "the model of trying:train: SVR is not a classifier, but the task is classifi"),
 ])  # fmt: skip
 def test_what_does_not_work_is_one_line_and_code_2(
     written: Make, command: Callable[..., Outcome], old: str, new: str, message: str
@@ -169,21 +171,21 @@ def load(path):
 '''
     outcome = tried(command, written(text))
     assert outcome.code == 2
-    assert "the model of trying:train: what it predicts are no probabilities" in outcome.err
+    assert "the model of trying:train: its predictions are not probabilities" in outcome.err
 
 
 def test_what_is_missing_but_may_be_is_said(
     written: Make, command: Callable[..., Outcome]
 ) -> None:
     outcome = tried(command, written(OBJECTIVE.replace("    return model", "")))
-    assert (outcome.code, outcome.out.count("model: none is returned, so `hpo evaluate`")) == (0, 1)
+    assert (outcome.code, outcome.out.count("model: none, so `hpo evaluate`")) == (0, 1)
     text = OWN.replace("train.evaluate = judge", "")
     outcome = tried(command, written(text, with_data=False))
     assert outcome.code == 0
-    assert "neither a table [data] nor a function `train.evaluate`" in outcome.out
+    assert "without a table [data] or a function `train.evaluate`" in outcome.out
     text = OWN.replace('"accuracy": C', '"accuracy": float("nan")')
     outcome = tried(command, written(text, with_data=False))
-    assert "it diverges, which ends a trial" in outcome.out
+    assert "accuracy nan (diverged); narrow" in outcome.out
 
 
 def test_a_judge_is_not_called(
@@ -191,12 +193,12 @@ def test_a_judge_is_not_called(
 ) -> None:
     outcome = tried(command, written(OWN, with_data=False))
     assert outcome.code == 0
-    assert "model: float, which `hpo evaluate` would not keep (trying:train ret" in outcome.out
-    assert "; `evaluate` is not called: that would be a look" in outcome.out
+    assert "model: float, which `hpo evaluate` could not save: trying:train ret" in outcome.out
+    assert "; `evaluate` was not called, because that would count as" in outcome.out
     assert not (folder / "judged").exists()
     outcome = tried(command, written(OWN.replace("return C", "return"), with_data=False))
     assert outcome.code == 2
-    assert "trying:train returns no model for its `evaluate`; return it" in outcome.err
+    assert "trying:train returned no model for its `evaluate`; return it" in outcome.err
 
 
 def test_a_program_runs_for_two_epochs(folder: Path, command: Callable[..., Outcome]) -> None:
@@ -213,6 +215,6 @@ def test_a_program_runs_for_two_epochs(folder: Path, command: Callable[..., Outc
     outcome = tried(command, file)
     program_process._Connection.drop()
     assert outcome.code == 0
-    assert "trial: 2 epochs, the last with loss 0.5" in outcome.out
-    assert "judging: not tried; `hpo evaluate` runs the program with HPO_EVALUATE=1" in outcome.out
+    assert "trial: 2 epochs; last: loss 0.5" in outcome.out
+    assert "evaluation: not tried; `hpo evaluate` runs the program with HPO_E" in outcome.out
     assert len((folder / "epochs").read_text()) < 5

@@ -246,15 +246,15 @@ TWO = Data(ROWS, None, "classification", ("a", "b"))
     ("options", "epochs", "notes"),
     [
         ({}, 3, []),
-        ({"best": True}, 3, ["trial 7 of round 1: 3 epochs, though its value is that of epoch 2: "
-                             "the objective has no hyperparameter epochs"]),
+        ({"best": True}, 3, ["trial 7 of round 1: 3 epochs, although its value is that of epoch "
+                             "2, because the objective has no hyperparameter epochs"]),
         ({"parameters": "epochs: int = 3, "}, 3, []),
         ({"parameters": "epochs: int = 9, "}, 3, [
-            "trial 7 of round 1: epochs = 3 instead of 9, as its value was reached then; a "
-            "schedule over all epochs is squeezed into these"]),
+            "trial 7 of round 1: epochs = 3 instead of 9, because its value is that of epoch 3; a "
+            "schedule over all epochs is compressed into these"]),
         ({"parameters": "epochs: int = 9, ", "best": True}, 2, [
-            "trial 7 of round 1: epochs = 2 instead of 9, as its value was reached then; a "
-            "schedule over all epochs is squeezed into these"]),
+            "trial 7 of round 1: epochs = 2 instead of 9, because its value is that of epoch 2; a "
+            "schedule over all epochs is compressed into these"]),
     ],
 )
 def test_what_is_trained_otherwise_is_noted(
@@ -266,30 +266,31 @@ def test_what_is_trained_otherwise_is_noted(
 def test_a_trial_that_diverges_is_left_out(retrained: Callable[..., Any]) -> None:
     trained, notes = retrained(loss="'inf' if epoch == 1 else 1", model="{'a': 1}")
     assert trained == (None, 2)
-    assert notes == ["trial 7 of round 1 diverged in epoch 2 and is left out"]
+    assert notes == ["trial 7 of round 1 diverged in epoch 2 and is ignored"]
 
 
 MODELS = (
-    "scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or of its own (docs/objectives.md)"
+    "one from scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or a custom one "
+    "(docs/objectives.md)"
 )
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({}, InputError, "again:train returns no model for its `evaluate`; let it yield its "
-         "metrics and return the model in the end"),
-        ({"data": TWO}, InputError, "again:train returns no model, so there is nothing to judge; "
-         f"let it return one of {MODELS}"),
-        ({"data": TWO, "model": "3"}, InputError, "again:train returns a int, a model without "
-         f"`predict`; let it return one of {MODELS}"),
-        ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when trained once more: "
+        ({}, InputError, "again:train returned no model for its `evaluate`; yield the metrics, "
+         "then return the model"),
+        ({"data": TWO}, InputError, "again:train returned no model, so there is nothing to "
+         f"evaluate; return a model: {MODELS}"),
+        ({"data": TWO, "model": "3"}, InputError, "again:train returned a value of type int, which "
+         f"has no `predict`; return a model: {MODELS}"),
+        ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when retrained: "
          "ValueError: could not convert string to float: 'x'"),
-        ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when trained on all "
-         "training rows: ValueError: could not convert string to float: 'x'; with "
-         "data.validation = None the objective has to train, too"),
-        ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when trained "
-         "once more: SystemExit: 3"),
+        ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when retrained on all "
+         "training rows: ValueError: could not convert string to float: 'x'; the objective must "
+         "also train with data.validation = None"),
+        ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when "
+         "retrained: SystemExit: 3"),
     ],
 )
 def test_without_a_model_the_remedy_is_said(

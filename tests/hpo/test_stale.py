@@ -31,10 +31,9 @@ def train(x: float):
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     (tmp_path / "edited_later.py").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "edited_later", raising=False)
-    made = importlib.import_module("edited_later")
-    monkeypatch.setitem(sys.modules, "edited_later", made)
-    return made
+    monkeypatch.setitem(sys.modules, "edited_later", ModuleType(""))  # absent again afterwards
+    del sys.modules["edited_later"]
+    return importlib.import_module("edited_later")
 
 
 @pytest.mark.parametrize(("before", "after", "stale"), [

@@ -108,8 +108,8 @@ def test_more_than_parallel_are_refused_and_another_thread_may_be_waited_for(
         with pytest.raises(hpo.InputError) as caught:
             asking.ask()
         assert str(caught.value) == (
-            "2 trials asked for and not told yet, and the next one waits for the result of an "
-            "earlier one: tell one first, or raise round.parallel"
+            "2 trials asked for but not told yet, and the next one needs the result of an earlier "
+            "one; tell one first, or raise round.parallel"
         )
         got: list[AskedTrial | None] = []
         waiting = threading.Thread(target=lambda: got.append(asking.ask(wait=True)))
@@ -136,14 +136,14 @@ def test_what_is_told_becomes_a_state(folder: Path) -> None:
         asking.infeasible(fifth, "no such layer")
         assert not asking.report(sixth, {"accuracy": 0.1, "size": 1})
         asking.tell(sixth, {"accuracy": 0.2, "size": 1})
-        with pytest.raises(hpo.InputError, match="trial 1 of round 1 was told already"):
+        with pytest.raises(hpo.InputError, match="trial 1 of round 1 was already told"):
             asking.tell(first, 0.5)
     got = table("asked")
     assert [row["state"] for row in got] == [
         "complete", "infeasible", "diverged", "failed", "infeasible", "complete",
     ]
     assert [row["message"] for row in got][1:5] == [
-        "size is 9, which has to be at most 5", "", "the disk was full", "no such layer",
+        "size must be at most 5, got 9", "", "the disk was full", "no such layer",
     ]
     assert got[5]["epochs"] == 2
     assert got[5]["value"] == 0.2
@@ -210,10 +210,10 @@ def test_what_cannot_be_counted_is_refused_and_can_be_told_once_more(folder: Pat
         trial = asking.ask()
         assert trial is not None
         for wrong, said in (
-            ({"loss": 1.0}, "'accuracy' is missing, which the study searches by; tell it beside"),
-            ("good", "'good' is no metric; give a number, or a mapping such as"),
-            ([{"accuracy": 0.9}, {"loss": 1.0}], "'accuracy' is missing"),
-            ([], "nothing is told of it; tell its accuracy"),
+            ({"loss": 1.0}, "'accuracy', the metric of the study, is required but missing; got"),
+            ("good", "expected a number or a mapping such as {'accuracy': 0.5}, got 'good'"),
+            ([{"accuracy": 0.9}, {"loss": 1.0}], "'accuracy', the metric of the study"),
+            ([], "has no result yet; tell its accuracy"),
         ):
             with pytest.raises(hpo.InputError, match=said):
                 asking.tell(trial, wrong)
@@ -278,7 +278,7 @@ def test_data_and_the_command_line_are_told_of(folder: Path, command: Any) -> No
     assert ended.code == 2
     assert ended.err == (
         'hpo: asked.toml: objective: the results of "told" come from a program that asks for '
-        "trials, by `hpo.open` in Python; run that, or name an objective\n"
+        "trials with `hpo.open` in Python; run that program, or name an objective\n"
     )
     study = hpo.Study(
         name="x", objective="toy:quadratic", metric="accuracy", direction="maximize",

@@ -91,7 +91,7 @@ def test_help_of_submit_names_its_commands(capsys: pytest.CaptureFixture[str]) -
 
 def test_nobody_there_is_one_line(folder: Path, make_study: Make) -> None:
     make_study()
-    with pytest.raises(InputError, match=r"no job can be sent to http://127\.0\.0\.1:9.*--cluster"):
+    with pytest.raises(InputError, match=r"cannot send jobs to http://127\.0\.0\.1:9.*--cluster"):
         hpo("submit", "toy.toml", "--cluster", "http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9.*RAY_AUTH_TOKEN"):
         hpo("cancel", "toy", "--cluster", "http://127.0.0.1:9")

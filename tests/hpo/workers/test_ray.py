@@ -123,7 +123,7 @@ def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> 
     stalled = workers.next_event(5)
     assert isinstance(stalled, Stalled)
     assert stalled.reason.startswith(
-        "resources.gpus: no node of the Ray cluster has 1 CPU and 0.5 GPU"
+        "resources.gpus: no node of the Ray cluster has the 1 CPU and 0.5 GPU"
     )
     assert workers.slots == 1
     cluster.add_node(num_cpus=8, num_gpus=2, resources={"tpu": 1}, **store)
@@ -134,7 +134,7 @@ def _share_two_gpus(cluster: "Cluster", folder: Path, store: dict[str, int]) -> 
         time.sleep(0.1)
     assert workers.slots == 4
     workers.close()
-    with pytest.raises(InputError, match=r"^resources: Ray refuses 1 CPU and 3 TPU \(.*; ask for"):
+    with pytest.raises(InputError, match=r"^resources: Ray does not accept 1 CPU and 3 TPU \(.*"):
         RayWorkers(replace(job, demand=Demand(custom=(("TPU", 3.0),))), None,
                    address=cluster.address)
     workers = RayWorkers(half, None, address=cluster.address)

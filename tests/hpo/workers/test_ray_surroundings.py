@@ -141,7 +141,7 @@ os._exit(1)
 
 def test_no_place_for_sockets_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_folder, "_places", lambda: iter(["/임시", "/tmp" * 40]))
-    with pytest.raises(InputError, match=r"no place for the sockets of Ray in '/임시'.*TMPDIR"):
+    with pytest.raises(InputError, match=r"no usable folder .* among '/임시'.*TMPDIR"):
         RayFolder()
 
 
@@ -168,11 +168,11 @@ def test_a_dead_address_is_one_line_that_names_what_gave_it(
     assert time.monotonic() - began < 120  # Ray by itself: 827 s
     assert [process.returncode for process in processes] == [2, 2]
     assert outputs[0] == (
-        f"hpo: no Ray cluster answers at 127.0.0.1:{port}, which RAY_ADDRESS names (Connection "
+        f"hpo: no Ray cluster answers at 127.0.0.1:{port}, set by RAY_ADDRESS (Connection "
         "refused); check RAY_ADDRESS and RAY_AUTH_TOKEN, or use --inline\n"
     )
     assert outputs[1] == (
-        f"hpo: no Ray cluster answers at {silent_server}, which --ray-address names (no answer "
+        f"hpo: no Ray cluster answers at {silent_server}, set by --ray-address (no answer "
         "within 3 s); check --ray-address and RAY_AUTH_TOKEN, or use --inline\n"
     )
 

@@ -199,7 +199,7 @@ def test_a_metric_that_is_not_yielded_fails_the_trial(again: Make) -> None:
     workers.submit(trial(), 1)
     result = results(workers, 1)[1]
     assert result.state is State.FAILED
-    assert "yields no 'recall', but accuracy, loss" in result.message
+    assert "does not report 'recall'; it reports accuracy, loss" in result.message
 
 
 @pytest.mark.parametrize("compare", ["best", "current"])
