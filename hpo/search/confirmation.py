@@ -6,11 +6,10 @@ luck of the split as well.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-
-import numpy as np
 
 from hpo import wording
 from hpo.search.surface import Confirmed
@@ -54,13 +53,14 @@ class Confirmation:
     @property
     def mean(self) -> float:
         """The mean of the values; NaN if there are none."""
-        return float(np.mean(self.values)) if self.values else math.nan
+        return statistics.fmean(self.values) if self.values else math.nan
 
     @property
     def standard_error(self) -> float:
         """The standard error of the mean; NaN with fewer than two values."""
         count = len(self.values)
-        return float(np.std(self.values, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+        # Exact, so that equal values have an error of 0 and not of 1e-17.
+        return statistics.stdev(self.values) / math.sqrt(count) if count > 1 else math.nan
 
     def count(self, state: State) -> int:
         """Return how many repeats ended in a state."""
