@@ -128,9 +128,9 @@ def test_epochs_are_read_from_its_lines(
         ('print("loss low")', r"loss (?P<loss>\w+)", "matches 'low' as loss, which is not a"),
         ('for e in (1, 3): print(json.dumps({"epoch": e, "loss": 1}))', None, "from epoch 1 to 3"),
         ('for e in (2, 1): print(json.dumps({"epoch": e, "loss": 1}))', None,
-         "begins with epoch 2; count from 0 or 1"),
-        ('print(json.dumps({"epoch": 1.5, "loss": 1}))', None, "no whole number"),
-        ('print(json.dumps({"a\\nb": 1, "loss": 1}))', None, "names a metric"),
+         "starts with epoch 2; count from 0 or 1"),
+        ('print(json.dumps({"epoch": 1.5, "loss": 1}))', None, "must be whole numbers"),
+        ('print(json.dumps({"a\\nb": 1, "loss": 1}))', None, "the metric name"),
     ],
 )
 def test_what_is_wrong_with_it_is_said(
