@@ -87,11 +87,11 @@ SITUATIONS = (
         (
             Quote("hpo.record.claim", "^OWNER .*(wait|stop)"),
             Quote("hpo.record.outbox", "another process"),
-            Quote("hpo.record.claim", "sign of life"),
+            Quote("hpo.record.claim", "waiting .*heartbeat"),
         ),
         "One process at a time runs a study; the message says which one, on which machine, and "
         "since when. A process that died on another machine is noticed after 30 seconds without "
-        "a sign of life.",
+        "a heartbeat.",
         "Wait, or stop that process with Ctrl-C. Nothing is lost: the next `hpo run` continues.",
     ),
     Situation(
@@ -110,7 +110,7 @@ SITUATIONS = (
         "Trials run out of memory",
         (
             Quote("hpo.workers.ray", "worker died"),
-            Quote("hpo.resources", "a trial takes"),
+            Quote("hpo.resources", "(each|a) trial needs"),
         ),
         "Ray ends a trial when its machine runs low on memory, and the trial fails with Ray's "
         "report as its message. If the operating system was faster, its worker died: hpo runs the "
