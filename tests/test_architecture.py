@@ -54,8 +54,8 @@ ORDER = {
         api.session api.training api.checking api.housekeeping api.sending api.steering api.findings
         api.results api.overview api.study api.asking
         cli.grid cli.tables
-        cli.options cli.training cli.checking cli.looking cli.housekeeping cli.best cli.serving
-        cli.sending cli.steering cli.commands
+        cli.options cli.starting cli.training cli.checking cli.looking cli.housekeeping cli.best
+        cli.serving cli.sending cli.steering cli.commands
         __main__
         """,
     "trainer": """
@@ -90,6 +90,7 @@ THIRD_PARTY = {
     "workers.ray_live": {"ray"},
     "workers.ray_draining": {"ray"},
     "record.format": {"mlflow"},
+    "record.local_client": {"mlflow"},
     "record.connection": {"mlflow"},
     "record.claim": {"mlflow"},
     "record.experiments": {"mlflow"},
@@ -123,6 +124,7 @@ THIRD_PARTY = {
     "cli.tables": {"rich"},
     "display.progress": {"rich"},
     "cli.options": {"click", "rich"},
+    "cli.starting": {"click"},
     "cli.training": {"click"},
     "cli.checking": {"click"},
     "cli.looking": {"click"},

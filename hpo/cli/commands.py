@@ -15,6 +15,7 @@ from hpo.cli import (  # noqa: F401  # they register themselves
     looking,
     sending,
     serving,
+    starting,
     steering,
     training,
 )

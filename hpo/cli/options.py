@@ -174,10 +174,11 @@ placement_options = _gathered(
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "hpo run studies/digits.toml   run a study; run it again to resume",
-        "hpo show digits               show its rounds and best trials",
-        "hpo best digits               print its best hyperparameters",
-        "hpo ui digits                 browse its trials in the MLflow UI",
+        "hpo init                      write a first study, mine.py and mine.toml",
+        "hpo run mine.toml             run it; run it again to resume",
+        "hpo show mine                 show its rounds and best trials",
+        "hpo best mine                 print its best hyperparameters",
+        "hpo ui mine                   browse its trials in the MLflow UI",
     ) + """
 
 \b

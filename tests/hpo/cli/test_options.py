@@ -76,7 +76,7 @@ def test_a_pipe_that_is_closed_is_no_error(
 def test_commands_are_all_there_and_say_their_version(command: Command) -> None:
     assert set(commands.hpo.commands) == {
         "add", "best", "cancel", "check", "confirm", "copy", "delete", "evaluate", "export",
-        "extend", "list", "logs", "narrow", "predict", "rename", "report", "run",
+        "extend", "init", "list", "logs", "narrow", "predict", "rename", "report", "run",
         "show", "stop", "submit", "ui",
     }
     told = command("--version")
