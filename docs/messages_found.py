@@ -29,10 +29,10 @@ _WRAPPERS = {
     "len", "sorted", "list", "listed", "map", "count", "number", "whole", "without_password",
     "join", "quote", "absolute", "escaped", "tuple", "set", "named", "type",
 }
-_MOST_FORMS = 12  # of one message, by what is put into it
+_MOST_FORMS = 20  # of one message, by what is put into it
 _ASKS = re.compile(  # a message that asks for something by itself
     r"(^|: )(write|name|give|say|leave|remove|restart|choose|use|tell|build|run|widen|expected)\b"
-    r"|pip install| must (be|lie) | (has|have) to | needs | is not a share between | with FILE$"
+    r"|pip install|\bmust (not )?(be|lie|have) |can only|only works on| are allowed| (has|have) to | needs | is not a share between | with FILE$"
 )
 _DULL = {"name", "text", "error", "path", "message", "value"}  # names that say little alone
 
@@ -217,12 +217,18 @@ class _Finder:
             ]
         if isinstance(node, ast.Call):
             return self._called(node, function, depth)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            table = _named(self._module).get(node.value.id)
+            values = [_literal(v) for v in table.values] if isinstance(table, ast.Dict) else []
+            return [re.sub(r"\{(\w+)\}", lambda m: m[1].upper(), text) for text in values if text]
         return []
 
     def _called(
         self, node: ast.Call, function: ast.FunctionDef | None, depth: int
     ) -> list[str]:
         name = ast.unparse(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "format_map":
+            return self.texts(node.func.value, function, depth + 1)
         if name.rpartition(".")[2] in _WRAPPERS and node.args:
             return self.texts(node.args[0], function, depth + 1)
         called = self._functions.get(name)
@@ -256,6 +262,8 @@ class _Finder:
             value = value.values[-1]
         if isinstance(value, ast.Name | ast.IfExp | ast.BinOp | ast.Constant):
             texts = [text for text in self.texts(value, function, depth + 1) if text.strip()]
+            if len(texts) > _MOST_FORMS // 2:  # of a table of them, what is not in it says little
+                texts = [text for text in texts if _says_something(text)]
             if texts and (not isinstance(value, ast.Name) or all(map(_says_something, texts))):
                 return list(dict.fromkeys(texts))
         return [f"'{shown}'" if piece.conversion == ord("r") else shown]

@@ -96,7 +96,7 @@ def _table(area: str, messages: Sequence[Message]) -> str:
     rows = [f"## {area}", "", "| Message | What to do |", "|---|---|"]
     remedies = {message.parts: message.has_remedy for message in messages}
     for (fault, remedy), has_one in sorted(remedies.items(), key=lambda item: _sorted_by(item[0])):
-        said = remedy or ("do what it asks for" if has_one else _OTHERWISE[area])
+        said = remedy or ("change it as the message says" if has_one else _OTHERWISE[area])
         rows.append(f"| {_code(fault)} | {_prose(said[:1].upper() + said[1:])} |")
     return "\n".join([*rows, ""])
 

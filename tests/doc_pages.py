@@ -116,6 +116,8 @@ def named_commands(page: Path) -> Iterator[str]:
 
 def wrong_command(command: str) -> str | None:
     """Return why the command line would not understand a command of `hpo`, or nothing."""
+    if not re.match(r"(\w+=\S* +)*hpo ", command):
+        return None
     try:
         words = shlex.split(command, comments=True)
     except ValueError as error:

@@ -17,15 +17,15 @@ from tests.processes import ROOT
 KEYS = {key.name: key for table in tables() for key in table.keys}
 # How many messages of an area may say only what is wrong, and why so many do.
 WITHOUT_REMEDY = {
-    "The study file": (3, "what is wrong inside of a constraint, or of a record"),
-    "Data": (19, "they name the file and what is wrong in it: the remedy is to fix it"),
-    "The objective": (6, "they name what the user's code did"),
+    "The study file": (2, "what is wrong inside of a constraint, or of a record"),
+    "Data": (12, "they name the file and what is wrong in it: the remedy is to fix it"),
+    "The objective": (5, "they name what the user's code did"),
     "Running a study": (1, "an error of the user's code, as it is"),
     "Points, ranges and single trials": (1, "a trial that does not run cannot be stopped"),
-    "The record": (14, "what became of a run; the error that holds it says what to do"),
-    "Evaluating and predicting": (15, "they name the row and the column, or the user's own error"),
-    "Reports and exports": (0, ""),
-    "A cluster": (4, "they name the file that is not there"),
+    "The record": (17, "what became of a run; the error that holds it says what to do"),
+    "Evaluating and predicting": (14, "they name the row and the column, or the user's own error"),
+    "Reports and exports": (2, ""),
+    "A cluster": (3, "they name the file that is not there"),
     "Other commands": (1, "nothing was deleted, as was asked for"),
 }
 

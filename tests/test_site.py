@@ -37,7 +37,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_is_in_the_site_and_nothing_else(site: Path) -> None:
     pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")}
     built = {path.relative_to(site) for path in site.rglob("*.html")}
-    assert built == pages | {Path("index.html"), Path("404.html")}
+    top = {Path(name).with_suffix(".html") for name in home.PAGES.values()}
+    assert built == pages | top | {Path("404.html")}
     assert not [*site.rglob("*.py"), *site.rglob("__pycache__")]
 
 

@@ -56,7 +56,8 @@ def parse_range(
         raise InputError(f"{option} {text}: {error}") from None
     except ValidationError as error:
         key, message = first_error(error, {})
-        raise InputError(f"{option} {text}: {key}: {message}") from None
+        fault = message if message.startswith(key) else f"{key}: {message}"
+        raise InputError(f"{option} {text}: {fault}") from None
     except ValueError:
         raise InputError(f"{option} {text}: expected two numbers, LOW:HIGH") from None
     return name, new

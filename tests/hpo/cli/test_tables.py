@@ -224,7 +224,7 @@ def test_moves_are_paragraphs_where_there_is_no_room_and_names_are_no_markup() -
         Move("[b]rate\nx", old, new, "narrowed", 0.5, "the [i]best\nfit", 0.0123),
         Move("decay", old, old, "kept", 1.0, "no fit", math.nan),
     ])
-    assert [line.rstrip() for line in printed(102, moves).splitlines()] == [
+    assert [line.rstrip() for line in printed(70, moves).splitlines()] == [
         "[b]rate x: 0 to 1 → 0.25 to 0.75",
         "  narrowed (factor 0.5, p 0.0123): the [i]best fit",
         "decay: 0 to 1",
