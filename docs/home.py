@@ -7,7 +7,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md",
+}
 # ](docs/x.md), src="docs/pictures/x.png" and [name]: docs/x.md
 _LINK = re.compile(r'(\]\(|\b(?:src|href)="|^\[[^\]]+\]: )docs/', re.MULTILINE)
 

@@ -32,7 +32,8 @@ _WRAPPERS = {
 _MOST_FORMS = 20  # of one message, by what is put into it
 _ASKS = re.compile(  # a message that asks for something by itself
     r"(^|: )(write|name|give|say|leave|remove|restart|choose|use|tell|build|run|widen|expected)\b"
-    r"|pip install|\bmust (not )?(be|lie|have) |can only|only works on| are allowed| (has|have) to | needs | is not a share between | with FILE$"
+    r"|pip install|\bmust (not )?(be|lie|have) |can only|only works on| are allowed"
+    r"| (has|have) to | needs | is not a share between | with FILE$"
 )
 _DULL = {"name", "text", "error", "path", "message", "value"}  # names that say little alone
 
