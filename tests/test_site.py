@@ -113,3 +113,20 @@ def test_no_page_is_wider_than_a_phone(site: Path, browser: Chrome) -> None:
             assert width == 390, page.name
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_copied_block_has_commands_without_prompts_and_output(
+    site: Path, browser: Chrome
+) -> None:
+    browser.get((site / "tutorial.html").as_uri())
+    copied = browser.execute_script("""
+        const blocks = [...document.querySelectorAll(".highlight pre code")];
+        return blocks.filter(code => code.querySelector(".gp")).map(code => {
+            code.setAttribute("data-md-copying", "");  // as the copy button does
+            return code.innerText;
+        });
+    """)
+    assert any("hpo check forest.toml --data --try" in text for text in copied)
+    for text in copied:
+        assert "$ " not in text
+        assert "recommended" not in text
