@@ -96,7 +96,7 @@ def test_an_ended_study_is_narrowed_and_continued(
     earlier: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hpo("run", "ended.toml", "--inline", "--rounds", 2)
-    assert "2 rounds already" in capsys.readouterr().out
+    assert "all 2 rounds are done" in capsys.readouterr().out
     proposal = shown(capsys, "narrow", "ended")
     assert {move["name"] for move in proposal["moves"]} == {"rate", "color", "shape"}
     hpo("run", "ended.toml", "--inline", "--rounds", 3)
