@@ -320,7 +320,7 @@ def compact(result: TrialResult, metric: str) -> TrialResult:
 def trial_seed(
     study_seed: int, round_number: int, number: int, repeat: int = 0, part: int = 0
 ) -> int:
-    """Return the 32-bit seed of a trial, a repeat or a part, a function of its identity alone.
+    """Return the 32-bit seed of a trial, a repeat, or a part, a function of its identity alone.
 
     The first part of a trial has the seed of the trial.
     """

@@ -244,8 +244,8 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
     parts: list[Grid | str] = [f"[bold]test set[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: this is look {evaluation.look.number} at the test set; if an "
-            "earlier look influenced any decision, this result is too optimistic"
+            f"[bold]repeated[/bold]: this is evaluation {evaluation.look.number} on the test set; "
+            "if an earlier one influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([member.trial for member in members]),
@@ -279,8 +279,8 @@ def own_evaluation_parts(evaluation: "OwnEvaluation") -> list[Grid | str]:
     parts: list[Grid | str] = [f"[bold]test[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: this is look {evaluation.look.number}; if an earlier look "
-            "influenced any decision, this result is too optimistic"
+            f"[bold]repeated[/bold]: this is evaluation {evaluation.look.number}; if an earlier "
+            "one influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([evaluation.trial]),

@@ -155,7 +155,7 @@ def test_sources_that_do_not_exist(write: Write, tmp_path: Path) -> None:
         assert len(str(caught.value).splitlines()) == 1
     text = message(DataSettings(source=str(tmp_path / "no.csv"), target="y"), "source")
     assert "does not exist" in text
-    assert '.csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file' in text
+    assert '.csv, .tsv (also .gz, .bz2, .xz, or .zip of these), or .parquet file' in text
     assert "exists, but" in message(write("t.xlsx", b"PK"), "source")
     os.mkfifo(tmp_path / "pipe.csv")
     pipe = DataSettings(source=str(tmp_path / "pipe.csv"), target="y")
@@ -192,8 +192,8 @@ def test_what_a_source_can_be_is_said(tmp_path: Path, name: str, there: str) -> 
     assert str(caught.value) == (
         f"[data] source: {name!r} is not a source: '{tmp_path}/{name}' "
         f"{there.format(folder=tmp_path)}{end}alid sources: \"digits\", a folder of IDX files "
-        "(MNIST's names), a .csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file, a "
-        '.npz file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
+        "(MNIST's names), a .csv, .tsv (also .gz, .bz2, .xz, or .zip of these), or .parquet file, "
+        'a .npz file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
     )
 
 
