@@ -26,7 +26,7 @@ _OTHERWISE = {
     "Points, ranges, and single trials": "`hpo show STUDY` lists rounds and trials",
     "The record": "`hpo list` shows the recorded studies; MLflow restores a deleted one",
     "Evaluating and predicting": "Fix the model or the rows that it names",
-    "Reports and exports": "Name another file",
+    "Reports and exports": "Choose another file name",
     "A cluster": "Fix the file or the name, then send the study again",
     "Other commands": "`hpo COMMAND --help` shows the options",
 }

@@ -406,7 +406,7 @@ def _function_of(
     if found is not None and not callable(found):
         raise InputError(
             f"the attribute `{attribute}` of {name} must be a function that {what}; fix it, or "
-            "leave it out"
+            "remove it"
         )
     return found
 

@@ -250,7 +250,7 @@ class Outbox:
             self._file.seek(start)
             raise HPOError(
                 f"{self.path}: {error.strerror}; free up space, then run the same command to "
-                "continue"
+                "resume"
             ) from error
 
 
