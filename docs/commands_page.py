@@ -148,7 +148,7 @@ def _option(option: click.Option, context: click.Context) -> str:
     if ended := re.fullmatch(r"(.*?)\s*\[([^\]]*)\]", text, re.DOTALL):
         text = ended[1]
         notes = [note.strip() for note in ended[2].split(";")]
-        notes = [n.removeprefix("env var:").removeprefix("default:").strip() for n in notes]
+        notes = [n.removeprefix("default:").strip() for n in notes if not n.startswith("env:")]
     variable = option.envvar if isinstance(option.envvar, str) else ""
     default = option.get_default(context, call=False)
     is_value = isinstance(default, str | int | float) and not isinstance(default, bool)

@@ -14,8 +14,8 @@ Every error is one line: what is wrong, then what to do. Words in capitals stand
 numbers of your study. The exit code is 2 if a file or an option has to be changed, and 1 if the
 study cannot continue ([exit codes](commands.md#exit-codes)).
 
-The ten situations that people meet most come first, then all messages by area. Search the page for
-words of the message that you got.
+The ten most common situations come first, followed by all messages by area. Search the page for
+words of your message.
 """
 # What to do about a message of an area that says only what is wrong.
 _OTHERWISE = {
@@ -23,10 +23,10 @@ _OTHERWISE = {
     "Data": "Fix the data, or change the table `[data]`",
     "The objective": "Fix the objective, then try it with `hpo check FILE --try`",
     "Running a study": "Run the same command again",
-    "Points, ranges and single trials": "`hpo show STUDY` lists rounds and trials",
-    "The record": "`hpo list` shows the studies on record; MLflow restores a deleted one",
+    "Points, ranges, and single trials": "`hpo show STUDY` lists rounds and trials",
+    "The record": "`hpo list` shows the recorded studies; MLflow restores a deleted one",
     "Evaluating and predicting": "Fix the model or the rows that it names",
-    "Reports and exports": "Name another file",
+    "Reports and exports": "Choose another file name",
     "A cluster": "Fix the file or the name, then send the study again",
     "Other commands": "`hpo COMMAND --help` shows the options",
 }
@@ -46,7 +46,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         "hpo.service", "hpo.search", "hpo.workers", "hpo.checkpoints", "hpo.api", "hpo.locks",
         "hpo.threads", "hpo.display", "hpo.moves", "hpo.parts", "hpo.trial", "hpo.output",
     ),
-    "Points, ranges and single trials": (
+    "Points, ranges, and single trials": (
         "hpo.api.points", "hpo.api.ranges", "hpo.api.steering", "hpo.api.asked_for",
         "hpo.api.asking", "hpo.workers.asked",
     ),

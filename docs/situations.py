@@ -50,7 +50,7 @@ SITUATIONS = (
         "The port is in use",
         (Quote("hpo.cli.serving", "port PORT"),),
         "Another program listens on the port given with `--port`, often an earlier `hpo ui`.",
-        "Leave `--port` out; `hpo ui` then takes the first free port from 5000 on.",
+        "Drop `--port`; `hpo ui` then takes the first free port from 5000 on.",
     ),
     Situation(
         "The MLflow server does not answer",
@@ -131,8 +131,8 @@ SITUATIONS = (
         "`hpo show STUDY` prints the end of the traceback of failed trials, and MLflow has it with "
         "the run of each. `hpo logs STUDY 2/17` prints what trial 17 of round 2 printed itself. "
         "`hpo check FILE --try` runs one short trial in your terminal. After the fix, continue "
-        "with `hpo run FILE --accept-code`; if no trial has succeeded yet, the study starts over "
-        "without that option.",
+        "with `hpo run FILE --accept-code`, adding `--rounds N` if the last round has ended. If no "
+        "trial has succeeded yet, `hpo run FILE` starts the study over.",
     ),
     Situation(
         "The ranges did not move",

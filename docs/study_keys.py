@@ -4,7 +4,7 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from dataclasses import Field as DataclassField
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -34,17 +34,28 @@ from hpo.study_tables import (
 from hpo.study_values import Choices, Range
 from hpo.trial import Limit
 
-_WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", Any: "any value"}
-_PLURALS = {int: "integers", float: "numbers", str: "texts", Any: "values"}
+
+def _quoted(value: str) -> str:
+    return f'"{value}"'
+
+
+def _either(values: Iterable[str]) -> str:
+    """Return the values in quotes, as alternatives."""
+    *first, last = map(_quoted, values)
+    return f"{', '.join(first)}{',' * (len(first) > 1)} or {last}"
+
+
+_WORDS = {int: "integer", float: "number", str: "string", bool: "true or false", Any: "any value"}
+_PLURALS = {int: "integers", float: "numbers", str: "strings", Any: "values"}
 # What a type does not say.
 _TYPES = {
-    "objective": "text",
-    "constraints": "list of texts",
-    "round.sampler": " or ".join(f'"{name}"' for name in SAMPLERS),
-    "round.pruner": " or ".join(f'"{name}"' for name in ("none", *PRUNERS)) + ", or a table",
+    "objective": "string",
+    "constraints": "list of strings",
+    "round.sampler": _either(SAMPLERS),
+    "round.pruner": ", ".join(f'"{name}"' for name in ("none", *PRUNERS)) + ", or a table",
     "[search_space].when": "table",
     "[search_space].backfill": "a value, or { outside = VALUE } for one outside the range",
-    "data.files": "list of texts",
+    "data.files": "list of strings",
 }
 _DEFAULTS = {"name": "the name of the file", "round.pruner": '`"none"`'}
 
@@ -95,7 +106,7 @@ def tables() -> list[Table]:
             rest = [name for name in by_name if name.rpartition(".")[2] not in order]
             keys = tuple(by_name[n] for n in [*(f"{header}.{short}" for short in order), *rest])
         elif name == "fixed":
-            keys = (Key("[fixed].NAME", "number, text, true or false, or a list of them", "none",
+            keys = (Key("[fixed].NAME", "number, string, true or false, or a list of these", "none",
                         "The value of the hyperparameter NAME."),)
         elif name == "start":
             keys = (Key("[[start]].NAME", "a value in the range of NAME", "sampled",
@@ -177,7 +188,7 @@ def described(hint: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
     if origin in (Union, types.UnionType):
         return described(next(a for a in arguments if a is not type(None)), metadata)
     if origin is Literal:
-        return " or ".join(f'"{value}"' for value in arguments)
+        return _either(arguments)
     if origin is tuple:
         return _list(arguments, metadata)
     if origin in (dict, Mapping) or hint is dict:
@@ -188,7 +199,7 @@ def described(hint: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
 
 def _list(arguments: tuple[Any, ...], metadata: list[Any] | tuple[Any, ...]) -> str:
     inner = arguments[0]
-    several = _PLURALS.get(inner) or f"any of {described(inner).replace(' or ', ', ')}"
+    several = _PLURALS.get(inner) or "any of " + ", ".join(map(_quoted, get_args(inner)))
     if len(arguments) == 2 and arguments[1] is not Ellipsis:
         return f"list of two {several}"
     least = next((m.min_length for m in metadata if isinstance(m, MinLen)), 0)

@@ -214,7 +214,7 @@ def _look(
             evaluations.end(run_id, look, _metrics(evaluation), _tags(evaluation), outcome)
         except RecordUnavailable as error:  # the result must not be lost with it
             raise HPOError(
-                f"{look.result}; but the record is unreachable, and holds only that the test set "
+                f"{look.result}; but the record is unreachable, and knows only that the test set "
                 f"is spent: {error}"
             ) from error
     return evaluation
@@ -257,8 +257,8 @@ def refuse_repetition(study: StudyFile, recorded: Recorded, again: bool) -> None
         raise InputError(
             f"the test set of {study.name!r} was spent on {shown_time(last.when)}: "
             f"{last.result or 'that evaluation was interrupted'}; a second score is too "
-            "optimistic if the first influenced anything; to score again and mark the result as "
-            "repeated, pass --again"
+            "optimistic if the first influenced any decision; to score again and mark the result "
+            "as repeated, pass --again"
         )
 
 

@@ -269,7 +269,7 @@ def _hyperparameter(
     if not _is_value_type(hint):
         raise InputError(
             f"{what} has the type {getattr(hint, '__name__', None) or hint}; a hyperparameter must "
-            "be a float, int, bool, str, Literal or a tuple of these; or declare all of them in "
+            "be a float, int, bool, str, Literal, or a tuple of these; or declare all of them in "
             "one frozen dataclass"
         )
     return Parameter(hint, default)
@@ -386,7 +386,7 @@ def _metrics(function: Any, name: str) -> Mapping[str, tuple[str, ...]] | None:
     if not all(_is_names(names) for names in metrics.values()):
         raise InputError(
             f"the attribute `metrics` of {name} must name the metrics it reports, for example "
-            '("validation_loss",); fix it, or leave it out'
+            '("validation_loss",); fix it, or remove it'
         )
     for metric in (metric for names in metrics.values() for metric in names):
         fault = name_fault(metric)
@@ -406,7 +406,7 @@ def _function_of(
     if found is not None and not callable(found):
         raise InputError(
             f"the attribute `{attribute}` of {name} must be a function that {what}; fix it, or "
-            "leave it out"
+            "remove it"
         )
     return found
 
@@ -422,7 +422,7 @@ def _classes(function: Any, name: str) -> tuple[str, ...]:
     if len(set(labels)) < 2 or len(set(labels)) < len(classes):
         raise InputError(
             f"the attribute `classes` of {name} must hold at least two different labels, for "
-            'example ("no", "yes"); fix it, or leave it out'
+            'example ("no", "yes"); fix it, or remove it'
         )
     return tuple(labels)
 

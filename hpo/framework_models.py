@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TRUSTED = ("sklearn.", "numpy.", "scipy.")  # whose types may be in the file of an estimator
-OWN = "return a model with its own `predict`, `save` and `loader` (docs/objectives.md)"
+OWN = "return a model with its own `predict`, `save`, and `loader` (docs/models.md)"
 _TOLERANCE = 1e-3  # of a sum of probabilities in float32
 _WITHOUT_PICKLE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # else torch.export.load falls back to pickle
 _TENSOR_CONFIGS = ("_weights_config.json", "_constants_config.json")  # in a file of torch.export
@@ -79,8 +79,8 @@ class ScikitLearnModel:
         foreign = [t for t in skops.io.get_untrusted_types(file=path) if not _is_trusted(t)]
         if foreign:
             raise ValueError(
-                f"it holds {', '.join(sorted(foreign))}, but only types of scikit-learn, NumPy and "
-                f"SciPy can be saved without pickle; use those, or {OWN}"
+                f"it holds {', '.join(sorted(foreign))}, but only types of scikit-learn, NumPy, "
+                f"and SciPy can be saved without pickle; use those, or {OWN}"
             )
 
 

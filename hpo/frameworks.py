@@ -21,8 +21,8 @@ from hpo.framework_models import (
 
 # The models that an objective may return, for error messages.
 ANY_MODEL = (
-    "one from scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or a custom one "
-    "(docs/objectives.md)"
+    "one from scikit-learn, LightGBM, XGBoost, Keras, or PyTorch, or a custom one "
+    "(docs/models.md)"
 )
 
 

@@ -128,7 +128,7 @@ def _module_of(function: FunctionType) -> str:
     if spec is None and not module.isidentifier():
         raise InputError(
             f"objective: workers cannot import {Path(file).name}; rename it, using only letters, "
-            "digits and _"
+            "digits, and _"
         )
     return str(module)
 

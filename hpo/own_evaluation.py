@@ -128,7 +128,7 @@ def evaluate(
             record.evaluations.end(run_id, look, metrics, _tags(evaluation), outcome)
         except RecordUnavailable as error:  # the result must not be lost with it
             raise HPOError(
-                f"{look.result}; but the record is unreachable, and holds only that there was an "
+                f"{look.result}; but the record is unreachable, and knows only that there was an "
                 f"evaluation: {error}"
             ) from error
     return evaluation
@@ -166,10 +166,10 @@ def refuse_without_evaluate(study: StudyFile, top: int = 1) -> None:
         raise InputError(
             f"{study.path}: `hpo evaluate` needs a table [data], from which hpo holds back a test "
             f"set, or a function `{function}.evaluate` that accepts the model and returns test "
-            "metrics (docs/objectives.md); add one"
+            "metrics (docs/models.md); add one"
         )
     if top > 1:
-        raise InputError("--top: the objective scores a single model; leave --top out")
+        raise InputError("--top: the objective scores a single model; drop --top")
 
 
 def _judged(

@@ -138,7 +138,7 @@ def _resumed(study: StudyFile, trial: Trial, data: Data | None, directory: Path)
             where = "at its end" if ahead is None else f"at epoch {ahead}"
             return (
                 f"checkpoints: it resumes {where}, not at epoch 2, because its epochs are shorter "
-                "than copying its folder takes; such a trial starts from scratch"
+                "than the copying of its folder; such a trial starts from scratch"
             )
     resumed = stopped(EPOCHS - 1)
     for name, value in whole.metrics[-1].items():
@@ -255,7 +255,7 @@ def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> st
     if model is None and split is not None:
         return (
             "model: none, so `hpo evaluate` has nothing to score; return one at the end "
-            "(docs/objectives.md)"
+            "(docs/models.md)"
         )
     if split is None:
         if model is None:

@@ -122,7 +122,7 @@ def recall(
     Raises InputError if there is no such checkpoint, or if the objective trains anyway.
     """
     trial = result.trial
-    who, remedy = str(trial.id), "leave --kept out to retrain it"
+    who, remedy = str(trial.id), "drop --kept to retrain it"
     epochs = result.epoch or result.epochs
     own = Path(tempfile.mkdtemp(dir=folder))
     snapshot = copies.of(trial, study.fixed).restore(own)

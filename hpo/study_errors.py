@@ -2,6 +2,7 @@
 
 import datetime
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ def first_error(
     found = error.errors()
     unknown = [d for d in found if d["type"] in ("extra_forbidden", "unexpected_keyword_argument")]
     details = (unknown or found)[0]  # a misspelled key is why another is missing
-    location = tuple(str(part) for part in details["loc"])
+    # Items of a list are counted from 1, as for [[start]] and constraints.
+    location = tuple(str(p + 1 if isinstance(p, int) else p) for p in details["loc"])
     key = ".".join(map(key_text, location))
     kind, message = details["type"], details["msg"]
     if unknown:
@@ -55,6 +57,8 @@ def first_error(
             {name: limit if isinstance(limit, str) else wording.whole(limit)
              for name, limit in limits}
         )
+        if kind == "literal_error":  # pydantic says "'a', 'b' or 'c'"
+            expected = re.sub(r"(, (?:'[^']*'|[^,' ]+)) or ", r"\1, or ", expected)
     else:
         expected = message.replace("Input should be", "must be", 1)
         expected = expected[0].lower() + expected[1:]

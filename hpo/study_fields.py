@@ -43,7 +43,7 @@ class StudyFields(BaseModel):
     overrides: tuple[str, ...] = ()
     """What replaces values of the text, e.g. "round.trials=20"."""
     name: str = ""
-    """Name of the study and of its MLflow experiment; by default that of the file."""
+    """Name of the study and of its MLflow experiment; by default, the name of the file."""
     environment: Environment = Environment()
     """Packages that the objective needs."""
     objective: SkipValidation[Objective]
@@ -65,7 +65,7 @@ class StudyFields(BaseModel):
     trial: TrialSettings = TrialSettings()
     """What one trial consists of."""
     data: SkipValidation[DataSettings | None] = None
-    """The data that hpo loads, splits and gives to the objective."""
+    """The data that hpo loads, splits, and gives to the objective."""
     data_files: tuple[str, ...] = ()
     """Files that the objective reads by itself."""
     fixed: dict[str, Any] = Field(default_factory=dict)
@@ -75,7 +75,7 @@ class StudyFields(BaseModel):
     constraints: SkipValidation[tuple[Constraint, ...]] = ()
     """Comparisons between hyperparameters that every trial must meet."""
     round: RoundSettings = RoundSettings()
-    """How the trials of a round are chosen, stopped and run."""
+    """How the trials of a round are chosen, stopped, and run."""
     start: tuple[dict[str, Any], ...] = ()
     """Points to try first; what a point leaves out is sampled."""
     warm_start: WarmStart | None = None

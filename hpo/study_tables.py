@@ -137,7 +137,7 @@ class Resources(BaseModel):
         for name, amount in custom.items():
             key = key_text(name)
             if name.lower() in ("cpu", "gpu", "memory", "object_store_memory"):
-                raise WrongKeyError(key, "has its own key: cpus, gpus or memory; use that")
+                raise WrongKeyError(key, "has its own key: cpus, gpus, or memory; use that")
             if not (name.strip() and name.isascii() and name.isprintable()):
                 raise WrongKeyError(
                     key, "not a name that Ray accepts; use the ASCII name that the nodes were "
@@ -287,4 +287,4 @@ class ConfirmSettings(BaseModel):
     repeats: int = Field(default=3, ge=1)
     """How many times to train each of them, with a new seed each time."""
     resplit: bool = False
-    """Split training and validation rows again for each repeat; the test set stays apart."""
+    """Split training and validation rows again for each repeat; test rows are never used."""

@@ -88,7 +88,7 @@ class Range(BaseModel):
         steps = (self.high - self.low) / self.step if self.step is not None else 1
         if not 0.5 < steps < 2**53 or abs(steps - round(steps)) > 1e-6:
             raise WrongKeyError("step", f"step = {step} does not divide the range from {low} "
-                                f"to {high} into whole steps; change low, high or step")
+                                f"to {high} into whole steps; change low, high, or step")
         if self.limits is not None and not (
             self.limits[0] <= self.low and self.high <= self.limits[1]
         ):
@@ -158,8 +158,8 @@ def hyperparameter_fault(name: str, value: Value) -> str:
     length = len(to_text(value))
     if length > VALUE_CHARACTERS:
         return (
-            f"takes {length} characters in the record, and at most {VALUE_CHARACTERS} are allowed; "
-            "put the value in a file, and give the name of the file here"
+            f"takes {length} characters in the record, but at most {VALUE_CHARACTERS} are allowed; "
+            "put the value in a file, and set the name of the file here"
         )
     fault = name_fault(name)
     return f"this name cannot be recorded: {fault}; rename it in the objective" if fault else ""

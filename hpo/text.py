@@ -47,9 +47,9 @@ def spreadsheet_cell(text: str) -> str:
 def name_fault(name: str) -> str:
     """Return why MLflow does not accept a metric or hyperparameter of that name, or ""."""
     if len(name) > NAME_CHARACTERS:
-        return f"it has {len(name)} characters, and at most {NAME_CHARACTERS} are allowed"
+        return f"it has {len(name)} characters, but at most {NAME_CHARACTERS} are allowed"
     if not _NAME.fullmatch(name):
-        return "only letters, digits, spaces and the characters _ - . : / are allowed"
+        return "only letters, digits, spaces, and the characters _ - . : / are allowed"
     if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
         return "it looks like a path; remove the dots and slashes"
     return ""

@@ -1,4 +1,4 @@
-"""Define trials, each one set of hyperparameters to train with, and their results.
+"""Trials, each one set of hyperparameters to train with, and their results.
 
 A study may hold tens of thousands of each, so they are classes with slots.
 """
@@ -60,7 +60,7 @@ class TrialId(NamedTuple):
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it can be extended when it has ended: a trial of one part, or an extension."""
+        """Whether it can be extended once it has ended: a trial of one part, or an extension."""
         return not self.repeat and not self.part
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class TrialId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The bounds of another metric than the searched one; a trial outside them is infeasible."""
+    """Bounds on a metric other than the study's own; a trial outside them is infeasible."""
 
     at_least: float | None = None
     """The smallest value that is allowed."""
@@ -95,8 +95,8 @@ class Limit:
 class CutOffs:
     """The values below which a trial stops, fixed before it starts.
 
-    A trial whose best value so far (`compare="best"`) or value of the epoch (`"current"`) is
-    strictly worse than `by_epoch[epoch - 1]` stops; NaN means no cut-off at that epoch.
+    A trial stops if its best value so far (`compare="best"`) or its value at the epoch
+    (`"current"`) is strictly worse than `by_epoch[epoch - 1]`; NaN means no cut-off at that epoch.
     """
 
     compare: Literal["best", "current"]
@@ -107,11 +107,11 @@ class CutOffs:
 class Trial:
     """One set of hyperparameters, with everything needed to run it again.
 
-    `repeat` counts from 1 where the trial is trained again to confirm it, with a seed of its own;
-    with `resplit` also on training and validation rows drawn anew for this repeat. `part` counts
-    from 1 where it is one of several trainings that the trial consists of. Where it is `added`, a
-    person chose the hyperparameters while the study went on. `extended_to` counts epochs where a
-    trial goes on after the search has ended; it then takes the place of its `epochs`.
+    `repeat` counts from 1 if the trial is trained again to confirm it, with its own seed; with
+    `resplit`, also on new training and validation rows. `part` counts from 1 if it is one of
+    several trainings that make up the trial. If it is `added`, a person chose the hyperparameters
+    while the study was running. `extended_to` is the number of epochs if the trial continues after
+    the search; it then replaces `epochs`.
     """
 
     round: int
@@ -173,9 +173,9 @@ class Curve(Sequence[EpochMetrics]):
 class Parts:
     """The results of the trainings that a trial consists of.
 
-    `values` are those of its parts, at the epoch of the trial's own value; there are none where
-    that is not their mean. `first` is the curve of the searched metric in the first part, which is
-    the one that cut-offs are about. Parts `in_folds` validate on other rows each.
+    `values` are those of its parts, at the epoch of the trial's own value; there are none if that
+    is not their mean. `first` is the curve of the study's metric in the first part, which cut-offs
+    apply to. Parts `in_folds` each validate on different rows.
     """
 
     values: tuple[float, ...]
@@ -197,10 +197,9 @@ class Parts:
 class TrialResult:
     """The result of one attempt at a trial, or of all its parts.
 
-    `value` is the searched metric as the study reads it (None for diverged and failed trials),
-    `epoch` the epoch, from 1, it was read at; `metrics` holds one dict for each epoch. Whoever
-    makes a result need not look at its texts: they are cleaned here, since a record refuses some
-    characters and a terminal obeys others.
+    `value` is the study's metric (None for diverged and failed trials), and `epoch`, from 1, is the
+    epoch it was read at; `metrics` has one dict for each epoch. Texts are cleaned here, because a
+    record refuses some characters, and a terminal obeys others.
     """
 
     trial: Trial
@@ -232,12 +231,12 @@ class TrialResult:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it was ended early, by its cut-offs or by a person, after some epochs."""
+        """Whether it ended early after some epochs: by its cut-offs, or stopped by a person."""
         return self.state in (State.PRUNED, State.STOPPED) and self.value is not None
 
     @property
     def says_nothing(self) -> bool:
-        """Whether it has no information on its hyperparameters: it failed, or did not run."""
+        """Whether it says nothing about its hyperparameters: it failed, or did not run."""
         unseen = self.state is State.STOPPED and self.value is None
         return self.state is State.FAILED or unseen
 
@@ -248,7 +247,7 @@ class TrialResult:
         return [epoch[metric] for epoch in self.metrics if metric in epoch]
 
     def cut_off_curve(self, metric: str) -> Sequence[float]:
-        """Return `metric` by epoch as cut-offs are about it: in parts, that of the first."""
+        """Return the `metric` by epoch that cut-offs apply to: that of the first part, if any."""
         return self.curve(metric) if self.parts is None else self.parts.first
 
 
@@ -320,7 +319,7 @@ def compact(result: TrialResult, metric: str) -> TrialResult:
 def trial_seed(
     study_seed: int, round_number: int, number: int, repeat: int = 0, part: int = 0
 ) -> int:
-    """Return the 32-bit seed of a trial, a repeat or a part, a function of its identity alone.
+    """Return the 32-bit seed of a trial, a repeat, or a part, a function of its identity alone.
 
     The first part of a trial has the seed of the trial.
     """

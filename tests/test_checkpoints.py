@@ -302,7 +302,7 @@ def test_a_check_of_a_program_tells_one_that_begins_anew_from_one_that_is_fast(
     (folder / "train.py").write_text(PROGRAM.replace("json.dump([epoch,", "json.dump([10,"))
     outcome = command("check", file, "--try")
     assert outcome.code == 0, outcome.err
-    assert "its epochs are shorter than copying its folder takes" in outcome.out
+    assert "its epochs are shorter than the copying of its folder" in outcome.out
     slow = PROGRAM.replace("    total +=", "    import time; time.sleep(0.5)\n    total +=")
     (folder / "train.py").write_text(slow)
     assert "it resumes with the same epoch 2" in command("check", file, "--try").out

@@ -166,7 +166,7 @@ def test_what_was_not_kept_is_trained_anew_and_that_is_said(
     outcome = command(
         "extend", file, "--set", "name=bare", "--top", "1", "--epochs", "22", "--inline"
     )
-    assert "without a table [checkpoints] no copy of it is kept" in outcome.out
+    assert "without a table [checkpoints], no copy of it is kept" in outcome.out
     assert trained().total() == 22
     assert not Path("storage").exists()
 

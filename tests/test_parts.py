@@ -300,4 +300,4 @@ def test_repeats_on_a_hard_fold_change_no_order(
              for _, moves in (before, after)]
     assert np.allclose(*edges, atol=0.05)
     refused = command("confirm", file, "--resplit", "--inline").err
-    assert "confirm.resplit: with trial.folds every row is already used" in refused
+    assert "confirm.resplit: with trial.folds, every row is already used" in refused

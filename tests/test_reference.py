@@ -21,7 +21,7 @@ WITHOUT_REMEDY = {
     "Data": (12, "they name the file and what is wrong in it: the remedy is to fix it"),
     "The objective": (5, "they name what the user's code did"),
     "Running a study": (1, "an error of the user's code, as it is"),
-    "Points, ranges and single trials": (1, "a trial that does not run cannot be stopped"),
+    "Points, ranges, and single trials": (1, "a trial that does not run cannot be stopped"),
     "The record": (17, "what became of a run; the error that holds it says what to do"),
     "Evaluating and predicting": (14, "they name the row and the column, or the user's own error"),
     "Reports and exports": (2, ""),

@@ -35,7 +35,7 @@ class Loss(ABC):
         The first is what the targets have to do with it: a function of targets (n,), of one
         batch or of many, that fills shares (n, outputs). The second is a function from outputs
         (rows, outputs) and the shares of their targets to the gradient. It overwrites the outputs.
-        An overflow on the way is mended; NumPy's warning of it is the caller's to silence.
+        An overflow on the way is corrected; silencing NumPy's warning is up to the caller.
         """
 
 

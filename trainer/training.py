@@ -30,7 +30,7 @@ def bind_batches(
     """Return a function that trains on the rows at an index: up to `batches` batches of one size.
 
     After the passes of each batch, which fill the network's gradient, it calls the steps with the
-    learning rate. It says in the end whether the loss is finite.
+    learning rate. It returns whether the loss is finite.
     """
     outputs, dtype = network.shapes[-1][0], network.values.dtype
     forward, backward = network.bind(rows, disturbing)

@@ -1,8 +1,8 @@
 """A transformation is one part of a training step: it changes the gradient, or moves by it.
 
-Clipping, penalties on weights and optimizers are transformations; a list of them, in order, is
+Clipping, penalties on weights, and optimizers are transformations; a list of them, in order, is
 what is done after each backward pass. Each is a frozen value that is bound to the arrays it works
-on, and keeps what it remembers from step to step in arrays of its own.
+on, and keeps what it remembers from step to step in its own arrays.
 """
 
 import math

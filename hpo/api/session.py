@@ -228,8 +228,8 @@ def take_up(outbox: "Outbox", recorded: "Recorded | None") -> int:
 def wrong_round(others: int, outbox: "Outbox") -> str:
     """Return what to say of results on disk that belong to other rounds."""
     return (
-        f"set aside {wording.count(others, 'result')} next to {outbox.path}: from an earlier round "
-        "of the same number, with other settings"
+        f"set aside {wording.count(others, 'result')} next to {outbox.path}: they are from an "
+        "earlier round of this number, which had different settings"
     )
 
 

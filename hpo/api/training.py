@@ -79,8 +79,8 @@ def _sources(session: Session, study: "StudyFile") -> "Sequence[Source]":
     for source in sources:
         note(f"the search starts with {told_of_source(source)}")
     if sources and study.round.sampler != "tpe":
-        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from earlier trials; "
-             "only narrowing does")
+        note(f"[warm_start]: the sampler {study.round.sampler} does not learn from earlier trials, "
+             "so only narrowing uses them")
     return sources
 
 
@@ -146,7 +146,7 @@ def evaluate(
         if copies is None:
             raise InputError(
                 f"{study.path}: --kept (in Python: kept=True) needs a table [checkpoints], which "
-                "keeps copies of the best trials; drop it"
+                "keeps copies of the best trials; drop --kept"
             )
     description = None if split is None else split.description
     _before_evaluation(study, last, recorded, description, listener)

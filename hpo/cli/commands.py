@@ -53,7 +53,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         what = f"{error.filename}: " if error.filename else ""
         complain(HPOError(
-            f"{what}{error.strerror or error}; fix that, then run the same command to resume"
+            f"{what}{error.strerror or error}; fix it, then run the same command to resume"
         ))
         sys.exit(STOPPED)
     finally:

@@ -364,5 +364,5 @@ def _spent(recorded: "Recorded") -> str:
     from hpo.evaluation import shown_time
 
     last = recorded.looks[-1]
-    times = f", look {last.number}" if last.number > 1 else ""
+    times = f", evaluation {last.number}" if last.number > 1 else ""
     return f"spent on {shown_time(last.when)}{times}: {last.result or 'interrupted'}"

@@ -218,14 +218,13 @@ def rounds_table(
 
 
 def studies_table(studies: Sequence[Mapping[str, Any]]) -> Grid:
-    """Return a table of studies, from their summaries: when, how far, and the best value of what.
+    """Return a table of studies, from their summaries: when, how far, the best value, and the goal.
 
     The time is that of the last result, on this machine's clock.
     """
     ends = [s["last"] and datetime.fromisoformat(s["last"]).astimezone() for s in studies]
     best = [s["best"]["value"] if s["best"] else None for s in studies]
-    extremes = {"maximize": "highest", "minimize": "lowest", None: ""}
-    kinds = [f"{extremes[s['direction']]} {one_line(s['metric'] or '')}".strip() for s in studies]
+    goals = [f"{s['direction'] or ''} {one_line(s['metric'] or '')}".strip() for s in studies]
     running = [one_line(s["run_by"] or "") for s in studies]
     return Grid([
         Column("study", [one_line(s["study"]) for s in studies], words=True),
@@ -234,7 +233,7 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> Grid:
         *([Column("run by", running, words=True)] if any(running) else []),
         Column("trials", [str(sum(r["trials"] for r in s["rounds"])) for s in studies], spare=2),
         Column("best", ["" if v is None else wording.four_digits(v) for v in best]),
-        Column("of", kinds, words=True),
+        Column("goal", goals, words=True),
     ], "--json")
 
 
@@ -244,8 +243,8 @@ def evaluation_tables(evaluation: "Evaluation") -> list[Grid | str]:
     parts: list[Grid | str] = [f"[bold]test set[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: this is look {evaluation.look.number} at the test set; if an "
-            "earlier look influenced any decision, this result is too optimistic"
+            f"[bold]repeated[/bold]: this is evaluation {evaluation.look.number} on the test set; "
+            "if an earlier one influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([member.trial for member in members]),
@@ -279,8 +278,8 @@ def own_evaluation_parts(evaluation: "OwnEvaluation") -> list[Grid | str]:
     parts: list[Grid | str] = [f"[bold]test[/bold]: {escape(evaluation.look.result)}"]
     if evaluation.look.number > 1:
         parts.append(
-            f"[bold]repeated[/bold]: this is look {evaluation.look.number}; if an earlier look "
-            "influenced any decision, this result is too optimistic"
+            f"[bold]repeated[/bold]: this is evaluation {evaluation.look.number}; if an earlier "
+            "one influenced any decision, this result is too optimistic"
         )
     grid = Grid([
         *_numbered([evaluation.trial]),

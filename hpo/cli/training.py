@@ -102,9 +102,9 @@ def confirm(
 ) -> None:
     """Retrain the best trials of a study with new seeds.
 
-    The best of many noisy values is too good to be true, and the mean of its repeats is not. From
-    then on, `show`, `evaluate`, and `narrow` use the means. The table [confirm] in FILE sets the
-    defaults.
+    The best of many noisy values is usually too good to be true; the mean of its repeats is not.
+    From then on, `show`, `evaluate`, and `narrow` use the means. The table [confirm] in FILE sets
+    the defaults.
 
     Run the same command again to resume; if everything is done, nothing runs.
     """

@@ -53,7 +53,7 @@ def read_idx_folder(folder: Path, source: str) -> Source:
         raise fault(
             "source",
             f"{source!r}: training images are {shapes[0]}, but test images are {shapes[1]}; use "
-            "images of one size",
+            "images of the same size",
         )
     return Source(training, test, images=True, classes_plain=True)
 
@@ -156,12 +156,13 @@ def read_npz(path: Path, source: str, settings: ColumnSettings) -> Source:
             raise fault(
                 "source",
                 f"{source!r}: one row of inputs has the shape {training.inputs.shape[1:]}, but one "
-                f"row of test_inputs {test.inputs.shape[1:]}; save both with one shape",
+                f"row of test_inputs {test.inputs.shape[1:]}; save both with the same shape",
             )
         if (test.labels.dtype.kind == "O") != (training.labels.dtype.kind == "O"):
             raise fault(
                 "source",
-                f"{source!r}: only one of targets and test_targets is text; save both as one type",
+                f"{source!r}: only one of targets and test_targets is text; save both as the same "
+                "type",
             )
     labels = f"targets of {source!r}"
     return Source(
@@ -220,7 +221,7 @@ def _checked(
     if labels.dtype.kind not in "biufO":
         raise fault(
             "source",
-            f"{second} have the type {labels.dtype}, but must be real numbers, bool or text",
+            f"{second} have the type {labels.dtype}, but must be real numbers, bool, or text",
         )
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise fault(

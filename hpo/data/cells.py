@@ -108,7 +108,7 @@ def cells_of(
 ) -> Cells:
     """Return the cells of a column of a table.
 
-    Raises InputError if they are not numbers, text or bool.
+    Raises InputError if they are not numbers, text, or bool.
     """
     import pandas as pd
 
@@ -144,7 +144,7 @@ def cells_of(
             remedy = "convert it to numbers" + (", or add it to drop" if key == "source" else "")
             raise fault(
                 key, f"column {quoted(name)} of {source!r} has {types} values "
-                f"({column.dtype}), which are not numbers, text or bool; {remedy}",
+                f"({column.dtype}), which are not numbers, text, or bool; {remedy}",
             )
         else:
             values = np.zeros(0)

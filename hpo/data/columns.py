@@ -15,7 +15,7 @@ _FEW_UNITS = 3  # words that can be units of one column
 _FEW_MARKS = 5  # distinct texts that can be marks among numbers
 _STRAY_SHARE = 0.05  # of a column of numbers, at most, are texts that no one knows
 FILL = 'use "median" or "most_frequent"'
-WAYS = 'impute = "median", "most_frequent" or "drop_rows"'  # to deal with missing values
+WAYS = 'impute = "median", "most_frequent", or "drop_rows"'  # to deal with missing values
 _LONGEST_MARK = 60  # characters of a text that may stand for a missing value
 _SHOWN = 10  # columns, and marks of each, that an error names
 

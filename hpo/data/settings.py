@@ -27,7 +27,7 @@ class DataSettings:
     """
 
     source: str = "digits"
-    """A bundled set, a file or folder, an https address, "sklearn:NAME" or "openml:NAME"."""
+    """A bundled set, a file or folder, an https address, "sklearn:NAME", or "openml:NAME"."""
     validation: float = 0.2
     """Share of the training rows used for validation, after a seeded shuffle."""
     test: float = 0.2
@@ -43,7 +43,7 @@ class DataSettings:
     scale: Literal["standard", "range", "none"] | None = None
     """How inputs are scaled; by default "range" for images and "standard" for tables."""
     missing: tuple[str, ...] = ()
-    """Marks of a missing value, in addition to blank cells, "NA", "NaN" and "null"."""
+    """Marks of a missing value, in addition to blank cells, "NA", "NaN", and "null"."""
     decimal: Literal[".", ","] = "."
     """The decimal mark of numbers in the file."""
     thousands: str = ""
@@ -72,7 +72,7 @@ class DataSettings:
             if not unit.strip(" .,'") or any(c.isdecimal() or c in "+-()" for c in unit):
                 raise ValueError(
                     f"units {unit!r} is not a unit; use a symbol or a word without digits, plus, "
-                    "minus or parentheses"
+                    "minus, or parentheses"
                 )
 
     @property

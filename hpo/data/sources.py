@@ -16,7 +16,7 @@ from hpo.data.predictor import quoted
 from hpo.data.rows import ColumnSettings, Rows, Source
 
 KINDS = (
-    f'"digits", a folder of IDX files (MNIST\'s names), a {tables.ENDINGS} file, a .npz file, the '
+    '"digits", a folder of IDX files (MNIST\'s names), a .csv, .tsv, .parquet, or .npz file, the '
     'https address of such a file, "sklearn:NAME", or "openml:NAME"'
 )
 _BUNDLED = ("breast_cancer", "diabetes", "iris", "wine")  # tables that come with scikit-learn
@@ -45,6 +45,7 @@ def _read(source: str, folder: Path, settings: ColumnSettings) -> Source:
     if source.startswith("sklearn:"):
         return _bundled(source, settings)
     path = downloads.fetch(source) if downloads.is_address(source) else Path(folder, source)
+    hint = ""
     is_array = source != "digits" and path.suffix.lower() == ".npz"
     if source == "digits" or not tables.is_table(path):
         _refuse_settings(source, settings, is_array)
@@ -65,11 +66,11 @@ def _read(source: str, folder: Path, settings: ColumnSettings) -> Source:
         elif path.exists():
             there = f"{str(path)!r} is not a regular file"
         else:
-            there = f"{str(path)!r} does not exist{_near(path, source)}"
+            hint = nearest(path, source)
+            there = f"{str(path)!r} does not exist{'' if hint else _aside(path, source)}"
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a path
         raise fault("source", f"{source!r} cannot be read: {error}") from error
-    there += " Valid" if there.endswith("?") else "; valid"
-    raise fault("source", f"{source!r} is not a source: {there} sources: {KINDS}")
+    raise fault("source", f"{source!r} is not a source: {there}; valid sources: {KINDS}{hint}")
 
 
 def _refuse_settings(source: str, settings: ColumnSettings, is_array: bool) -> None:
@@ -88,15 +89,20 @@ def _refuse_settings(source: str, settings: ColumnSettings, is_array: bool) -> N
             raise fault(key, f"{source!r} cannot have missing values; remove {key}")
 
 
-def _near(path: Path, source: str) -> str:
-    """Say what is there instead of a file that does not exist."""
-    try:
-        names = [file.name for file in path.parent.iterdir()]
-    except OSError:
-        return f", and neither does the folder {str(path.parent)!r}" if source else ""
-    if near := difflib.get_close_matches(path.name, [*names, "digits"], 1):
-        return f"; did you mean {quoted(Path(source).with_name(near[0]))}?"
-    return " (relative paths start at the study file)" if source else ""
+def nearest(path: Path, source: str) -> str:
+    """Return a question that names the nearest file to one that does not exist, or ""."""
+    names = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else None
+    near = () if names is None else difflib.get_close_matches(path.name, [*names, "digits"], 1)
+    return f"; did you mean {quoted(Path(source).with_name(near[0]))}?" if near else ""
+
+
+def _aside(path: Path, source: str) -> str:
+    """Return what helps to find a file that does not exist."""
+    if not source:
+        return ""
+    if not path.parent.is_dir():
+        return f", and neither does the folder {str(path.parent)!r}"
+    return " (relative paths start at the study file)"
 
 
 def _digits() -> Source:

@@ -16,7 +16,7 @@ from hpo.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = ".csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet"
+ENDINGS = ".csv, .tsv (also .gz, .bz2, .xz, or .zip of these), or .parquet"
 _LINE = 1 << 20  # bytes of the line of names, at most
 _SAMPLE = 1 << 16  # bytes that tell an encoding
 _LIKELY = 3  # encodings that an error names

@@ -248,7 +248,7 @@ class RecordFile:
         or_else = ", or keep what is there now" if self.path.exists() else ""
         return RecordReplaced(
             f"{begin}; its contents are saved in {saved}: put that file in its place{or_else}; "
-            "then run the same command to continue"
+            "then run the same command to resume"
         )
 
     def _save(self) -> Path:

@@ -444,7 +444,7 @@ def round_note(
         left -= len(lines[-1]) + 1
         if left < 0:
             rest = len(ranges) - count
-            lines[-1] = f"\nNo room for {rest} more: `hpo show` and the params have all of them."
+            lines[-1] = f"\n{rest} more do not fit; `hpo show` and the params have all of them."
             break
     return remarked("\n".join(lines), remarks)
 

@@ -216,7 +216,7 @@ class Outbox:
         lines = "1 line" if len(damaged) == 1 else f"{len(damaged)} lines"
         self.damage = (
             f"{lines} of {self.path} could not be read; moved to {aside}; "
-            "if the result of a trial is lost with that, the trial runs again"
+            "if that loses the result of a trial, the trial runs again"
         )
 
     def _take(self, line: bytes) -> None:
@@ -250,7 +250,7 @@ class Outbox:
             self._file.seek(start)
             raise HPOError(
                 f"{self.path}: {error.strerror}; free up space, then run the same command to "
-                "continue"
+                "resume"
             ) from error
 
 

@@ -96,7 +96,7 @@ class RecordProcess:
                 arguments[index](*values)
         except (EOFError, OSError) as error:
             raise HPOError(
-                "the process that writes the record has died; run the same command to continue"
+                "the process that writes the record has died; run the same command to resume"
             ) from error
 
 

@@ -76,7 +76,9 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
     powers = range(0, math.floor(longest) + 1, step)
     axes.set_xticks(list(powers), [tick_text(10.0**-power) for power in powers])
     axes.xaxis.set_minor_locator(no_ticks())
-    axes.set_xlabel(f"p-value of influence on {shortened(metric, 40)}: longer is stronger")
+    axes.set_xlabel(
+        f"p-value of the effect on {shortened(metric, 40)}: longer is stronger evidence"
+    )
     if len(tested) > len(shown):
         figure.text(
             0.12 / figure.get_figwidth(), 0.08 / figure.get_figheight(),
@@ -84,7 +86,7 @@ def importance(recorded: Recorded, moves: Sequence[Move]) -> "Figure":
         )
     head(
         figure, recorded,
-        f"evidence of influence: {len(weak) - sum(weak)} of "
+        f"evidence of an effect: {len(weak) - sum(weak)} of "
         f"{wording.count(len(tested), 'hyperparameter')}"
         + (f", the strongest {len(shown)} drawn" if len(shown) < len(tested) else ""),
     )

@@ -99,8 +99,9 @@ class Attempts:
         if isinstance(event, NoMetric):
             if not self._yielded:
                 raise InputError(
-                    f"{self._file}: metric: the objective does not report {event.metric!r} (it "
-                    f"reports {', '.join(event.yielded) or 'nothing'}); choose one that it reports"
+                    f"{self._file}: metric: the objective does not report {event.metric!r}; it "
+                    f"reports {', '.join(event.yielded) or 'nothing'}; choose a metric that it "
+                    "reports"
                 )
             event = event.result
         self._delivery.add(event)

@@ -44,12 +44,12 @@ class Following:
         last = last_round(study.name, recorded)
         if settings.resplit and study.data is None:
             raise InputError(
-                f"{study.path}: confirm.resplit: without a table [data] there are no rows to "
+                f"{study.path}: confirm.resplit: without a table [data], there are no rows to "
                 "split; remove it"
             )
         if settings.resplit and study.trial.folds:
             raise InputError(
-                f"{study.path}: confirm.resplit: with trial.folds every row is already used for "
+                f"{study.path}: confirm.resplit: with trial.folds, every row is already used for "
                 "validation; remove it"
             )
         self._refuse_changes(last, accept_code)
@@ -178,7 +178,7 @@ def _without_copy(study: StudyFile, trial: Trial, kept: Checkpoints | None) -> s
     """Return a line if a trial restarts, or continues earlier than its last copy; or ""."""
     anew = f"{trial.original} is trained again from epoch 1"
     if kept is None:
-        return f"{anew}: without a table [checkpoints] no copy of it is kept"
+        return f"{anew}: without a table [checkpoints], no copy of it is kept"
     copies = kept.of(trial, study.fixed)
     told = copies.epochs()
     if not told:

@@ -18,6 +18,7 @@ from hpo.search.best_so_far import points_of
 from hpo.service import remarks
 from hpo.service.attempts import Attempts
 from hpo.service.comparability import (
+    CODE,
     edits,
     file_digests,
     grows,
@@ -104,8 +105,13 @@ class Rounds:
                     )
                 changed = incomparable(study, last, self._data)
                 if changed:
+                    remedy = (
+                        f"add --rounds {last.number + 1} --accept-code to run another round with it"
+                        if changed == CODE else "change it back, or give the study another name"
+                    )
                     listener.note(
-                        f"{changed} changed since round {last.number}, but nothing is left to run"
+                        f"{changed} changed since round {last.number}, but nothing is left to run; "
+                        f"{remedy}"
                     )
                 return False
             if goal.ranges and (again or not last.ended):

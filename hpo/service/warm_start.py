@@ -71,7 +71,7 @@ def _each(study: StudyFile, read: Callable[[str], Source | None]) -> tuple[Sourc
         if not source.results:
             reasons = " and ".join(f"{count} {reason}" for reason, count in source.left_out)
             raise InputError(
-                f"{key}: {name!r} has no trial that is of use in these ranges"
+                f"{key}: {name!r} has no trial that is useful in these ranges"
                 f"{f' ({reasons})' if reasons else ''}; remove it, or choose another"
             )
         sources.append(source)
@@ -126,8 +126,8 @@ def _of_study(
     theirs = recorded.rounds[-1].settings
     if (theirs.metric, theirs.direction) != (study.metric, study.direction):
         raise InputError(
-            f"{name!r} had to {theirs.direction} {theirs.metric}, but this study has to "
-            f"{study.direction} {study.metric}; choose one with the same goal"
+            f"{name!r} {theirs.direction}s {theirs.metric}, but this study "
+            f"{study.direction}s {study.metric}; choose one with the same goal"
         )
     fixed = {r.number: r.settings.fixed for r in recorded.rounds}
     left_out: Counter[str] = Counter()

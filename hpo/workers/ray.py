@@ -278,7 +278,7 @@ class RayWorkers:
                 if last:
                     raise HPOError(
                         f"the Ray cluster is gone (no answer from {self._head}); "
-                        "start it again, then run the same command to continue"
+                        "start it again, then run the same command to resume"
                     ) from error
                 time.sleep(1.0)
             else:

@@ -123,7 +123,7 @@ def test_the_file_of_the_record_alone_is_copied(
     copy = ("--tracking-uri", f"sqlite:///{folder}/copy.db")
     if stopped:
         hpo("run", file, "--inline", *copy)
-    fault = "stopped by Ctrl-C, and goes on from a copy" if stopped else "ended, and a copy is read"
+    fault = "stopped by Ctrl-C, and resumed from a copy" if stopped else "ended, and a copy is read"
     tally(f"{fault} of the SQLite file alone, made while `hpo ui` reads", 1, expected,
           table("toy", *copy))
     assert sum(trainings(folder).values()) == 12 + stopped

@@ -54,7 +54,7 @@ def test_the_test_set_is_used_once_and_by_no_training(
         hpo("evaluate", file)
     assert len(list((folder / "seen").iterdir())) == 7  # refused before anything is trained
     hpo("evaluate", file, "--again", "--top", 2)
-    assert "look 2 at the test set" in " ".join(capsys.readouterr().out.split())
+    assert "evaluation 2 on the test set" in " ".join(capsys.readouterr().out.split())
     client = client_of(f"sqlite:///{folder / 'mlflow.db'}")
     experiment = client.get_experiment(recorded.experiment_id)
     told = json.loads(experiment.tags["test_set_spent"])

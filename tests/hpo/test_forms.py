@@ -385,7 +385,7 @@ def test_the_first_trial_without_the_metric_ends_the_study_and_another_name_begi
     file = write(folder, "def train(rate: float): return {'lost': rate}")
     ran = command("run", file, "--inline")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert f"{file}: metric: the objective does not report 'loss' (it reports lost)" in ran.err
+    assert f"{file}: metric: the objective does not report 'loss'; it reports lost;" in ran.err
     file.write_text(STUDY.format(metric="lost", module=module_of(folder)))
     ran = command("run", file, "--inline")
     assert ran.code == 0, ran.err

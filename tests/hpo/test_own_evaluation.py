@@ -277,7 +277,7 @@ def test_a_judge_is_asked_for_in_words(make_study: Make) -> None:
     assert str(caught.value) == (
         f"{study.path}: `hpo evaluate` needs a table [data], from which hpo holds back a test "
         "set, or a function `quadratic.evaluate` that accepts the model and returns test "
-        "metrics (docs/objectives.md); add one"
+        "metrics (docs/models.md); add one"
     )
     judged = study.model_copy(update={
         "objective": replace(study.objective, evaluate=lambda model: 1.0)
@@ -285,4 +285,4 @@ def test_a_judge_is_asked_for_in_words(make_study: Make) -> None:
     own_evaluation.refuse_without_evaluate(judged)
     with pytest.raises(InputError) as caught:
         own_evaluation.refuse_without_evaluate(judged, 2)
-    assert str(caught.value) == "--top: the objective scores a single model; leave --top out"
+    assert str(caught.value) == "--top: the objective scores a single model; drop --top"

@@ -270,8 +270,8 @@ def test_a_trial_that_diverges_is_left_out(retrained: Callable[..., Any]) -> Non
 
 
 MODELS = (
-    "one from scikit-learn, LightGBM, XGBoost, Keras or PyTorch, or a custom one "
-    "(docs/objectives.md)"
+    "one from scikit-learn, LightGBM, XGBoost, Keras, or PyTorch, or a custom one "
+    "(docs/models.md)"
 )
 
 

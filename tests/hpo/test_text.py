@@ -89,10 +89,10 @@ def test_a_name_that_passes_passes_at_mlflow_with_what_is_added(name: str) -> No
 
 
 def test_faults_are_said_with_the_remedy() -> None:
-    assert name_fault("x" * 241) == "it has 241 characters, and at most 240 are allowed"
+    assert name_fault("x" * 241) == "it has 241 characters, but at most 240 are allowed"
     assert name_fault("x" * 240) == ""
     assert name_fault("MAP@5") == (
-        "only letters, digits, spaces and the characters _ - . : / are allowed"
+        "only letters, digits, spaces, and the characters _ - . : / are allowed"
     )
     assert name_fault("a/../b") == (
         "it looks like a path; remove the dots and slashes"

@@ -13,10 +13,10 @@ from trainer.layers.layer import Backward, Forward, Layer, Parameter, Place, Sha
 class BatchNormalization(Layer):
     """scale * (x - mean) / sqrt(variance + epsilon) + shift (Ioffe and Szegedy, 2015).
 
-    Mean and variance are those of the batch, for each unit, or each channel of images; for
-    inference, running means of them, of which each batch replaces the share 1 - momentum. The
-    first ones replace more, so that these are means over all batches until there are so many:
-    nothing remains of the mean 0 and variance 1 that stand there before any training.
+    In training, mean and variance are those of the batch, for each unit, or for each channel of
+    images. Inference uses running means of them, of which each batch replaces a share of
+    1 - momentum. The first batches replace more, so that the running means start as plain means
+    over all batches so far: nothing remains of the initial mean 0 and variance 1.
     """
 
     momentum: float = 0.9

@@ -18,10 +18,10 @@ _COLUMNS = 2**19
 class Convolution(Layer):
     """Square filters over images (height, width, channels) with a border of zeros (LeCun, 1989).
 
-    What the filters see is laid out as one matrix, a row for each stop of the window, so that
-    all is one matrix product (im2col: Chellapilla et al., 2006). Channels come last: then that
-    product is the output as it stands. It is done for some images at a time, and again for the
-    backward pass, since a matrix that fits into a cache is made faster than a larger one is read.
+    The windows are laid out as the rows of one matrix, so that the convolution is one matrix
+    product (im2col: Chellapilla et al., 2006). Channels come last, so the product is already the
+    output. This is done for a few images at a time, and again for the backward pass, because
+    building a matrix that fits into a cache is faster than reading a larger one.
     """
 
     filters: int

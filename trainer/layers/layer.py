@@ -21,7 +21,7 @@ Backward: TypeAlias = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Parameter:
-    """An array that a layer asks for, first drawn from a normal distribution.
+    """An array that a layer asks for, first sampled from a normal distribution.
 
     Weights and offsets are learned, and only weights are regularized; a statistic is measured
     in training and used for inference.
@@ -58,7 +58,7 @@ class Layer(ABC):
     passes_on: ClassVar[bool] = False  # may return the very array that it was given
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape of one row of the output, or raise ValueError if `shape` won't do."""
+        """Return the shape of one row of the output; raise ValueError if `shape` does not fit."""
         return shape
 
     def parameters(self, shape: Shape) -> tuple[Parameter, ...]:

@@ -19,7 +19,7 @@ function drawImportance() {
   const tested = hyperparameters.filter(({ described }) => (described.move?.p_value ?? null) !== null);
   const note = document.getElementById("importance-note");
   if (!tested.length) note.textContent = study.hyperparameters[0]?.move?.reason ?? "";
-  else note.textContent = "The p-value is the probability that a hyperparameter without influence " +
+  else note.textContent = "The p-value is the probability that a hyperparameter without any effect " +
     "would appear to matter this much by chance, given all trials: the longer the bar, the " +
     "stronger the evidence. PED-ANOVA is its share in separating the best 10% of complete " +
     "trials from the rest.";

@@ -343,7 +343,7 @@ def test_a_stream_that_is_closed_or_full_ends_in_no_traceback(
         text=True, check=False,
     )
     assert (full.returncode, full.stderr) == (
-        1, "hpo: No space left on device; fix that, then run the same command to resume\n"
+        1, "hpo: No space left on device; fix it, then run the same command to resume\n"
     )
 
 

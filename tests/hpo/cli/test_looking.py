@@ -98,7 +98,7 @@ def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[
         assert line.split("  ")[0] == s["study"]
         best = wording.four_digits(s["best"]["value"])
         assert line.rstrip().endswith(
-            f"{end.astimezone():%Y-%m-%d %H:%M}  ended      12  {best:>6}  highest accuracy"
+            f"{end.astimezone():%Y-%m-%d %H:%M}  ended      12  {best:>6}  maximize accuracy"
         )
 
 

@@ -44,8 +44,8 @@ def test_what_is_printed_is_harmless(
         (click.Abort(), 130, ""), (click.exceptions.Exit(0), 0, ""),
         (click.ClickException("usage\x07"), 2, "Error: usage\\x07\n"),
         (OSError(errno.ENOSPC, "No space left", "a.db"), 1,
-         "hpo: a.db: No space left; fix that, then run the same command to resume\n"),
-        (OSError("odd"), 1, "hpo: odd; fix that, then run the same command to resume\n"),
+         "hpo: a.db: No space left; fix it, then run the same command to resume\n"),
+        (OSError("odd"), 1, "hpo: odd; fix it, then run the same command to resume\n"),
     ],
 )
 def test_an_error_is_a_line_and_an_exit_code(

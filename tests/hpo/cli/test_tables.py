@@ -255,8 +255,8 @@ def test_an_evaluation_shows_what_it_says_and_nothing_is_markup() -> None:
     lines = shown_parts(evaluation_tables(evaluation))
     assert lines == [
         ["test set: accuracy [b]0.9[/b]"],
-        ["repeated: this is look 2 at the test set; if an earlier look influenced any decision, "
-         "this result is too optimistic"],
+        ["repeated: this is evaluation 2 on the test set; if an earlier one influenced any "
+         "decision, this result is too optimistic"],
         [""],
         ["round", "trial", "epochs", "test accuracy"],
         ["1", "101", "7", "0.9000"],
@@ -284,8 +284,8 @@ def test_an_evaluation_shows_what_it_says_and_nothing_is_markup() -> None:
     own = OwnEvaluation("toy", look, {"test_x": 0.12345, "y": 2.0}, members[0].trial, 3, "run")
     assert shown_parts(own_evaluation_parts(own)) == [
         ["test: accuracy [b]0.9[/b]"],
-        ["repeated: this is look 2; if an earlier look influenced any decision, this result is too "
-         "optimistic"],
+        ["repeated: this is evaluation 2; if an earlier one influenced any decision, this "
+         "result is too optimistic"],
         [""],
         ["round", "trial", "epochs", "test_x", "y"],
         ["1", "101", "3", "0.1235", "2"],

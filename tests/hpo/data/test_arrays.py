@@ -131,7 +131,7 @@ def test_npz_images_in_other_layouts_and_byte_orders(write: Write) -> None:
         (TWO | {"inputs": np.zeros((0, 4)), "targets": np.zeros(0)}, "(0, 4)"),
         (TWO | {"targets": np.eye(4)}, "must have (rows,)"),
         (TWO | {"targets": np.zeros(5, int)}, "4 rows, but targets have 5"),
-        (TWO | {"targets": np.zeros(4, "S3")}, "must be real numbers, bool or text"),
+        (TWO | {"targets": np.zeros(4, "S3")}, "must be real numbers, bool, or text"),
         (TWO | {"test_inputs": np.zeros((4, 2))}, "one of test_inputs and test_targets"),
         (TWO | {"test_inputs": np.zeros((4, 3)), "test_targets": TWO["targets"]}, "shape"),
         (TWO | {"test_inputs": TWO["inputs"], "test_targets": np.array(list("abab"))}, "text"),
@@ -247,15 +247,15 @@ GOOD = {"inputs": np.ones((4, 2)), "targets": np.arange(4) % 2}
          "'t.npz' has only one of test_inputs and test_targets; save both or neither"),
         ({"test_inputs": np.ones((4, 3)), "test_targets": np.arange(4)},
          "'t.npz': one row of inputs has the shape (2,), but one row of test_inputs "
-         "(3,); save both with one shape"),
+         "(3,); save both with the same shape"),
         ({"test_inputs": np.ones((4, 2)), "test_targets": list("abcd")},
-         "'t.npz': only one of targets and test_targets is text; save both as one type"),
+         "'t.npz': only one of targets and test_targets is text; save both as the same type"),
         ({"inputs": np.array([["a"]])}, "'t.npz': inputs have the type text, but must be real "
          "numbers; convert them, for example with inputs.astype(float)"),
         ({"inputs": np.ones((4, 2), complex)}, "'t.npz': inputs have the type complex128, but "
          "must be real numbers; convert them, for example with inputs.astype(float)"),
         ({"targets": np.ones(4, complex)}, "'t.npz': targets have the type complex128, but must "
-         "be real numbers, bool or text"),
+         "be real numbers, bool, or text"),
         ({"inputs": np.ones(4)}, "'t.npz': inputs have the shape (4,), but must have (rows, "
          "features, …)"),
         ({"inputs": np.ones((4, 0))}, "'t.npz': inputs have the shape (4, 0), but must have "
@@ -270,7 +270,7 @@ GOOD = {"inputs": np.ones((4, 2)), "targets": np.arange(4) % 2}
         ({"inputs": np.array([[1e39, 1]] * 4)}, "'t.npz': inputs have values up to 1e+39, too "
          "large for float32; remove or replace those rows"),
         ({"inputs": np.array([[np.nan, 1]] * 4)}, "'t.npz': inputs have 4 missing values (NaN); "
-         'set impute = "median", "most_frequent" or "drop_rows", or fill them in the file'),
+         'set impute = "median", "most_frequent", or "drop_rows", or fill them in the file'),
         ({"targets": np.array([1, np.nan, 0, 1])}, "'t.npz': targets have 1 missing value; set "
          'impute = "drop_rows" to ignore rows without a label, or remove them'),
         ({"targets": np.array([1, np.inf, 0, 1])}, "'t.npz': targets have 1 infinite value; "
@@ -357,5 +357,5 @@ def test_images_that_do_not_belong_together(tmp_path: Path) -> None:
         read_idx_folder(tmp_path, "here")
     assert str(caught.value) == (
         "[data] source: 'here': training images are 3 x 4, but test images are 4 x 3; use images "
-        "of one size"
+        "of the same size"
     )

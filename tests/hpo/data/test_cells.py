@@ -32,7 +32,7 @@ def test_missing_and_infinite_inputs_name_their_columns(write: Write) -> None:
     color = ["red"] * 99 + [None]
     text = message(write("t.csv", csv(**{**NUMBERS, "x": x, "color": color})), "source")
     assert "missing values in 'x' (2), 'color' (1), infinite values in 'x' (1)" in text
-    assert 'impute = "median", "most_frequent" or "drop_rows"' in text
+    assert 'impute = "median", "most_frequent", or "drop_rows"' in text
     assert "drop =" not in text
     table = pd.DataFrame(NUMBERS).assign(n=pd.array([None, 1.5, *range(98)], dtype="Float64"))
     assert "'n' (1)" in message(write("t.parquet", parquet(table)), "source")
@@ -60,10 +60,10 @@ def test_integers_of_more_than_64_bits_that_fit_float32(write: Write) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        (pd.date_range("2020", periods=100), "which are not numbers, text or bool"),
-        ([[1, 2]] * 100, "which are not numbers, text or bool"),
+        (pd.date_range("2020", periods=100), "which are not numbers, text, or bool"),
+        ([[1, 2]] * 100, "which are not numbers, text, or bool"),
         ([b"x"] * 100, "has bytes values"),
-        (pd.to_timedelta(range(100), unit="s"), "which are not numbers, text or bool"),
+        (pd.to_timedelta(range(100), unit="s"), "which are not numbers, text, or bool"),
         (pd.array(["a", "b"] * 50, dtype="string"), ""),
     ],
 )

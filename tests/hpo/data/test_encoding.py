@@ -54,7 +54,7 @@ def test_text_with_too_many_values(write: Write) -> None:
 
 ROWS = 60
 NUMBERS_AS_TEXT = [str(k) for k in range(ROWS)]
-WAYS = 'impute = "median", "most_frequent" or "drop_rows"'
+WAYS = 'impute = "median", "most_frequent", or "drop_rows"'
 CORRECT = (
     "fix the cells that are not numbers, or, if they stand for missing values, set missing = "
 )
@@ -180,9 +180,9 @@ ONE_HOT = "of 't.csv' has 120 distinct values, but at most 100 can be one-hot en
          "target: column 'y' of 't.csv' has values up to 1e+39, too large for float32; fix "
          "them"),
         ({"x": [b"x"]}, {}, "source: column 'x' of 't.csv' has bytes values (object), which "
-         "are not numbers, text or bool; convert it to numbers, or add it to drop"),
+         "are not numbers, text, or bool; convert it to numbers, or add it to drop"),
         ({"x": [1, 2]}, {"labels": [1, "a", 2.5]}, "target: column 'y' of 't.csv' has "
-         "float/int/str values (object), which are not numbers, text or bool; convert "
+         "float/int/str values (object), which are not numbers, text, or bool; convert "
          "it to numbers"),
         ({"x": [1, 2]}, {"labels": ["a", "b", None], "impute": "median"},
          "target: column 'y' of 't.csv' has 20 missing values; set impute = \"drop_rows\" to "

@@ -128,7 +128,7 @@ def test_missing_inputs_are_filled_by_the_training_part_alone(
 ) -> None:
     table = holey()
     chosen = save(table.to_csv(index=False) if name == "t.csv" else table, name)
-    assert 'impute = "median", "most_frequent" or "drop_rows"' in refusal(chosen)
+    assert 'impute = "median", "most_frequent", or "drop_rows"' in refusal(chosen)
     result = load(replace(chosen, impute=impute), seed=1, folder=Path(), repeat=repeat)
     assert result.data.validation is not None
     features = list(result.description.features)

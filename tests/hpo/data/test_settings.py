@@ -94,7 +94,7 @@ def test_of_digits_no_value_can_be_missing_but_of_arrays(
         ({"shape": (0,)}, "shape must have lengths of at least 1, such as [28, 28], got [0]"),
         ({"shape": (2, 1_000_001)}, "shape must have lengths of at least 1"),
         *(({"units": ("kg", unit)}, f"units {unit!r} is not a unit; use a symbol or a word without "
-           "digits, plus, minus or parentheses") for unit in ("m2", " ", "'", "(", ")", "+", "-")),
+           "digits, plus, minus, or parentheses") for unit in ("m2", " ", "'", "(", ")", "+", "-")),
     ],
 )
 def test_settings_that_mean_nothing(changes: dict[str, Any], said: str) -> None:

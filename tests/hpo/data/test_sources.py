@@ -155,7 +155,7 @@ def test_sources_that_do_not_exist(write: Write, tmp_path: Path) -> None:
         assert len(str(caught.value).splitlines()) == 1
     text = message(DataSettings(source=str(tmp_path / "no.csv"), target="y"), "source")
     assert "does not exist" in text
-    assert '.csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file' in text
+    assert "a .csv, .tsv, .parquet, or .npz file" in text
     assert "exists, but" in message(write("t.xlsx", b"PK"), "source")
     os.mkfifo(tmp_path / "pipe.csv")
     pipe = DataSettings(source=str(tmp_path / "pipe.csv"), target="y")
@@ -165,7 +165,7 @@ def test_sources_that_do_not_exist(write: Write, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(save: Save, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     save("x,y\n1,2\n", "data/cars.csv")
-    with pytest.raises(InputError, match=r"does not exist; did you mean 'data/cars.csv'\?"):
+    with pytest.raises(InputError, match=r"does not exist; .*; did you mean 'data/cars.csv'\?"):
         load(DataSettings(source="data/car.csv", target="y"), seed=0, folder=tmp_path)
     with pytest.raises(InputError, match=r"and neither does the folder .*/none'"):
         load(DataSettings(source="none/car.csv", target="y"), seed=0, folder=tmp_path)
@@ -188,12 +188,13 @@ def test_what_a_source_can_be_is_said(tmp_path: Path, name: str, there: str) -> 
         (tmp_path / file).write_bytes(b"x")
     with pytest.raises(InputError) as caught:
         load(DataSettings(source=name), seed=0, folder=tmp_path)
-    end = " V" if there.endswith("?") else "; v"
+    there, hint, near = there.format(folder=tmp_path).partition("; did")
     assert str(caught.value) == (
         f"[data] source: {name!r} is not a source: '{tmp_path}/{name}' "
-        f"{there.format(folder=tmp_path)}{end}alid sources: \"digits\", a folder of IDX files "
-        "(MNIST's names), a .csv, .tsv (also .gz, .bz2, .xz or .zip of these) or .parquet file, a "
-        '.npz file, the https address of such a file, "sklearn:NAME", or "openml:NAME"'
+        f"{there}; valid sources: \"digits\", a folder of IDX files "
+        "(MNIST's names), a .csv, .tsv, .parquet, or .npz file, the https address of such a file, "
+        '"sklearn:NAME", or "openml:NAME"'
+        f"{hint}{near}"
     )
 
 

@@ -239,8 +239,8 @@ def test_rows_to_predict_are_read_in_the_notation_of_the_table(save: Save, tmp_p
     assert rows["x"].tolist() == ["1.234,5", "1,5"]
     for path, said in (
         (tmp_path / "no.csv", "cannot be read: No such file or directory; use another file"),
-        (tmp_path / "x.xlsx", "expected a file that ends in .csv, .tsv (also .gz, .bz2, .xz or "
-         ".zip of these) or .parquet; save the sheet as CSV"),
+        (tmp_path / "x.xlsx", "expected a file that ends in .csv, .tsv (also .gz, .bz2, .xz, or "
+         ".zip of these), or .parquet; save the sheet as CSV"),
     ):
         with pytest.raises(InputError) as caught:
             read_rows(path, preprocessing)

@@ -316,7 +316,7 @@ def test_a_loss_of_a_millionth_is_seen(
     best = json.loads(capsys.readouterr().out)["best"]["value"]
     assert 1e-6 < best < 2e-6
     hpo("list")
-    assert f"  {wording.four_digits(best)}  lowest training_loss" in capsys.readouterr().out
+    assert f"  {wording.four_digits(best)}  minimize training_loss" in capsys.readouterr().out
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
     for command in (

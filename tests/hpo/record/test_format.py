@@ -174,7 +174,7 @@ def test_the_description_of_a_round() -> None:
     *lines, last = many.splitlines()
     assert len(many) < 7500
     assert last == (
-        f"No room for {900 - len(lines) + 3} more: `hpo show` and the params have all of them."
+        f"{900 - len(lines) + 3} more do not fit; `hpo show` and the params have all of them."
     )
 
 

@@ -143,7 +143,7 @@ def test_a_line_that_is_no_result_is_set_aside_and_the_rest_is_read(
     assert aside.stat().st_mode & 0o777 == 0o600
     assert outbox.damage == (
         f"1 line of {path} could not be read; moved to {aside}; "
-        "if the result of a trial is lost with that, the trial runs again"
+        "if that loses the result of a trial, the trial runs again"
     )
     outbox.add(result(3))
     outbox.close()

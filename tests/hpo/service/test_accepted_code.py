@@ -100,6 +100,11 @@ def test_the_next_round_has_the_new_code_and_learns_from_the_trials_before(
     with pytest.raises(InputError, match=REFUSED):
         hpo("run", file, "--inline", "--rounds", 2)
     capsys.readouterr()
+    hpo("run", file, "--inline")
+    assert (
+        "the code of the objective changed since round 1, but nothing is left to run; add "
+        "--rounds 2 --accept-code to run another round with it"
+    ) in " ".join(capsys.readouterr().out.split())
     hpo("run", file, "--inline", "--rounds", 2, "--accept-code")
     assert capsys.readouterr().out.count("the code of the objective changed since round 1 and was "
                                          "accepted") == 1

@@ -126,8 +126,8 @@ def test_a_metric_that_nobody_yields_ends_the_study_unless_a_trial_has_yielded_i
         with pytest.raises(InputError) as caught:
             attempts.next_result()
         assert str(caught.value) == (
-            f"a.toml: metric: the objective does not report 'loss' (it reports {named}); choose "
-            "one that it reports"
+            f"a.toml: metric: the objective does not report 'loss'; it reports {named}; "
+            "choose a metric that it reports"
         )
     assert attempts_of(Everybody(without), yielded=True).next_result() == failed
     after = attempts_of(Everybody(TrialResult(trial(), State.PRUNED, 0.5, 1), without))

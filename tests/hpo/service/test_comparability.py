@@ -182,7 +182,10 @@ def test_what_changed_is_said_where_nothing_is_left_to_run(
     hpo("run", make_study(), "--inline")
     capsys.readouterr()
     hpo("run", make_study(fixed={"epochs": 3}), "--inline")
-    assert "[fixed] changed since round 1, but nothing is left to run" in capsys.readouterr().out
+    assert (
+        "[fixed] changed since round 1, but nothing is left to run; change it back, or give the "
+        "study another name"
+    ) in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_study_without_data_has_none(
@@ -228,7 +231,7 @@ def test_what_makes_trials_others_is_named(
     assert incomparable(study, other, None) == said
     with pytest.raises(InputError) as caught:
         refuse_changes(study, other, None, notes.append)
-    accept = ", accept it with --accept-code (run, confirm or extend)," if said == CODE else ","
+    accept = ", accept it with --accept-code (run, confirm, or extend)," if said == CODE else ","
     assert str(caught.value) == (
         f"{study.path}: {said} changed since round 1, so its trials cannot be compared; change it "
         f"back{accept} or give the study another name"

@@ -110,7 +110,7 @@ def test_a_command_that_fails_or_hangs_is_complained_of_once(
      "notify.command: unknown name in braces '{events}'; did you mean 'event'?"),
     ({"command": ["echo", "{event"]},
      "notify.command: '{event': expected '}' before end of string; write {{ for a literal brace"),
-    ({"command": ["echo"], "on": ["end"]}, "notify.on.0: must be 'best', 'round', 'study' or"),
+    ({"command": ["echo"], "on": ["end"]}, "notify.on.1: must be 'best', 'round', 'study', or"),
     ({}, "notify.command: required but missing; add it"),
 ], ids=["empty", "a name", "a brace", "an event", "nothing"])
 def test_a_wrong_table_is_refused(home: Path, table: dict[str, Any], said: str) -> None:

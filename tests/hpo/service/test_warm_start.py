@@ -184,7 +184,7 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
     hpo("run", study(make_study, "old"), "--inline")
     file = study(make_study, "toy", "old", round={"trials": 2, "sampler": "random"})
     outcome = command("run", file, "--inline")
-    assert "the sampler random does not learn from earlier trials; only narrowing" in outcome.out
+    assert "the sampler random does not learn from earlier trials, so only narrowing" in outcome.out
     moves = json.loads(command("narrow", "toy", "--json").out)["moves"]
     assert not any("only 2 trials" in move["reason"] for move in moves)
 
@@ -203,11 +203,11 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
         (["old"], {"search_space": {**SPACE, "epochs": {"low": 1, "high": 9}}}, "'old' does not "
          "have the value of epochs for its trials; set search_space.epochs.backfill, or choose"),
         (["old"], {"search_space": {**SPACE, "learning_rate": {"low": 5.0, "high": 9.0}}},
-         "'old' has no trial that is of use in these ranges (12 outside the ranges); "
+         "'old' has no trial that is useful in these ranges (12 outside the ranges); "
          "remove it, or choose another"),
-        (["uneven.json"], {}, "'uneven.json' has no trial that is of use in these ranges (1 "
+        (["uneven.json"], {}, "'uneven.json' has no trial that is useful in these ranges (1 "
          "without a value and 1 outside the ranges)"),
-        (["empty.csv"], {}, "'empty.csv' has no trial that is of use in these ranges"),
+        (["empty.csv"], {}, "'empty.csv' has no trial that is useful in these ranges"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_recorded(
