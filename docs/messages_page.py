@@ -94,10 +94,18 @@ def _situation(number: int, situation: Situation) -> str:
 
 def _table(area: str, messages: Sequence[Message]) -> str:
     rows = [f"## {area}", "", "| Message | What to do |", "|---|---|"]
+    asking = []
     remedies = {message.parts: message.has_remedy for message in messages}
     for (fault, remedy), has_one in sorted(remedies.items(), key=lambda item: _sorted_by(item[0])):
-        said = remedy or ("change it as the message says" if has_one else _OTHERWISE[area])
+        if len(re.findall(r"\b[a-z]{2,}", fault)) < 2:
+            continue  # the words of somebody else
+        if has_one and not remedy:
+            asking.append(f"- {_code(fault)}")
+            continue
+        said = remedy or _OTHERWISE[area]
         rows.append(f"| {_code(fault)} | {_prose(said[:1].upper() + said[1:])} |")
+    if asking:
+        rows += ["", "These say themselves what to change:", "", *asking]
     return "\n".join([*rows, ""])
 
 
