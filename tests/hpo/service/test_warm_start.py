@@ -197,8 +197,8 @@ def test_a_sampler_that_does_not_learn_says_so(make_study: Make, command: Comman
         (["none.csv"], {}, "there is no file none.csv; use one beside the study file"),
         (["old", "bad.csv"], {}, "bad.csv has no column 'state'; use a table that `hpo export`"),
         (["bad.json"], {}, "bad.json cannot be read"),
-        (["old"], {"metric": "loss", "direction": "minimize"}, "'old' had to maximize accuracy, "
-         "but this study has to minimize loss; choose one with the same goal"),
+        (["old"], {"metric": "loss", "direction": "minimize"}, "'old' maximizes accuracy, "
+         "but this study minimizes loss; choose one with the same goal"),
         (["other.csv"], {}, "other.csv has no column 'accuracy'; use a table that"),
         (["old"], {"search_space": {**SPACE, "epochs": {"low": 1, "high": 9}}}, "'old' does not "
          "have the value of epochs for its trials; set search_space.epochs.backfill, or choose"),
