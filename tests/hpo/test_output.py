@@ -135,7 +135,7 @@ def test_a_trial_that_is_not_there_is_one_line(folder: Path, command: Command) -
     hpo("run", write(folder, "for_absent", "    return rate\n"), "--inline")
     shown = command("logs", "toy", "1/3")
     assert (shown.code, shown.err.count("\n")) == (2, 1)
-    assert "toy has no trial 3 of round 1 on record" in shown.err
+    assert "toy has no trial 3 of round 1;" in shown.err
 
 
 def test_a_running_trial_is_followed_to_its_end(folder: Path, command: Command) -> None:

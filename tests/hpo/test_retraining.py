@@ -95,7 +95,7 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     for text, message in (
         ("age,visits\n1,2\n", r"rows.csv: no column 'city'; the columns are 'age', 'visits'"),
         ("age,visits,city\n1,2,Kiel\n1,x,Kiel\n", r"rows.csv: column 'visits', row 2: 'x' is no"),
-        ("age,visits,city\n1,2,Rome\n", r"rows.csv: column 'city', row 1: 'Rome' is none of"),
+        ("age,visits,city\n1,2,Rome\n", r"rows.csv: column 'city', row 1: 'Rome' is not one of"),
         ("age,visits,city\n", r"rows.csv: there are no rows"),
         ("", r"rows.csv is empty; add a line of column names"),
     ):

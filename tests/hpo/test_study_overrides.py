@@ -130,7 +130,7 @@ def test_it_holds_for_all_commands_and_is_on_record(
     confirmed = command("confirm", file, "--inline", "--json", "--repeats", 1, *given)
     assert '"study": "two words"' in confirmed.out
     evaluated = command("evaluate", file, *given)
-    assert "evaluate needs a table [data]" in evaluated.err
+    assert "evaluate` needs a table [data]" in evaluated.err
 
 
 def test_without_it_nothing_is_said_of_it(make_study: Make, folder: Path) -> None:

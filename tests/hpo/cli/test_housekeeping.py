@@ -118,7 +118,7 @@ def test_what_cannot_be_done_is_said_in_one_line(toy: Tracking, command: Command
         (("delete", "theirs", "--yes"), "'theirs' is not an hpo study; change it in MLflow"),
         (("rename", "toy", "theirs"), "'theirs' already exists; choose another name"),
         (("copy", "toy", "toy"), "a study 'toy' already exists; choose another name"),
-        (("rename", "toy", " new"), "new name: ' new' is empty, padded or not printable; choose"),
+        (("rename", "toy", " new"), "new name: ' new' starts or ends with a space; choose"),
         (("copy", "toy", "new.toml"), "new name: new.toml looks like a study file; choose"),
         (("delete", "toy"), "standard input is not a terminal; add --yes"),
     ):

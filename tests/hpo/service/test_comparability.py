@@ -199,7 +199,7 @@ def test_a_study_without_data_has_none(
     assert recorded.rounds[0].settings.data == ""
     run = record._connection.client.get_run(recorded.rounds[0].run_id)
     assert run.inputs.dataset_inputs == []
-    with pytest.raises(InputError, match="evaluate needs a table \\[data\\]"):
+    with pytest.raises(InputError, match="evaluate` needs a table \\[data\\]"):
         hpo("evaluate", file)
     with pytest.raises(InputError, match="no rows to split"):
         hpo("confirm", file, "--resplit", "--inline")
