@@ -101,7 +101,8 @@ def test_a_study_is_on_one_page_among_the_files_of_its_last_round(
     browser.get_log("browser")
     browser.switch_to.frame(browser.find_element(By.CSS_SELECTOR, "iframe"))
     try:
-        see(browser, "12 of 12 trials", "Parallel coordinates", *pages.order)
+        trials = [name.removeprefix("r").replace(" t", "/") for name in pages.order]
+        see(browser, "12 of 12 trials", "Parallel coordinates", *trials)
         chart = browser.find_element(By.ID, "history")
         wait_for(lambda: chart.get_attribute("data-drawn"))
         browser.find_element(By.CSS_SELECTOR, "#states input").click()
