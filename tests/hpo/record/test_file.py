@@ -17,6 +17,8 @@ from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from hpo.record.writing import Finished
+from hpo.service.listening import Silent
+from hpo.service.running import Running
 from tests.fixtures import begin, client_of, hpo, result
 from tests.ports import free_ports
 from tests.processes import fork
@@ -204,3 +206,13 @@ def test_a_bad_folder_for_results_is_said_in_one_line(
     monkeypatch.setenv("HPO_OUTBOX", bad)
     with pytest.raises(InputError, match=f"{bad}: .*HPO_OUTBOX"):
         hpo("run", make_study(round={"trials": 2}), "--inline")  # type: ignore[operator]
+
+
+def test_a_record_that_was_deleted_is_not_waited_for(folder: Path) -> None:
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    begin(record)
+    for path in folder.glob("mlflow.db*"):
+        path.unlink()
+    running = Running(None, record.study("toy"), None, None, None, Silent())  # type: ignore[arg-type]
+    with pytest.raises(RecordReplaced, match="was deleted while the study ran; its contents are"):
+        running.read()
