@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import InputError, RecordReplaced, RecordUnavailable
+from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
@@ -216,3 +216,17 @@ def test_a_record_that_was_deleted_is_not_waited_for(folder: Path) -> None:
     running = Running(None, record.study("toy"), None, None, None, Silent())  # type: ignore[arg-type]
     with pytest.raises(RecordReplaced, match="was deleted while the study ran; its contents are"):
         running.read()
+
+
+def test_what_fails_in_a_database_is_said_once(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        database.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON experiments"
+            " BEGIN INSERT INTO absent VALUES (1); END"
+        )
+    with pytest.raises(HPOError, match="no such table: main.absent"):
+        begin(record)
+    assert capfd.readouterr() == ("", "")
