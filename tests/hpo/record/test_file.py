@@ -230,3 +230,13 @@ def test_what_fails_in_a_database_is_said_once(
     with pytest.raises(HPOError, match="no such table: main.absent"):
         begin(record)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_read_is_said_with_its_path(folder: Path) -> None:
+    path = folder / "mlflow.db"
+    record = Tracking(f"sqlite:///{path}")
+    begin(record)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE latest_metrics")
+    with pytest.raises(RecordUnavailable, match=f"the record {path} cannot be read: no such table"):
+        record.study("toy").read()
