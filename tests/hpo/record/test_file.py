@@ -227,7 +227,7 @@ def test_what_fails_in_a_database_is_said_once(
             "CREATE TRIGGER fails BEFORE INSERT ON experiments"
             " BEGIN INSERT INTO absent VALUES (1); END"
         )
-    with pytest.raises(HPOError, match="no such table: main.absent"):
+    with pytest.raises(HPOError, match=r"no such table: main\.absent"):
         begin(record)
     assert capfd.readouterr() == ("", "")
 
