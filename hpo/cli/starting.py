@@ -2,7 +2,9 @@
 
 import importlib.util
 import keyword
+import os
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -38,19 +40,24 @@ def init(name: Path) -> None:
     NAME.py is the objective and NAME.toml the study file. The study tunes a support vector
     machine on handwritten digits, and runs as it is. Existing files are never overwritten.
     """
+    from hpo.forms import is_name  # here, since it would slow every command down
+
     module = name.name
-    files = tuple(name.with_name(f"{module}.{suffix}") for suffix in ("py", "toml"))
-    if not module.isidentifier() or keyword.iskeyword(module):
+    if keyword.iskeyword(module) or not is_name(f"{module}:accuracy") or "." in module:
         raise InputError(f"NAME: {module!r} is not a valid module name; choose another, e.g. mine")
-    for file in files:
-        if file.exists():
+    files = tuple(name.with_name(f"{module}.{suffix}") for suffix in ("py", "toml"))
+    for file in (*files, name / "__init__.py"):  # a package hides a module of the same name
+        if os.path.lexists(file):
             raise InputError(f"{file} already exists; choose another name")
-    if importlib.util.find_spec(module) is not None:
+    if module in sys.modules or importlib.util.find_spec(module) is not None:
         raise InputError(f"NAME: a module {module!r} is already installed; choose another name")
     name.parent.mkdir(parents=True, exist_ok=True)
     for file, text in zip(files, (OBJECTIVE, STUDY.format(name=module)), strict=True):
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
+        try:
+            with file.open("x", encoding="utf-8") as opened:
+                opened.write(text)
+        except FileExistsError as error:  # since then
+            raise InputError(f"{file} already exists; choose another name") from error
         say(f"wrote {file}")
     study = shlex.quote(str(files[1]))
     say(f"\nnext: hpo check {study} --try   check it and train one trial")

@@ -54,6 +54,8 @@ class Connection:
             os.environ.setdefault(name, value)
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        # It prints the traceback of each error of a database, though it raises that as well.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         path = path_of(uri)
         self._file = RecordFile(path) if path else None
         self.client = _local(uri, self._file) if self._file else _open(uri)

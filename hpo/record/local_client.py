@@ -8,13 +8,13 @@ import threading
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import RecordRefused
+from hpo.errors import RecordRefused, RecordUnavailable
 from hpo.record.file import connect
 
 if TYPE_CHECKING:  # MLflow takes a second to import
@@ -147,12 +147,12 @@ class LocalClient:
             json.dumps([int(each) for each in experiment_ids]),
             json.dumps(_STAGES[run_view_type]), *(text for tag in tags for text in tag),
         ]
-        with closing(connect(self._path, "ro")) as database:
+        with self._reading() as database:
             return Found(self._runs(database, query, values))
 
     def get_run(self, run_id: str) -> Any:
         """Return a run, a deleted one too; raise RecordRefused where there is none."""
-        with closing(connect(self._path, "ro")) as database:
+        with self._reading() as database:
             for run in self._runs(database, f"{_RUNS} WHERE run_uuid = ?", [run_id]):
                 return run
         raise RecordRefused(f"the run {run_id} is not in the record")
@@ -161,7 +161,7 @@ class LocalClient:
         """Return a metric of a run, by time, step and value."""
         query = """SELECT key, value, timestamp, step, is_nan FROM metrics
             WHERE run_uuid = ? AND key = ? ORDER BY timestamp, step, value"""
-        with closing(connect(self._path, "ro")) as database:
+        with self._reading() as database:
             return Found(
                 Point(key, _number(value, is_nan), timestamp, step)
                 for key, value, timestamp, step, is_nan in database.execute(query, (run_id, key))
@@ -223,6 +223,19 @@ class LocalClient:
             return self.mlflow().download_artifacts(run_id, path, dst_path)
         return str(shutil.copyfile(folder / path, Path(dst_path, path)))
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that reads everything as of one moment."""
+        try:
+            with closing(connect(self._path, "ro")) as database:
+                database.execute("BEGIN")
+                yield database
+        except sqlite3.Error as error:
+            raise RecordUnavailable(
+                f"the record {self._path} cannot be read: {error}; check that it is there and "
+                "readable, or choose another with --tracking-uri"
+            ) from error
+
     def _folder(self, run_id: str) -> Path | None:
         """Return the folder of a run's files on this machine; None where they are elsewhere."""
         address = urllib.parse.urlsplit(self.get_run(run_id).info.artifact_uri)
@@ -233,8 +246,7 @@ class LocalClient:
         query = f"""SELECT experiment_id, name, artifact_location, lifecycle_stage, creation_time,
             last_update_time FROM experiments WHERE workspace = 'default' AND {condition}
             ORDER BY creation_time DESC, experiments.experiment_id"""
-        with closing(connect(self._path, "ro")) as database:
-            database.execute("BEGIN")  # all of it as of one moment
+        with self._reading() as database:
             return [
                 Experiment(
                     str(number), name, location, stage,
@@ -248,8 +260,7 @@ class LocalClient:
             ]
 
     def _runs(self, database: sqlite3.Connection, query: str, values: Sequence[Any]) -> list[Run]:
-        """Return runs with their data, all as of one moment."""
-        database.execute("BEGIN")
+        """Return runs with their data."""
         infos = [
             Info(*columns) for columns in database.execute(query, values).fetchall()
         ]

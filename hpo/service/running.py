@@ -1,5 +1,6 @@
 """A study that this process runs: its record, the delivery of results, and its workers."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -86,6 +87,8 @@ class Running:
             try:
                 return call(again)
             except RecordUnavailable as error:
+                with contextlib.suppress(RecordUnavailable):
+                    self.record.verify()  # one that was deleted never comes back
                 if time.monotonic() > end:
                     raise
                 if not again:

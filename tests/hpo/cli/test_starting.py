@@ -35,8 +35,15 @@ def test_what_it_writes_runs(folder: Path, command: Command) -> None:
         ("a-b", "'a-b' is not a valid module name"),
         ("class", "'class' is not a valid module name"),
         ("numpy", "a module 'numpy' is already installed"),
+        ("__main__", "a module '__main__' is already installed"),
+        (".", "'' is not a valid module name"),
+        ("/", "'' is not a valid module name"),
+        ("x.y", "'x.y' is not a valid module name"),
+        ("größe", "'größe' is not a valid module name"),  # no objective can be named so
         ("one", "one.py already exists"),
         ("two", "two.toml already exists"),
+        ("three", "three.toml already exists"),
+        ("four", "four/__init__.py already exists"),
     ],
 )
 def test_nothing_is_overwritten_or_hidden(
@@ -44,9 +51,13 @@ def test_nothing_is_overwritten_or_hidden(
 ) -> None:
     (folder / "one.py").write_text("1")
     (folder / "two.toml").write_text("2")
+    (folder / "three.toml").symlink_to("nowhere")
+    (folder / "four").mkdir()
+    (folder / "four" / "__init__.py").touch()
     told = command("init", name)
     assert (told.code, told.out) == (2, "")
     assert reason in told.err
     assert (folder / "one.py").read_text() == "1"
     assert not (folder / "one.toml").exists()
-    assert not (folder / "two.py").exists()
+    for module in ("two", "three", "four"):
+        assert not (folder / f"{module}.py").exists()

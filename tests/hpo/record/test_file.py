@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import InputError, RecordReplaced, RecordUnavailable
+from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
 from hpo.passwords import without_password
 from hpo.record.file import absolute, address_of, path_of
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from hpo.record.writing import Finished
+from hpo.service.listening import Silent
+from hpo.service.running import Running
 from tests.fixtures import begin, client_of, hpo, result
 from tests.ports import free_ports
 from tests.processes import fork
@@ -204,3 +206,37 @@ def test_a_bad_folder_for_results_is_said_in_one_line(
     monkeypatch.setenv("HPO_OUTBOX", bad)
     with pytest.raises(InputError, match=f"{bad}: .*HPO_OUTBOX"):
         hpo("run", make_study(round={"trials": 2}), "--inline")  # type: ignore[operator]
+
+
+def test_a_record_that_was_deleted_is_not_waited_for(folder: Path) -> None:
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    begin(record)
+    for path in folder.glob("mlflow.db*"):
+        path.unlink()
+    running = Running(None, record.study("toy"), None, None, None, Silent())  # type: ignore[arg-type]
+    with pytest.raises(RecordReplaced, match="was deleted while the study ran; its contents are"):
+        running.read()
+
+
+def test_what_fails_in_a_database_is_said_once(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = Tracking(f"sqlite:///{folder}/mlflow.db")
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
+        database.execute(
+            "CREATE TRIGGER fails BEFORE INSERT ON experiments"
+            " BEGIN INSERT INTO absent VALUES (1); END"
+        )
+    with pytest.raises(HPOError, match=r"no such table: main\.absent"):
+        begin(record)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_read_is_said_with_its_path(folder: Path) -> None:
+    path = folder / "mlflow.db"
+    record = Tracking(f"sqlite:///{path}")
+    begin(record)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE latest_metrics")
+    with pytest.raises(RecordUnavailable, match=f"the record {path} cannot be read: no such table"):
+        record.study("toy").read()
