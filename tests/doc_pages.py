@@ -24,7 +24,8 @@ from tests.processes import ROOT
 SHOWN_ONLY = ("text", "json")
 RUN = ("console", "python", "toml")
 FIRST_TABLE = ROOT / "studies" / "digits.toml"
-_DIRECTIVE = re.compile(r"<!-- (not run|run with|needs): (.+?) -->")
+_DIRECTIVE = re.compile(r"<!-- ([a-z ]+): (.+?) -->")
+_KNOWN = {"not run", "run with", "needs", "begin"}  # the last one begins what a script writes
 _NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 _END = "\x1e"  # between the outputs of two commands
 _LONGEST = 120  # seconds, of one block
@@ -71,7 +72,9 @@ def blocks(page: Path) -> tuple[Block, ...]:
     found, directives = [], {}
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
         if token.type == "html_block":
-            directives |= dict(_DIRECTIVE.findall(token.content))
+            found_here = dict(_DIRECTIVE.findall(token.content))
+            assert found_here.keys() <= _KNOWN, f"{name_of(page)}: unknown: {token.content}"
+            directives |= found_here
         elif token.type == "fence":
             assert token.map is not None
             language, *attributes = shlex.split(token.info) or [""]
@@ -121,9 +124,21 @@ def wrong_command(command: str) -> str | None:
     if not re.match(r"(\w+=\S* +)*hpo ", command):
         return None
     try:
-        words = shlex.split(command, comments=True)
+        lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        every = list(lexer)
     except ValueError as error:
         return str(error)
+    parts: list[list[str]] = [[]]
+    for word in every:
+        if word in ("|", "&&", "||", ";", "&"):
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return next((wrong for words in parts if (wrong := _wrong(words)) is not None), None)
+
+
+def _wrong(words: list[str]) -> str | None:
     while words and re.fullmatch(r"\w+=\S*", words[0]):  # variables
         words = words[1:]
     if words[:1] != ["hpo"] or len(words) < 2 or not re.fullmatch("[a-z]+", words[1]):
@@ -131,7 +146,7 @@ def wrong_command(command: str) -> str | None:
     known = hpo.commands.get(words[1])
     if known is None:
         return f"no command {words[1]!r}"
-    stop = next((n for n, word in enumerate(words) if word in ("|", ">", "&&", ";", "&")), None)
+    stop = words.index(">") if ">" in words else None
     try:
         with click.Context(known, info_name=words[1]) as context:
             known.make_parser(context).parse_args(words[2:stop])

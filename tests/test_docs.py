@@ -80,7 +80,10 @@ def test_a_page_is_taken_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not third.runs
 
 
-@pytest.mark.parametrize("wrong", ["hpo rum x", "hpo run x --nothing", "A=1 hpo show x --jsn"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["hpo rum x", "hpo run x --nothing", "A=1 hpo show x --jsn", "hpo list && hpo lst"],
+)
 def test_a_command_that_is_none_is_found(wrong: str) -> None:
     assert wrong_command(wrong) is not None
 
