@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from hpo import objective_code, stale
 from hpo.distributions import Value
 from hpo.errors import InputError
+from hpo.failures import reason
 from hpo.objective import MISSING, Epochs, Given, Objective, Parameter, Task
 from hpo.objective_code import Code, read_code
 from hpo.text import name_fault, one_line, shortened
@@ -56,8 +57,9 @@ def find(name: str) -> Objective:
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a script may end the process when imported
+        files = objective_code.files(module_name)
         raise InputError(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}; fix it"
+            f"importing {module_name!r} failed: {reason(error, files)}; fix it"
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function) or isinstance(function, type):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo import frameworks
 from hpo.data.predictor import Column, Predictor, Preprocessing
+from hpo.failures import reason
 from hpo.objective import Objective
 
 ROWS = 100  # of an example that are used
@@ -75,7 +76,7 @@ def _rows(objective: Objective, model: Any) -> tuple[tuple[str, ...], NDArray[An
         found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     except Exception as error:  # of the objective's own
         raise ValueError(
-            f"{function}.example failed: {type(error).__name__}: {error}; fix it"
+            f"{function}.example failed: {reason(error, objective.files())}; fix it"
         ) from error
     if found.ndim < 2 or not found.size or found.dtype.kind not in "fiub":
         raise ValueError(

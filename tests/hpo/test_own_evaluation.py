@@ -155,7 +155,8 @@ def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
 
 
 @pytest.mark.parametrize(("body", "message"), [
-    ("raise KeyError('rows')", r"^judging:train\.evaluate failed: KeyError: 'rows'; nothing"),
+    ("raise KeyError('rows')",
+     r"^judging:train\.evaluate failed: KeyError: 'rows' \(at judging\.py, line \d+\); nothing"),
     ("return {'test_loss': float('inf')}", r"evaluate returned test_loss = inf; nothing was"),
     ("return {}", r"evaluate returned no metric; nothing"),
     ("return None", r"evaluate failed: TypeError: expected a number or a mapping"),
@@ -229,7 +230,8 @@ def test_groups_of_a_pattern_are_metrics_of_a_test(
 
 @pytest.mark.parametrize(("judging", "message"), [
     ("pass", r"program\.toml: the program reports no metric that starts with test_; when HPO_EV"),
-    ("sys.exit(3)", r"failed when retrained: RuntimeError: the program exited with code 3"),
+    ("sys.exit(3)", r"failed when retrained: RuntimeError: the program exited with code 3 \(last "
+     r"line of output: {"),
     ("print('{\"test_score\": NaN}')", r"evaluate returned test_score = nan"),
 ])  # fmt: skip
 def test_a_program_that_does_not_judge_spends_nothing(
