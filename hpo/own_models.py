@@ -43,9 +43,15 @@ def own_model(objective: Objective, model: Any) -> OwnModel:
     labels, of_model = _labels(objective, model)
     rows = f"the rows that `{function}.example` returns"
     try:
-        fitting = frameworks.adapted(
-            model, len(labels), inputs, rows=rows, own_labels=of_model
-        )
+        try:
+            fitting = frameworks.adapted(
+                model, len(labels), inputs, rows=rows, own_labels=of_model
+            )
+        except ValueError:
+            given, inputs = inputs, frameworks.in_type_of(model, inputs)
+            if inputs.dtype == given.dtype:
+                raise
+            fitting = frameworks.adapted(model, len(labels), inputs, rows=rows)
         outputs = frameworks.tried(fitting, kind, inputs, rows)
         if wrong := frameworks.fault(outputs, len(inputs), len(labels)):
             raise ValueError(f"{kind}: {wrong}")

@@ -242,7 +242,10 @@ def _kept_alone(study: StudyFile, model: Any, folder: Path) -> str:
     try:
         predictor = tried_to_keep(study, model, folder)
     except ValueError as error:
-        return f"model: {kind}, which `hpo evaluate` could not save: {one_line(str(error))}"
+        return (
+            f"warning: model: {kind}, which `hpo evaluate` could not save, so `hpo predict` would "
+            f"not work: {one_line(str(error))}"
+        )
     names = ", ".join(
         predictor.preprocessing.predictions(
             np.zeros((1, len(predictor.preprocessing.classes) or 1))
@@ -255,7 +258,7 @@ def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> st
     """Save a model, load it and predict some training rows; return the line about it."""
     if model is None and split is not None:
         return (
-            "model: none, so `hpo evaluate` has nothing to score; return one at the end "
+            "warning: model: none, so `hpo evaluate` has nothing to score; return one at the end "
             "(docs/models.md)"
         )
     if split is None:

@@ -184,7 +184,7 @@ def test_what_is_missing_but_may_be_is_said(
     written: Make, command: Callable[..., Outcome]
 ) -> None:
     outcome = tried(command, written(OBJECTIVE.replace("    return model", "")))
-    assert (outcome.code, outcome.out.count("model: none, so `hpo evaluate`")) == (0, 1)
+    assert (outcome.code, outcome.out.count("  warning: model: none, so `hpo evalua")) == (0, 1)
     text = OWN.replace("train.evaluate = judge", "")
     outcome = tried(command, written(text, with_data=False))
     assert outcome.code == 0
@@ -199,7 +199,8 @@ def test_a_judge_is_not_called(
 ) -> None:
     outcome = tried(command, written(OWN, with_data=False))
     assert outcome.code == 0
-    assert "model: float, which `hpo evaluate` could not save: trying:train ret" in outcome.out
+    assert "\n  warning: model: float, which `hpo evaluate` could not save, so " in outcome.out
+    assert "so `hpo predict` would not work: trying:train returned a value of" in outcome.out
     assert "; `evaluate` was not called, because that would count as" in outcome.out
     assert not (folder / "judged").exists()
     outcome = tried(command, written(OWN.replace("return C", "return"), with_data=False))
