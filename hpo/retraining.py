@@ -181,9 +181,21 @@ def _nothing_to_judge(study: StudyFile) -> str:
             f"{study.objective.name} returned no model for its `evaluate`; yield the metrics, "
             "then return the model"
         )
+    missing = f"{study.path}: the program reports no metric that starts with {TEST}"
+    if study.program.metrics_pattern is None:
+        return (
+            f"{missing}; when HPO_EVALUATE=1 is set, it must print one, for example "
+            f"{{\"{TEST}accuracy\": 0.9}}"
+        )
+    groups = [name for name in study.program.metrics if name.startswith(TEST)]
+    if groups:
+        return (
+            f"{missing}; when HPO_EVALUATE=1 is set, it must print a line from which "
+            f"metrics_pattern takes {' or '.join(groups)}"
+        )
     return (
-        f"{study.path}: the program reports no metric that starts with {TEST}; when HPO_EVALUATE=1 "
-        f"is set, it must print one, for example {{\"{TEST}accuracy\": 0.9}}"
+        f"{missing}; this study has a metrics_pattern, so add a group to it, for example "
+        rf"|test loss (?P<{TEST}loss>\S+), and print such a line when HPO_EVALUATE=1 is set"
     )
 
 
