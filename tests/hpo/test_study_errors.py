@@ -87,7 +87,6 @@ BAD: dict[str, tuple[str, str, str]] = {
     "seed below zero": ("seed = -1\n" + GOOD, "seed: ", "at least 0"),
     "rounds of a float": ("rounds = 2.0\n" + GOOD, "rounds: ", "integer"),
     "rounds as a table": (GOOD + "[rounds]\ntrials = 10", "rounds: ", "is called [round]"),
-    "round as a number": ("round = 10\n" + GOOD, "round: ", "is called rounds"),
     "no round": ("rounds = 0\n" + GOOD, "rounds: ", "at least 1"),
     "direction": (GOOD.replace("minimize", "min"), "direction: ", "'minimize' or 'maximize'"),
     "value": ("value = 'first'\n" + GOOD, "value: ", "'last' or 'best'"),
