@@ -149,7 +149,7 @@ def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
             hpo("evaluate", file)
         capsys.readouterr()
         hpo("evaluate", file, "--again")
-        assert f"repeated: this is look {number}; if" in " ".join(capsys.readouterr().out.split())
+        assert f"repeated: this is evaluation {number}" in " ".join(capsys.readouterr().out.split())
     assert [run.data.tags["repeated"] for run in evaluations(file)] == [*3 * ["true"], "false"]
     assert [look.number for look in recorded_of(file).looks] == [1, 2, 3, 4]
 
