@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from hpo import objective_code, stale
 from hpo.distributions import Value
 from hpo.errors import InputError
+from hpo.failures import reason
 from hpo.objective import MISSING, Epochs, Given, Objective, Parameter, Task
 from hpo.objective_code import Code, read_code
 from hpo.text import name_fault, one_line, shortened
@@ -41,14 +42,18 @@ def find(name: str) -> Objective:
 
     Raises InputError if there is none, or if it does not declare its hyperparameters properly.
     """
+    meant = _without_path(name)
     if not is_name(name):
-        raise InputError(
-            f'not a valid objective: {name!r}; use the form "package.module:name"'
-        )
+        use = f'"{meant}"' if meant else 'the form "package.module:name"'
+        raise InputError(f"not a valid objective: {name!r}; use {use}")
     module_name, _, attribute = name.partition(":")
     try:
         module, code = _import(module_name)
     except ModuleNotFoundError as error:
+        if meant and f"{module_name}.".startswith(f"{error.name}."):
+            raise InputError(
+                f'not a valid objective: {name!r}; use "{meant}"'
+            ) from error
         raise InputError(
             f"no module {error.name or str(error)!r} found for the objective {name!r}; "
             "put it next to the study file, or install it"
@@ -56,8 +61,9 @@ def find(name: str) -> Objective:
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a script may end the process when imported
+        files = objective_code.files(module_name)
         raise InputError(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}; fix it"
+            f"importing {module_name!r} failed: {reason(error, files)}; fix it"
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function) or isinstance(function, type):
@@ -70,6 +76,13 @@ def find(name: str) -> Objective:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise InputError(f"{name} is asynchronous; define it with a plain def")
     return _reduced(name, function, code)
+
+
+def _without_path(name: str) -> str:
+    """Return the objective that "folder/file.py:name" means, or ""."""
+    path, colon, attribute = name.removeprefix("./").partition(":")
+    meant = f"{path.removesuffix('.py').replace('/', '.')}{colon}{attribute}"
+    return meant if path.endswith(".py") and is_name(meant) else ""
 
 
 _importing: list[str] = []

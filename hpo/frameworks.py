@@ -62,6 +62,15 @@ def is_model(model: Any) -> bool:
     return own or _adapter(model) is not None
 
 
+def in_type_of(model: Any, rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of floats in the type of a PyTorch module's parameters; all others unchanged."""
+    if _adapter(model) is not _of_torch or rows.dtype.kind != "f":
+        return rows
+    kinds = {str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}
+    known = kinds & {"float32", "float64"}
+    return rows.astype(known.pop()) if len(known) == 1 else rows
+
+
 def tried(model: Any, name: str, inputs: NDArray[Any], rows: str) -> NDArray[np.float32]:
     """Return a model's predictions for inputs, which are called `rows` in errors.
 

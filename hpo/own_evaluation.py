@@ -23,7 +23,7 @@ from hpo.program import TEST
 from hpo.record.models import log_model
 from hpo.record.study import StudyRecord
 from hpo.record.values import Look, Recorded
-from hpo.retraining import Listener, quiet, recall, retrain, trial_process
+from hpo.retraining import Listener, quiet, reason, recall, retrain, trial_process
 from hpo.study import StudyFile
 from hpo.text import one_line
 from hpo.threads import limit_threads
@@ -196,7 +196,7 @@ def _judged(
             found = quiet(lambda: as_metrics(evaluate(model), f"{TEST}{study.metric}"))
     except (Exception, SystemExit) as error:  # whatever it raises
         raise InputError(
-            f"{objective.name}.evaluate failed: {type(error).__name__}: {error}; nothing was "
+            f"{objective.name}.evaluate failed: {reason(study, error)}; nothing was "
             "recorded; fix it"
         ) from error
     unknown = [name for name, value in found.items() if not math.isfinite(value)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo import frameworks
 from hpo.data.predictor import Column, Predictor, Preprocessing
+from hpo.failures import reason
 from hpo.objective import Objective
 
 ROWS = 100  # of an example that are used
@@ -42,9 +43,15 @@ def own_model(objective: Objective, model: Any) -> OwnModel:
     labels, of_model = _labels(objective, model)
     rows = f"the rows that `{function}.example` returns"
     try:
-        fitting = frameworks.adapted(
-            model, len(labels), inputs, rows=rows, own_labels=of_model
-        )
+        try:
+            fitting = frameworks.adapted(
+                model, len(labels), inputs, rows=rows, own_labels=of_model
+            )
+        except ValueError:
+            given, inputs = inputs, frameworks.in_type_of(model, inputs)
+            if inputs.dtype == given.dtype:
+                raise
+            fitting = frameworks.adapted(model, len(labels), inputs, rows=rows)
         outputs = frameworks.tried(fitting, kind, inputs, rows)
         if wrong := frameworks.fault(outputs, len(inputs), len(labels)):
             raise ValueError(f"{kind}: {wrong}")
@@ -75,7 +82,7 @@ def _rows(objective: Objective, model: Any) -> tuple[tuple[str, ...], NDArray[An
         found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     except Exception as error:  # of the objective's own
         raise ValueError(
-            f"{function}.example failed: {type(error).__name__}: {error}; fix it"
+            f"{function}.example failed: {reason(error, objective.files())}; fix it"
         ) from error
     if found.ndim < 2 or not found.size or found.dtype.kind not in "fiub":
         raise ValueError(

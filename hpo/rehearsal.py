@@ -17,8 +17,9 @@ from hpo.distributions import Value
 from hpo.errors import Infeasible, InputError, NotResumed
 from hpo.evaluation import keep
 from hpo.objective import Data, Given
+from hpo.output import Output
 from hpo.own_evaluation import tried_to_keep
-from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, trial_process
+from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, reason, trial_process
 from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
@@ -55,8 +56,8 @@ def rehearse(study: StudyFile, split: Split | None, say: Callable[[str], None]) 
             say(line)
             say(_kept(study, model, split, folders[2]))
     except Infeasible as found:
-        reason = one_line(shortened(str(found), REASON_CHARACTERS))
-        say(f"trial: infeasible: {reason}; nothing else was tried; to try more, add a feasible "
+        why = one_line(shortened(str(found), REASON_CHARACTERS))
+        say(f"trial: infeasible: {why}; nothing else was tried; to try more, add a feasible "
             "point to [[start]]")
     except InputError as error:
         raise InputError(one_line(f"{study.path}: {error}")) from error
@@ -202,21 +203,21 @@ def _run(
 ) -> tuple[Any, list[dict[str, float]]]:
     """Train, for at most `most` epochs; return the model, and the metrics of each epoch."""
     epochs: list[dict[str, float]] = []
-    given = replace(given, trial=trial.id)
+    given, output = replace(given, trial=trial.id), Output()
     try:
         with trial_process(study, trial.seed):
-            training = quiet(lambda: study.objective.start(hyperparameters, given))
+            training = quiet(lambda: study.objective.start(hyperparameters, given), output)
             try:
                 while most is None or len(epochs) < most:
-                    epochs.append(quiet(lambda: next(training)))
+                    epochs.append(quiet(lambda: next(training), output))
             except StopIteration as stop:
                 return stop.value, epochs
-            quiet(training.close)
+            quiet(training.close, output)
     except Infeasible:
         raise
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise InputError(
-            f"{study.objective.name} failed: {type(error).__name__}: {error}; fix it"
+            f"{study.objective.name} failed: {reason(study, error, output)}; fix it"
         ) from error
     return None, epochs
 
@@ -241,7 +242,10 @@ def _kept_alone(study: StudyFile, model: Any, folder: Path) -> str:
     try:
         predictor = tried_to_keep(study, model, folder)
     except ValueError as error:
-        return f"model: {kind}, which `hpo evaluate` could not save: {one_line(str(error))}"
+        return (
+            f"warning: model: {kind}, which `hpo evaluate` could not save, so `hpo predict` would "
+            f"not work: {one_line(str(error))}"
+        )
     names = ", ".join(
         predictor.preprocessing.predictions(
             np.zeros((1, len(predictor.preprocessing.classes) or 1))
@@ -254,7 +258,7 @@ def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> st
     """Save a model, load it and predict some training rows; return the line about it."""
     if model is None and split is not None:
         return (
-            "model: none, so `hpo evaluate` has nothing to score; return one at the end "
+            "warning: model: none, so `hpo evaluate` has nothing to score; return one at the end "
             "(docs/models.md)"
         )
     if split is None:
@@ -270,7 +274,7 @@ def _kept(study: StudyFile, model: Any, split: Split | None, folder: Path) -> st
         outputs = fitting.predict(inputs)
     except Exception as error:  # of the objective's own
         raise InputError(
-            f"{who} cannot predict: {type(error).__name__}: {error}; fix it"
+            f"{who} cannot predict: {reason(study, error)}; fix it"
         ) from error
     if wrong := frameworks.fault(outputs, len(inputs), len(split.data.classes)):
         raise InputError(f"{who}: {wrong}")

@@ -1,7 +1,6 @@
 """Get the model of a trial: retrain it, or load the checkpoint of its validated model."""
 
 import contextlib
-import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hpo import frameworks, wording
+from hpo import failures, frameworks, wording
 from hpo.checkpoints.trials import Checkpoints
 from hpo.errors import HPOError, InputError, NotResumed
 from hpo.objective import Data, Given, Model, Part
+from hpo.output import Output
 from hpo.process_state import TrialProcess
 from hpo.program import TEST
 from hpo.study import StudyFile
@@ -84,12 +84,13 @@ def retrain(
     if folder is not None and study.objective.needs_folder:
         own = Path(tempfile.mkdtemp(dir=folder))
     given = Given(study.metric, trial.seed, data, own, trial.id, evaluates=data is None)
+    output = Output()
     try:
         with trial_process(study, trial.seed):
-            generator = quiet(lambda: study.objective.start(hyperparameters, given))
+            generator = quiet(lambda: study.objective.start(hyperparameters, given), output)
             while True:
                 try:
-                    metrics = quiet(lambda: next(generator))
+                    metrics = quiet(lambda: next(generator), output)
                 except StopIteration as stop:
                     model = stop.value
                     break
@@ -101,10 +102,10 @@ def retrain(
                 listener.trained(trial, count, epochs)
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise HPOError(
-            f"{who} failed when retrained on all training rows: {type(error).__name__}: {error}; "
+            f"{who} failed when retrained on all training rows: {reason(study, error, output)}; "
             "the objective must also train with data.validation = None"
             if data is not None
-            else f"{who} failed when retrained: {type(error).__name__}: {error}"
+            else f"{who} failed when retrained: {reason(study, error, output)}"
         ) from error
     if model is None:
         raise InputError(_no_model(study, data))
@@ -139,13 +140,13 @@ def recall(
         study.metric, trial.seed, data, own, trial.id, evaluates=data is None, done=epochs,
         is_kept=True, had_ended=snapshot.has_ended,
     )
-    hyperparameters = study.objective.taken(trial.values(study.fixed))
+    hyperparameters, output = study.objective.taken(trial.values(study.fixed)), Output()
     try:
         with trial_process(study, trial.seed) as process:
             process.resume(snapshot.generators)
-            generator = quiet(lambda: study.objective.start(hyperparameters, given))
+            generator = quiet(lambda: study.objective.start(hyperparameters, given), output)
             try:
-                quiet(lambda: next(generator))
+                quiet(lambda: next(generator), output)
             except StopIteration as stop:
                 model = stop.value
             else:
@@ -157,7 +158,7 @@ def recall(
         ) from None
     except (Exception, SystemExit) as error:  # whatever an objective raises
         raise HPOError(
-            f"{who} failed when called with its checkpoint: {type(error).__name__}: {error}"
+            f"{who} failed when called with its checkpoint: {reason(study, error, output)}"
         ) from error
     if model is None:
         raise InputError(_no_model(study, data))
@@ -180,9 +181,21 @@ def _nothing_to_judge(study: StudyFile) -> str:
             f"{study.objective.name} returned no model for its `evaluate`; yield the metrics, "
             "then return the model"
         )
+    missing = f"{study.path}: the program reports no metric that starts with {TEST}"
+    if study.program.metrics_pattern is None:
+        return (
+            f"{missing}; when HPO_EVALUATE=1 is set, it must print one, for example "
+            f"{{\"{TEST}accuracy\": 0.9}}"
+        )
+    groups = [name for name in study.program.metrics if name.startswith(TEST)]
+    if groups:
+        return (
+            f"{missing}; when HPO_EVALUATE=1 is set, it must print a line from which "
+            f"metrics_pattern takes {' or '.join(groups)}"
+        )
     return (
-        f"{study.path}: the program reports no metric that starts with {TEST}; when HPO_EVALUATE=1 "
-        f"is set, it must print one, for example {{\"{TEST}accuracy\": 0.9}}"
+        f"{missing}; this study has a metrics_pattern, so add a group to it, for example "
+        rf"|test loss (?P<{TEST}loss>\S+), and print such a line when HPO_EVALUATE=1 is set"
     )
 
 
@@ -208,7 +221,15 @@ def adapted(study: StudyFile, model: Any, data: Data) -> Model:
     return fitting
 
 
-def quiet(call: Callable[[], Any]) -> Any:
-    """Return the result of `call`, and discard its output."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+def reason(study: StudyFile, error: BaseException, output: Output | None = None) -> str:
+    """Return the error of a study's objective and its place, or a program's last `output`."""
+    return failures.reason(
+        error, study.objective.files(), output if study.program is not None else None
+    )
+
+
+def quiet(call: Callable[[], Any], output: Output | None = None) -> Any:
+    """Return the result of `call`; its output goes to `output`, or is discarded."""
+    file = output if output is not None else Output()
+    with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         return call()

@@ -360,7 +360,9 @@ def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         said = re.sub(  # it names nested keys as Python's tuples
             r"\(('[^()]*'),?\)", lambda keys: keys[1].replace("', '", "."), str(error)
         )
-        raise InputError(f"not valid TOML: {clipped(said, 300)}; fix it") from None
+        raise InputError(
+            f"not valid TOML: {clipped(said, 300)}; {_toml_remedy(text, said)}"
+        ) from None
     except ValueError:  # of Python, for a number of thousands of digits
         digits = sys.get_int_max_str_digits()
         found = re.search(rf"[\da-fA-F_]{{{digits * 3 // 4},}}", text)
@@ -371,6 +373,16 @@ def table_of(text: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         ) from None
     override(table, overrides)
     return table
+
+
+def _toml_remedy(text: str, said: str) -> str:
+    """Return what to do about an error of TOML, from the place in the text that it names."""
+    place = re.search(r"at line (\d+), column (\d+)", said)
+    lines = text.split("\n")
+    if place is None or int(place[1]) > len(lines):
+        return "fix it"
+    found = re.match(r"True\b|False\b", lines[int(place[1]) - 1][int(place[2]) - 1 :])
+    return f"TOML writes {found[0].lower()} in lower case" if found else "fix it"
 
 
 def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
@@ -393,7 +405,16 @@ def _parse(text: str, path: Path, overrides: Sequence[str]) -> StudyFile:
         )
     except ValidationError as error:
         key, message = first_error(error, _KNOWN_KEYS)
-        raise InputError(f"{key}: {message}") from None
+        raise InputError(f"{key}: {message}{_mixed_up(key, table)}") from None
+
+
+def _mixed_up(key: str, table: Mapping[str, Any]) -> str:
+    """Return the end of an error about the number of rounds, or the table of one, if meant."""
+    if key == "rounds" and isinstance(table["rounds"], dict):
+        return "; the table for a round is called [round]"
+    if key == "round" and type(table["round"]) is int:
+        return "; the number of rounds is called rounds"
+    return ""
 
 
 _KNOWN_KEYS: dict[tuple[str, ...], list[str]] = {

@@ -38,6 +38,10 @@ def first_error(
         table = next((table for table, keys in known.items() if table and location[-1] in keys), ())
         if table:
             return key, f"unknown key; move it to [{'.'.join(table)}]"
+        meant = _MEANT.get(location[-1], ())
+        if meant and set(meant) <= set(names):
+            said = repr(meant[0]) if len(meant) == 1 else " and ".join(meant)
+            return key, f"unknown key; did you mean {said}?"
         return key, f"unknown key{nearest(location[-1], names, 'valid keys') or '; remove it'}"
     if kind in ("missing", "missing_argument"):
         return key, "required but missing; add it"
@@ -65,6 +69,11 @@ def first_error(
     return key, f"{expected}, got {short_text(given)}"
 
 
+# What other tools call the keys of a range, by what they are called here.
+_MEANT = {
+    **dict.fromkeys(("min", "max", "minimum", "maximum", "lower", "upper"), ("low", "high")),
+    **dict.fromkeys(("values", "options", "categories"), ("choices",)),
+}
 # How each kind of error that pydantic reports is worded, with the limits that it reports.
 _WORDS = {
     "string_type": "expected a string in quotes",

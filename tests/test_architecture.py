@@ -19,7 +19,7 @@ ORDER = {
         errors locks text toml_text wording passwords exported distributions search_space trial
         parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
         checkpoints.behind checkpoints.carried checkpoints.remote
-        resources threads process_state objective_code objective output
+        resources threads process_state objective_code objective output failures
         framework_models frameworks kept_code stale notebook_code forms
         told
         program_supervisor program_process program

@@ -52,7 +52,8 @@ def check(
             rehearse(study, split, summary["try"].append)
         click.echo(json.dumps(summary, indent=2))
         return
-    say(f"{file}: OK. {study.direction} {study.metric} of {study.objective.name}, "
+    is_checked = "" if tries else "OK. "
+    say(f"{file}: {is_checked}{study.direction} {study.metric} of {study.objective.name}, "
          f"{wording.count(study.rounds, 'round')} of "
          f"{wording.count(study.round.trials, 'trial')} ({study.round.sampler})")
     for name, text in summary["search_space"].items():
@@ -78,3 +79,4 @@ def check(
         say(f"  warm start: {line}")
     if tries:
         rehearse(study, split, lambda line: say(f"  {line}"))
+        say(f"{file}: OK")

@@ -96,6 +96,9 @@ def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri:
         if not going_on:
             break
         time.sleep(FOLLOW_SECONDS)
+    if not printed:
+        said = "printed nothing" if ended else "has printed nothing so far"
+        click.echo(f"trial {trial} {said}", err=True)
 
 
 @hpo.command(epilog=examples(

@@ -250,6 +250,7 @@ def _finish(
     from hpo.search import confirmation
     from hpo.service.proposals import influential
     from hpo.service.round_loop import budget_reached
+    from hpo.trial import State
 
     done = max((r.number for r in recorded.rounds if r.ended), default=0)
     ended = budget_reached(study, recorded.results) if done < rounds else ""
@@ -272,8 +273,10 @@ def _finish(
     more = (f"hpo run {same} --rounds {rounds + 1}", "run another round")
     if study.overrides:
         file = shlex.quote(study.name)  # which may be one of them
+    of_last = [r.state for r in recorded.results if r.trial.round == done]
+    is_futile = bool(of_last) and {*of_last} <= {State.DIVERGED, State.FAILED}
     print_next(console, [
         (f"hpo narrow {file}", "see the next ranges, and why"),
-        *([] if ended else [more]),
+        *([] if ended or is_futile else [more]),
         (f"hpo ui {file}", "browse the trials in the MLflow UI"),
     ])

@@ -120,7 +120,22 @@ def test_a_failed_trial_has_its_output_too_and_a_silent_one_none(
     command("run", write(folder, "fails_loudly", body), "--inline")
     assert command("logs", "toy", "1/1").out == "before it\n"
     hpo("run", write(folder, "says_nothing", "    return rate\n"), "--inline")
-    assert command("logs", "toy", "1/1").out == ""
+    silent = command("logs", "toy", "1/1")
+    assert (silent.code, silent.out, silent.err) == (0, "", "trial 1/1 printed nothing\n")
+
+
+@pytest.mark.parametrize(("body", "is_advised"), [
+    ("    return rate\n", True),
+    ("    yield float('nan')\n", False),
+    ("    train.calls = getattr(train, 'calls', 0) + 1\n"
+     "    yield float('nan') / (train.calls == 1)\n", False),
+])  # fmt: skip
+def test_another_round_is_advised_only_if_a_trial_of_the_last_one_worked(
+    folder: Path, command: Command, body: str, is_advised: bool
+) -> None:
+    ran = command("run", write(folder, f"advises_{len(body)}", body), "--inline")
+    assert ("run another round" in ran.out) is is_advised
+    assert "browse the trials in the MLflow UI" in ran.out
 
 
 @pytest.mark.parametrize("name", ["1", "a/b", "1/2/3/4", "-1/2", "1/x", "1/2x"])
@@ -135,7 +150,7 @@ def test_a_trial_that_is_not_there_is_one_line(folder: Path, command: Command) -
     hpo("run", write(folder, "for_absent", "    return rate\n"), "--inline")
     shown = command("logs", "toy", "1/3")
     assert (shown.code, shown.err.count("\n")) == (2, 1)
-    assert "toy has no trial 3 of round 1;" in shown.err
+    assert "toy has no trial 3 of round 1; to list all trials" in shown.err
 
 
 def test_a_running_trial_is_followed_to_its_end(folder: Path, command: Command) -> None:

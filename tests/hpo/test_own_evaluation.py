@@ -156,7 +156,8 @@ def test_whatever_runs_after_a_look_leaves_the_next_one_repeated(
 
 
 @pytest.mark.parametrize(("body", "message"), [
-    ("raise KeyError('rows')", r"^judging:train\.evaluate failed: KeyError: 'rows'; nothing"),
+    ("raise KeyError('rows')",
+     r"^judging:train\.evaluate failed: KeyError: 'rows' \(at judging\.py, line \d+\); nothing"),
     ("return {'test_loss': float('inf')}", r"evaluate returned test_loss = inf; nothing was"),
     ("return {}", r"evaluate returned no metric; nothing"),
     ("return None", r"evaluate failed: TypeError: expected a number or a mapping"),
@@ -228,9 +229,28 @@ def test_groups_of_a_pattern_are_metrics_of_a_test(
     assert evaluate(capsys, program(text, pattern))["metrics"] == {"test_score": 9.0}
 
 
+@pytest.mark.parametrize(("more", "message"), [
+    ("", r"starts with test_; this study has a metrics_pattern, so add a group to it, for example "
+     r"|test loss (?P<test_loss>\S+), and print such a line when HPO_EVALUATE=1 is set"),
+    (r"|test (?P<test_score>\S+)", "starts with test_; when HPO_EVALUATE=1 is set, it must print "
+     "a line from which metrics_pattern takes test_score"),
+])  # fmt: skip
+def test_a_pattern_without_a_test_metric_is_what_to_change(
+    program: Make, more: str, message: str
+) -> None:
+    text = PROGRAM.replace('print(json.dumps({"epoch": epoch, "score": -(rate - 0.3) ** 2}))',
+                           'print("score", -(rate - 0.3) ** 2)')
+    file = program(text, rf"metrics_pattern = 'score (?P<score>\S+){more}'" + "\n")
+    with pytest.raises(HPOError) as caught:
+        hpo("evaluate", file)
+    assert str(caught.value).endswith(message)
+    assert not recorded_of(file).looks
+
+
 @pytest.mark.parametrize(("judging", "message"), [
     ("pass", r"program\.toml: the program reports no metric that starts with test_; when HPO_EV"),
-    ("sys.exit(3)", r"failed when retrained: RuntimeError: the program exited with code 3"),
+    ("sys.exit(3)", r"failed when retrained: RuntimeError: the program exited with code 3 \(last "
+     r"line of output: {"),
     ("print('{\"test_score\": NaN}')", r"evaluate returned test_score = nan"),
 ])  # fmt: skip
 def test_a_program_that_does_not_judge_spends_nothing(

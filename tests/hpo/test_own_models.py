@@ -166,7 +166,7 @@ train.example = lambda: rows()[0].head()
     ("Held()", "class Held:\n    loader = predict = save = fit = lambda self, *_: self",
      "the shape of the rows that Held accepts is unknown; add a function `train.example`"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: 1 / 0",
-     "train.example failed: ZeroDivisionError: division by zero; fix it"),
+     "train.example failed: ZeroDivisionError: division by zero (at winery.py, line "),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: [['a']]",
      "train.example returned an array of shape (1, 1) and type <U1; return a few rows"),
     ("LogisticRegression(max_iter=9)", "train.example = lambda: [[1.0]]",
@@ -180,7 +180,8 @@ def test_what_is_not_kept_is_judged_and_why_is_one_line(
     file = own(model, "from sklearn.linear_model import LogisticRegression", more)
     tried = command("check", file, "--try")
     assert tried.code == 0
-    assert f"could not save: {said}" in tried.out
+    (line,) = (line for line in tried.out.splitlines() if line.startswith("  warning: "))
+    assert f", which `hpo evaluate` could not save, so `hpo predict` would not work: {said}" in line
     judged = command("evaluate", file, "--json")
     assert judged.code == 0
     assert json.loads(judged.out)["model"] is None
@@ -192,7 +193,7 @@ def test_what_is_not_kept_is_judged_and_why_is_one_line(
 
 def test_a_try_says_what_would_be_predicted(own: Make, command: Callable[..., Outcome]) -> None:
     tried = command("check", own(*FOREST), "--try")
-    assert tried.out.splitlines()[-1].strip() == (
+    assert tried.out.splitlines()[-2].strip() == (
         "model: RandomForestClassifier, saved and loaded, predicts the same: label, "
         "probability_red, probability_rosé, probability_white; `evaluate` was not called, "
         "because that would count as an evaluation"
@@ -273,3 +274,17 @@ def test_a_network_is_kept_by_an_example_of_its_rows(
     kept.predictor.save(tmp_path)
     values = kept.predictor.load(tmp_path).predict(numbers)["value"]
     assert values == pytest.approx(words(torch.tensor(numbers)).detach().numpy()[:, 0], abs=1e-6)
+
+
+def test_an_example_of_a_network_may_have_another_type_of_float(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    network = torch.nn.Linear(4, 1)
+    rows = INPUTS.astype(np.float64)
+    kept = own_models.own_model(objective(example=lambda: rows), network)
+    assert kept.inputs.dtype == np.float32
+    kept.predictor.save(tmp_path)
+    values = kept.predictor.load(tmp_path).predict(pd.DataFrame(rows))["value"]
+    own = network(torch.tensor(INPUTS)).detach().numpy()[:, 0]
+    assert values == pytest.approx(own, abs=1e-6)
+    kept = own_models.own_model(objective(example=lambda: INPUTS), network.double())
+    assert kept.inputs.dtype == np.float64

@@ -85,7 +85,10 @@ def test_all_is_tried_once_and_no_test_row_is_seen(
     file = written()
     outcome = tried(command, file)
     assert outcome.code == 0
-    lines = [line.strip() for line in outcome.out.splitlines()[-3:]]
+    first, *_, last = outcome.out.splitlines()
+    assert first.startswith(f"{file}: maximize accuracy of trying:train, ")
+    assert last == f"{file}: OK"
+    lines = [line.strip() for line in outcome.out.splitlines()[-4:-1]]
     assert lines[0].startswith("trial: 2 epochs; last: accuracy ")
     assert lines[1] == (
         "trained to the end: 2 epochs on training and validation rows (data.validation = None)"
@@ -137,7 +140,9 @@ def test_json_has_the_lines(written: Make, capsys: pytest.CaptureFixture[str]) -
     ("data.training.targets)\n", "[str(t) for t in data.training.targets])\n",
      "the model of trying:train: its classes must be indices from 0 to 1, got ['0', '1']; train"),
     ("    for epoch", "    raise SystemExit(3)\n    for epoch",
-     "trying:train failed: SystemExit: 3; fix it"),
+     "trying:train failed: SystemExit: 3 (at trying.py, line 10); fix it"),
+    ("    for epoch", "    __import__('pandas').read_csv('absent.csv')\n    for epoch",
+     "No such file or directory: 'absent.csv' (at trying.py, line 10); fix it"),
     ("    return model", "    from sklearn.svm import SVR\n    return SVR().fit(rows.inputs, rows."
      "targets)", "the model of trying:train: SVR is not a classifier, but the task is classifi"),
 ])  # fmt: skip
@@ -153,6 +158,7 @@ def test_what_does_not_work_is_one_line_and_code_2(
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert "trying.toml: " in outcome.err
+    assert "OK" not in outcome.out
 
 
 def test_a_model_of_its_own_that_gives_no_probabilities_is_refused(
@@ -178,7 +184,7 @@ def test_what_is_missing_but_may_be_is_said(
     written: Make, command: Callable[..., Outcome]
 ) -> None:
     outcome = tried(command, written(OBJECTIVE.replace("    return model", "")))
-    assert (outcome.code, outcome.out.count("model: none, so `hpo evaluate`")) == (0, 1)
+    assert (outcome.code, outcome.out.count("  warning: model: none, so `hpo evalua")) == (0, 1)
     text = OWN.replace("train.evaluate = judge", "")
     outcome = tried(command, written(text, with_data=False))
     assert outcome.code == 0
@@ -193,7 +199,8 @@ def test_a_judge_is_not_called(
 ) -> None:
     outcome = tried(command, written(OWN, with_data=False))
     assert outcome.code == 0
-    assert "model: float, which `hpo evaluate` could not save: trying:train ret" in outcome.out
+    assert "\n  warning: model: float, which `hpo evaluate` could not save, so " in outcome.out
+    assert "so `hpo predict` would not work: trying:train returned a value of" in outcome.out
     assert "; `evaluate` was not called, because that would count as" in outcome.out
     assert not (folder / "judged").exists()
     outcome = tried(command, written(OWN.replace("return C", "return"), with_data=False))
@@ -218,3 +225,27 @@ def test_a_program_runs_for_two_epochs(folder: Path, command: Callable[..., Outc
     assert "trial: 2 epochs; last: loss 0.5" in outcome.out
     assert "evaluation: not tried; `hpo evaluate` runs the program with HPO_E" in outcome.out
     assert len((folder / "epochs").read_text()) < 5
+
+
+@pytest.mark.parametrize(("script", "message"), [
+    ("echo hello; echo; bash absent.sh", "failed: RuntimeError: the program exited with code 127 "
+     "(last line of output: bash: absent.sh: No such file or directory); fix it"),
+    ("exit 3", "failed: RuntimeError: the program exited with code 3; fix it"),
+    ("echo Epoch 1, loss: 0.5", "failed: ValueError: the program printed no line that "
+     "metrics_pattern matches with 'loss' (last line of output: Epoch 1, loss: 0.5); fix it"),
+])  # fmt: skip
+def test_the_last_line_of_a_program_that_fails_is_shown(
+    folder: Path, command: Callable[..., Outcome], script: str, message: str
+) -> None:
+    (folder / "train.sh").write_text(script)
+    file = folder / "program.toml"
+    file.write_text(
+        'command = ["bash", "train.sh"]\nmetric = "loss"\ndirection = "minimize"\n'
+        "metrics_pattern = 'loss = (?P<loss>.*)'\n"
+        "[search_space]\nrate = { low = 0.0, high = 1.0 }\n"
+    )
+    outcome = tried(command, file)
+    program_process._Connection.drop()
+    assert outcome.code == 2
+    assert outcome.err == f"hpo: {file}: bash train.sh {message}\n"
+    assert "OK" not in outcome.out
