@@ -199,7 +199,7 @@ def test_a_study_without_data_has_none(
     assert recorded.rounds[0].settings.data == ""
     run = record._connection.client.get_run(recorded.rounds[0].run_id)
     assert run.inputs.dataset_inputs == []
-    with pytest.raises(InputError, match="evaluate needs a table \\[data\\]"):
+    with pytest.raises(InputError, match="evaluate` needs a table \\[data\\]"):
         hpo("evaluate", file)
     with pytest.raises(InputError, match="no rows to split"):
         hpo("confirm", file, "--resplit", "--inline")
@@ -231,7 +231,9 @@ def test_what_makes_trials_others_is_named(
     assert incomparable(study, other, None) == said
     with pytest.raises(InputError) as caught:
         refuse_changes(study, other, None, notes.append)
-    accept = ", accept it with --accept-code (run, confirm, or extend)," if said == CODE else ","
+    accept = ","
+    if said == CODE:
+        accept = ", accept it with --accept-code (run, confirm, extend, or evaluate),"
     assert str(caught.value) == (
         f"{study.path}: {said} changed since round 1, so its trials cannot be compared; change it "
         f"back{accept} or give the study another name"
