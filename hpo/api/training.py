@@ -190,7 +190,7 @@ def _before_evaluation(
         note(better)
     recommended = proposals.recommendation(recorded)
     if recommended is not None and recommended.differs:
-        note(recommended.reason)
+        note(f"recommended: {recommended}")
 
 
 def _accept_code(
