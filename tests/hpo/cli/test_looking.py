@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hpo import wording
+from hpo.cli.looking import _runs
 from hpo.errors import InputError
 from tests.fixtures import Make, hpo, show, table
 
@@ -35,6 +36,11 @@ def test_narrow_proposes_what_the_next_round_takes(
     ranges = show(capsys, "toy")["rounds"][1]["ranges"]
     for name, move in moves.items():
         assert ranges[name] == {key: move["new"][key] for key in ("low", "high")}
+
+
+def test_a_study_recorded_on_a_server_may_run_on_a_cluster() -> None:
+    assert _runs("https://there:5000") == "hpo run (or hpo submit)"
+    assert _runs("sqlite:///mlflow.db") == "hpo run"
 
 
 def test_an_edge_that_the_objective_refuses_does_not_move(
