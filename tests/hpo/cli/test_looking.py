@@ -99,7 +99,7 @@ def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     hpo("list")
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert " ".join(heading.split()) == "study last result state trials best of"
+    assert " ".join(heading.split()) == "study last result state trials best goal"
     for line, s, end in zip(lines, studies, ended, strict=True):
         assert line.split("  ")[0] == s["study"]
         best = wording.four_digits(s["best"]["value"])
