@@ -72,7 +72,8 @@ SITUATIONS = (
         "them. Comments, docstrings and formatting do not count as changes. The message also "
         "appears for changed data or settings, and names what changed.",
         "Undo the change, rename the study to start a new one, or accept new code with `hpo run "
-        "FILE --accept-code`; that is recorded. [Changing a study](changes.md) has the details.",
+        "FILE --accept-code`; that is recorded. If only the evaluation changed, `hpo evaluate FILE "
+        "--accept-code` is enough. [Changing a study](changes.md) has the details.",
     ),
     Situation(
         "The test set is spent",

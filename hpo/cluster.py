@@ -88,7 +88,27 @@ def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
 
 def connect(address: str | None, env_file: Path) -> "Cluster":
     """Return the cluster at the address that `find_address` returns."""
-    return Cluster(find_address(address, env_file))
+    is_set = bool(os.environ.keys() & {_TOKEN, _TOKEN_PATH})
+    found = find_address(address, env_file)
+    return Cluster(found, "" if is_set else token_export(env_file))
+
+
+def token_export(env_file: Path) -> str:
+    """Return the shell line that exports the token of an env file, for Ray's own commands.
+
+    It is "" if the file sets none, or sets it in a form that the shell would read differently.
+    """
+    values = {name: value for name, value in _variables(env_file).items() if value}
+    values.pop("RAY_API_SERVER_ADDRESS", None)
+    lines = env_file.read_text(encoding="utf-8").splitlines() if values else []
+    if not values or not all(
+        f"{name}={value}" in lines and re.fullmatch(r"[^\s*?\[]+", value)
+        for name, value in values.items()
+    ):
+        return ""
+    has_mode = any(line.startswith("RAY_AUTH_MODE=") for line in lines)
+    mode = "" if has_mode else "RAY_AUTH_MODE=token "
+    return f"export {mode}$(grep -E '^RAY_AUTH_.*=.' {shlex.quote(str(env_file))})"
 
 
 def find_address(address: str | None, env_file: Path) -> str:
@@ -126,16 +146,17 @@ class Cluster:
     """The jobs of a Ray cluster, reached at the address of its dashboard.
 
     Ray itself reads the token: from RAY_AUTH_TOKEN, or the file named by RAY_AUTH_TOKEN_PATH.
+    `export` is the shell line that sets them for Ray's own commands, "" if the environment does.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, export: str = "") -> None:
         ray_settings.apply(ray_settings.FOR_JOBS)
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray", "ray.dashboard", "ray._private"):
             logging.getLogger(name).setLevel(logging.ERROR)  # it would log every upload
-        self.address = address
+        self.address, self._export = address, export
         self._errors = (RuntimeError, ConnectionError, ValueError, OSError, AuthenticationError)
         try:
             self._client: Any = JobSubmissionClient(address)
@@ -198,7 +219,7 @@ class Cluster:
 
     def log_command(self, job: str) -> str:
         """Return the shell line that follows the output of a job."""
-        return shlex.join(["ray", "job", "logs", "--address", self.address, "--follow", job])
+        return log_command(self.address, job, self._export)
 
     def _attempts(self, study: str) -> dict[int, Any]:
         try:
@@ -226,6 +247,12 @@ class Cluster:
             f"cannot send jobs to {self.address}: {text}; check the address "
             "(--cluster, RAY_API_SERVER_ADDRESS) and the token (RAY_AUTH_TOKEN)"
         )
+
+
+def log_command(address: str, job: str, export: str = "") -> str:
+    """Return the shell line that follows the output of a job, after `export` in a subshell."""
+    command = shlex.join(["ray", "job", "logs", "--address", address, "--follow", job])
+    return f"({export}; {command})" if export else command
 
 
 def _job_id(study: str, attempt: int | str) -> str:

@@ -54,9 +54,11 @@ def find(name: str) -> Objective:
             raise InputError(
                 f'not a valid objective: {name!r}; use "{meant}"'
             ) from error
+        missing = error.name or str(error)
+        is_own = missing.partition(".")[0] == module_name.partition(".")[0]
+        where = "put it next to the study file" if is_own else "add it to [environment] packages"
         raise InputError(
-            f"no module {error.name or str(error)!r} found for the objective {name!r}; "
-            "put it next to the study file, or install it"
+            f"no module {missing!r} found for the objective {name!r}; {where}, or install it"
         ) from error
     except InputError:
         raise

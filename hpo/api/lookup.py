@@ -91,7 +91,7 @@ def require_file(uri: str) -> None:
     if path and not path.exists():
         raise InputError(
             f"there is no record at {path}; run a study first, or choose another record with "
-            "--tracking-uri (in Python: tracking_uri)"
+            "--tracking-uri (in Python: tracking_uri); it is in the folder where the study ran"
         )
 
 

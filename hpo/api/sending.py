@@ -17,7 +17,7 @@ OPTIONS = {  # of each command that a cluster does
     "run": ("rounds", "trials", "ranges", "keep_ranges", "accept_code"),
     "confirm": ("top", "repeats", "resplit", "accept_code"),
     "extend": ("epochs", "top", "accept_code"),
-    "evaluate": ("top", "again", "kept"),
+    "evaluate": ("top", "again", "kept", "accept_code"),
 }
 
 

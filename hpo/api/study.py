@@ -285,6 +285,7 @@ class Study:
         top: int = 1,
         again: bool = False,
         kept: bool = False,
+        accept_code: bool = False,
         tracking_uri: str | None = None,
     ) -> "Evaluation | OwnEvaluation":
         """Score the best trial on the test set, once, and save the model; return the scores.
@@ -292,7 +293,8 @@ class Study:
         The trial is retrained on the training and validation rows first. With `top`, the outputs of
         that many best trials are averaged. With `kept`, the copies that `checkpoints` kept are
         scored instead. Raises InputError if the test set is already spent, unless `again` is True,
-        which marks the result as repeated.
+        which marks the result as repeated. With `accept_code`, it is evaluated although the
+        objective's code has changed; the record notes it.
         """
         from hpo.api import training
         from hpo.display.progress import Retraining
@@ -300,7 +302,7 @@ class Study:
         self._refuse_while_imported("evaluate")
         uri, top = record_address(tracking_uri), asked_for.whole(top, "top")
         with Retraining(sys.stdout) as listener:
-            return training.evaluate(self.file, top, again, kept, uri, listener)
+            return training.evaluate(self.file, top, again, kept, accept_code, uri, listener)
 
     def _site(self, placement: Placement | None, tracking_uri: str | None) -> Site:
         from hpo.display.notebook import open_display

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpo.evaluation import Evaluation
     from hpo.own_evaluation import OwnEvaluation
     from hpo.record.sources import Source
+    from hpo.record.study import StudyRecord
     from hpo.record.values import Recorded, Round
     from hpo.retraining import Listener
     from hpo.search.confirmation import Confirmation
@@ -123,12 +124,14 @@ def evaluate(
     top: int,
     again: bool,
     kept: bool,
+    accept_code: bool,
     tracking_uri: str,
     listener: "Listener",
 ) -> "Evaluation | OwnEvaluation":
     """Score the `top` trials of a study on the test set, and record that it is spent.
 
-    `again` allows another look; with `kept`, the models are the copies that were kept.
+    `again` allows another look; with `kept`, the models are the copies that were kept. With
+    `accept_code`, the objective may have different code than the last round.
     """
     from hpo import evaluation, own_evaluation
     from hpo.record.values import last_round
@@ -149,7 +152,9 @@ def evaluate(
                 "keeps copies of the best trials; drop --kept"
             )
     description = None if split is None else split.description
-    _before_evaluation(study, last, recorded, description, listener)
+    _before_evaluation(study, last, recorded, description, accept_code, listener)
+    evaluation.best(study, recorded, top)  # refused before anything is recorded
+    _accept_code(study, last, recorded, record.study(name), listener)
     request = evaluation.Request(top, again, copies)
     result: Evaluation | OwnEvaluation
     if split is None:
@@ -167,6 +172,7 @@ def _before_evaluation(
     last: "Round",
     recorded: "Recorded",
     data: "Description | None",
+    accept_code: bool,
     listener: "Listener",
 ) -> None:
     """Refuse a study that has changed; note what to know before its test set is spent."""
@@ -176,7 +182,7 @@ def _before_evaluation(
     note = listener.note
     for text in data.notes if data is not None else ():
         note(text)
-    comparability.refuse_changes(study, last, data, note)
+    comparability.refuse_changes(study, last, data, note, accept_code=accept_code)
     if not last.ended:
         note(f"round {last.number} has not ended: evaluating the best of its trials so far")
     better = confirmation.unconfirmed_best(recorded.results, recorded.repeats, study.direction)
@@ -184,4 +190,30 @@ def _before_evaluation(
         note(better)
     recommended = proposals.recommendation(recorded)
     if recommended is not None and recommended.differs:
-        note(recommended.reason)
+        note(f"recommended: {recommended}")
+
+
+def _accept_code(
+    study: "StudyFile",
+    last: "Round",
+    recorded: "Recorded",
+    record: "StudyRecord",
+    listener: "Listener",
+) -> None:
+    """Record with the last round that the code is new; if it did not change, do nothing.
+
+    Raises InputError if another process runs the study: its trials have the old code.
+    """
+    from hpo.service import comparability, remarks
+
+    accepted = comparability.new_code(study, last)
+    if accepted is None:
+        return
+    record.read()  # so that it knows the rounds
+    record.claim(listener.note)
+    try:
+        remark = remarks.of_accepted_code(accepted, last, recorded)
+        record.accept_code(last.run_id, accepted, remark)
+    finally:
+        record.release()
+    listener.note(remarks.told_of_accepted_code(accepted))

@@ -39,7 +39,7 @@ def best(study: str, as_toml: bool, observed: bool, tracking_uri: str, as_json: 
         click.echo(json.dumps(found.to_table(), indent=2))
         return
     if found.recommended is not None and found.recommended.differs:
-        click.echo(one_line(found.recommended.reason), err=True)
+        click.echo(f"recommended: {one_line(found.recommended.reason)}", err=True)
     if as_toml:
         click.echo(to_toml(found.hyperparameters), nl=False)
         return

@@ -246,8 +246,14 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
             drawn["figure"] = f"not saved: {error}"
     console.print(f"\nfigure:   {escaped(drawn['figure'])}")
     file = shlex.quote(study) if study.endswith(".toml") else "FILE"
-    click.echo(f"use it:   hpo run {file} --rounds {last.number + 1}\n"
+    click.echo(f"use it:   {_runs(tracking_uri)} {file} --rounds {last.number + 1}\n"
                "override: add --range NAME=LOW:HIGH, or --keep-ranges")
+
+
+def _runs(tracking_uri: str) -> str:
+    """Return the command that runs a study; one recorded on a server may run on a cluster."""
+    is_server = tracking_uri.startswith(("http://", "https://"))
+    return "hpo run (or hpo submit)" if is_server else "hpo run"
 
 
 @hpo.command(epilog=examples(

@@ -89,6 +89,7 @@ class EvaluateOptions:
     top: int = 1
     again: bool = False
     kept: bool = False
+    accept_code: bool = False
     overrides: Sequence[str] = ()
 
 
@@ -159,6 +160,7 @@ evaluate_options = _gathered(
                  help="Score on the test set again, and mark the result as repeated."),
     click.option("--kept", is_flag=True,
                  help="Score the kept copy of the trained model instead of retraining."),
+    _accept_code,
     overrides,
 )
 placement_options = _gathered(

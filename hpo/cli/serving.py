@@ -38,7 +38,7 @@ def ui(study: str | None, port: int | None, tracking_uri: str) -> None:
     """Open the record in the MLflow UI, on this machine only.
 
     Prints the address once the server is up, and serves until you press Ctrl-C. With STUDY, also
-    prints the addresses of its report page, trials, rounds, charts, and best trial.
+    prints the addresses of its report page, trials, rounds, charts, and recommended trial.
     """
     from hpo.record.saved_view import page
 
@@ -108,8 +108,7 @@ def _pages(
     `reported` is the run that has a page of the whole study.
     """
     from hpo.record.saved_view import charts_page, file_page, page, rounds_page, run_page
-    from hpo.record.values import last_round
-    from hpo.search.confirmation import ranked
+    from hpo.service.proposals import recommendation
 
     experiment = recorded.experiment_id
     if reported:
@@ -117,12 +116,10 @@ def _pages(
     yield page(server, experiment), name
     yield rounds_page(server, experiment), "rounds"
     yield charts_page(server, experiment), "charts"
-    if not recorded.rounds:
-        return
-    direction = last_round(name, recorded).settings.direction
-    for best in ranked(recorded.results, recorded.repeats, direction)[:1]:
-        run = recorded.runs[best.trial.id]
-        yield run_page(experiment, run, server), f"best: {best.trial.id}"
+    recommended = recommendation(recorded)
+    if recommended is not None:
+        trial = (recommended.longer or recommended.trial).trial
+        yield run_page(experiment, recorded.runs[trial.id], server), f"recommended: {trial.id}"
 
 
 def _pass_on(lines: IO[bytes], up: threading.Event) -> None:

@@ -214,7 +214,8 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
     parsed = read_study_file(study, "evaluate", options.overrides)
     with Retraining(sys.stderr if as_json else sys.stdout) as listener:
         result = training.evaluate(
-            parsed, options.top, options.again, options.kept, tracking_uri, listener
+            parsed, options.top, options.again, options.kept, options.accept_code, tracking_uri,
+            listener,
         )
     if as_json:
         click.echo(json.dumps(result.to_table(), indent=2))

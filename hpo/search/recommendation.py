@@ -45,9 +45,9 @@ SAME = 0.02  # heights no further apart are the same, and the best value among t
 class Recommendation:
     """The recommended trial, and beside it the one with the best observed value.
 
-    The estimates are on the scale of the metric. `reason` is a sentence that says why the two
-    differ, or why they do not. `longer` is the result of the trial after more epochs, if that is
-    better.
+    The estimates are on the scale of the metric. `reason` starts with the recommended trial, and
+    says why the two differ, or why they do not. `longer` is the result of the trial after more
+    epochs, if that is better.
     """
 
     trial: TrialResult
@@ -64,9 +64,7 @@ class Recommendation:
 
     def __str__(self) -> str:
         """Return the recommended trial and the reason for it."""
-        if self.longer is not None or not self.differs:
-            return self.reason
-        return f"{self.trial.trial.id}; {self.reason}"
+        return self.reason
 
     def to_table(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -191,24 +189,29 @@ class _Study:
     ) -> str:
         best = self._complete[0]
         value, repeated = best.value or 0.0, self._confirmed.get(best.trial.id)
-        said = f"{best.trial.id} has the best value, {wording.number(value)}"
-        if pick.trial.id == best.trial.id:
+        number, who = wording.number(value), pick.trial.id
+        if who == best.trial.id:
             if repeated is not None and repeated.values:
                 why = f"the mean of its repeats is {wording.number(repeated.mean)}"
-            return f"{said}, and {why}"
+            return f"{who} has the best value, {number}, and {why}"
+        other = f"T{str(best.trial.id)[1:]} has the best single value, {number}"
         if repeated is not None and not repeated.is_sound:
-            next_best = f"{pick.trial.id} is the next best"
-            return f"{said}, but not all of its repeats have a value; {next_best}"
-        if repeated is None and pick.trial.id in self._confirmed and not neighbors:
-            mean = wording.number(mine)
-            return f"{said}, but is not confirmed; {pick.trial.id} has the best mean, {mean}"
+            return f"{who}, the next best. {other}, but not all of its repeats have a value."
+        is_mean = who in self._confirmed and not neighbors
+        if repeated is None and is_mean:
+            said = f"{who}, with the best mean of its repeats, {wording.number(mine)}"
+            return f"{said}. {other}, but is not confirmed."
         if pick.value == value:
-            return f"{said}, as does {pick.trial.id}, whose neighbors are better"
-        who = "neighbors" if repeated is None else "repeats"
+            same_round = best.trial.round == pick.trial.round
+            beside = f"trial {best.trial.number}" if same_round else str(best.trial.id)
+            better = "its neighbors are better" if repeated is None else "its estimate is better"
+            return f"{who} shares the best value, {number}, with {beside}, and {better}"
         low, high = wording.apart(theirs, mine)
+        what, its = ("mean of its repeats", "mean") if is_mean else ("estimate", "estimate")
+        witnesses = "neighbors" if repeated is None else "repeats"
         return (
-            f"{said}, but its {who} suggest that was luck (estimate {low}); "
-            f"{pick.trial.id} has the best estimate, {high}"
+            f"{who}, with the best {what}, {high}. {other}, but its {witnesses} suggest that was "
+            f"luck ({its} {low})."
         )
 
 

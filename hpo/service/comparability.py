@@ -105,8 +105,8 @@ def refuse_changes(
         remedy = (f"set search_space.{added[0]}.backfill to the value that the earlier trials had, "
                   "or give the study another name")
     if changed == [CODE]:
-        remedy = ("change it back, accept it with --accept-code (run, confirm, or extend), or give "
-                  "the study another name")
+        remedy = ("change it back, accept it with --accept-code (run, confirm, extend, or "
+                  "evaluate), or give the study another name")
     if accept_code:
         changed = [what for what in changed if what != CODE]
     if changed:

@@ -28,6 +28,14 @@ def of_accepted_code(
     return f"The code of the objective changed {when} and was accepted (`--accept-code`)."
 
 
+def told_of_accepted_code(accepted: AcceptedCode) -> str:
+    """Return the line that a command prints about accepted code."""
+    return (
+        f"the code of the objective changed since round {accepted.since} and was accepted; all "
+        "earlier trials still inform the search"
+    )
+
+
 def of_overrides(overrides: Sequence[str]) -> str:
     """Return what the description of a round says about overrides of its study file."""
     given = ", ".join(f"`{one_line(text)}`" for text in overrides)

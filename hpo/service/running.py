@@ -56,10 +56,7 @@ class Running:
         accepted = new_code(self.study, last)
         if accepted is None:
             return
-        self.listener.note(
-            f"the code of the objective changed since round {last.number} and was accepted; all "
-            "earlier trials still inform the search"
-        )
+        self.listener.note(remarks.told_of_accepted_code(accepted))
         if not round_follows:
             remark = remarks.of_accepted_code(accepted, last, recorded)
             self.patiently(lambda again: self.record.accept_code(last.run_id, accepted, remark))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpo import cluster, wording
-from hpo.cluster import find_address, pack
+from hpo.cluster import find_address, log_command, pack, token_export
 from hpo.errors import InputError
 from hpo.study import read
 from tests.fixtures import Make, write_study
@@ -208,6 +208,33 @@ def test_the_token_is_read_from_its_file_as_docker_compose_reads_it(
     (folder / ".env").write_text(f"no pair\n{line}\nRAY_API_SERVER_ADDRESS=http://there:1\n")
     assert find_address(None, folder / ".env") == "http://there:1"
     assert os.environ.get("RAY_AUTH_TOKEN") == token
+
+
+def test_the_log_is_followed_with_the_token_of_the_file(folder: Path) -> None:
+    file = folder / "my env"
+    file.write_text(
+        "RAY_AUTH_TOKEN=\nRAY_AUTH_TOKEN_PATH=/secrets/token\nPOSTGRES_PASSWORD=p\n"
+        "RAY_API_SERVER_ADDRESS=http://there:1\n"
+    )
+    line = log_command("http://there:1", "job-1", token_export(file))
+    assert line == (
+        "(export RAY_AUTH_MODE=token $(grep -E '^RAY_AUTH_.*=.' '" + str(file) + "'); "
+        "ray job logs --address http://there:1 --follow job-1)"
+    )
+    typed = line.partition("ray job")[0] + "env)"  # shows what the command would get
+    shown = subprocess.run(
+        ["bash", "-c", typed], env={"PATH": os.environ["PATH"]}, capture_output=True,
+        text=True, check=True,
+    ).stdout.splitlines()
+    assert {"RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN_PATH=/secrets/token"} <= set(shown)
+    assert not any(s.startswith(("RAY_AUTH_TOKEN=", "POSTGRES_PASSWORD")) for s in shown)
+    file.write_text("RAY_AUTH_MODE=token\nRAY_AUTH_TOKEN=abc\n")
+    assert token_export(file).startswith("export $(grep ")
+    for other in ("RAY_AUTH_TOKEN='a b'", "RAY_AUTH_TOKEN=a  # mine", "RAY_AUTH_TOKEN=", ""):
+        file.write_text(other + "\n")  # which export would read otherwise, or nothing to export
+        assert token_export(file) == ""
+    assert token_export(folder / "none.env") == ""
+    assert log_command("http://a:1", "b") == "ray job logs --address http://a:1 --follow b"
 
 
 def test_a_file_of_variables_that_cannot_be_read_is_one_line(

@@ -26,7 +26,8 @@ function drawSummary() {
       summary.ended && `to ${moment(summary.ended)}`),
     tile("epochs", summary.epochs.toLocaleString("en-US")),
     tile("state", summary.state, counted(study.rounds.length, "round")));
-  document.getElementById("reason").textContent = advised ? `Recommended: ${advised.reason}.` : "";
+  document.getElementById("reason").textContent = advised
+    ? `Recommended: ${advised.reason.replace(/\.$/, "")}.` : "";
 }
 
 function moment(text) {

@@ -27,7 +27,8 @@ from tests.fixtures import write_study
     ("confirm", ConfirmOptions(2, 3, True, True),
      ["--top", "2", "--repeats", "3", "--resplit", "--accept-code"]),
     ("evaluate", EvaluateOptions(), ["--top", "1"]),
-    ("evaluate", EvaluateOptions(3, True, True), ["--top", "3", "--again", "--kept"]),
+    ("evaluate", EvaluateOptions(3, True, True, True),
+     ["--top", "3", "--again", "--kept", "--accept-code"]),
     ("extend", ExtendOptions(3, 200), ["--top", "3", "--epochs", "200"]),
     ("extend", ExtendOptions(1, 9, True), ["--top", "1", "--epochs", "9", "--accept-code"]),
 ])

@@ -57,13 +57,14 @@ def test_the_best_is_the_recommended_one(make_study: Make, command: Command) -> 
         abs(math.log10(t["hyperparameters"]["learning_rate"]) + 1) for t in (recommended, observed)
     )
     assert mine < theirs  # the best is at 0.1
-    line = f"recommended: trial {recommended['number']} of round 1; {recommended['reason']}"
+    assert recommended["reason"].startswith(f"trial {recommended['number']} of round 1, with the ")
+    line = f"recommended: {recommended['reason']}"
     assert line in " ".join(command("show", "toy").out.split())
     assert line in ran
     assert "recommended" not in json.loads(command("show", "toy", "--round", 1, "--json").out)
     best = command("best", "toy")
     assert best.out.startswith(f"trial {recommended['number']} of round 1: accuracy ")
-    assert best.err == recommended["reason"] + "\n"
+    assert best.err == f"recommended: {recommended['reason']}\n"
     assert json.loads(command("best", "toy", "--json").out) == {
         "study": "toy", "metric": "accuracy", **recommended
     }

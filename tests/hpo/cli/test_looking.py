@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hpo import wording
+from hpo.cli.looking import _runs
 from hpo.errors import InputError
 from tests.fixtures import Make, hpo, show, table
 
@@ -35,6 +36,11 @@ def test_narrow_proposes_what_the_next_round_takes(
     ranges = show(capsys, "toy")["rounds"][1]["ranges"]
     for name, move in moves.items():
         assert ranges[name] == {key: move["new"][key] for key in ("low", "high")}
+
+
+def test_a_study_recorded_on_a_server_may_run_on_a_cluster() -> None:
+    assert _runs("https://there:5000") == "hpo run (or hpo submit)"
+    assert _runs("sqlite:///mlflow.db") == "hpo run"
 
 
 def test_an_edge_that_the_objective_refuses_does_not_move(
@@ -93,7 +99,7 @@ def test_list_names_the_studies(make_study: Make, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     hpo("list")
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert " ".join(heading.split()) == "study last result state trials best of"
+    assert " ".join(heading.split()) == "study last result state trials best goal"
     for line, s, end in zip(lines, studies, ended, strict=True):
         assert line.split("  ")[0] == s["study"]
         best = wording.four_digits(s["best"]["value"])

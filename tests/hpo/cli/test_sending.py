@@ -48,6 +48,7 @@ def test_submit_takes_the_options_of_a_command_but_for_where_it_runs(name: str) 
         (["confirm", "--set", "seed=1"], ConfirmOptions(overrides=("seed=1",))),
         (["evaluate"], EvaluateOptions()),
         (["evaluate", "--top", "2", "--again"], EvaluateOptions(top=2, again=True)),
+        (["evaluate", "--accept-code"], EvaluateOptions(accept_code=True)),
         (["evaluate", "--set", "seed=1"], EvaluateOptions(overrides=("seed=1",))),
     ],
 )

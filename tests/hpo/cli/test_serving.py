@@ -17,6 +17,7 @@ from hpo.cli.serving import _answers, _free_port, _pages, _pass_on
 from hpo.errors import InputError
 from hpo.record.saved_view import charts_page, file_page, page, rounds_page, run_page
 from hpo.record.values import Recorded, Round
+from hpo.search.extension import extended
 from tests.fixtures import Command, client_of, result, round_settings
 from tests.ports import free_ports, listens
 from tests.processes import start, start_anew, wait_for
@@ -111,7 +112,7 @@ def test_a_port_that_is_free_is_taken_or_all_are_said_to_be_taken(
     assert str(caught.value) == "ports 5000 to 5099 are in use; choose another with --port"
 
 
-def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> None:
+def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_recommended_trial() -> None:
     round_ = Round(1, "run", {}, round_settings(), "", True)
     results = [replace(result(n), value=v) for n, v in ((1, 0.5), (2, 0.25), (3, 0.75))]
     runs = {r.trial.id: f"run-{r.trial.number}" for r in results}
@@ -120,8 +121,14 @@ def test_the_pages_of_a_study_are_its_trials_rounds_charts_and_best_trial() -> N
     assert list(_pages(server, "toy", recorded)) == [
         (page(server, "7"), "toy"), (rounds_page(server, "7"), "rounds"),
         (charts_page(server, "7"), "charts"),
-        (run_page("7", "run-2", server), "best: trial 2 of round 1"),
+        (run_page("7", "run-2", server), "recommended: trial 2 of round 1"),
     ]
+    longer = replace(results[0], trial=extended(results[0].trial, 9), value=0.125)
+    trained = replace(
+        recorded, extensions=[longer], runs={**runs, longer.trial.id: "run-longer"}
+    )
+    *_, last = _pages(server, "toy", trained)  # not trial 2, the best of the search
+    assert last == (run_page("7", "run-longer", server), f"recommended: {longer.trial.id}")
     first, *others = _pages(server, "toy", recorded, "run")
     assert first == (file_page(server, "7", "run", "report.html"), "report")
     assert others == list(_pages(server, "toy", recorded))

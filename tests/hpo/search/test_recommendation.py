@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -93,7 +94,8 @@ def test_exact_values_are_left_alone(
         found = recommended(last, results)
         best = max(r.value or 0.0 for r in results)
         assert found.trial.value == found.observed.value == best
-        assert f"{found.observed.trial.id} has the best value" in found.reason
+        said = "shares" if found.differs else "has"
+        assert found.reason.startswith(f"{found.trial.trial.id} {said} the best value, ")
 
 
 @pytest.mark.parametrize("objective", [branin, stairs])
@@ -135,6 +137,29 @@ def test_of_trials_that_the_surface_hardly_tells_apart_the_best_value_counts(
     study = _Study(results, (), "maximize")
     scores = Observations(space, trials).scores
     assert study.with_heights(trials, scores, heights).trial.trial.number == picked
+
+
+def test_the_reason_starts_with_the_recommended_trial() -> None:
+    space: SearchSpace = {"x": FloatDistribution(0.0, 1.0)}
+
+    def reason(*values: float) -> str:
+        results = [result(i, {"x": i / 10}, value) for i, value in enumerate(values, start=1)]
+        trials = ranked_points(space, results, "maximize", {})
+        heights = np.array([0.1, 0.7, 0.0, -0.1, -0.2])
+        study = _Study(results, (), "maximize")
+        found = study.with_heights(trials, Observations(space, trials).scores, heights)
+        assert (found.trial.trial.number, found.observed.trial.number) == (2, 1)
+        assert str(found) == found.reason
+        return found.reason
+
+    assert reason(0.9, 0.9, 0.8, 0.7, 0.6) == (
+        "trial 2 of round 1 shares the best value, 0.9, with trial 1, and its neighbors are better"
+    )
+    told = reason(0.9, 0.85, 0.8, 0.7, 0.6)
+    assert re.fullmatch(
+        r"trial 2 of round 1, with the best estimate, 0\.\d+\. Trial 1 of round 1 has the best "
+        r"single value, 0\.9, but its neighbors suggest that was luck \(estimate 0\.\d+\)\.", told
+    )
 
 
 def test_few_trials_and_equal_ones_tell_nothing() -> None:
@@ -194,6 +219,11 @@ def test_repeats_override_luck() -> None:
     assert "but its repeats suggest that was luck" in luck.reason
     broken = recommended(UNIT, given, repeated(lucky, [1.0, 1.0, None]))
     assert broken.trial.trial.id != lucky.trial.id
+    other = broken.observed.trial.id
+    assert broken.reason == (
+        f"{broken.trial.trial.id}, the next best. Trial {other.number} of round {other.round} has "
+        "the best single value, 1, but not all of its repeats have a value."
+    )
 
 
 def test_repeats_override_luck_where_trials_are_few() -> None:
@@ -202,6 +232,6 @@ def test_repeats_override_luck_where_trials_are_few() -> None:
     found = recommended(UNIT, few, repeats)
     assert (found.trial.trial.number, found.estimate) == (2, pytest.approx(0.7))
     assert found.reason == (
-        "trial 1 of round 1 has the best value, 0.9, but its repeats suggest that was luck "
-        "(estimate 0.5500); trial 2 of round 1 has the best estimate, 0.7000"
+        "trial 2 of round 1, with the best mean of its repeats, 0.7000. Trial 1 of round 1 has the "
+        "best single value, 0.9, but its repeats suggest that was luck (mean 0.5500)."
     )

@@ -9,8 +9,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+import hpo as api
 from hpo.errors import InputError
 from hpo.record.format import NOTE_CHARACTERS, remarked
+from hpo.record.tracking import Tracking
 from tests.fixtures import hpo, table
 from tests.processes import start
 
@@ -173,6 +175,42 @@ def test_what_is_confirmed_with_new_code_is_evaluated_with_it(
     assert "changed after this round and was" in only.data.tags["mlflow.note.content"]
     hpo("confirm", file, "--inline", "--top", 1, "--repeats", 1)
     hpo("evaluate", file)
+
+
+def test_what_is_evaluated_again_with_new_code_is_accepted(
+    file: Path, folder: Path, capsys: Capture
+) -> None:
+    hpo("run", file, "--inline")
+    hpo("evaluate", file)
+    edit()
+    with pytest.raises(InputError, match=REFUSED + r"\(run, confirm, extend, or evaluate\)"):
+        hpo("evaluate", file, "--again")
+    with pytest.raises(InputError, match="5 complete trials"):
+        hpo("evaluate", file, "--again", "--accept-code", "--top", 9)
+    assert accepted(rounds(folder)[0]) is None
+    capsys.readouterr()
+    hpo("evaluate", file, "--again", "--accept-code")
+    assert "changed since round 1 and was accepted" in capsys.readouterr().out
+    (only,) = rounds(folder)
+    assert accepted(only) == 1
+    assert "changed after this round and was" in only.data.tags["mlflow.note.content"]
+    hpo("run", file, "--inline", "--rounds", 2)  # nobody holds the study
+    edit(3)
+    api.Study.read(file).evaluate(again=True, accept_code=True)
+    assert accepted(rounds(folder)[1]) == 2
+
+
+def test_code_is_not_accepted_while_a_study_runs_with_the_old(file: Path, folder: Path) -> None:
+    hpo("run", file, "--inline")
+    edit()
+    elsewhere = Tracking(f"sqlite:///{folder}/mlflow.db").study("own")
+    elsewhere.read()
+    elsewhere.claim(print)
+    with pytest.raises(InputError, match="is running this study; wait for it to end, or stop it"):
+        hpo("evaluate", file, "--accept-code")
+    elsewhere.release()
+    assert accepted(rounds(folder)[0]) is None
+    hpo("evaluate", file, "--accept-code")
 
 
 def test_a_round_that_is_told_of_new_code_twice_says_the_last(file: Path, folder: Path) -> None:

@@ -231,7 +231,9 @@ def test_what_makes_trials_others_is_named(
     assert incomparable(study, other, None) == said
     with pytest.raises(InputError) as caught:
         refuse_changes(study, other, None, notes.append)
-    accept = ", accept it with --accept-code (run, confirm, or extend)," if said == CODE else ","
+    accept = ","
+    if said == CODE:
+        accept = ", accept it with --accept-code (run, confirm, extend, or evaluate),"
     assert str(caught.value) == (
         f"{study.path}: {said} changed since round 1, so its trials cannot be compared; change it "
         f"back{accept} or give the study another name"
