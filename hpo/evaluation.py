@@ -247,7 +247,7 @@ def begin(
 def next_look(recorded: Recorded) -> Look:
     """Return a new look at the test set, starting now."""
     number = max((look.number for look in recorded.looks), default=0) + 1
-    return Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    return Look(number, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time())))
 
 
 def refuse_repetition(study: StudyFile, recorded: Recorded, again: bool) -> None:

@@ -285,12 +285,13 @@ MODELS = (
         ({"data": TWO, "model": "3"}, InputError, "again:train returned a value of type int, which "
          f"has no `predict`; return a model: {MODELS}"),
         ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when retrained: "
-         "ValueError: could not convert string to float: 'x'"),
+         "ValueError: could not convert string to float: 'x' (at again.py, line 5)"),
         ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when retrained on all "
-         "training rows: ValueError: could not convert string to float: 'x'; the objective must "
+         "training rows: ValueError: could not convert string to float: 'x' (at again.py, line "
+         "5); the objective must "
          "also train with data.validation = None"),
         ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when "
-         "retrained: SystemExit: 3"),
+         "retrained: SystemExit: 3 (at again.py, line 5)"),
     ],
 )
 def test_without_a_model_the_remedy_is_said(
