@@ -23,7 +23,7 @@ BACKUP ?= backups/$(shell date +%Y-%m-%dT%H%M%S)
 STUDIES = /opt/hpo/docker/entrypoint.sh python /opt/hpo/docker/ray_head.py
 RECORD = COMPOSE="$(COMPOSE)" PROJECT=$(PROJECT) docker/record.sh
 
-.PHONY: help demo test pictures reference site examples quick lint lock clean cluster \
+.PHONY: help demo test bench pictures reference site examples quick lint lock clean cluster \
   cluster-secrets cluster-config cluster-down cluster-backup cluster-restore cluster-upgrade
 
 help:   ## list these targets
@@ -55,6 +55,9 @@ examples: $(VENV)/installed-examples   ## test all examples and kinds of models,
 
 quick: $(VENV)/installed-test   ## run the fast tests: no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+bench: $(VENV)/installed-test   ## run the benchmarks and write the table in docs/performance.md
+	$(BIN)/python -m benchmarks.table
 
 lint: $(VENV)/installed-test   ## check style and types
 	$(BIN)/ruff check .

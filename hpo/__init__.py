@@ -31,14 +31,16 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    module = importlib.import_module(f"hpo.api.{_LAZY[name]}")
-    found = getattr(module, "open_study" if name == "open" else name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # else a misspelled name would pass for any
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use."""
+        if name not in _LAZY:
+            raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+        module = importlib.import_module(f"hpo.api.{_LAZY[name]}")
+        found = getattr(module, "open_study" if name == "open" else name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

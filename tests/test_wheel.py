@@ -28,6 +28,7 @@ study = hpo.Study(name="peak", objective=peak, metric="peak", direction="maximiz
 reveal_type(study)
 reveal_type(scalar)
 study.run(trials="many")
+hpo.Sudy
 """
 
 
@@ -124,7 +125,8 @@ def test_what_a_consumer_imports_is_typed(python: Path, tmp_path: Path) -> None:
     assert 'Revealed type is "hpo.api.study.Study"' in found
     assert 'Revealed type is "def (value: float' in found
     assert 'Argument "trials" to "run" of "Study" has incompatible type "str"' in found
-    assert "Found 1 error in 1 file" in found
+    assert 'Module has no attribute "Sudy"' in found
+    assert "Found 2 errors in 1 file" in found
 
 
 def test_the_documentation_names_the_versions_that_conflict() -> None:
