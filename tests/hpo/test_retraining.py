@@ -95,7 +95,7 @@ def test_an_ensemble_averages_and_is_the_model_in_mlflow(
     for text, message in (
         ("age,visits\n1,2\n", r"rows.csv: no column 'city'; the columns are 'age', 'visits'"),
         ("age,visits,city\n1,2,Kiel\n1,x,Kiel\n", r"rows.csv: column 'visits', row 2: 'x' is no"),
-        ("age,visits,city\n1,2,Rome\n", r"rows.csv: column 'city', row 1: 'Rome' is none of"),
+        ("age,visits,city\n1,2,Rome\n", r"rows.csv: column 'city', row 1: 'Rome' is not one of"),
         ("age,visits,city\n", r"rows.csv: there are no rows"),
         ("", r"rows.csv is empty; add a line of column names"),
     ):
@@ -285,12 +285,12 @@ MODELS = (
         ({"data": TWO, "model": "3"}, InputError, "again:train returned a value of type int, which "
          f"has no `predict`; return a model: {MODELS}"),
         ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when retrained: "
-         "ValueError: could not convert string to float: 'x'"),
+         "ValueError: could not convert string to float: 'x' (at again.py, line 5)"),
         ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when retrained on all "
-         "training rows: ValueError: could not convert string to float: 'x'; the objective must "
-         "also train with data.validation = None"),
+         "training rows: ValueError: could not convert string to float: 'x' (at again.py, line 5); "
+         "the objective must also train with data.validation = None"),
         ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when "
-         "retrained: SystemExit: 3"),
+         "retrained: SystemExit: 3 (at again.py, line 5)"),
     ],
 )
 def test_without_a_model_the_remedy_is_said(

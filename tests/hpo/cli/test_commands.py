@@ -402,5 +402,5 @@ def test_going_on_with_another_kind_of_cpu_is_said(make_study: Make, folder: Pat
 
     assert "last digits" not in run("Nehalem", 1)
     printed = run("Sandybridge", 2)
-    assert " for Sandybridge, and was OpenBLAS " in printed
+    assert " for Sandybridge, but was OpenBLAS " in printed
     assert " for Nehalem in round 1; results may differ in the last digits" in printed
