@@ -287,9 +287,8 @@ MODELS = (
         ({"loss": "'x'"}, HPOError, "trial 7 of round 1 failed when retrained: "
          "ValueError: could not convert string to float: 'x' (at again.py, line 5)"),
         ({"loss": "'x'", "data": TWO}, HPOError, "trial 7 of round 1 failed when retrained on all "
-         "training rows: ValueError: could not convert string to float: 'x' (at again.py, line "
-         "5); the objective must "
-         "also train with data.validation = None"),
+         "training rows: ValueError: could not convert string to float: 'x' (at again.py, line 5); "
+         "the objective must also train with data.validation = None"),
         ({"loss": "__import__('sys').exit(3)"}, HPOError, "trial 7 of round 1 failed when "
          "retrained: SystemExit: 3 (at again.py, line 5)"),
     ],
