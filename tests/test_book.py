@@ -75,7 +75,7 @@ def test_study_names_are_all_different():
 
 
 def test_the_page_says_how_to_run_each_study():
-    commands = re.findall(r"^hpo run (\S+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    commands = re.findall(r"^\$ hpo run (\S+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(commands) == sorted([*map(name, BOOK), "studies/mnist_book.toml"])
 
 

@@ -381,8 +381,8 @@ def test_a_value_of_an_earlier_epoch_is_not_that_of_kept_weights(
     assert best.epoch < 60
     outcome = command("evaluate", file, "--kept")
     assert outcome.code == 2
-    said = f"is that of epoch {best.epoch}, but the last complete checkpoint is of epoch 60; leave "
-    assert f"{said}--kept out" in outcome.err
+    said = f"is that of epoch {best.epoch}, but the last complete checkpoint is of epoch 60; drop "
+    assert f"{said}--kept to retrain it" in outcome.err
 
 
 def test_an_objective_that_judges_is_given_what_was_kept(

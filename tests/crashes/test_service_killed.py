@@ -86,7 +86,7 @@ def test_the_process_of_the_record_killed(
     os.kill(int(record), signal.SIGKILL)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
-    assert "run the same command to continue" in output
+    assert "run the same command to resume" in output
     hpo("run", file, "--inline")
     tally("process that writes the record killed", 1, expected, table())
 

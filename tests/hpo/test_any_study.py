@@ -122,7 +122,7 @@ def _study_or_one_line(folder: Path, text: str | bytes) -> None:
         assert len(said) < 600  # nothing was cut off its end
         key, _, remedy = said.removeprefix(f"{path}: ").partition(": ")
         assert key.strip()
-        assert re.search(r"; \w|write |should be |must ", remedy or key), said
+        assert re.search(r"; \w|expected |must ", remedy or key), said
         return
     finally:
         assert time.process_time() - before < 5

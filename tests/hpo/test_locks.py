@@ -34,5 +34,5 @@ def test_without_locks_a_study_is_refused_in_one_line(make_study: Make) -> None:
         capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 2, ended.stderr
-    assert "inside WSL" in ended.stderr
+    assert "run it in WSL" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -119,7 +119,7 @@ def test_it_holds_for_all_commands_and_is_on_record(
     (round_,) = client.search_runs([experiment], "tags.kind = 'round'")
     tags = round_.data.tags
     assert tags["overrides"] == "name=two words\nround.trials=3\nfixed.epochs=2"
-    assert "`--set` gave `name=two words`, `round.trials=3`, `fixed.epochs=2`." in (
+    assert "`--set` replaced values of the study file: `name=two words`, `round.trials=3`, `fixed.epochs=2`." in (
         tags["mlflow.note.content"]
     )
     kept = client.download_artifacts(round_.info.run_id, "study/toy.toml", folder)

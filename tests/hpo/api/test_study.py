@@ -240,7 +240,7 @@ def test_a_study_is_run_confirmed_and_looked_at(folder: Path) -> None:
     assert (last == frame["value"].to_numpy()).all()
     losses = results.curves("loss")
     assert losses["value"].tolist()[4] == frame["loss"].iloc[0]
-    with pytest.raises(hpo.InputError, match="have no metric 'los'; they have accuracy, loss"):
+    with pytest.raises(hpo.InputError, match="have no metric 'los'; their metrics: accuracy, loss"):
         results.curves("los")
     best = results.best(observed=True)
     assert best.value == frame["value"].max()

@@ -170,7 +170,7 @@ def test_killed_it_is_said_to_be_gone(process: RecordProcess, folder: Path) -> N
     begin(record)
     os.kill(process.number, signal.SIGKILL)
     for _ in range(2):
-        with pytest.raises(HPOError, match="run the same command to continue"):
+        with pytest.raises(HPOError, match="run the same command to resume"):
             record.study("toy").read()
 
 

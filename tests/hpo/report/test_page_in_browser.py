@@ -154,7 +154,7 @@ def test_a_brush_keeps_what_lies_under_it(browser: Chrome, look: Open) -> None:
     low, high = script(browser, """const brush = selection.brushes.get(axes[1]);
         return [axes[1].value(brush.low), axes[1].value(brush.high)]""")
     inside = {
-        f"r{r} t{n}" for r, n, value in
+        f"{r}/{n}" for r, n, value in
         zip(data["trials"]["round"], data["trials"]["number"], named["values"], strict=True)
         if low <= value <= high
     }
@@ -162,7 +162,7 @@ def test_a_brush_keeps_what_lies_under_it(browser: Chrome, look: Open) -> None:
     wait_for(lambda: {row[0] for row in rows(browser)} == inside)
     curves = browser.find_element(By.ID, "curves").get_attribute("data-curves")
     trained = {
-        f"r{r} t{n}" for r, n, epochs in
+        f"{r}/{n}" for r, n, epochs in
         zip(*(data["trials"][key] for key in ("round", "number", "epochs")), strict=True) if epochs
     }
     assert int(curves or 0) == len(inside & trained)
