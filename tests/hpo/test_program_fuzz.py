@@ -33,7 +33,9 @@ NAMES = [
     '"loss"', '"accuracy"', '"a b/c"', '"a\\nb"', '"\\ud800"', '"\\u0000"', '""', f'"{"n" * 300}"',
 ]  # fmt: skip
 ENDINGS = ["", "exit 0", "exit 1", "exit 255", "kill -9 $$", "kill -15 $$"]
-SAID = re.compile(r"(ValueError|RuntimeError): (the program|metrics_pattern|the metric name .* of the program) ")
+SAID = re.compile(
+    r"(ValueError|RuntimeError): (the program|metrics_pattern|the metric name .* of the program) "
+)
 ENDS = [b"\n", b"\r\n", b"\r", b"", b"\n\n", b"\x0c", b"\x00", "\u2028".encode(), b"\x1b[2K\r"]
 
 

@@ -119,7 +119,8 @@ def test_it_holds_for_all_commands_and_is_on_record(
     (round_,) = client.search_runs([experiment], "tags.kind = 'round'")
     tags = round_.data.tags
     assert tags["overrides"] == "name=two words\nround.trials=3\nfixed.epochs=2"
-    assert "`--set` replaced values of the study file: `name=two words`, `round.trials=3`, `fixed.epochs=2`." in (
+    values = "`name=two words`, `round.trials=3`, `fixed.epochs=2`"
+    assert f"`--set` replaced values of the study file: {values}." in (
         tags["mlflow.note.content"]
     )
     kept = client.download_artifacts(round_.info.run_id, "study/toy.toml", folder)

@@ -226,7 +226,8 @@ def test_of_two_that_make_the_same_copy_one_does(record: Tracking) -> None:
 
     def begin_another(done: int, total: int) -> None:
         if done == 0:
-            with pytest.raises(InputError, match=f"^process {os.getpid()} on .* is copying .*'new'"):
+            said = f"^process {os.getpid()} on .* is copying .*'new'"
+            with pytest.raises(InputError, match=said):
                 Tracking(record.uri).copy("toy", "new", show_nothing)
         if done == total:  # another machine, of which nobody knows whether it still copies
             elsewhere = replace(Owner.this_process(), host="elsewhere")

@@ -102,7 +102,7 @@ def test_a_number_too_large_for_a_float_diverges(folder: Path, expression: str, 
     [
         ("{'accuracy': 0.5, 'MAP@5': 0.5}", "the metric name 'MAP@5' cannot be recorded"),
         ("{'accuracy': 0.5, '../../x': 0.5}", "the metric name '../../x' cannot be recorded"),
-        ("{'accuracy': 0.5, 'x' * 300: 0.5}", "it has 300 characters, and at most 240 are allowed"),
+        ("{'accuracy': 0.5, 'x' * 300: 0.5}", "it has 300 characters, but at most 240 are allowed"),
         ("{'accuracy': 0.5, chr(0xd800): 0.5}", "cannot be recorded"),
         ("{'accuracy': 0.5, 5: 0.5}", "the name of a metric must be a string, got 5"),
         ("{'accuracy': None}", "the metric 'accuracy' must be a number, got None"),
