@@ -7,6 +7,7 @@ record and its figures, and ends Ray.
 """
 
 import argparse
+import datetime
 import json
 import statistics
 import subprocess
@@ -36,7 +37,8 @@ def small_study(trials: int, workers: int) -> tuple[float, float]:
         )
         seconds("export", "digits", "trials.json", folder=folder)
         table = json.loads((Path(folder) / "trials.json").read_text())
-    return min(trial["started"] for trial in table) - began, whole
+    started = min(datetime.datetime.fromisoformat(trial["started"]) for trial in table)
+    return started.timestamp() - began, whole
 
 
 def main() -> None:

@@ -51,7 +51,8 @@ def training(found: Any) -> Iterator[Row]:
 
 def start(found: Any) -> Iterator[Row]:
     for name, value in found["medians"].items():
-        yield f"`hpo`{name.removeprefix('hpo')}", f"{value:.2f} s", ""
+        command, _, rest = name.partition(", ")
+        yield f"`{command}`{', ' if rest else ''}{rest}", f"{value:.2f} s", ""
 
 
 def reading(found: Any) -> Iterator[Row]:
@@ -175,7 +176,8 @@ def table(found: Mapping[str, Any]) -> str:
 
 def page_with(text: str, found: Mapping[str, Any]) -> str:
     """Return the text of the page with the table in its place."""
-    before, _, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(BEGIN)
+    assert begin, f"{PAGE} has no place for the table: {BEGIN}"
     return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{rest.partition(END)[2]}"
 
 

@@ -194,7 +194,7 @@ class _Study:
             if repeated is not None and repeated.values:
                 why = f"the mean of its repeats is {wording.number(repeated.mean)}"
             return f"{who} has the best value, {number}, and {why}"
-        other = f"T{str(best.trial.id)[1:]} has the best single value, {number}"
+        other = f"{str(best.trial.id).capitalize()} has the best single value, {number}"
         if repeated is not None and not repeated.is_sound:
             return f"{who}, the next best. {other}, but not all of its repeats have a value."
         is_mean = who in self._confirmed and not neighbors
