@@ -26,7 +26,7 @@ from hpo.settings import Settings
 from hpo.trial import State, Trial, TrialResult
 from hpo.workers import ray as ray_workers
 from hpo.workers import ray_settings
-from hpo.workers.ray import _fewer_processes
+from hpo.workers.ray_local import fewer_processes
 from tests.processes import draw_nothing, fork, read_migrations_once
 from tests.server import Server
 
@@ -58,7 +58,7 @@ def ray_address(ray_environment: None) -> Iterator[str]:
     """Start a Ray with four CPUs, shared by all tests of a session."""
     from ray.cluster_utils import Cluster
 
-    with _fewer_processes():
+    with fewer_processes():
         cluster = Cluster(
             initialize_head=True,
             head_node_args={

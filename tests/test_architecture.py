@@ -35,7 +35,7 @@ ORDER = {
         study_overrides study_tables study_fields feasibility study
         workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
         workers.asked workers.ray_settings workers.ray_folder workers.ray_draining workers.ray_live
-        workers.ray
+        workers.ray_agents workers.ray_local workers.ray
         record.mounts record.file record.local_client record.owner record.sources record.values
         record.writing record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
@@ -87,6 +87,7 @@ THIRD_PARTY = {
     "study_fields": {"pydantic"},
     "study": {"pydantic"},
     "workers.ray": {"ray"},
+    "workers.ray_local": {"ray"},
     "workers.ray_live": {"ray"},
     "workers.ray_draining": {"ray"},
     "record.format": {"mlflow"},
@@ -100,6 +101,7 @@ THIRD_PARTY = {
     "record.reading": {"mlflow"},
     "record.evaluations": {"mlflow"},
     "record.study": {"mlflow"},
+    "record.process": {"mlflow"},
     "report.results": {"pandas"},
     "report.ticks": {"matplotlib"},
     "report.drawing": {"matplotlib"},

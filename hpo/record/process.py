@@ -1,11 +1,13 @@
 """The record in a process of its own, so that writing it does not hold up the search."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -226,8 +228,11 @@ def serve(descriptor: int, parent: int) -> None:
     connection = Connection(descriptor)
     uri, owner = connection.recv()
     record: Tracking | None = None
+    ahead: threading.Thread | None = None
     while (asked := _next(connection)) is not None:
         study, method, arguments, named = asked
+        if ahead is not None and method != "read":
+            ahead.join()  # of two imports at once, one may see half of a module
         arguments = [_calling(connection, a) if isinstance(a, _Function) else a for a in arguments]
         try:
             if record is None:
@@ -238,9 +243,18 @@ def serve(descriptor: int, parent: int) -> None:
             connection.send(("raises", error))
         else:
             connection.send(("returns", value))
+        if ahead is None:
+            ahead = threading.Thread(target=_import_ahead, daemon=True)
+            ahead.start()
     if record is not None:
         record.close()
     os._exit(0)  # nothing is left to write, and MLflow's threads take a while to end
+
+
+def _import_ahead() -> None:
+    """Import MLflow, which takes a second, before something has to be written."""
+    with contextlib.suppress(ImportError):  # which the first call that needs it raises again
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def _next(connection: Connection) -> Any:

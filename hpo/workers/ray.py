@@ -1,9 +1,7 @@
 """Workers on a Ray cluster, local or remote, with the same events as the inline ones."""
 
-import contextlib
 import logging
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from hpo.errors import HPOError, InputError
 from hpo.process_state import HASH_SEED
 from hpo.resources import NotHere, cpus, refuse_absent, this_machine
 from hpo.trial import Lost, Progress, State, Trial, TrialResult
-from hpo.workers import ray_settings
+from hpo.workers import ray_local, ray_settings
 from hpo.workers.attempt import (
     Event,
     Job,
@@ -33,12 +31,11 @@ from hpo.workers.attempt import (
 from hpo.workers.live import LOOK_SECONDS, TELL_SECONDS
 from hpo.workers.ray_folder import RayFolder
 from hpo.workers.ray_live import Boxes, Letter, Sender
+from hpo.workers.ray_local import one_line
 
 CHECK_SECONDS = 5.0  # between checks that the cluster is still there
 REACH_SECONDS = 10  # for a cluster to answer; Ray itself would try for minutes
 POLITE_SECONDS = 0.5  # for a trial to end by itself
-OBJECT_STORE_BYTES = 100_000_000  # Ray's own default is 30 % of the memory
-_TOKEN, _TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 # Prints "ok", or why no cluster answers. It runs in its own process because Ray's client ends its
 # process if there is no token, keeps trying for minutes, and writes to the terminal. The parts of
@@ -124,7 +121,7 @@ class RayWorkers:
                 here = {**this_machine(), "CPU": float(count)}
                 who = f"this machine with --workers {workers}" if workers else "this machine"
                 refuse_absent(job.demand, here, who)
-                _start_local(count, size(data), self._folder)
+                ray_local.start(count, size(data), self._folder)
         except BaseException:
             self._remove_folder()
             raise
@@ -146,7 +143,7 @@ class RayWorkers:
         except ValueError as error:  # of some resources, such as TPU, Ray knows the amounts
             self.close()
             raise NotHere(
-                f"resources: Ray does not accept {job.demand} ({_one_line(error)}); choose another "
+                f"resources: Ray does not accept {job.demand} ({one_line(error)}); choose another "
                 "amount"
             ) from error
         self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
@@ -197,13 +194,13 @@ class RayWorkers:
         try:
             event = self._ray.get(next(events))
         except self._ray.exceptions.OutOfMemoryError as error:
-            event = TrialResult(trial, State.FAILED, attempt=attempt, message=_one_line(error))
+            event = TrialResult(trial, State.FAILED, attempt=attempt, message=one_line(error))
         except self._ray.exceptions.WorkerCrashedError:
             self._check_cluster(now=True)
             event = Lost(trial, attempt, "its worker died")
         except (self._ray.exceptions.RayError, StopIteration) as error:
             self._check_cluster(now=True)
-            event = Lost(trial, attempt, f"its worker was lost ({_one_line(error)})")
+            event = Lost(trial, attempt, f"its worker was lost ({one_line(error)})")
         if isinstance(event, Kept):
             return self._taken(event)
         if isinstance(event, Remark):
@@ -366,65 +363,6 @@ def _connect(address: str) -> None:
     except Exception as error:  # of many kinds, whatever Ray meets
         given = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") == address else "--ray-address"
         raise InputError(
-            f"no Ray cluster answers at {address}, set by {given} ({_one_line(error)}); "
+            f"no Ray cluster answers at {address}, set by {given} ({one_line(error)}); "
             f"check {given} and RAY_AUTH_TOKEN, or use --inline"
         ) from error
-
-
-def _start_local(workers: int, data_bytes: int, folder: RayFolder) -> None:
-    """Start Ray on this machine; raise HPOError if it does not start."""
-    os.environ.pop("RAY_ADDRESS", None)  # the caller has read it, and asks for a local Ray
-    if not (os.environ.get(_TOKEN) or os.environ.get(_TOKEN_PATH)):
-        # It exists only in the environment of this process and its children: Ray would write one
-        # to the home directory, readable by all and used by every later Ray.
-        os.environ[_TOKEN] = secrets.token_hex(32)
-    import ray
-
-    try:
-        with _fewer_processes():
-            ray.init(
-                "local",
-                num_cpus=workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=OBJECT_STORE_BYTES + data_bytes,
-                _temp_dir=str(folder.path),
-            )
-    except Exception as error:  # of many kinds, whatever Ray meets
-        raise HPOError(
-            f"Ray cannot be started on this machine ({_one_line(error)}); free some memory and "
-            "disk space, or use --inline"
-        ) from error
-
-
-@contextlib.contextmanager
-def _fewer_processes() -> Iterator[None]:
-    """Start Ray without the processes that only large clusters and dashboards need.
-
-    Its autoscaler, the dashboard server (started even without a dashboard) and the log monitor are
-    Python processes, and starting them delays the first trial by a second on two CPUs. Ray has no
-    option for this; if it no longer has this class or these methods, they are started.
-    """
-    try:
-        from ray._private.node import Node
-    except ImportError:
-        yield
-        return
-    left_out = {
-        name: getattr(Node, name)
-        for name in ("start_monitor", "start_api_server", "start_log_monitor")
-        if hasattr(Node, name)
-    }
-    for name in left_out:
-        setattr(Node, name, lambda self, *_, **__: None)
-    try:
-        yield
-    finally:
-        for name, method in left_out.items():
-            setattr(Node, name, method)
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

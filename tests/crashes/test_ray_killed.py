@@ -122,8 +122,8 @@ def _is_training(process: int, folder: Path) -> bool:
 HEAD = """
 import json, os, sys, time
 from ray.cluster_utils import Cluster
-from hpo.workers.ray import _fewer_processes
-with _fewer_processes():
+from hpo.workers.ray_local import fewer_processes
+with fewer_processes():
     cluster = Cluster(initialize_head=True, head_node_args=json.loads(sys.argv[1]))
 print(cluster.address, flush=True)
 sys.stdin.read()

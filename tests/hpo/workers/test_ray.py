@@ -174,28 +174,35 @@ def test_a_trial_that_demands_no_gpu_sees_none(
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_ray_of_its_own_has_no_process_that_it_has_no_use_for(folder: Path) -> None:
     script = """
-import os, pathlib, ray
+import os, psutil, ray
+from ray._private import services, utils
 from ray._private.node import Node
-from hpo.workers import ray as ray_workers
-before = Node.start_monitor, Node.start_api_server, Node.start_log_monitor
-folder = ray_workers.RayFolder()
-ray_workers._start_local(1, 0, folder)
-assert before == (Node.start_monitor, Node.start_api_server, Node.start_log_monitor)
+from hpo.workers import ray_folder, ray_local
+def private():
+    return (Node.start_monitor, Node.start_api_server, Node.start_log_monitor,
+            utils.get_dashboard_dependency_error, services.start_ray_process)
+before = private()
+folder = ray_folder.RayFolder()
+ray_local.start(1, 0, folder)
+assert before == private()
 print(ray.get(ray.remote(lambda: 6 * 7).remote()))
-for process in pathlib.Path("/proc").glob("[0-9]*"):
-    if f"PPid:\\t{os.getpid()}\\n" in (process / "status").read_text():
-        print((process / "cmdline").read_text().replace(chr(0), " "))
+for process in psutil.Process().children(recursive=True):
+    print(process.pid, *process.cmdline())
 ray.shutdown()
 folder.close()
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert done.stdout.startswith("42\n"), done.stderr
-    assert "raylet" in done.stdout
-    assert "gcs_server" in done.stdout
-    assert "monitor.py" not in done.stdout
-    assert "dashboard/dashboard.py" not in done.stdout
+    answer, *processes = done.stdout.splitlines()
+    assert answer == "42", done.stderr
+    begun = [line.split()[1:] for line in processes]
+    # Two of them, and besides them nothing but these.
+    assert sum(bool({"-I", "-S"} <= {*command[1:3]}) for command in begun) == 2
+    others = {Path(command[0]).name for command in begun if command[1:3] != ["-I", "-S"]}
+    assert others == {"gcs_server", "raylet", "ray::IDLE"}
+    pids = [int(line.split()[0]) for line in processes]
+    wait_for(lambda: all(map(is_gone, pids)), 10)
 
 
 PRINTER = """

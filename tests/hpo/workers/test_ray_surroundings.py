@@ -17,6 +17,7 @@ from hpo.errors import InputError
 from hpo.workers import ray as ray_workers
 from hpo.workers import ray_folder
 from hpo.workers.ray_folder import RayFolder
+from hpo.workers.ray_local import fewer_processes
 from tests.ports import free_ports
 from tests.processes import descendants, set_seconds, start
 
@@ -201,5 +202,5 @@ def test_a_ray_without_its_private_parts_starts_all_its_processes(
 
     before = vars(Node).copy()
     monkeypatch.setitem(sys.modules, "ray._private.node", None)
-    with ray_workers._fewer_processes():
+    with fewer_processes():
         assert vars(Node) == before
