@@ -117,17 +117,21 @@ class GridSampler(_ByNumber):
         sizes = [
             len(d.choices) if isinstance(d, CategoricalDistribution) else 1 for d in distributions
         ]
+        looked = 0
         while True:
             growing = [i for i, d in enumerate(distributions) if sizes[i] < _count(d)]
             cells = math.prod(sizes)
             if cells >= trials or not growing:
                 found = self._first(sizes)
+                looked += min(cells, MOST_CELLS)
                 if len(found) >= trials or not growing or cells >= MOST_CELLS:
+                    break
+                if not found and looked >= MOST_CELLS:
                     break
             sizes[min(growing, key=lambda i: sizes[i])] += 1
         if not found:
             raise InputError(
-                f"none of the {cells} points of the grid is feasible; widen the ranges, or relax "
+                f"none of {looked} points of a grid is feasible; widen the ranges, or relax "
                 "the constraints"
             )
         return found[:trials]
