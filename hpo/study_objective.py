@@ -58,8 +58,8 @@ def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         parameters = _parameters(table)
         for name in sorted(program.used() - parameters.keys()):
             raise WrongKeyError(
-                "command", f"{{{name}}} is not a hyperparameter{nearest(name, parameters)}; add it "
-                "to [search_space] or [fixed], or write {{ for a literal brace"
+                "command", f"{{{name}}} is not a hyperparameter; add it to [search_space] or "
+                f"[fixed], or write {{{{ for a literal brace{nearest(name, parameters)}"
             )
         objective = program.objective(parameters, folder)
     except WrongKeyError as error:

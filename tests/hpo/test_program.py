@@ -227,7 +227,8 @@ def test_files_that_are_not_python_change_with_every_byte(
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; did you mean 'rate'?"),
+        ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; add it to [search_space] or "
+         "[fixed], or write {{ for a literal brace; did you mean 'rate'?"),
         ("{rate}", "{0}", "command: has {0}, which is not the name of a"),
         ("{rate}", "{rate.real}", "is not the name of a"),
         ("{rate}", "{rate", "write {{ for a literal brace"),

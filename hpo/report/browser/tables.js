@@ -22,7 +22,8 @@ function drawImportance() {
   else note.textContent = "The p-value is the probability that a hyperparameter without any effect " +
     "would appear to matter this much by chance, given all trials: the longer the bar, the " +
     "stronger the evidence. PED-ANOVA is its share in separating the best 10% of complete " +
-    "trials from the rest.";
+    "trials from the rest. The two can disagree: a hyperparameter may matter over its whole " +
+    "range, and no longer among the best trials.";
   const power = (p) => Math.min(-Math.log10(Math.max(p, 1e-16)), 16);
   const most = Math.max(...tested.map(({ described }) => power(described.move.p_value)), 2);
   const rows = hyperparameters.map(({ described }) => {
