@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# pip compiles one file after the other; this uses all cores.
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
 
 # The cluster: docker compose, old or new; secrets and settings in ENV_FILE; WORKERS containers.
 ENV_FILE ?= .env
@@ -36,7 +38,7 @@ demo: $(VENV)/installed   ## run a study of the bundled digits in ./demo, two ro
 	@echo "to open the UI:  cd demo && ../$(BIN)/hpo ui digits"
 
 test: $(VENV)/installed-test   ## run all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 pictures: $(VENV)/installed-test   ## redraw the pictures in the README from a real study (needs Chromium)
 	$(BIN)/python -m docs.pictures.draw
@@ -67,12 +69,14 @@ lint: $(VENV)/installed-test   ## check style and types
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-compile --require-hashes -r requirements.lock
+	$(COMPILE)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/installed-test: requirements-test.lock $(VENV)/installed
-	$(PIP) install --require-hashes -r requirements-test.lock
+	$(PIP) install --no-compile --require-hashes -r requirements-test.lock
+	$(COMPILE)
 	@touch $@
 
 # Several GB on many machines, so not in a lock file; only examples and tests of models need it.
