@@ -1,17 +1,29 @@
 """Seconds per training step of the trainer, side by side with PyTorch and scikit-learn.
 
 All in one process on one thread, in turns, so that whatever else the machine does falls on all
-alike; each figure is a median. Peers that are not installed are left out.
+alike; each figure is a median. Peers that are not installed are left out. With `--kernel`, all
+use the code that they have for a CPU with AVX2 or with AVX-512 (which this one must have).
 
-    python benchmarks/training.py [--rounds 40] [--json]
+    python benchmarks/training.py [--rounds 40] [--kernel Haswell|SkylakeX] [--json]
 """
 
 import os
+import sys
 
+KERNELS = {  # variables of OpenBLAS, PyTorch, and what PyTorch calls
+    "Haswell": {
+        "OPENBLAS_CORETYPE": "Haswell", "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+    "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX", "ATEN_CPU_CAPABILITY": "avx512"},
+}
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"  # read when numpy, torch and scikit-learn are imported
-# Each library is to pick its own code for this CPU; PyTorch does not heed this variable.
-os.environ.pop("OPENBLAS_CORETYPE", None)
+# Otherwise each library is to pick its own code for this CPU.
+for _name in KERNELS["Haswell"]:
+    os.environ.pop(_name, None)
+if "--kernel" in sys.argv[:-1]:
+    os.environ.update(KERNELS.get(sys.argv[sys.argv.index("--kernel") + 1], {}))
 
 # ruff: noqa: E402
 import argparse
@@ -20,7 +32,6 @@ import json
 import math
 import statistics
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -71,11 +82,12 @@ DEEP = (100, 100, 100, 100, 100)
 NETS = [
     Case("64-50-10", 400, 32, 64, (50,)),
     Case("64-50-10, Adam", 400, 32, 64, (50,), adam=True),  # the default of scikit-learn
+    Case("64-50-10, all", 400, 32, 64, (50,), batch_normalization=True, dropout=True, adam=True),
     Case("784-100x5-10", 25, 100, 784, DEEP),
     Case("784-50-10", 60, 100, 784, (50,)),
     Case("CNN", 2, 100, 784, (128,), convolutional=True, dropout=True),
 ]
-PLAIN = NETS[2]
+PLAIN = NETS[3]
 TECHNIQUES = [
     Case("batch normalization", 25, 100, 784, DEEP, batch_normalization=True),
     Case("dropout", 25, 100, 784, DEEP, dropout=True),
@@ -227,7 +239,7 @@ def measure(rounds: int) -> dict[str, Any]:
     for case in NETS:
         epochs: dict[str, Epoch] = {}
         for name, build in builds.items():
-            if not (name == "sklearn" and case.convolutional):
+            if name != "sklearn" or not (case.convolutional or case.batch_normalization):
                 epochs[name] = build(case)
         if "torch" in builds and case.convolutional:
             epochs["torch, channels last"] = pytorch(case, channels_last=True)
@@ -336,6 +348,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25, help="runs of each, in turns")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
+    parser.add_argument("--kernel", choices=KERNELS, help="code for another CPU")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")

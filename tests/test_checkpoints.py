@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hpo.workers.ray_local import fewer_processes
 from tests.fixtures import Command, Make, hpo, leave_ray, table
 from tests.processes import start, wait_for
 from tests.test_steering import recorded
@@ -172,6 +173,7 @@ def test_a_store_that_goes_away_stops_no_trial_and_is_said_once(
         assert set(trained().values()) == {1}
 
 
+@fewer_processes()
 def test_a_machine_that_is_called_back_costs_no_epoch(study: Make, folder: Path) -> None:
     from ray.cluster_utils import Cluster
 

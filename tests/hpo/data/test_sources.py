@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.data import sources
 from hpo.data.loading import load
 from hpo.data.settings import DataSettings
 from hpo.data.sources import is_beside
@@ -49,6 +50,24 @@ def test_digits() -> None:
     assert (description.source, description.scale, description.target) == ("digits", "range", None)
     assert sum(map(sum, description.classes.values())) == 1797
     assert json.loads(json.dumps(asdict(description)))["digest"] == description.digest
+
+
+def test_digits_are_read_without_scikit_learn_and_where_it_keeps_them_elsewhere_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = """
+import sys
+from pathlib import Path
+from hpo.data.rows import ColumnSettings
+from hpo.data.sources import read
+read("digits", Path(), ColumnSettings())
+print({"pandas", "sklearn", "scipy"} & set(sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+    found = split(DataSettings())
+    monkeypatch.setattr(sources, "find_spec", lambda name: None)
+    assert split(DataSettings()).description == found.description  # with the digest of all rows
 
 
 def test_digits_keep_their_own_labels() -> None:

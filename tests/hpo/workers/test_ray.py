@@ -21,6 +21,7 @@ from hpo.workers.attempt import (
 from hpo.workers.live import TELL_SECONDS
 from hpo.workers.ray import RayWorkers
 from hpo.workers.ray_live import Boxes, Sender
+from hpo.workers.ray_local import fewer_processes
 from tests.fixtures import leave_ray
 from tests.hpo.workers.jobs import DATA, Make, drain, results, trial
 from tests.processes import is_gone, wait_for
@@ -77,6 +78,7 @@ def test_closing_stops_c_code_within_two_seconds(near_ray: str, folder: Path) ->
     assert not ray.is_initialized()
 
 
+@fewer_processes()
 def test_a_cluster_without_workers_is_said_once_and_waited_for(
     ray_environment: None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
