@@ -43,7 +43,8 @@ def training(found: Any) -> Iterator[Row]:
         peers = [f"{name} {value:.1f}x" for name, value in ratio.items()]
         ours = net["microseconds"]["ours"]
         yield (
-            f"a training step of {net['net']}, batch of {net['batch']}, one thread",
+            f"a training step of {net['net']}, batch of {net['batch']}, one thread, "
+            f"OpenBLAS for {found['blas']}",
             f"{ours:,.0f} µs, {net['share_of_sgemm_peak']:.0%} of the peak of its BLAS",
             ", ".join(peers),
         )
@@ -97,7 +98,8 @@ def waiting(found: Any) -> Iterator[Row]:
 def scale(found: Any) -> Iterator[Row]:
     for row in found:
         yield (
-            f"{row['workers']} workers, {row['sampler']}, trials of 0.5 to 1.5 s",
+            f"{row['workers']} workers, `parallel = {row['parallel']}`, {row['sampler']}, "
+            "trials of 0.5 to 1.5 s",
             f"{row['share_of_ideal']:.0%} of the ideal", "",
         )
 
@@ -118,6 +120,7 @@ RUNS = {
     "waiting": Run("waiting.py", (), waiting),
     "scale": Run("scale.py", (), scale),
     "training": Run("training.py", (), training),
+    "haswell": Run("training.py", ("--kernel", "Haswell"), training),
     "book": Run("book.py", (), book),
 }
 
