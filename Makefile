@@ -35,7 +35,8 @@ help:   ## list these targets
 demo: $(VENV)/installed   ## run a study of the bundled digits in ./demo, two rounds
 	@mkdir -p demo && cd demo && ../$(BIN)/hpo run ../studies/digits.toml
 	@echo
-	@echo "to open the UI:  cd demo && ../$(BIN)/hpo ui digits"
+	@echo "to use these commands:  source $(BIN)/activate && cd demo"
+	@echo "to open the UI, then:   hpo ui digits"
 
 test: $(VENV)/installed-test   ## run all tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal

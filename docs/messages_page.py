@@ -24,7 +24,7 @@ _OTHERWISE = {
     "The objective": "Fix the objective, then try it with `hpo check FILE --try`",
     "Running a study": "Run the same command again",
     "Points, ranges, and single trials": "`hpo show STUDY` lists rounds and trials",
-    "The record": "`hpo list` shows the recorded studies; MLflow restores a deleted one",
+    "The record": "Check the name, trial, or file; `hpo list` shows the recorded studies",
     "Evaluating and predicting": "Fix the model or the rows that it names",
     "Reports and exports": "Choose another file name",
     "A cluster": "Fix the file or the name, then send the study again",

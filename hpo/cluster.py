@@ -45,6 +45,13 @@ class Parcel:
         """The total size of all files."""
         return sum(file.stat().st_size for file in self.files.values())
 
+    def write(self, folder: Path) -> None:
+        """Copy the files to a folder, programs as executable as they are."""
+        for inside, file in self.files.items():
+            copy = folder / inside
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
+
 
 def pack(study: StudyFile, also: Sequence[Path] = ()) -> Parcel:
     """Return the files a study needs: its own, the data it names, the code of its objective.
@@ -175,10 +182,7 @@ class Cluster:
         attempt = max(attempts, default=0) + 1
         job_id = _job_id(study, attempt)
         with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
-            for inside, file in parcel.files.items():
-                copy = Path(folder, inside)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
+            parcel.write(Path(folder))
             try:
                 self._client.submit_job(
                     entrypoint=entry_point(parcel.study_file, command),

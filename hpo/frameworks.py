@@ -93,6 +93,8 @@ def fault(outputs: Any, rows: int, classes: int) -> str:
     if shape != (rows, classes or 1):
         what = "one probability per class" if classes else "one value per row"
         got = f"shape {shape}" if shape else type(outputs).__name__
+        if classes and shape in ((rows,), (rows, 1)):
+            what += ', or if the target is a number to predict, set task = "regression" in [data]'
         return (
             f"expected predictions of shape {(rows, classes or 1)}, got {got}; "
             f"make it predict {what}"

@@ -165,7 +165,7 @@ def files_of_command(command: Sequence[str], folder: Path) -> dict[str, Path]:
 
     They are keyed by their path relative to the folder. A module run with `python -m` counts.
     """
-    folder = folder.absolute()
+    folder = _without_dots(folder)
     found: dict[Path, str] = {}
     roots = [folder]
     for before, argument in zip(("", *command), command, strict=False):
@@ -179,6 +179,15 @@ def files_of_command(command: Sequence[str], folder: Path) -> dict[str, Path]:
     below = {file for file in found if file.suffix == ".py"}
     imported = _with_imports({f: p for f, p in found.items() if f in below}, roots, set(OURS))
     return {_path_below(file, folder): file for file in {**found, **imported}}
+
+
+def _without_dots(folder: Path) -> Path:
+    """Return the absolute path of a folder without `..`; links are followed only if they must."""
+    plain = Path(os.path.normpath(folder.absolute()))
+    with contextlib.suppress(OSError):
+        if plain.samefile(folder):
+            return plain
+    return folder.resolve()
 
 
 def _is_file_below(path: Path, folder: Path) -> bool:

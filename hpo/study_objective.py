@@ -1,5 +1,6 @@
 """Read the keys of a study file that set what is trained: a command, and its own files."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
                 "command", f"{{{name}}} is not a hyperparameter; add it to [search_space] or "
                 f"[fixed], or write {{{{ for a literal brace{nearest(name, parameters)}"
             )
+        _refuse_file_without_folder(program.command[0], folder)
         objective = program.objective(parameters, folder)
     except WrongKeyError as error:
         raise InputError(f"{error.key}: {error}") from None
@@ -70,3 +72,12 @@ def with_program(table: dict[str, Any], folder: Path) -> dict[str, Any]:
         ) from None
     rest = {key: value for key, value in table.items() if key not in keys}
     return {**rest, "objective": objective, "program": program}
+
+
+def _refuse_file_without_folder(name: str, folder: Path) -> None:
+    """Raise WrongKeyError for the name of a file beside the study that PATH does not have."""
+    if "/" not in name and shutil.which(name) is None and (folder / name).is_file():
+        raise WrongKeyError(
+            "command", f"no program {name!r} is on PATH; to run the file beside the study file, "
+            f'write "./{name}"'
+        )

@@ -351,6 +351,9 @@ def read_distribution(name: str, table: Any, hints: Mapping[str, Any]) -> Distri
     if name not in hints:
         raise WrongKeyError(key_text(name), "unknown hyperparameter"
                             f"{nearest(name, hints, 'valid hyperparameters')}")
+    if isinstance(table, list):
+        raise WrongKeyError(name, f"expected a range, got {short_text(table)}; for choices, use "
+                            f"{{ choices = {short_text(table)} }}")
     if not isinstance(table, dict):
         raise WrongKeyError(name, "expected a range such as { low = 1e-6, high = 1e-2, log "
                             f"= true }}, got {short_text(table)}; put a single value in [fixed]")

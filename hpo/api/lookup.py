@@ -91,7 +91,8 @@ def require_file(uri: str) -> None:
     if path and not path.exists():
         raise InputError(
             f"there is no record at {path}; run a study first, or choose another record with "
-            "--tracking-uri (in Python: tracking_uri); it is in the folder where the study ran"
+            "--tracking-uri (in Python: tracking_uri); a record is in the folder where its study "
+            "ran"
         )
 
 

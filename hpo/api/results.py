@@ -14,6 +14,7 @@ from hpo.api.pictures import draw
 from hpo.api.points import point_texts
 from hpo.errors import InputError
 from hpo.search_space import packed
+from hpo.text import one_line
 from hpo.trial import TrialId, TrialResult
 
 # What takes long to import is imported where it is used.
@@ -239,6 +240,15 @@ class Results:
                 "trials.csv` (in Python: Results.trials)"
             )
         return run_id
+
+    def message_of(self, trial: str) -> str:
+        """Return why a trial failed, on one line, or ""; it is named as for `logs`."""
+        run_id = self.run_of(trial)
+        recorded = self.recorded
+        ended = next((i for i, known in recorded.runs.items() if known == run_id), None)
+        results = (*recorded.results, *recorded.parts)
+        message = next((r.message for r in results if r.trial.id == ended), "")
+        return one_line(message.strip().splitlines()[-1]) if message.strip() else ""
 
     def add(self, point: Mapping[str, Any]) -> None:
         """Add a point to try next, e.g. {"learning_rate": 0.01}.

@@ -98,7 +98,8 @@ def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri:
         time.sleep(FOLLOW_SECONDS)
     if not printed:
         said = "printed nothing" if ended else "has printed nothing so far"
-        click.echo(f"trial {trial} {said}", err=True)
+        message = results.message_of(trial) if ended and epochs is None else ""
+        click.echo(f"trial {trial} {said}{message and f'; it failed: {message}'}", err=True)
 
 
 @hpo.command(epilog=examples(

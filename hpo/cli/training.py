@@ -231,7 +231,8 @@ def evaluate(study: str, options: EvaluateOptions, tracking_uri: str, as_json: b
         return
     uri = shlex.quote(without_password(absolute(tracking_uri)))
     name = parsed.name
-    held = "model" if isinstance(result, OwnEvaluation) else "confusion matrix and model"
+    is_classified = not isinstance(result, OwnEvaluation) and result.score.confusion.size
+    held = "confusion matrix and model" if is_classified else "model"
     print_next(console, [
         (f"hpo predict {shlex.quote(name)} rows.csv", "predict new data"),
         (f"hpo ui {shlex.quote(name)}", f'see the {held} in the run "evaluation"'),

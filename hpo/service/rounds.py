@@ -230,6 +230,11 @@ class Rounds:
             trials = current.settings.trials  # the points follow from how many they are
         added = sum(r.trial.round == number and r.trial.added for r in recorded.results)
         self._listener.round_started(current, trials + added)
+        done = sum(r.trial.round == number for r in recorded.results)
+        if done:
+            self._listener.note(
+                f"resuming: {done} of {wording.count(trials + added, 'trial')} are already done"
+            )
         attempts = Attempts(
             study, recorded.attempts, (*recorded.results, *recorded.parts, *recorded.extensions),
             delivery, workers, self._listener,

@@ -8,6 +8,9 @@ BAD_SPACES: dict[str, tuple[str, str, str]] = {
     "empty search space": (searched(""), "search_space: ", "add at least one"),
     "unknown hyperparameter": (searched("rat = { low = 1, high = 2 }"), "search_space.rat: ",
                                "did you mean 'rate'?"),
+    "choices as a list": (
+        searched('rate = ["fast", "slow"]'), "search_space.rate: ", "{ choices = ['fast', 'slow'] }"
+    ),
     "range of a value": (searched("rate = 3"), "search_space.rate: ", "[fixed]"),
     "low above high": (searched("rate = { low = 2, high = 1 }"), "search_space.rate.low: ",
                        "low = 2 must be below high = 1"),

@@ -34,6 +34,22 @@ def test_what_the_image_has_stays_here(folder: Path, make_study: Make) -> None:
     assert list(pack(read(file)).files) == ["toy.toml"]
 
 
+def test_a_program_travels_and_stays_executable_whatever_the_path_of_its_study(
+    folder: Path,
+) -> None:
+    (folder / "inside").mkdir()
+    (folder / "train.sh").write_text("#!/bin/sh\necho loss=1\n")
+    (folder / "train.sh").chmod(0o755)
+    write_text = 'command = ["./train.sh", "{rate}"]\nmetric = "loss"\ndirection = "minimize"\n'
+    (folder / "toy.toml").write_text(write_text + "search_space.rate = { low = 0.1, high = 1.0 }\n")
+    for way in (folder, folder / "inside" / ".."):
+        parcel = pack(read(way / "toy.toml"))
+        assert sorted(parcel.files) == ["toy.toml", "train.sh"]
+    parcel.write(folder / "there")
+    assert os.access(folder / "there" / "train.sh", os.X_OK)
+    assert not os.access(folder / "there" / "toy.toml", os.X_OK)
+
+
 def test_a_table_of_a_warm_start_travels(folder: Path, make_study: Make) -> None:
     (folder / "old.csv").write_text("state,value")
     file = make_study(warm_start={"from": ["old.csv", "gone.csv", "a-study"]})

@@ -267,6 +267,9 @@ SHARES = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
         (SHARES, 2, ""), (SHARES[:, :1], 0, ""),
         (SHARES, 3, "expected predictions of shape (2, 3), got shape (2, 2); make it predict one "
          "probability per class"),
+        (SHARES[:, :1], 3, "expected predictions of shape (2, 3), got shape (2, 1); make it "
+         "predict one probability per class, or if the target is a number to predict, set task = "
+         '"regression" in [data]'),
         (SHARES[0], 0, "expected predictions of shape (2, 1), got shape (2,); make it predict one "
          "value per row"),
         ([0.5], 0, "expected predictions of shape (2, 1), got list; make it predict one value per "

@@ -119,6 +119,9 @@ def test_a_failed_trial_has_its_output_too_and_a_silent_one_none(
     body = "    print('before it')\n    raise ValueError('no')\n"
     command("run", write(folder, "fails_loudly", body), "--inline")
     assert command("logs", "toy", "1/1").out == "before it\n"
+    command("run", write(folder, "fails_quietly", "    raise ValueError('no')\n"), "--inline")
+    quiet = command("logs", "toy", "1/1")
+    assert quiet.err == "trial 1/1 printed nothing; it failed: ValueError: no\n"
     hpo("run", write(folder, "says_nothing", "    return rate\n"), "--inline")
     silent = command("logs", "toy", "1/1")
     assert (silent.code, silent.out, silent.err) == (0, "", "trial 1/1 printed nothing\n")

@@ -211,13 +211,15 @@ def test_changed_code_of_a_program_is_refused_once_a_trial_is_complete(
     assert "the code of the objective changed since round 2" in ran.err
 
 
+@pytest.mark.parametrize("way", ["", "inside/.."])
 def test_files_that_are_not_python_change_with_every_byte(
-    folder: Path, command: Callable[..., Outcome]
+    folder: Path, command: Callable[..., Outcome], way: str
 ) -> None:
+    (folder / "inside").mkdir()
     (folder / "train.sh").write_text("# a word\necho '{\"loss\": 1}'\n")
     study = STUDY.replace('["python", "program.py", "--rate", "{rate}"]',
                           '["sh", "train.sh", "{rate}"]')
-    file = write(folder, study=study)
+    file = folder / way / write(folder, study=study).name
     assert command("run", file, "--inline").code == 0
     (folder / "train.sh").write_text("# words\necho '{\"loss\": 1}'\n")
     ran = command("run", file, "--inline", "--rounds", "2")
@@ -229,6 +231,8 @@ def test_files_that_are_not_python_change_with_every_byte(
     [
         ("{rate}", "{rat}", "command: {rat} is not a hyperparameter; add it to [search_space] or "
          "[fixed], or write {{ for a literal brace; did you mean 'rate'?"),
+        ('["python", "program.py"', '["program.py"', "command: no program 'program.py' is on PATH; "
+         'to run the file beside the study file, write "./program.py"'),
         ("{rate}", "{0}", "command: has {0}, which is not the name of a"),
         ("{rate}", "{rate.real}", "is not the name of a"),
         ("{rate}", "{rate", "write {{ for a literal brace"),

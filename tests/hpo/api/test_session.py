@@ -34,7 +34,7 @@ def test_a_record_that_is_not_there_is_named(home: Path) -> None:
         lookup.require_file("sqlite:///none.db")
     assert str(caught.value) == (
         "there is no record at none.db; run a study first, or choose another record with "
-        "--tracking-uri (in Python: tracking_uri); it is in the folder where the study ran"
+        "--tracking-uri (in Python: tracking_uri); a record is in the folder where its study ran"
     )
     Path("some.db").touch()
     lookup.require_file("sqlite:///some.db")
