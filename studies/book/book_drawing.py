@@ -1,4 +1,4 @@
-"""What sections of docs/book.md are made with: a study on record, pictures and words."""
+"""Helpers for the sections of docs/book.md: recorded studies, pictures, and wording."""
 
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ Section: TypeAlias = tuple[Figure, list[list[str]], str]  # a picture, a table, 
 
 @dataclass(frozen=True)
 class Ran:
-    """A study and what the record knows of it."""
+    """A study and its record."""
 
     study: StudyFile
     record: StudyRecord
@@ -44,23 +44,23 @@ class Ran:
         return [r for r in self.recorded.results if r.trial.round == number]
 
     def curve(self, result: TrialResult, metric: str) -> list[float]:
-        """Return a metric of a trial by epoch."""
+        """Return a trial's metric by epoch."""
         run = self.recorded.runs[result.trial.id]
         return self.record.history(run, metric)
 
     def curves(self, metric: str, **values: object) -> Array:
-        """Return a metric of the trials with these hyperparameters, (trials, epochs)."""
+        """Return a metric of the trials with these hyperparameters as (trials, epochs)."""
         return np.array([self.curve(r, metric) for r in self.results(**values)])
 
 
 def figure_of(width: float, height: float, rows: int = 1, columns: int = 1, **more: Any) -> Any:
-    """Return a figure so many inches large, and its panels."""
+    """Return a figure of this size, in inches, and its panels."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **more)
 
 
 def draw_by_epoch(axes: Axes, curves: Array, color: str, label: str, **more: Any) -> None:
-    """Draw the mean of some curves, and each of them pale."""
+    """Draw each curve in a pale color, and their mean."""
     epochs = np.arange(1, curves.shape[1] + 1)
     for curve in curves:
         axes.plot(epochs, curve, color=color, lw=0.7, alpha=0.45, **more)
@@ -68,7 +68,7 @@ def draw_by_epoch(axes: Axes, curves: Array, color: str, label: str, **more: Any
 
 
 def rate_text(value: object) -> str:
-    """Return a learning rate as the shortest text, and a word as it is."""
+    """Return a number as the shortest text, and anything else as text."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
@@ -78,12 +78,12 @@ def percent(share: float) -> str:
 
 
 def values_of(results: Sequence[TrialResult]) -> list[float]:
-    """Return the values of the trials; those that diverged have none, and count as 0."""
+    """Return the values of the trials; those that diverged have no value and count as 0."""
     return [0.0 if r.value is None else r.value for r in results]
 
 
 def mean_or_diverged(values: Sequence[float]) -> str:
-    """Return the mean of those above 0, and how many others there are."""
+    """Return the mean of the values above 0, and how many trials diverged."""
     finished = [value for value in values if value]
     if not finished:
         return "diverged"
@@ -92,5 +92,5 @@ def mean_or_diverged(values: Sequence[float]) -> str:
 
 
 def verdict(wholly: bool, text: str, mostly: bool = False) -> str:
-    """Return a text, and before it how far the experiment came out as the book says."""
+    """Return the text, prefixed with how far the experiment bears out the book."""
     return f"**{'Seen' if wholly else 'Seen in part' if mostly else 'Not seen'}:** {text}"

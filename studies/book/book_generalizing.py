@@ -1,4 +1,4 @@
-"""The sections on what a network knows of other rows: overfitting, and what helps."""
+"""The sections on how well a network does on other rows: overfitting, and what helps."""
 
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _gap(ran: Ran, axes: Axes, **values: object) -> Array:
-    """Draw training and validation accuracy by epoch; return the last of both, (2, trials)."""
+    """Draw training and validation accuracy by epoch; return their ends, (2, trials)."""
     training = ran.curves("training_accuracy", **values)
     validation = ran.curves("validation_accuracy", **values)
     epochs = np.arange(1, training.shape[1] + 1)
@@ -39,17 +39,17 @@ def _gap(ran: Ran, axes: Axes, **values: object) -> Array:
 
 
 def _gap_table(rows: Mapping[str, Array]) -> list[list[str]]:
-    table = [["", "training accuracy", "validation accuracy", "gap, points", "gap by seed"]]
+    table = [["", "training accuracy", "validation accuracy", "gap (points)", "range over seeds"]]
     for name, ends in rows.items():
         training, validation = ends.mean(axis=1)
         gaps = 100 * (ends[0] - ends[1])
         table.append([name, percent(training), percent(validation), f"{gaps.mean():.1f}",
-                      f"{gaps.min():.1f} … {gaps.max():.1f}"])
+                      f"{gaps.min():.1f} to {gaps.max():.1f}"])
     return table
 
 
 def overfitting(ran: Mapping[str, Ran]) -> Section:
-    """Draw how a network learns 300 rows by heart."""
+    """Draw how a network memorizes 300 rows."""
     figure, axes = figure_of(6, 3.4)
     ends = _gap(ran["overfitting"], axes)
     axes.set_ylabel("accuracy")
@@ -94,7 +94,7 @@ def dropout(ran: Mapping[str, Ran]) -> Section:
 def _train_again(study: StudyFile, results: Sequence[TrialResult]) -> Iterator[tuple[str, Array]]:
     """Train trials once more; yield a name and the validation rows' probabilities for each.
 
-    Raises ValueError where a trial does not come out as recorded, to the last bit.
+    Raises ValueError if a trial does not reproduce its recorded value, to the last bit.
     """
     limit_threads(study.resources.cpus)
     assert study.data is not None
@@ -112,12 +112,15 @@ def _train_again(study: StudyFile, results: Sequence[TrialResult]) -> Iterator[t
             except StopIteration as end:
                 model = end.value
         if last[study.metric] != result.value:
-            raise ValueError(f"trial {trial.number} came out otherwise than recorded: elsewhere?")
+            raise ValueError(
+                f"trial {trial.number} did not reproduce its recorded value; was it recorded on "
+                "another machine?"
+            )
         yield f"network {trial.number}", model.predict(data.validation.inputs)
 
 
 def ensemble(ran: Mapping[str, Ran]) -> Section:
-    """Draw what five networks know one by one and together."""
+    """Draw how well five networks do, each alone and all together."""
     this = ran["ensemble"]
     assert this.study.data is not None
     data = load(this.study.data, seed=this.study.seed, folder=this.study.path.parent).data
@@ -148,6 +151,6 @@ def ensemble(ran: Mapping[str, Ran]) -> Section:
     better = sum(joint > value for value in alone.values())
     return figure, table, verdict(
         joint > mean,
-        f"together {100 * (joint - mean):.2f} points above the average of the five, and above "
-        f"{better} of them one by one.",
+        f"the ensemble is {100 * (joint - mean):.2f} points above the networks' average, and "
+        f"better than {better} of the {len(alone)} networks.",
     )

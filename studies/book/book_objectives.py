@@ -1,6 +1,6 @@
-"""Two objectives for the textbook's experiments that train no network.
+"""Two objectives for those of the textbook's experiments that train no network.
 
-What is an epoch elsewhere is a step on the bowl here, and a layer of the network there.
+An epoch is a step in `bowl`, and a layer of the network in `activations`.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 START = (-7.0, 2.0)
 BINS = 30
-# Where activations are counted; what lies beyond is counted in the last bin.
+# The range of the histograms; activations outside it are counted in the outer bins.
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "sigmoid": (0.0, 1.0),
     "tanh": (-1.0, 1.0),
@@ -47,7 +47,7 @@ class BowlHyperparameters:
 def bowl(
     hyperparameters: BowlHyperparameters, *, seed: int
 ) -> Generator[Mapping[str, float], None, None]:
-    """Walk down x² / 20 + y² from (-7, 2), and yield after each step where that led."""
+    """Walk down x² / 20 + y² from (-7, 2), and yield height and position after each step."""
     place, slope = np.array(START), np.zeros(2)
     step = OPTIMIZERS[hyperparameters.optimizer]().bind(place, slope, place)
     with np.errstate(all="ignore"):
@@ -73,8 +73,8 @@ def activations(
 ) -> Generator[Mapping[str, float], None, None]:
     """Send the training rows through an untrained network, and yield statistics by layer.
 
-    `bin_01` and the like are a histogram, as shares; `evenness` is its entropy in units of the
-    largest there is: 1 where all bins hold the same, 0 where one holds everything.
+    `bin_01`, `bin_02`, ... are a histogram, as shares; `evenness` is its entropy divided by the
+    largest possible one: 1 if all bins are equally full, 0 if one bin holds everything.
     """
     initializer, _, std = hyperparameters.weights.replace("std", "normal").partition(" ")
     described = PerceptronHyperparameters(
@@ -100,6 +100,6 @@ def activations(
 
 
 def histogram(numbers: Array, low: float, high: float) -> Array:
-    """Return the share of the numbers in each bin, those beyond the bounds in the outer ones."""
+    """Return the share of the numbers in each bin; the outer bins include those out of bounds."""
     counts, _ = np.histogram(np.clip(numbers, low, high), BINS, (low, high))
     return counts / numbers.size

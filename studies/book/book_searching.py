@@ -1,4 +1,4 @@
-"""The sections on the search for hyperparameters, and the convolutions it is last used for."""
+"""The sections on the search for hyperparameters, and the last one, on convolutions."""
 
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def grid_random(ran: Mapping[str, Ran]) -> Section:
         f"random, {n}": ran["random_search"].of_round(n) for n in range(1, 5)
     }
     table = [["27 trials", "best validation accuracy", "its learning rate",
-              "trials within 5 points of the best of all"]]
+              "trials within 5 points of the overall best"]]
     best = {name: max(values_of(results)) for name, results in attempts.items()}
     for name, results in attempts.items():
         top = rank(results, "maximize")[0]
@@ -51,13 +51,13 @@ def grid_random(ran: Mapping[str, Ran]) -> Section:
     wins = sum(value > best["grid"] for name, value in best.items() if name != "grid")
     return figure, table, verdict(
         wins == 4,
-        f"random search finds better than the grid's {percent(best['grid'])} in {wins} of 4.",
+        f"random search beats the grid's {percent(best['grid'])} in {wins} of 4 runs.",
         mostly=wins == 3,
     )
 
 
 def search(ran: Mapping[str, Ran]) -> Section:
-    """Draw the textbook's own search, at random and by TPE."""
+    """Draw the textbook's own search, with random search and with TPE."""
     figure, (left, right) = figure_of(8, 3.5, 1, 2)
     book = ran["mnist_book"]
     runs = {"random": book.of_round(1), "TPE": ran["tpe_search"].results()}
@@ -90,13 +90,14 @@ def search(ran: Mapping[str, Ran]) -> Section:
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     proposed = book.recorded.rounds[1]
     moved = describe(proposed.search_space["learning_rate"])
-    reasons = "; ".join(f"{d.move.name}, {d.move.reason}" for d in proposed.decisions)
+    reasons = ", ".join(f"`{d.move.name}` ({d.move.reason})" for d in proposed.decisions)
     return figure, table, verdict(
         numbers["TPE"][1] > numbers["random"][1],
-        f"half of TPE's trials reach {percent(numbers['TPE'][1])}, of random search's "
-        f"{percent(numbers['random'][1])}; the best are {percent(numbers['TPE'][0])} and "
-        f"{percent(numbers['random'][0])}. For its second round `hpo` proposed learning rates "
-        f"from {moved}, and found {percent(top.value or 0)}. Its reasons: {reasons}.",
+        f"the median trial reaches {percent(numbers['TPE'][1])} with TPE and "
+        f"{percent(numbers['random'][1])} with random search; the best trials reach "
+        f"{percent(numbers['TPE'][0])} and {percent(numbers['random'][0])}. For round 2, hpo "
+        f"proposed learning rates from {moved}, and the best trial there reached "
+        f"{percent(top.value or 0)}. The reasons it gave: {reasons}.",
     )
 
 
@@ -120,6 +121,6 @@ def cnn(ran: Mapping[str, Ran]) -> Section:
     perceptron = max(values_of(ran["optimizers"].results()))
     return figure, table, verdict(
         best > perceptron,
-        f"{percent(best)} after 3 epochs; the best perceptron of the optimizers' study has "
-        f"{percent(perceptron)} after 20, from as many rows.",
+        f"{percent(best)} after 3 epochs; the best perceptron of the optimizer study reaches "
+        f"{percent(perceptron)} after 20, on as many training rows.",
     )

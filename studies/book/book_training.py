@@ -1,4 +1,4 @@
-"""The sections on how a network learns: optimizers, first weights, batch normalization."""
+"""The sections on how a network learns: optimizers, initial weights, batch normalization."""
 
 
 from collections.abc import Mapping
@@ -43,8 +43,8 @@ def bowl(ran: Mapping[str, Ran]) -> Section:
     this = ran["bowl"]
     figure, grid = figure_of(8, 5.4, 2, 2, sharex=True, sharey=True)
     xs, ys = np.meshgrid(np.linspace(-8.5, 8.5, 200), np.linspace(-3.4, 3.4, 160))
-    table = [["optimizer", "book's rate", "way walked", "valley crossed", "height in the end",
-              "best rate found", "height in the end"]]
+    table = [["optimizer", "book's rate", "path length", "valley crossings", "final height",
+              "best rate found", "final height at that rate"]]
     crossings = {}
     for axes, first in zip(grid.flat, this.results()[:4], strict=True):
         name, rate = (first.trial.hyperparameters[key] for key in ("optimizer", "learning_rate"))
@@ -63,7 +63,7 @@ def bowl(ran: Mapping[str, Ran]) -> Section:
         way = float(np.hypot(np.diff(x), np.diff(y)).sum())
         found = best.trial.hyperparameters["learning_rate"]
         table.append([
-            OPTIMIZERS[str(name)], rate_text(rate), f"{way:.1f}", f"{crossings[name]} times",
+            OPTIMIZERS[str(name)], rate_text(rate), f"{way:.1f}", str(crossings[name]),
             f"{first.value:.2g}", f"{found:.2g}", f"{best.value:.2g}",
         ])
     for axes in grid[1]:
@@ -72,13 +72,14 @@ def bowl(ran: Mapping[str, Ran]) -> Section:
         axes.set_ylabel("y")
     return figure, table, verdict(
         crossings["sgd"] == 30 and max(n for k, n in crossings.items() if k != "sgd") < 10,
-        f"SGD crosses the valley at {crossings['sgd']} of 30 steps, momentum at "
-        f"{crossings['momentum']}, Adam at {crossings['adam']}, AdaGrad at {crossings['adagrad']}.",
+        f"SGD crosses the valley in {crossings['sgd']} of 30 steps, momentum in "
+        f"{crossings['momentum']}, Adam in {crossings['adam']}, and AdaGrad in "
+        f"{crossings['adagrad']}.",
     )
 
 
 def optimizers(ran: Mapping[str, Ran]) -> Section:
-    """Draw what four optimizers learn, at the book's learning rates and at all of the grid."""
+    """Draw what four optimizers learn, at the book's learning rates and over the whole grid."""
     this = ran["optimizers"]
     figure, (left, right) = figure_of(8, 3.6, 1, 2)
     rates: list[float] = list(this.study.search_space["learning_rate"].choices)
@@ -112,11 +113,11 @@ def optimizers(ran: Mapping[str, Ran]) -> Section:
 
 
 def initializers(ran: Mapping[str, Ran]) -> Section:
-    """Draw what a network learns from three kinds of first weights."""
+    """Draw what a network learns from three kinds of initial weights."""
     this = ran["initializers"]
     figure, (left, right) = figure_of(8, 3.4, 1, 2)
     titles = {"normal": "std 0.01", "xavier": "Xavier", "he": "He"}
-    table = [["first weights", "training loss after epoch 1", "epoch 5", "epoch 20",
+    table = [["initial weights", "training loss after epoch 1", "epoch 5", "epoch 20",
               "validation accuracy"]]
     losses, accuracies = {}, {}
     for (name, title), color in zip(titles.items(), (VERMILION, GREEN, BLUE), strict=True):
@@ -133,7 +134,8 @@ def initializers(ran: Mapping[str, Ran]) -> Section:
     chance = accuracies["normal"].max()
     return figure, table, verdict(
         chance < 0.2 and min(accuracies[n][:, -1].min() for n in ("xavier", "he")) > 0.8,
-        f"std 0.01 never leaves {percent(chance)}, which is guessing; Xavier and He learn.",
+        f"std 0.01 never leaves {percent(chance)}, which is no better than guessing; Xavier and He "
+        "learn.",
     )
 
 
@@ -154,7 +156,7 @@ def activations(ran: Mapping[str, Ran]) -> Section:
             (result,) = this.results(activation=activation, weights=weights)
             bins = np.array([this.curve(result, f"bin_{n:02}") for n in range(1, BINS + 1)])
             for layer, shares in enumerate(bins.T, 1):
-                # Half of what ReLU puts out is 0: show the other half at its own scale.
+                # Half of ReLU's outputs are 0: show the other half at its own scale.
                 largest = max(shares[1:-1].max(), 0.02) if activation == "relu" else shares.max()
                 lengths = 0.88 * np.minimum(shares / largest, 1)
                 axes.barh(edges[:-1], lengths, np.diff(edges), layer - 0.44, align="edge",
@@ -182,8 +184,8 @@ def activations(ran: Mapping[str, Ran]) -> Section:
     )
     return figure, table, verdict(
         holds,
-        f"under ReLU the spread falls from {xavier[0]:.2g} to {xavier[-1]:.2g} with Xavier, stays "
-        f"with He ({he[0]:.2g} to {he[-1]:.2g}), and is {small[-1]:.2g} in layer 5 with std 0.01.",
+        f"with ReLU, the spread falls from {xavier[0]:.2g} to {xavier[-1]:.2g} for Xavier, holds "
+        f"for He ({he[0]:.2g} to {he[-1]:.2g}), and is {small[-1]:.2g} in layer 5 for std 0.01.",
     )
 
 
@@ -193,7 +195,7 @@ def batch_normalization(ran: Mapping[str, Ran]) -> Section:
     stds: list[Any] = [r.trial.hyperparameters["initial_std"] for r in this.results()]
     stds = sorted(set(stds), reverse=True)
     figure, grid = figure_of(8, 6.2, 4, 4, sharex=True, sharey=True)
-    table = [["std of the first weights", "without", "with batch normalization"]]
+    table = [["std of the initial weights", "without batch normalization", "with it"]]
     ahead, behind, learned = 0, [], {"none": 0, "before": 0}
     for number, (axes, std) in enumerate(zip(grid.flat, stds, strict=True)):
         last, shown = {}, {}
@@ -222,8 +224,8 @@ def batch_normalization(ran: Mapping[str, Ran]) -> Section:
     )
     return figure, table, verdict(
         not behind and learned["none"] < learned["before"],
-        f"after 20 epochs batch normalization is ahead at {ahead} of 16 and behind at "
-        f"{len(behind)} ({', '.join(behind) or 'none'}); it takes {learned['before']} networks "
-        f"above 50 %, against {learned['none']} without it.",
+        f"after 20 epochs, batch normalization is ahead at {ahead} of 16 standard deviations and "
+        f"behind at {len(behind)} ({', '.join(behind) or 'none'}). With it, {learned['before']} "
+        f"networks get above 50 %; without it, {learned['none']}.",
         mostly=ahead >= 12,
     )

@@ -2,9 +2,9 @@
 
     python studies/book/report.py [--data FOLDER] [--tracking-uri URI]
 
-FOLDER has the four IDX files of MNIST. What the record has already is not run again. All numbers
-come from the record, except that the ensemble's five networks are trained once more, to ask them
-together.
+FOLDER has the four IDX files of MNIST. Trials that are already recorded are not run again. All
+numbers come from the record, except for the ensemble: its five networks are trained again, because
+the record keeps no models.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from hpo.study import read
 FOLDER = Path(__file__).resolve().parent
 DOCS = FOLDER.parent.parent / "docs"
 DATA = FOLDER.parents[2] / "shared" / "data" / "mnist"
-# Each with what its command needs beside the file.
+# Each with the further arguments of its command.
 STUDIES: Mapping[Path, Sequence[str]] = {
     FOLDER / "bowl.toml": (),
     FOLDER / "optimizers.toml": (),
@@ -69,7 +69,7 @@ STYLE = INKED | {
 
 
 def write(section: str, table: Sequence[Sequence[str]], seen: str) -> None:
-    """Replace what stands between the marks of a section in docs/book.md."""
+    """Replace the text between the marks of a section in docs/book.md."""
     lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|---" * len(table[0]) + "|")
     page = DOCS / "book.md"
@@ -81,14 +81,14 @@ def write(section: str, table: Sequence[Sequence[str]], seen: str) -> None:
         flags=re.DOTALL,
     )
     if count != 1:
-        raise ValueError(f"{page} has {count} places for {section}, not one")
+        raise ValueError(f"{page}: expected one place for {section}, got {count}")
     page.write_text(text, encoding="utf-8")
 
 
 def _save(figure: Figure, picture: Path) -> None:
-    """Write a figure 125 dots to the inch, in 64 colors: a third of the size, and none is missed.
+    """Write a figure at 125 dots per inch, in 64 colors: a third of the size, with no visible loss.
 
-    Without the version of Matplotlib, so that only a change of the picture changes the file.
+    Leaves out Matplotlib's version, so the file changes only if the picture does.
     """
     drawn = BytesIO()
     figure.savefig(drawn, dpi=125, metadata={"Software": None})
@@ -113,7 +113,7 @@ def main() -> None:
         command = [hpo, "run", str(study.path), *more, *overrides, "--inline",
                    "--tracking-uri", uri]
         subprocess.run(command, check=True)
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it tells of its font cache
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # do not mention its font cache
     record = Tracking(uri)
     ran = {}
     for study in studies:
