@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _gap(ran: Ran, axes: Axes, **values: object) -> Array:
-    """Draw training and validation accuracy by epoch; return their ends, (2, trials)."""
+    """Draw training and validation accuracy by epoch; return their final values, (2, trials)."""
     training = ran.curves("training_accuracy", **values)
     validation = ran.curves("validation_accuracy", **values)
     epochs = np.arange(1, training.shape[1] + 1)
