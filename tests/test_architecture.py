@@ -61,8 +61,9 @@ ORDER = {
     "trainer": """
         arrays initializers losses metrics schedules transformations
         regularizers optimizers
-        layers.layer layers.windows layers.dense layers.activations layers.convolution
-        layers.pooling layers.flatten layers.batch_normalization layers.dropout layers.noise layers
+        layers.layer layers.windows layers.winograd layers.dense layers.activations
+        layers.convolution layers.pooling layers.flatten layers.batch_normalization layers.dropout
+        layers.noise layers
         networks training checkpoint model objectives
         """,
 }

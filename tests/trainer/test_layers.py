@@ -170,6 +170,37 @@ def test_a_convolution_is_its_direct_formula(layer, shape):
     np.testing.assert_allclose(forward(inputs), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Convolution(3), (6, 5, 2)),
+        (Convolution(3), (9, 4, 2)),
+        (Convolution(2, padding=2), (5, 4, 3)),
+        (Convolution(2, size=2, padding=1), (3, 4, 2)),
+        (Convolution(2, size=4), (11, 6, 2)),
+        (Convolution(2, size=5), (7, 8, 2)),
+    ],
+    ids=str,
+)
+def test_winograds_method_is_the_direct_one(monkeypatch, layer, shape):
+    inputs, toward = (
+        np.random.default_rng(9).normal(size=(ROWS, *s)) for s in (shape, layer.output_shape(shape))
+    )
+
+    def run():
+        forward, backward, _, gradients = bind(layer, shape)
+        forward(toward.repeat(20)[: inputs.size].reshape(inputs.shape))
+        backward(-toward)
+        return forward(inputs).copy(), backward(toward.copy()), *gradients
+
+    direct = run()
+    monkeypatch.setattr("trainer.layers.convolution._CHANNELS", 1)
+    monkeypatch.setattr("trainer.layers.convolution._TALL", 1)
+    monkeypatch.delattr(Convolution, "_bind_columns")
+    for one, other in zip(run(), direct, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-11)
+
+
 @pytest.mark.parametrize("images_at_once", [1, 2])
 def test_a_convolution_in_blocks_is_the_same_as_at_once(monkeypatch, images_at_once):
     layer, shape = Convolution(2, size=3, padding=1), (5, 4, 3)
