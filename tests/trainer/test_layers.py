@@ -20,6 +20,7 @@ CASES = [
     (Convolution(2, size=3, stride=2), (6, 7, 2)),
     (Convolution(2, size=2, padding=1), (3, 4, 2)),
     (Convolution(2, size=3, stride=2, padding=2), (4, 4, 1)),
+    (Convolution(2, size=2, stride=2), (4, 4, 8)),
     (MaxPooling(), (4, 6, 2)),
     (MaxPooling(), (5, 5, 2)),
     (MaxPooling(size=3, stride=2), (7, 5, 2)),

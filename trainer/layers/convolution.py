@@ -1,6 +1,7 @@
 """A convolution looks at every part of an image through the same small filters."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy import add, matmul
@@ -24,8 +25,8 @@ class Convolution(Layer):
 
     The windows are laid out as the rows of one matrix, so that the convolution is one matrix
     product (im2col: Chellapilla et al., 2006). Channels come last, so the product is already the
-    output. This is done for a few images at a time, and again for the backward pass, because
-    building a matrix that fits into a cache is faster than reading a larger one.
+    output. A large matrix is built for a few images at a time, and again for the backward pass,
+    because building one that fits into a cache is faster than reading a larger one.
 
     Between many channels the products outweigh all else, and Winograd's method needs about half
     of them. It is used down the image only, where its sums are of whole lines; across the image,
@@ -73,23 +74,23 @@ class Convolution(Layer):
         stops, channels = height * width, place.shape[-1]
         padded = np.zeros((place.rows, *padded_shape), place.dtype)
         outputs = place.empty(height, width, filters)
-        # Adding the biases pixel by pixel would be many short loops.
-        rows = outputs.reshape(place.rows, stops * filters)
-        repeated = np.empty((stops, filters), place.dtype)
-        ones = np.ones(place.rows * stops, place.dtype)
+        # The biases are weights of a column of ones: to add them would be a pass over all outputs.
+        all_weights, share = np.empty((2, len(weights) + 1, filters), place.dtype)
 
         at_once = min(place.rows, max(1, _COLUMNS // (stops * len(weights))))
-        columns = np.empty((at_once, height, width, len(windows), channels), place.dtype)
-        share = np.empty_like(weights)
         blocks = [slice(i, i + at_once) for i in range(0, place.rows, at_once)]
+        # Few channels are laid out one after the other: these are longer loops.
+        order: Literal["C", "F"] = "F" if channels < _CHANNELS else "C"
+        columns = np.ones((at_once * stops, len(all_weights)), place.dtype, order)
+        looks = columns[:, :-1].reshape(at_once, height, width, len(windows), channels)
         images = padded
 
         def look(block: slice) -> Array:
-            """Return what the filters see of a block of images, (stops, size * size * channels)."""
-            seen = columns[: len(images[block])]
+            """Return what the filters see of a block of images, and ones: (stops, numbers + 1)."""
+            part = images[block]
             for number, window in enumerate(windows):
-                seen[:, :, :, number] = images[block][window]
-            return seen.reshape(-1, len(weights))
+                looks[: len(part), :, :, number] = part[window]
+            return columns[: len(part) * stops]
 
         def forward(x: Array) -> Array:
             nonlocal images
@@ -97,18 +98,19 @@ class Convolution(Layer):
             if self.padding:
                 padded[inside] = x
                 images = padded
+            all_weights[:-1], all_weights[-1] = weights, biases
             for block in blocks:
-                look(block).dot(weights, outputs[block].reshape(-1, filters))
-            repeated[...] = biases
-            add(rows, repeated.reshape(-1), rows)
+                look(block).dot(all_weights, outputs[block].reshape(-1, filters))
             return outputs
 
         def learn(gradient: Array) -> Array:
-            ones.dot(gradient.reshape(-1, filters), biases_gradient)
             weights_gradient.fill(0)
+            biases_gradient.fill(0)
             for block in blocks:
-                look(block).T.dot(gradient[block].reshape(-1, filters), share)
-                add(weights_gradient, share, weights_gradient)
+                seen = look(block) if len(blocks) > 1 else columns  # as the forward pass left it
+                seen.T.dot(gradient[block].reshape(-1, filters), share)
+                add(weights_gradient, share[:-1], weights_gradient)
+                add(biases_gradient, share[-1], biases_gradient)
             return gradient
 
         inputs_gradient = np.empty_like(padded)
