@@ -37,14 +37,25 @@ class Run:
     rows: Callable[[Any], Iterator[Row]]
 
 
+CASES = {
+    "64-50-10, Adam": "64-50-10 with Adam",
+    "64-50-10, all": "64-50-10 with batch normalization, dropout, and Adam",
+    "CNN": "a network of three convolutions",
+}
+PEERS = {
+    "torch": "PyTorch", "torch, channels last": "PyTorch with channels last",
+    "sklearn": "scikit-learn",
+}
+
+
 def training(found: Any) -> Iterator[Row]:
     for net in found["nets"]:
-        ratio = net["ratio"]
-        peers = [f"{name} {value:.1f}x" for name, value in ratio.items()]
+        name = net["net"]
+        peers = [f"{PEERS[peer]} {value:.1f}x" for peer, value in net["ratio"].items()]
         ours = net["microseconds"]["ours"]
         yield (
-            f"a training step of {net['net']}, batch of {net['batch']}, one thread, "
-            f"OpenBLAS for {found['blas']}",
+            f"a training step of {CASES.get(name, name)}, batch of {net['batch']}, one thread, "
+            f"code for {found['blas']}",
             f"{ours:,.0f} µs, {net['share_of_sgemm_peak']:.0%} of the peak of its BLAS",
             ", ".join(peers),
         )

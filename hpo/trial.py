@@ -225,6 +225,11 @@ class TrialResult:
         return len(self.metrics)
 
     @property
+    def reason(self) -> str:
+        """The last line of its message, or ""."""
+        return self.message.splitlines()[-1] if self.message else ""
+
+    @property
     def standard_error(self) -> float | None:
         """The standard error of the value if it is the mean of parts, or None."""
         return None if self.parts is None else self.parts.standard_error

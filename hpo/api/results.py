@@ -15,7 +15,7 @@ from hpo.api.points import point_texts
 from hpo.errors import InputError
 from hpo.search_space import packed
 from hpo.text import one_line
-from hpo.trial import TrialId, TrialResult
+from hpo.trial import State, TrialId, TrialResult
 
 # What takes long to import is imported where it is used.
 if TYPE_CHECKING:
@@ -221,6 +221,25 @@ class Results:
 
     def run_of(self, trial: str, epochs: int | None = None) -> str:
         """Return the MLflow run id of a trial, named as for `logs`."""
+        recorded, identity = self.recorded, self._identity(trial, epochs)
+        attempt = {**recorded.attempts, **recorded.followed_attempts}.get(identity)
+        run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
+        if not run_id:
+            raise InputError(
+                f"{self.name} has no {identity}; to list all trials, run `hpo export {self.name} "
+                "trials.csv` (in Python: Results.trials)"
+            )
+        return run_id
+
+    def failure_of(self, trial: str, epochs: int | None = None) -> str:
+        """Return why a trial failed, on one line, or "" if it did not; named as for `logs`."""
+        identity = self._identity(trial, epochs)
+        known = (*self.recorded.results, *self.recorded.parts, *self.recorded.extensions)
+        failed = (r for r in known if r.trial.id == identity and r.state is State.FAILED)
+        return next((one_line(result.reason) for result in failed), "")
+
+    def _identity(self, trial: str, epochs: int | None) -> TrialId:
+        """Return the trial with this name; of one in parts, the first part."""
         trial = asked_for.instance(trial, str, "trial")
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})(?:/(\d{1,4}))?", trial)
         if match is None:
@@ -232,23 +251,7 @@ class Results:
         first = identity._replace(part=1)
         if not identity.part and (first in recorded.runs or first in recorded.attempts):
             identity = first
-        attempt = {**recorded.attempts, **recorded.followed_attempts}.get(identity)
-        run_id = recorded.runs.get(identity) or (attempt.run_id if attempt else "")
-        if not run_id:
-            raise InputError(
-                f"{self.name} has no {identity}; to list all trials, run `hpo export {self.name} "
-                "trials.csv` (in Python: Results.trials)"
-            )
-        return run_id
-
-    def message_of(self, trial: str) -> str:
-        """Return why a trial failed, on one line, or ""; it is named as for `logs`."""
-        run_id = self.run_of(trial)
-        recorded = self.recorded
-        ended = next((i for i, known in recorded.runs.items() if known == run_id), None)
-        results = (*recorded.results, *recorded.parts)
-        message = next((r.message for r in results if r.trial.id == ended), "")
-        return one_line(message.strip().splitlines()[-1]) if message.strip() else ""
+        return identity
 
     def add(self, point: Mapping[str, Any]) -> None:
         """Add a point to try next, e.g. {"learning_rate": 0.01}.

@@ -103,6 +103,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                 return ready.pop()
             close_idle()  # of two Rays in one process the second would be refused
             display.waiting("starting workers")
+            whole.prepare()
             held = load_data(study, repeat) if repeat else split
             data = (held.folds or held.data) if held is not None else None
             started = placement.start(

@@ -38,8 +38,10 @@ def run(study: "StudyFile", goal: "Goal", site: Site) -> Outcome:
     """Run or resume a study until it has all its rounds and repeats."""
     with open_session(study, site) as session:
         ran = run_rounds(session, study, goal)
-        known = None if ran else session.recorded
-        return Outcome(session.read() if known is None else known, ran)
+        recorded = session.recorded
+        if ran or recorded is None:
+            recorded = session.read()
+        return Outcome(recorded, ran)
 
 
 def run_rounds(session: Session, study: "StudyFile", goal: "Goal") -> bool:

@@ -11,7 +11,7 @@ from hpo.api.lookup import study_name
 from hpo.cli.options import hpo, say, study_argument, tracking_uri
 from hpo.errors import HPOError, InputError
 from hpo.passwords import without_password
-from hpo.record.file import absolute, path_of
+from hpo.record.file import absolute, is_server
 from hpo.text import clean
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
@@ -93,12 +93,11 @@ def delete(study: str, yes: bool, purge: bool, tracking_uri: str) -> None:
     restore = _restoring(uri, contents)
     if not purge:
         say(f"deleted {name}: {_told(contents)}")
-        purging = f"hpo delete --purge {shlex.quote(name)}"
-        print_next(open_console(), [
-            (restore, "restore it"),
-            # A server deletes permanently only where it runs.
-            *([(purging, "delete it permanently, with its files")] if path_of(uri) else []),
-        ])
+        steps = [(restore, "restore it")]
+        if not is_server(uri):  # through one, nothing can be deleted permanently
+            purge_it = f"hpo delete --purge {shlex.quote(name)}"
+            steps.append((purge_it, "delete it permanently, with its files"))
+        print_next(open_console(), steps)
         return
     with Counting("deleting", "run", sys.stdout) as counting:
         housekeeping.purge(tracking_uri, name, _note, counting.show)

@@ -27,6 +27,7 @@ from hpo.cli.options import (
     tracking_uri,
 )
 from hpo.errors import HPOError, InputError
+from hpo.record.file import is_server
 from hpo.text import clean
 
 FOLLOW_SECONDS = 2.0
@@ -98,8 +99,8 @@ def logs(study: str, trial: str, follow: bool, epochs: int | None, tracking_uri:
         time.sleep(FOLLOW_SECONDS)
     if not printed:
         said = "printed nothing" if ended else "has printed nothing so far"
-        message = results.message_of(trial) if ended and epochs is None else ""
-        click.echo(f"trial {trial} {said}{message and f'; it failed: {message}'}", err=True)
+        failure = results.failure_of(trial, epochs) if ended else ""
+        click.echo(f"trial {trial} {said}{failure and f'; it failed: {failure}'}", err=True)
 
 
 @hpo.command(epilog=examples(
@@ -253,8 +254,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
 
 def _runs(tracking_uri: str) -> str:
     """Return the command that runs a study; one recorded on a server may run on a cluster."""
-    is_server = tracking_uri.startswith(("http://", "https://"))
-    return "hpo run (or hpo submit)" if is_server else "hpo run"
+    return "hpo run (or hpo submit)" if is_server(tracking_uri) else "hpo run"
 
 
 @hpo.command(epilog=examples(

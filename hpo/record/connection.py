@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hpo.errors import HPOError, InputError, RecordRefused, RecordUnavailable
 from hpo.passwords import without_password
-from hpo.record.file import RecordFile, artifacts_beside, path_of
+from hpo.record.file import RecordFile, artifacts_beside, is_server, path_of
 from hpo.record.local_client import ACTIVE, DELETED, LocalClient
 
 if TYPE_CHECKING:  # MLflow takes a second to import
@@ -36,7 +36,6 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "PGCONNECT_TIMEOUT": "4",  # seconds, of each try and each address of a host
 }
-_SERVERS = ("http://", "https://")
 T = TypeVar("T")
 
 
@@ -163,14 +162,14 @@ def writers_of(uri: str) -> int:
 
     A file has one lock, and writing to a database from here shares one core.
     """
-    return WRITERS if uri.startswith(_SERVERS) else 1
+    return WRITERS if is_server(uri) else 1
 
 
 def _check_reachable(uri: str) -> None:
     """Raise RecordUnavailable at once if no server answers: MLflow would try for minutes."""
     if uri.startswith("postgresql"):
         _check_database(uri)
-    if not uri.startswith(_SERVERS):
+    if not is_server(uri):
         return
     address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
     try:
@@ -219,7 +218,7 @@ def _open(uri: str) -> "MlflowClient":
     """Let MLflow open a record; it creates or upgrades the tables of a database."""
     from mlflow import MlflowClient
 
-    if uri.startswith(_SERVERS):
+    if is_server(uri):
         return translated(lambda: MlflowClient(uri))
     from mlflow.store.db import utils as databases
 

@@ -38,6 +38,11 @@ def path_of(uri: str) -> Path | None:
     return Path(unquote(match[1]))
 
 
+def is_server(uri: str) -> bool:
+    """Return whether an address is that of an MLflow server."""
+    return uri.startswith(("http://", "https://"))
+
+
 def address_of(path: Path, query: str = "") -> str:
     """Return the address of an SQLite file, with its absolute path.
 

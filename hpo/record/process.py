@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     pass
 
 END_SECONDS = 5.0  # for a write that has begun
+_PREPARE = "prepare"  # sent instead of a call
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -63,6 +64,13 @@ class RecordProcess:
     def study(self, name: str) -> "StudyElsewhere":
         """Return the record of a study, whether or not it exists yet."""
         return StudyElsewhere(self, name)
+
+    def prepare(self) -> None:
+        """Let the process import MLflow, which takes a second, because something will be written.
+
+        This returns at once.
+        """
+        self._talk.submit(self._connection.send, _PREPARE)
 
     def close(self) -> None:
         """End the process once it has written everything."""
@@ -230,6 +238,10 @@ def serve(descriptor: int, parent: int) -> None:
     record: Tracking | None = None
     ahead: threading.Thread | None = None
     while (asked := _next(connection)) is not None:
+        if asked == _PREPARE:
+            ahead = threading.Thread(target=_import_ahead, daemon=True)
+            ahead.start()
+            continue
         study, method, arguments, named = asked
         if ahead is not None and method != "read":
             ahead.join()  # of two imports at once, one may see half of a module
@@ -243,16 +255,13 @@ def serve(descriptor: int, parent: int) -> None:
             connection.send(("raises", error))
         else:
             connection.send(("returns", value))
-        if ahead is None:
-            ahead = threading.Thread(target=_import_ahead, daemon=True)
-            ahead.start()
     if record is not None:
         record.close()
     os._exit(0)  # nothing is left to write, and MLflow's threads take a while to end
 
 
 def _import_ahead() -> None:
-    """Import MLflow, which takes a second, before something has to be written."""
+    """Import what MLflow needs to write to a database."""
     with contextlib.suppress(ImportError):  # which the first call that needs it raises again
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 

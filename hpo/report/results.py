@@ -67,7 +67,7 @@ def table(results: Sequence[TrialResult]) -> "pd.DataFrame":
                     metric_column(name, hyperparameters): last.get(name) for name in metrics
                 },
                 "seed": trial.seed,
-                "message": result.message.splitlines()[-1] if result.message else "",
+                "message": result.reason,
                 **{name: getattr(result, name) for name in CIRCUMSTANCES},
             }
         )

@@ -117,7 +117,7 @@ class GridSampler(_ByNumber):
         sizes = [
             len(d.choices) if isinstance(d, CategoricalDistribution) else 1 for d in distributions
         ]
-        looked = 0
+        looked = 0  # points, of this grid and of smaller ones
         while True:
             growing = [i for i, d in enumerate(distributions) if sizes[i] < _count(d)]
             cells = math.prod(sizes)
@@ -131,8 +131,8 @@ class GridSampler(_ByNumber):
             sizes[min(growing, key=lambda i: sizes[i])] += 1
         if not found:
             raise InputError(
-                f"none of {looked} points of a grid is feasible; widen the ranges, or relax "
-                "the constraints"
+                f"none of the {min(cells, MOST_CELLS)} points of the grid is feasible; widen the "
+                "ranges, or relax the constraints"
             )
         return found[:trials]
 

@@ -74,7 +74,7 @@ class Notifying(Silent):
             return
         if result.state is State.FAILED and trial.round not in self._failed_in:
             self._failed_in.add(trial.round)
-            why = result.message.splitlines()[-1] if result.message else "unknown reason"
+            why = result.reason or "unknown reason"
             self._tell("failure", f"{trial.id} failed: {why}", trial.round, trial.number)
         if self._best.add(result) and result.value is not None:
             value = wording.four_digits(result.value)

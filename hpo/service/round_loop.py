@@ -214,8 +214,7 @@ class RoundLoop:
             all_failed = len(failed) == len(ended) >= min(FIRST_FAILURES, self._trials)
             hopeless = all_failed or len(failed) > self._trials / 2
         if hopeless:
-            message = failed[-1].message
-            reason = message.splitlines()[-1] if message else "unknown reason"
+            reason = failed[-1].reason or "unknown reason"
             anew = "" if len(failed) == len(ended) else " and give the study another name"
             raise HPOError(
                 f"{len(failed)} of {wording.count(len(ended), 'trial')} failed, the last with: "

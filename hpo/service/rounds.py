@@ -233,7 +233,7 @@ class Rounds:
         done = sum(r.trial.round == number for r in recorded.results)
         if done:
             self._listener.note(
-                f"resuming: {done} of {wording.count(trials + added, 'trial')} are already done"
+                f"resuming with {done} of {wording.count(trials + added, 'trial')} done"
             )
         attempts = Attempts(
             study, recorded.attempts, (*recorded.results, *recorded.parts, *recorded.extensions),

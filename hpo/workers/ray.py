@@ -31,7 +31,7 @@ from hpo.workers.attempt import (
 from hpo.workers.live import LOOK_SECONDS, TELL_SECONDS
 from hpo.workers.ray_folder import RayFolder
 from hpo.workers.ray_live import Boxes, Letter, Sender
-from hpo.workers.ray_local import one_line
+from hpo.workers.ray_local import first_line
 
 CHECK_SECONDS = 5.0  # between checks that the cluster is still there
 REACH_SECONDS = 10  # for a cluster to answer; Ray itself would try for minutes
@@ -143,8 +143,8 @@ class RayWorkers:
         except ValueError as error:  # of some resources, such as TPU, Ray knows the amounts
             self.close()
             raise NotHere(
-                f"resources: Ray does not accept {job.demand} ({one_line(error)}); choose another "
-                "amount"
+                f"resources: Ray does not accept {job.demand} ({first_line(error)}); choose "
+                "another amount"
             ) from error
         self._common, self._stops, self.checkpoints = job, stops, job.checkpoints
         self._carrier: Carrier | None = None
@@ -194,13 +194,13 @@ class RayWorkers:
         try:
             event = self._ray.get(next(events))
         except self._ray.exceptions.OutOfMemoryError as error:
-            event = TrialResult(trial, State.FAILED, attempt=attempt, message=one_line(error))
+            event = TrialResult(trial, State.FAILED, attempt=attempt, message=first_line(error))
         except self._ray.exceptions.WorkerCrashedError:
             self._check_cluster(now=True)
             event = Lost(trial, attempt, "its worker died")
         except (self._ray.exceptions.RayError, StopIteration) as error:
             self._check_cluster(now=True)
-            event = Lost(trial, attempt, f"its worker was lost ({one_line(error)})")
+            event = Lost(trial, attempt, f"its worker was lost ({first_line(error)})")
         if isinstance(event, Kept):
             return self._taken(event)
         if isinstance(event, Remark):
@@ -363,6 +363,6 @@ def _connect(address: str) -> None:
     except Exception as error:  # of many kinds, whatever Ray meets
         given = "RAY_ADDRESS" if os.environ.get("RAY_ADDRESS") == address else "--ray-address"
         raise InputError(
-            f"no Ray cluster answers at {address}, set by {given} ({one_line(error)}); "
+            f"no Ray cluster answers at {address}, set by {given} ({first_line(error)}); "
             f"check {given} and RAY_AUTH_TOKEN, or use --inline"
         ) from error

@@ -47,7 +47,7 @@ def start(workers: int, data_bytes: int, folder: RayFolder) -> None:
             )
     except Exception as error:  # of many kinds, whatever Ray meets
         raise HPOError(
-            f"Ray cannot be started on this machine ({one_line(error)}); free some memory and "
+            f"Ray cannot be started on this machine ({first_line(error)}); free some memory and "
             "disk space, or use --inline"
         ) from error
 
@@ -142,7 +142,7 @@ def _replaced(place: Any, name: str, value: object) -> Iterator[None]:
         setattr(place, name, before)
 
 
-def one_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error, or its type if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -40,8 +40,8 @@ def test_a_program_travels_and_stays_executable_whatever_the_path_of_its_study(
     (folder / "inside").mkdir()
     (folder / "train.sh").write_text("#!/bin/sh\necho loss=1\n")
     (folder / "train.sh").chmod(0o755)
-    write_text = 'command = ["./train.sh", "{rate}"]\nmetric = "loss"\ndirection = "minimize"\n'
-    (folder / "toy.toml").write_text(write_text + "search_space.rate = { low = 0.1, high = 1.0 }\n")
+    text = 'command = ["./train.sh", "{rate}"]\nmetric = "loss"\ndirection = "minimize"\n'
+    (folder / "toy.toml").write_text(text + "search_space.rate = { low = 0.1, high = 1.0 }\n")
     for way in (folder, folder / "inside" / ".."):
         parcel = pack(read(way / "toy.toml"))
         assert sorted(parcel.files) == ["toy.toml", "train.sh"]

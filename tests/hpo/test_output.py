@@ -125,6 +125,9 @@ def test_a_failed_trial_has_its_output_too_and_a_silent_one_none(
     hpo("run", write(folder, "says_nothing", "    return rate\n"), "--inline")
     silent = command("logs", "toy", "1/1")
     assert (silent.code, silent.out, silent.err) == (0, "", "trial 1/1 printed nothing\n")
+    body = "    from hpo import Infeasible\n    raise Infeasible('too wide')\n"
+    command("run", write(folder, "rejects", body), "--inline", "--set", "name=wide")
+    assert command("logs", "wide", "1/1").err == "trial 1/1 printed nothing\n"
 
 
 @pytest.mark.parametrize(("body", "is_advised"), [

@@ -85,7 +85,10 @@ def test_a_command_is_a_target(
     assert show(capsys, "toy")["state"] == "ended"
     hpo("run", file, "--inline", "--rounds", 3, "--trials", 4)
     assert trained(folder) == 20
-    assert [row["round"] for row in table()].count("3") == 4
+    assert "resuming" not in capsys.readouterr().out
+    hpo("run", file, "--inline", "--rounds", 3, "--trials", 6)
+    assert "resuming with 4 of 6 trials done\n" in capsys.readouterr().out
+    assert [row["round"] for row in table()].count("3") == 6
 
 
 def test_ranges_are_overruled_or_kept(
