@@ -38,10 +38,11 @@ TOY = Path(__file__).with_name("toy.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ray_environment() -> None:
+def ray_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Set what Ray reads when it is first imported, and not again."""
     os.environ.update(ray_settings.FOR_WORKERS)
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["HPO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["PYTHONHASHSEED"] = "0"  # else a command run in this process would start it anew
 
 

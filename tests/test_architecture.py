@@ -16,9 +16,9 @@ from tests.processes import ROOT
 # The leaves of the trainer import only the first.
 ORDER = {
     "hpo": """
-        errors locks text toml_text wording passwords exported distributions search_space trial
-        parts moves checkpoints.store checkpoints.folders checkpoints.trials checkpoints.packing
-        checkpoints.behind checkpoints.carried checkpoints.remote
+        errors locks cache text toml_text wording passwords exported distributions search_space
+        trial parts moves checkpoints.store checkpoints.folders checkpoints.trials
+        checkpoints.packing checkpoints.behind checkpoints.carried checkpoints.remote
         resources threads process_state objective_code objective output failures
         framework_models frameworks kept_code stale notebook_code forms
         told
@@ -36,11 +36,11 @@ ORDER = {
         workers.live workers.lengths workers.trial_folder workers.attempt workers.inline
         workers.asked workers.ray_settings workers.ray_folder workers.ray_draining workers.ray_live
         workers.ray_agents workers.ray_local workers.ray
-        record.mounts record.file record.local_client record.owner record.sources record.values
-        record.writing record.interface record.format record.saved_view
+        record.mounts record.template record.file record.local_client record.owner record.sources
+        record.values record.writing record.interface record.format record.saved_view
         record.connection record.claim record.experiments record.purging record.copying
         record.trials record.reading record.requests record.evaluations record.study
-        record.tracking record.models record.process record.outbox record.delivery
+        record.tracking record.models record.spawning record.process record.outbox record.delivery
         service.comparability service.remarks service.warm_start service.proposals service.job
         service.retention service.listening service.attempts service.in_parts service.round_loop
         service.illustrating service.notifying service.running service.rounds service.following

@@ -9,6 +9,7 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from hpo.cache import cache
 from hpo.data.files import fault
 
 _TIMEOUT = 30.0  # seconds without an answer
@@ -17,12 +18,6 @@ _TIMEOUT = 30.0  # seconds without an answer
 def is_address(source: str) -> bool:
     """Return whether a source is an https or http address."""
     return source.lower().startswith(("https://", "http://"))
-
-
-def cache() -> Path:
-    """Return the folder of downloads: HPO_CACHE, or hpo in the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("HPO_CACHE") or Path(home, "hpo"))
 
 
 def fetch(address: str) -> Path:

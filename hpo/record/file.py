@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 from hpo import locks
 from hpo.errors import HPOError, InputError, RecordReplaced, RecordUnavailable
+from hpo.record import template
 from hpo.record.mounts import Mount, mount_of
 
 LOCK_SECONDS = 20.0  # that SQLite waits for another process
@@ -150,13 +151,17 @@ class RecordFile:
             journal = "DELETE"
             if not self.path.exists():
                 _tell(self.path, mount)
-        if not self.path.exists():
+        is_new = not self.path.exists()
+        if is_new:
             # SQLite gives the files beside it the same mode.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             with contextlib.suppress(FileExistsError):
                 artifacts_beside(self.path).mkdir(0o700)
         with closing(connect(self.path, "rw")) as database:
+            is_filled = is_new and template.fill(database, _our_stamp())
             database.execute(f"PRAGMA journal_mode = {journal}")
+        if is_filled:
+            return
         try:
             open_record()
         except HPOError as error:
@@ -168,6 +173,8 @@ class RecordFile:
                     "restore a copy of it, or move it away and start over"
                 ) from error
             open_record()
+        if is_new:
+            template.keep(self.path, _our_stamp())
         with contextlib.suppress(sqlite3.Error), closing(connect(self.path, "rw")) as database:
             database.execute(f"PRAGMA user_version = {_our_stamp()}")
 
