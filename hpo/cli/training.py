@@ -33,6 +33,7 @@ from hpo.cli.options import (
 )
 from hpo.errors import INTERRUPTED
 from hpo.passwords import without_password
+from hpo.record import spawning
 from hpo.record.file import absolute
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
@@ -59,6 +60,7 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     Trains until the study has all its rounds. An interrupted run resumes where it stopped; if
     everything is done, nothing runs.
     """
+    _start_record(placement)
     from hpo.api import training
     from hpo.api.ranges import parse_ranges
     from hpo.display.progress import Display
@@ -75,6 +77,12 @@ def run(file: Path, options: RunOptions, placement: Placement, tracking_uri: str
     display = Display(study, sys.stdout)
     recorded, ran = training.run(study, goal, _site(tracking_uri, placement, display))
     _finish(display.console, study, recorded, ran, goal.rounds)
+
+
+def _start_record(placement: Placement) -> None:
+    """Start the process of the record, while this one imports what it needs and reads the study."""
+    if not placement.inline:
+        click.get_current_context().with_resource(spawning.ahead())
 
 
 def _site(tracking_uri: str, placement: Placement, display: "Display") -> Site:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.distributions import Value
 from hpo.errors import HPOError
+from hpo.record import spawning
 from hpo.record.connection import writers_of
 from hpo.record.owner import Owner
 from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
@@ -26,6 +28,7 @@ from hpo.search.best_so_far import Point
 if TYPE_CHECKING:
     pass
 
+HELD = 8  # files at most
 END_SECONDS = 5.0  # for a write that has begun
 _PREPARE = "prepare"  # sent instead of a call
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -40,16 +43,10 @@ class RecordProcess:
     """
 
     def __init__(self, uri: str, held: Sequence[int] = ()) -> None:
-        """Start the process; the first call opens the record. Call it from the main thread only."""
-        ours, theirs = socket.socketpair()
-        code = f"from {__name__} import serve; serve({theirs.fileno()}, {os.getpid()})"
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", code],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno(), *held],
-                process_group=0,  # Ctrl-C is for this process, which then ends the other one
-            )
+        """Take the process; the first call opens the record. Call it from the main thread only."""
+        self._process, ours = spawning.take()
+        with contextlib.suppress(OSError):  # if it has died already, the first call says so
+            socket.send_fds(ours, [b"0"], held)
         self.uri, self.number = uri, self._process.pid
         self._connection = Connection(ours.detach())
         # One thread that talks: a caller that is interrupted leaves no half-read answer behind.
@@ -229,11 +226,21 @@ class _Function:
 
 
 def serve(descriptor: int, parent: int) -> None:
-    """Hold a record and answer the calls of the process `parent` until that closes it."""
+    """Hold a record and answer the calls of the process `parent` until that closes it.
+
+    MLflow is imported without pandas and pyarrow, and with few collections: in half the time, and
+    75 MB less.
+    """
     _end_with(parent)
+    gc.set_threshold(50_000)
+    for unused in ("pandas", "pyarrow"):
+        sys.modules[unused] = None  # type: ignore[assignment]
     from hpo.record.tracking import Tracking
 
-    connection = Connection(descriptor)
+    ours = socket.socket(fileno=descriptor)
+    if not socket.recv_fds(ours, 1, HELD)[0]:  # the files stay open
+        return  # the process has ended without a record
+    connection = Connection(ours.detach())
     uri, owner = connection.recv()
     record: Tracking | None = None
     ahead: threading.Thread | None = None

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import HPOError, InputError, RecordUnavailable, RoundAbsent
+from hpo.record import spawning
 from hpo.record.owner import Owner
 from hpo.record.process import RecordProcess
 from hpo.record.tracking import Tracking
 from hpo.record.values import Shown
 from hpo.record.writing import Finished
 from hpo.trial import State, Trial, TrialResult
-from tests.fixtures import begin, result
+from tests.fixtures import begin, hpo, result
 from tests.processes import ROOT, is_gone, wait_for
 
 
@@ -119,7 +120,7 @@ def test_a_call_that_is_interrupted_leaves_the_next_one_in_order(folder: Path) -
 import _thread, threading, time
 from hpo.record.process import RecordProcess
 from hpo.record.writing import Finished
-from tests.fixtures import begin, result
+from tests.fixtures import begin, hpo, result
 process = RecordProcess("sqlite:///{folder}/mlflow.db")
 record = process
 begin(record)
@@ -193,6 +194,41 @@ time.sleep(60)
     with open("lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # waits for both
     wait_for(lambda: is_gone(number), 10)
+
+
+def test_a_process_that_was_started_ahead_is_taken_and_else_ended(folder: Path) -> None:
+    with spawning.ahead():
+        [(started, _)] = spawning._ahead
+        with open("lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            process = RecordProcess(f"sqlite:///{folder}/mlflow.db", [file.fileno()])
+        assert process.number == started.pid
+        begin(process)
+    with open("lock", "w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it holds what it was given later
+    assert [name for name, _ in process.studies()] == ["toy"]
+    process.close()
+    assert is_gone(process.number)
+    with spawning.ahead():
+        [(started, _)] = spawning._ahead
+    assert is_gone(started.pid)
+
+
+def test_a_command_with_a_bad_study_leaves_no_process(folder: Path) -> None:
+    (folder / "bad.toml").write_text("name = 1")
+    with pytest.raises(InputError):
+        hpo("run", "bad.toml")
+    assert spawning._ahead == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_writes_a_record_has_no_pandas(process: RecordProcess) -> None:
+    begin(process)
+    process.study("toy").write("loss", [[Finished(result(1))]])
+    libraries = Path(f"/proc/{process.number}/maps").read_text()
+    assert "numpy" in libraries
+    assert "pandas" not in libraries
+    assert "pyarrow" not in libraries
 
 
 def test_closed_it_is_gone(folder: Path) -> None:
