@@ -92,6 +92,10 @@ def _attempt(
     yield from attempt_trial(job, data, trial, attempt, Sender(box), last=last)
 
 
+def _warm(job: Job, data: Held) -> None:
+    """Do nothing: to get this far, a worker has imported what a trial needs."""
+
+
 class RayWorkers:
     """Runs each attempt at a trial as one Ray task that yields events.
 
@@ -152,6 +156,10 @@ class RayWorkers:
             self._carrier = Carrier(job.checkpoints, job.fixed)
         self._job = ray.put(job)
         self._data = ray.put(data)
+        if local and not job.fresh_process:
+            warm = ray.remote(num_cpus=job.threads, max_retries=0)(_warm)
+            for _ in range(self.slots):
+                warm.remote(self._job, self._data)
         self._boxes, self._next_look = Boxes(), 0.0
         self._letters: list[tuple[str, Letter]] = []  # not yet looked at
         self._timeout = job.trial_timeout

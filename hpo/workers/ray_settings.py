@@ -10,6 +10,9 @@ _ALWAYS = {
 FOR_WORKERS = _ALWAYS | {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A node connects to its own store, which may not listen yet; then it would wait for a second.
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
 }
 FOR_JOBS = _ALWAYS | {
     "RAY_OVERRIDE_RUNTIME_ENV_DEFAULT_EXCLUDES": "",  # hpo itself chooses the files to send
