@@ -19,8 +19,12 @@ RUN useradd --create-home --uid 1000 hpo \
  && python3 -m venv /opt/hpo
 
 # The packages, pinned as for a local installation; pip compiles them, so no process has to later.
+# Their own tests, Ray's Java, and C headers go, since nothing here uses them.
 COPY requirements.lock /opt/hpo/
-RUN pip install -q --require-hashes --only-binary :all: -r /opt/hpo/requirements.lock
+RUN pip install -q --require-hashes --only-binary :all: -r /opt/hpo/requirements.lock \
+ && cd /opt/hpo/lib/python3*/site-packages \
+ && rm -r ray/jars pyarrow/include \
+ && find . -type d -name tests -prune -exec rm -r {} +
 
 # The code, in its own layer: when it changes, a new image differs only in this layer.
 COPY . /tmp/hpo/
