@@ -66,8 +66,8 @@ VARIABLES = {
     "HPO_OUTBOX": "The folder for results that are not yet recorded; `.hpo` by default.",
     "HPO_CHECKPOINTS": "Where the folders of trials are kept if the study file has "
     "`[checkpoints]` without `storage`.",
-    "HPO_CACHE": "The cache: downloaded data, and the empty record that new ones copy; `~/.cache/hpo` "
-    "by default.",
+    "HPO_CACHE": "The cache: downloaded data, and the empty record that new ones copy; "
+    "`~/.cache/hpo` by default.",
     "XDG_CACHE_HOME": "The folder that holds the cache, `hpo`, if `HPO_CACHE` is not set.",
     "CUDA_VISIBLE_DEVICES": "The GPUs that trials may use.",
 }
