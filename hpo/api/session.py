@@ -17,6 +17,7 @@ from hpo.record.file import absolute, path_of
 
 # What takes long to import is imported where it is used: `hpo --help` is instant.
 if TYPE_CHECKING:
+    from hpo.data.folds import Held
     from hpo.data.loading import Description, Split
     from hpo.display.watching import Watching
     from hpo.record.interface import Record
@@ -92,6 +93,9 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
         for note in split.description.notes if split is not None else ():
             display.note(note)
         checkpoints = checkpoints_of(study, split, path, placement.ray_address is not None)
+        description = split.description if split is not None else None
+        arrays: list[Held] = [] if split is None else [split.folds or split.data]
+        del split  # the workers will hold the arrays, this process will not
         ready: list[Workers] = []
 
         def close_idle() -> None:
@@ -104,11 +108,11 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
             close_idle()  # of two Rays in one process the second would be refused
             display.waiting("starting workers")
             whole.prepare()
-            held = load_data(study, repeat) if repeat else split
-            data = (held.folds or held.data) if held is not None else None
+            if description is not None and (repeat or not arrays):
+                arrays[:] = [_loaded_again(study, repeat, description)]
             started = placement.start(
-                study, job_of(study, checkpoints), data, lambda told: delivery.show(told),
-                lambda trial: delivery.stop_asked(trial),
+                study, job_of(study, checkpoints), arrays.pop() if arrays else None,
+                lambda told: delivery.show(told), lambda trial: delivery.stop_asked(trial),
             )
             set_up_once_more()  # Ray sets a handler of its own
             display.workers_started(lambda: started.slots)
@@ -142,7 +146,6 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
                     "this record does not have their round, so it is not the record they were "
                     "written for; if the same trial comes up again, its result is used"
                 )
-            description = split.description if split is not None else None
             listener: Listener = display
             notifying = None
             if study.notify is not None:
@@ -192,6 +195,18 @@ def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
             f"{study.metric!r}; choose one of {', '.join(yielded)}"
         )
     return split
+
+
+def _loaded_again(study: "StudyFile", repeat: int, description: "Description") -> "Held":
+    """Return the data for other workers; raise InputError if they changed in the meantime."""
+    split = load_data(study, repeat)
+    assert split is not None
+    if not repeat and split.description.digest != description.digest:
+        raise InputError(
+            f"{study.path}: data.source: the data changed while the study ran; restore them, then "
+            "run the same command to resume"
+        )
+    return split.folds or split.data
 
 
 def _open_record(

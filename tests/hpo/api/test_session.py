@@ -1,8 +1,10 @@
 """What commands work with: the record that is named, the file of a study, its data."""
 
+import gc
 import os
 import signal
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +14,13 @@ import pytest
 import hpo
 from hpo.api import lookup, pictures, session, site
 from hpo.api.places import outbox_path
+from hpo.display.quiet import Quiet
 from hpo.errors import HPOError, InputError, RecordUnavailable
 from hpo.record.study import StudyRecord
 from hpo.record.values import Recorded
 from hpo.service.job import job_of
 from hpo.study import read
-from tests.fixtures import TOY, write_study
+from tests.fixtures import TOY, Make, write_study
 
 
 @pytest.fixture
@@ -94,6 +97,35 @@ def test_data_are_read_beside_the_study_file_and_fit_its_metric(home: Path) -> N
         f"{study.path}: metric: for classification, a:b does not report 'accuracy'; choose "
         "one of accuracy_2, loss"
     )
+
+
+def test_workers_hold_the_data_and_the_service_does_not(
+    folder: Path, make_study: Make, near_ray: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = folder / "some.csv"
+    table.write_text("x,y\n" + "1.5,a\n2.5,b\n" * 50)
+    study = read(make_study(data={"source": "some.csv", "target": "y"}))
+    real, loaded = session.load_data, []
+
+    def noting(*given: Any) -> Any:
+        split = real(*given)
+        assert split is not None
+        loaded.append(weakref.ref(split.data))
+        return split
+
+    monkeypatch.setattr(session, "load_data", noting)
+    where = site.Site(
+        f"sqlite:///{folder}/mlflow.db", site.Placement(ray_address=near_ray), Quiet(), str
+    )
+    with session.open_session(study, where) as opened:
+        for starts in (1, 2):  # the second time, they are read again
+            workers = opened.running.start_workers(0)
+            gc.collect()
+            assert [data() for data in loaded] == [None] * starts
+            workers.close()
+        table.write_text("x,y\n" + "1.5,a\n2.5,b\n" * 51)
+        with pytest.raises(InputError, match=r"toy.toml: data.source: the data changed while"):
+            opened.running.start_workers(0)
 
 
 def test_an_outbox_has_a_name_of_its_own_for_each_record_and_study(
