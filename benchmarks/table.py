@@ -90,6 +90,22 @@ def growth(found: Any) -> Iterator[Row]:
     for name, value in systems.items():
         after = name.removeprefix("hpo, ").removesuffix(" before")
         yield f"the same after {after}", f"{value:.0f} ms ({value / first:.1f}x)", ""
+    name, last = list(found["systems"].items())[-1]
+    after = name.removeprefix("hpo, ").removesuffix(" before")
+    yield (
+        f"memory of search and record at their highest, after {after}",
+        f"{last['search_megabytes']:.0f} and {last['record_megabytes']:.0f} MB", "",
+    )
+
+
+def memory(found: Any) -> Iterator[Row]:
+    yield (
+        f"memory of a study with {found['arrays_megabytes']:.0f} MB of data on "
+        f"{found['workers']} workers of one machine",
+        f"{found['all_megabytes']:,.0f} MB: the data once, {found['worker_megabytes']:.0f} MB for "
+        f"each worker, {found['service_megabytes']:.0f} and {found['record_megabytes']:.0f} MB "
+        "for search and record, and Ray", "",
+    )
 
 
 def program(found: Any) -> Iterator[Row]:
@@ -127,6 +143,7 @@ RUNS = {
     "reading": Run("reading.py", (), reading),
     "overhead": Run("overhead.py", (), overhead),
     "growth": Run("overhead.py", ("--growth",), growth),
+    "memory": Run("memory.py", (), memory),
     "program": Run("program.py", (), program),
     "waiting": Run("waiting.py", (), waiting),
     "scale": Run("scale.py", (), scale),
