@@ -90,7 +90,7 @@ def tables() -> list[Table]:
         "checkpoints": CheckpointSettings, "confirm": ConfirmSettings,
         "environment": Environment, "notify": NotifySettings,
     }
-    described = {name: field.description or "" for name, field in StudyFields.model_fields.items()}
+    described = docstrings(StudyFields)
     elsewhere = {*inside, *RESERVED, "fixed", "search_space", "constraint_metrics", "start"}
     top = [key for key in keys_of(StudyFields) if key.name not in elsewhere]
     first = [key.name for key in top].index("objective") + 1
@@ -136,11 +136,12 @@ def keys_of(kind: type[Any], prefix: str = "") -> tuple[Key, ...]:
 
 
 def _model_keys(kind: type[BaseModel], prefix: str) -> Iterator[Key]:
+    documented = docstrings(kind)
     for field_name, field in kind.model_fields.items():
         name = prefix + (field.alias or field_name)
         default = "" if field.is_required() else _default(name, _default_of(field))
         type_text = _TYPES.get(name) or described(field.annotation, field.metadata)
-        yield Key(name, type_text, default, field.description or "")
+        yield Key(name, type_text, default, documented.get(field_name, ""))
 
 
 def _default_of(field: FieldInfo) -> object:

@@ -40,7 +40,7 @@ from hpo.text import VALUE_CHARACTERS, name_fault, text_fault
 
 STRICT = ConfigDict(
     extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True, allow_inf_nan=False,
-    use_attribute_docstrings=True, defer_build=True,  # most commands read no study file
+    defer_build=True,  # most commands read no study file
 )
 T = TypeVar("T")
 LARGEST_INTEGER = 2**53  # above it floats, and so scales, skip whole numbers
