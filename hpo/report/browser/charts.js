@@ -294,7 +294,8 @@ function drawTimeline() {
   nameAxis(figure.xaxis, `${name} since the first trial started`);
   const source = new Bokeh.ColumnDataSource({ data: {
     y: known.map((trial) => trial.lane), left: known.map((trial) => trial.started / unit),
-    right: known.map((trial) => (trial.started + trial.seconds) / unit),
+    // A sliver at least, which can be seen.
+    right: known.map((trial) => (trial.started + Math.max(trial.seconds, end / 400)) / unit),
     color: known.map((trial) => colorOf(trials[trial.index])),
     name: known.map((trial) => (trial.part ? `${trial.name}/${trial.part}` : trial.name)),
     state: known.map((trial) => trial.state), place: known.map((trial) => trial.place),

@@ -4,9 +4,10 @@ function drawSummary() {
   const { summary } = study;
   const named = (trial) => `trial ${trial.round}/${trial.number}`;
   const tile = (name, value, ...more) => make("div", {}, make("dt", {}, name),
-    make("dd", { className: value.length > 16 ? "long" : "" }, value,
+    make("dd", { className: value.length > 13 ? "long" : "" }, value,
       ...more.filter(Boolean).map((text) => make("small", {}, text))));
   const { best, recommended: advised, confirmed, test } = summary;
+  const [result, ...within] = test?.result ? test.result.split(" (") : [""];
   document.getElementById("goal").textContent =
     `${study.direction} ${study.metric} of ${study.objective}`;
   document.getElementById("summary").append(
@@ -17,8 +18,8 @@ function drawSummary() {
       confirmed && confirmed.mean !== null ? fourDigits(confirmed.mean) : "not confirmed",
       confirmed && `${named(confirmed)}, ${counted(confirmed.values, "repeat")}` +
         (confirmed.standard_error === null ? "" : `, ± ${fourDigits(confirmed.standard_error)}`)),
-    tile("test set", test ? test.result || "interrupted" : "not spent",
-      test && moment(test.when)),
+    tile("test set", test ? result || "interrupted" : "not spent",
+      within.length ? `(${within.join(" (")}` : "", test && moment(test.when)),
     tile("trials", String(summary.trials), states.filter((state) => summary.states[state])
       .map((state) => `${summary.states[state]} ${state}`).join(", "),
     summary.repeats ? counted(summary.repeats, "repeat") : ""),
@@ -152,9 +153,23 @@ function beginSlices() {
   }
 }
 
+// What the marks of trials mean, those that are there.
+function marksNote() {
+  const there = (state) => study.summary.states[state] > 0;
+  const hollow = ["pruned", "stopped", "infeasible"].filter(there);
+  const marks = [
+    hollow.length ? `hollow: ${hollow.join(" or ")}` : "",
+    there("diverged") ? "×: diverged" : "",
+    there("failed") ? "+: failed" : "",
+    recommended >= 0 ? "circled: the recommended trial" : "",
+  ];
+  return ["Each dot is a trial", ...marks.filter(Boolean)].join("; ") + ".";
+}
+
 drawSummary();
 beginBar();
 drawRounds();
+document.getElementById("history-note").textContent = marksNote();
 addChart(document.getElementById("history"),
   `${study.metric} of ${counted(trials.length, "trial")} in order, with the best value so far`, drawHistory);
 addChart(document.getElementById("shares"),
@@ -169,14 +184,16 @@ if (study.surface) document.getElementById("plane-note").textContent =
 plane.begin();
 
 const curvesNote = document.getElementById("curves-note");
-if (trials.some((trial) => trial.epochs > 0)) {
+if (trials.some((trial) => trial.epochs > 1)) {
   curvesNote.textContent = `${study.metric} by epoch for the trials selected above, with a dot at ` +
     "the end of each; bold: the picked trial, or else the recommended one." +
     (study.curves.stride > 1
       ? ` Only every ${study.curves.stride}th epoch and the last one are drawn.` : "");
   addChart(document.getElementById("curves"), "Learning curves of the selected trials", drawCurves);
 } else {
-  curvesNote.textContent = "No trial has finished an epoch yet.";
+  curvesNote.textContent = trials.some((trial) => trial.epochs > 0)
+    ? "No trial has more than one epoch, so there are no curves."
+    : "No trial has finished an epoch yet.";
   document.getElementById("curves").remove();
 }
 if (trials.some((trial) => trial.started !== null)) {
