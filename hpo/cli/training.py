@@ -35,6 +35,7 @@ from hpo.errors import INTERRUPTED
 from hpo.passwords import without_password
 from hpo.record import spawning
 from hpo.record.file import absolute
+from hpo.record.owner import SENT_BY
 
 # Everything that takes long to import is imported inside the commands: `hpo --help` is instant.
 if TYPE_CHECKING:
@@ -280,8 +281,9 @@ def _finish(
     _say_recommended(console, recorded)
     file = shlex.quote(str(study.path))
     same = shlex.join([str(study.path), *set_arguments(study.overrides)])
-    more = (f"hpo run {same} --rounds {rounds + 1}", "run another round")
-    if study.overrides:
+    command = "submit" if SENT_BY in os.environ else "run"  # who reads this is not on the cluster
+    more = (f"hpo {command} {same} --rounds {rounds + 1}", "run another round")
+    if study.overrides or command == "submit":
         file = shlex.quote(study.name)  # which may be one of them
     of_last = [r.state for r in recorded.results if r.trial.round == done]
     is_futile = bool(of_last) and {*of_last} <= {State.DIVERGED, State.FAILED}

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from hpo import output
 from hpo.output import FIRST, LAST, Output
+from hpo.record.owner import SENT_BY
 from hpo.workers import attempt
 from tests.fixtures import Outcome, hpo
 from tests.processes import start
@@ -142,6 +143,18 @@ def test_another_round_is_advised_only_if_a_trial_of_the_last_one_worked(
     ran = command("run", write(folder, f"advises_{len(body)}", body), "--inline")
     assert ("run another round" in ran.out) is is_advised
     assert "browse the trials in the MLflow UI" in ran.out
+
+
+def test_what_was_sent_to_a_cluster_is_sent_again(
+    folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(folder, "sent", "    return rate\n")
+    assert "  hpo run " in command("run", file, "--inline").out
+    monkeypatch.setenv(SENT_BY, "ann")
+    printed = command("run", file, "--inline").out
+    assert "  hpo submit " in printed
+    assert "hpo run" not in printed
+    assert "hpo narrow toy " in printed
 
 
 @pytest.mark.parametrize("name", ["1", "a/b", "1/2/3/4", "-1/2", "1/x", "1/2x"])
