@@ -42,10 +42,10 @@ from hpo.distributions import (
     with_range,
 )
 from hpo.search.narrowing import narrow
+from hpo.search.optuna_sampler import optuna_distribution
 from hpo.search.recommendation import recommend
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
-from hpo.search.tpe import optuna_distribution
 from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, rank, trial_seed
 

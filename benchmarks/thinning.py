@@ -20,15 +20,15 @@ import numpy as np
 
 from benchmarks.measured import DATA, Array, Task, read_tasks, starts
 from benchmarks.narrowing import search
-from hpo.search import tpe
+from hpo.search import optuna_sampler
 
 
 def one(
     tasks: Sequence[Task], trials: int, shown: int, job: tuple[int, int]
 ) -> tuple[float, float]:
     """Return the regret of one search, and its seconds."""
-    tpe.MOST_SHOWN = shown
-    tpe.BEST_SHOWN = min(tpe.BEST_SHOWN, shown // 4)
+    optuna_sampler.OptunaSampler.most_shown = shown
+    optuna_sampler.BEST_SHOWN = min(optuna_sampler.BEST_SHOWN, shown // 4)
     repetition, number = job
     began = time.process_time()
     points, values = search(

@@ -22,7 +22,7 @@ from hpo.own_evaluation import tried_to_keep
 from hpo.retraining import CHECKED_ROWS, adapted, joined, quiet, reason, trial_process
 from hpo.search.by_number import RandomSampler
 from hpo.search.round_plan import RoundPlan
-from hpo.search.samplers import SAMPLERS
+from hpo.search.samplers import SAMPLERS, refuse_absent
 from hpo.service.job import job_of
 from hpo.study import StudyFile, refused
 from hpo.text import one_line, shortened
@@ -69,6 +69,7 @@ def first_trial(study: StudyFile) -> Trial:
         study.search_space, study.direction, study.seed, 1, study.round.trials,
         accepts=study.feasibility().accepts,
     )
+    refuse_absent(study.round.sampler)
     seed = trial_seed(study.seed, 1, 1)
     if study.start:
         return Trial(1, 1, RandomSampler(plan).complete(study.start[0], seed), seed)

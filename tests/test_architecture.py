@@ -26,8 +26,8 @@ ORDER = {
         data.predictor data.files data.own_files data.columns data.tables data.rows data.settings
         data.cells data.encoding data.arrays data.downloads data.sources
         data.split data.scaling data.folds data.loading
-        search.order search.best_so_far search.surface search.round_plan search.by_number search.tpe
-        search.samplers search.pruning
+        search.order search.best_so_far search.surface search.round_plan search.by_number
+        search.optuna_sampler search.tpe search.gp search.samplers search.pruning
         search.evidence search.narrowing search.confirmation search.recommendation search.extension
         search.landscape
         search.ped_anova

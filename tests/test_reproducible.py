@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.objective import Data
+from hpo.search import gp
 from hpo.trial import Lost, Trial
 from hpo.workers.attempt import Event, Job, attempt_trial
 from tests.fixtures import hpo, table, undisturbed
@@ -22,6 +23,7 @@ CASES = {
     "qmc": {"sampler": "qmc"},
     "grid": {"sampler": "grid"},
     "tpe": {"sampler": "tpe"},
+    **({"gp": {"sampler": "gp"}} if gp.is_installed() else {}),
     "median": {
         "sampler": "tpe",
         "pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0},

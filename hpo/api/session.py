@@ -61,6 +61,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
     """Open what training needs; close it at the end, however that comes."""
     from hpo.record.delivery import Delivery
     from hpo.record.outbox import Outbox
+    from hpo.search.samplers import refuse_absent
     from hpo.service.comparability import file_digests
     from hpo.service.following import Following
     from hpo.service.job import job_of
@@ -70,6 +71,10 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
     from hpo.service.rounds import Rounds
     from hpo.service.running import PATIENCE_SECONDS, Running
 
+    try:
+        refuse_absent(study.round.sampler)
+    except InputError as error:
+        raise InputError(f"{study.path}: {error}") from error
     uri, placement = absolute(site.tracking_uri), site.placement
     path = outbox_path(uri, study.name)
     first_time = not path.exists()

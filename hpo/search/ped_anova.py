@@ -3,8 +3,8 @@
 import warnings
 from collections.abc import Mapping, Sequence
 
+from hpo.search.optuna_sampler import optuna_distribution, optuna_value
 from hpo.search.surface import MINIMUM_TRIALS
-from hpo.search.tpe import optuna_distribution, optuna_value
 from hpo.search_space import SearchSpace, contains
 from hpo.trial import Direction, TrialResult, rank
 

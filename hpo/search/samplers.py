@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from hpo.errors import InputError
+from hpo.search import gp
 from hpo.search.by_number import GridSampler, QMCSampler, RandomSampler
 from hpo.search.round_plan import RoundPlan, Sampler
 from hpo.search.tpe import TPESampler
@@ -9,6 +11,16 @@ from hpo.search.tpe import TPESampler
 SAMPLERS: dict[str, Callable[[RoundPlan], Sampler]] = {
     "random": RandomSampler,
     "tpe": TPESampler,
+    "gp": gp.GPSampler,
     "grid": GridSampler,
     "qmc": QMCSampler,
 }
+
+
+def refuse_absent(sampler: str) -> None:
+    """Raise InputError if a sampler needs a package that is not installed."""
+    if sampler == "gp" and not gp.is_installed():
+        raise InputError(
+            'round.sampler: "gp" needs PyTorch, which is not installed; install it with '
+            "pip install torch, or choose another sampler"
+        )

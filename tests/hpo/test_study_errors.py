@@ -169,7 +169,7 @@ BAD: dict[str, tuple[str, str, str]] = {
     # The round
     "sampler": (GOOD + "[round]\nsampler = 'tep'", "round.sampler: ", "did you mean 'tpe'?"),
     "sampler, nothing near": (GOOD + "[round]\nsampler = 'xx'", "round.sampler: ",
-                              "valid samplers: random, tpe, grid, qmc"),
+                              "valid samplers: random, tpe, gp, grid, qmc"),
     "sampler of a number": (GOOD + "[round]\nsampler = 1", "round.sampler: ", "string"),
     "pruner": (GOOD + "[round]\npruner = 'medain'", "round.pruner: ", "did you mean 'median'?"),
     "pruner of a number": (GOOD + "[round]\npruner = 1", "round.pruner: ", "expected a name"),

@@ -5,12 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from hpo.distributions import CategoricalDistribution, FloatDistribution, IntegerDistribution, Value
+from hpo.search import gp
 from hpo.search.round_plan import RoundPlan
 from hpo.search.samplers import SAMPLERS
 from hpo.search_space import SearchSpace
 from hpo.trial import State, Trial, TrialResult, trial_seed
 
+NAMES = [
+    pytest.param(name, marks=pytest.mark.skipif(
+        name == "gp" and not gp.is_installed(), reason="PyTorch is not installed"
+    ))
+    for name in SAMPLERS
+]
 LOG_RANGES = {
     "learning_rate": FloatDistribution(1e-6, 1e-2, log=True),
     "weight_decay": FloatDistribution(1e-8, 1e-4, log=True),

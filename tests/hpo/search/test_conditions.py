@@ -27,7 +27,7 @@ from hpo.search_space import SearchSpace, contains, parts_of, point
 from hpo.trial import State, TrialResult, rank, trial_seed
 from tests.fuzzing import examples
 from tests.hpo.search.conditional_spaces import conditional_spaces, without_a_corner
-from tests.hpo.search.sampling import MIXED, plan, result, search
+from tests.hpo.search.sampling import MIXED, NAMES, plan, result, search
 from tests.hpo.search.test_narrowing_properties import check_move
 
 TRIALS, PARALLEL = 14, 3
@@ -46,7 +46,7 @@ def judge(space: SearchSpace, number: int, values: dict[str, Value]) -> TrialRes
     return result(number, values, state, value)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=examples(15, 500), deadline=None)
 @given(space=conditional_spaces(), refuses=st.booleans())
 def test_proposals_lie_in_the_space_and_can_be_trained_with(
@@ -227,7 +227,7 @@ def test_a_choice_is_judged_by_what_it_is_with_the_best_of_its_own() -> None:
     assert "adam" in optimizers.choices  # by .5 the best, where each has its own rate
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_where_nothing_can_be_trained_with_there_is_an_error(name: str) -> None:
     looked = 0
 

@@ -17,8 +17,8 @@ from hpo.distributions import (
     IntegerDistribution,
     Value,
 )
+from hpo.search.optuna_sampler import _ours, optuna_distribution, optuna_value
 from hpo.search.samplers import SAMPLERS
-from hpo.search.tpe import _ours, optuna_distribution, optuna_value
 from hpo.search_space import SearchSpace, contains
 from hpo.trial import State, TrialResult, trial_seed
 from tests.hpo.search.sampling import MIXED, plan, quality, result, search

@@ -22,6 +22,7 @@ def window(
     lengths: Callable[[int], float],
     known: Sequence[TrialResult] = (),
     stop_at: float = math.inf,
+    name: str = "tpe",
 ) -> tuple[dict[int, dict[str, Value]], list[TrialResult]]:
     """Run a round in simulated time, as the service does; return its proposals and results.
 
@@ -29,7 +30,7 @@ def window(
     are there, whatever else is. What is `known` does not run again; at `stop_at` everything
     running is lost.
     """
-    sampler: Sampler = SAMPLERS["tpe"](round_plan)
+    sampler: Sampler = SAMPLERS[name](round_plan)
     ended = [*known]
     results = ResultsInOrder(parallel, ended)
     proposals: dict[int, dict[str, Value]] = {}
