@@ -56,7 +56,10 @@ TRIALS, ROUND = 100, 20
 # As the axes of the table go; the depth alone is even on a linear scale.
 AXES = ("alpha", "batch_size", "depth", "learning_rate_init", "width")
 STARTS = {"full": (1e-5, 1.0), "low": (1e-5, 5e-4), "high": (1.6e-2, 1.0)}  # learning rates
-NEEDS = {"optuna GP": "torch", "optuna CMA-ES": "cmaes", "reduction": "bayes_opt"}
+NEEDS = {
+    "gp": "torch", "gp, narrowed": "torch", "reduction": "bayes_opt", "optuna GP": "torch",
+    "optuna CMA-ES": "cmaes",
+}
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,8 @@ SEARCHERS: Mapping[str, Searcher] = {
     "random, narrowed": partial(this_project, "random", narrowed, TRIALS),
     "tpe": partial(this_project, "tpe", None, TRIALS),
     "tpe, narrowed": partial(this_project, "tpe", narrowed, TRIALS),
+    "gp": partial(this_project, "gp", None, TRIALS),
+    "gp, narrowed": partial(this_project, "gp", narrowed, TRIALS),
     "reduction": partial(this_project, "tpe", reduction, TRIALS),
     "optuna TPE": partial(of_optuna, "TPE"),
     "optuna GP": partial(of_optuna, "GP"),
