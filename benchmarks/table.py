@@ -141,7 +141,7 @@ def book(found: Any) -> Iterator[Row]:
 RUNS = {
     "start": Run("start.py", (), start),
     "reading": Run("reading.py", (), reading),
-    "overhead": Run("overhead.py", (), overhead),
+    "overhead": Run("overhead.py", ("--trials", "100"), overhead),
     "growth": Run("overhead.py", ("--growth",), growth),
     "memory": Run("memory.py", (), memory),
     "program": Run("program.py", (), program),
