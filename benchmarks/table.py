@@ -153,14 +153,17 @@ RUNS = {
 }
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run a script; return what it found, with where and when."""
+def measure(name: str) -> dict[str, Any] | None:
+    """Run a script; return what it found, with where and when; None if it lacks its data."""
     run = RUNS[name]
     load = os.getloadavg()[0]
     done = subprocess.run(
         [sys.executable, HERE / run.script, *run.arguments, "--json"], stdout=subprocess.PIPE,
         text=True, check=True, env={**os.environ, "PYTHONPATH": str(HERE.parent)},
     )
+    if done.stdout.startswith("skipped"):
+        print(done.stdout.strip(), file=sys.stderr)
+        return None
     return {
         "date": datetime.date.today().isoformat(), "machine": machine(), "load": round(load, 2),
         "versions": versions(), "results": json.loads(done.stdout),
@@ -226,7 +229,10 @@ def main() -> None:
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for name in options.names or RUNS:
         print(f"{name} …", file=sys.stderr)
-        found[name] = measure(name)
+        measured = measure(name)
+        if measured is None:
+            continue
+        found[name] = measured
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     print(json.dumps(found, indent=2) if options.json else table(found))

@@ -117,6 +117,7 @@ def confirm(
 
     Run the same command again to resume; if everything is done, nothing runs.
     """
+    _start_record(placement)
     from hpo.api import training
     from hpo.cli.tables import confirmation_parts
     from hpo.display.console import open_console
@@ -160,6 +161,7 @@ def extend(
 
     Run the same command again to resume; if everything is done, nothing runs.
     """
+    _start_record(placement)
     from hpo.api import training
     from hpo.cli.tables import extension_table
     from hpo.display.console import open_console

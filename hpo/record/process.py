@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.distributions import Value
 from hpo.errors import HPOError
@@ -24,9 +24,6 @@ from hpo.record.owner import Owner
 from hpo.record.values import AcceptedCode, Added, Asked, Recorded, Round, RoundStart, Shown
 from hpo.record.writing import Lanes, Outcomes
 from hpo.search.best_so_far import Point
-
-if TYPE_CHECKING:
-    pass
 
 HELD = 8  # files at most
 END_SECONDS = 5.0  # for a write that has begun
