@@ -69,7 +69,7 @@ def first_trial(study: StudyFile) -> Trial:
         study.search_space, study.direction, study.seed, 1, study.round.trials,
         accepts=study.feasibility().accepts,
     )
-    refuse_absent(study.round.sampler)
+    refuse_absent(study.round.sampler, study.path)
     seed = trial_seed(study.seed, 1, 1)
     if study.start:
         return Trial(1, 1, RandomSampler(plan).complete(study.start[0], seed), seed)

@@ -71,10 +71,7 @@ def open_session(study: "StudyFile", site: Site) -> Iterator[Session]:
     from hpo.service.rounds import Rounds
     from hpo.service.running import PATIENCE_SECONDS, Running
 
-    try:
-        refuse_absent(study.round.sampler)
-    except InputError as error:
-        raise InputError(f"{study.path}: {error}") from error
+    refuse_absent(study.round.sampler, study.path)
     uri, placement = absolute(site.tracking_uri), site.placement
     path = outbox_path(uri, study.name)
     first_time = not path.exists()

@@ -1,6 +1,7 @@
 """The samplers by their names in a study file."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from hpo.errors import InputError
 from hpo.search import gp
@@ -17,10 +18,10 @@ SAMPLERS: dict[str, Callable[[RoundPlan], Sampler]] = {
 }
 
 
-def refuse_absent(sampler: str) -> None:
-    """Raise InputError if a sampler needs a package that is not installed."""
+def refuse_absent(sampler: str, file: Path) -> None:
+    """Raise InputError if the sampler of a study file needs a package that is not installed."""
     if sampler == "gp" and not gp.is_installed():
         raise InputError(
-            'round.sampler: "gp" needs PyTorch, which is not installed; install it with '
+            f'{file}: round.sampler: "gp" needs PyTorch, which is not installed; install it with '
             "pip install torch, or choose another sampler"
         )

@@ -17,11 +17,11 @@ from hpo.api.points import parse_point, point_texts
 from hpo.api.ranges import parse_ranges, range_texts
 from hpo.api.values import StudyKeys, plain
 from hpo.exported import CIRCUMSTANCES
-from hpo.search.samplers import SAMPLERS
 from hpo.study import StudyFile
 from hpo.toml_text import document
 from tests.fixtures import Command, Make
 from tests.fixtures import hpo as typed
+from tests.hpo.search.sampling import NAMES
 
 SPACE = {
     "learning_rate": hpo.Range(1e-4, 1e1, log=True),
@@ -206,7 +206,7 @@ def table(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", NAMES)
 def test_the_command_line_and_python_come_to_the_same_table(
     make_study: Make, sampler: str, command: Command
 ) -> None:

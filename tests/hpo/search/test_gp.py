@@ -28,7 +28,7 @@ def test_without_pytorch_it_is_said_what_to_do(make_study: Make) -> None:
             f'{file}: round.sampler: "gp" needs PyTorch, which is not installed; install it with '
             "pip install torch, or choose another sampler"
         )
-    refuse_absent("tpe")
+    refuse_absent("tpe", file)
 
 
 @needs_torch
