@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import shlex
 import sys
@@ -174,6 +175,11 @@ def show(
     console.print(f"[bold]{escaped(name)}[/bold]: {summary['direction']} {summary['metric']}\n")
     order = influential(recorded) if console.is_terminal and not wide else ()
     console.print(rounds_table(summary["rounds"], spaces, order=order, whole=wide))
+    for round_ in recorded.rounds:
+        overruled = [d for d in round_.decisions if not d.is_taken and round_.number in numbers]
+        for why, some in itertools.groupby(overruled, lambda decision: decision.why):
+            named = ", ".join(decision.move.name for decision in some)
+            console.print(f"round {round_.number}: {escaped(named)} {escaped(why)}")
     console.print()
     ranked = confirmation.ranked(results, recorded.repeats, summary["direction"])
     known = confirmation.confirmed(results, recorded.repeats)

@@ -121,6 +121,15 @@ def test_ranges_are_overruled_or_kept(
     assert "| learning_rate | 0.001 to 0.1 | overridden by --range |" in notes[1]
     assert "| learning_rate | 0.001 to 0.1 | kept by --keep-ranges |" in notes[2]
     assert "| learning_rate | 0.01 to 1 | changed in the study file |" in notes[3]
+    capsys.readouterr()
+    hpo("show", "toy")
+    shown = capsys.readouterr().out
+    assert "\nround 2: learning_rate overridden by --range\n" in shown
+    assert "\nround 3: learning_rate, weight_decay kept by --keep-ranges\n" in shown
+    assert "\nround 4: learning_rate changed in the study file\n" in shown
+    assert "round 1:" not in shown
+    hpo("show", "toy", "--round", 3)
+    assert "round 2:" not in capsys.readouterr().out
 
 
 def test_a_study_without_a_round_is_told_what_to_do(
