@@ -201,13 +201,17 @@ def load_data(study: "StudyFile", repeat: int = 0) -> "Split | None":
 
 def _loaded_again(study: "StudyFile", repeat: int, description: "Description") -> "Held":
     """Return the data for other workers; raise InputError if they changed in the meantime."""
-    split = load_data(study, repeat)
+    split = load_data(study)
     assert split is not None
-    if not repeat and split.description.digest != description.digest:
+    assert study.data is not None
+    if split.description.digest != description.digest:
         raise InputError(
-            f"{study.path}: data.source: the data changed while the study ran; restore them, then "
-            "run the same command to resume"
+            f"{study.path}: data.source: {study.data.source} changed while the study ran; restore "
+            "it, then run the same command to resume"
         )
+    if repeat:
+        split = load_data(study, repeat)
+        assert split is not None
     return split.folds or split.data
 
 

@@ -10,15 +10,27 @@ from pathlib import Path
 from hpo.cache import cache
 
 
+_SOUND = """SELECT (SELECT user_version FROM pragma_user_version) = ?
+    AND (SELECT quick_check FROM pragma_quick_check) = 'ok'
+    AND (SELECT count(*) FROM alembic_version) = 1
+    AND NOT EXISTS (SELECT 1 FROM experiments) AND NOT EXISTS (SELECT 1 FROM runs)"""
+
+
 def fill(database: sqlite3.Connection, stamp: int) -> bool:
-    """Copy the template to an empty database, stamp and all; return whether there was one."""
+    """Copy the template to an empty database, stamp and all; return whether there was one.
+
+    One that is damaged, or is no empty record, is none: what was copied could not be told from a
+    record that was damaged later.
+    """
     try:
         path = _path(stamp)
+        if not path.is_file():
+            return False
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as template:
-            if template.execute("PRAGMA user_version").fetchone()[0] != stamp:
+            if not template.execute(_SOUND, [stamp]).fetchone()[0]:
                 return False
             template.backup(database)
-    except (sqlite3.Error, OSError, RuntimeError):  # there is none, or no home, or it is damaged
+    except (sqlite3.Error, OSError, RuntimeError):  # no home, or no database
         return False
     return True
 

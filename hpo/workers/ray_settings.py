@@ -10,6 +10,7 @@ _ALWAYS = {
 FOR_WORKERS = _ALWAYS | {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # its lines about failed tasks would go to stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of what warms a worker that ends meanwhile
     # A node connects to its own store, which may not listen yet; then it would wait for a second.
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",

@@ -1,5 +1,6 @@
 """The empty record that new ones copy: the same as MLflow's own, and never in the way."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -85,21 +86,32 @@ def test_a_record_from_the_template_is_as_mlflow_makes_it(
     assert second.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("damage", ["garbage", "empty", "other version", "half"])
+@pytest.mark.parametrize(
+    "damage", ["garbage", "empty", "other version", "half", "pages", "no tables", "a study"]
+)
 def test_a_template_that_is_not_right_is_replaced(
     damage: str, tmp_path: Path, opened: list[str]
 ) -> None:
     first = make(tmp_path / "first")
-    path, whole = template(), template().read_bytes()
-    if damage == "other version":
+    expected, path, whole = contents(first), template(), template().read_bytes()
+    if damage in ("other version", "no tables"):
+        if damage == "no tables":
+            path.unlink()
         with closing(sqlite3.connect(path)) as database:
-            database.execute("PRAGMA user_version = 1")
+            stamp = record_file._our_stamp() if damage == "no tables" else 1
+            database.execute(f"PRAGMA user_version = {stamp}")
+    elif damage == "pages":
+        path.write_bytes(whole[: 3 * 4096] + b"\xff" * 60 * 4096 + whole[63 * 4096 :])
+    elif damage == "a study":
+        with closing(Tracking(f"sqlite:///{first}")) as record:
+            begin(record)
+        shutil.copy(first, path)
     else:
         wrong = {"garbage": b"garbage" * 1000, "empty": b"", "half": whole[:50_000]}
         path.write_bytes(wrong[damage])
-    second = make(tmp_path / "second")
-    assert len(opened) == 2
-    assert contents(first) == contents(second)
+    opened.clear()
+    assert contents(make(tmp_path / "second")) == expected
+    assert len(opened) == 1
     assert len(template().read_bytes()) == len(whole)
 
 
