@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hpo.cache import cache
 
-
 _SOUND = """SELECT (SELECT user_version FROM pragma_user_version) = ?
     AND (SELECT quick_check FROM pragma_quick_check) = 'ok'
     AND (SELECT count(*) FROM alembic_version) = 1
