@@ -339,8 +339,9 @@ class RayWorkers:
         except (exceptions.RayError, ValueError, RuntimeError) as error:
             logging.getLogger(__name__).debug("cancelling: %s", error)
         self._running.clear()
-        self._ray.shutdown()
-        self._remove_folder()
+        with ray_local.uninterrupted():
+            self._ray.shutdown()
+            self._remove_folder()
 
     def _remove_folder(self) -> None:
         if self._folder is not None:

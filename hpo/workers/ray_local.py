@@ -4,8 +4,10 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ def start(workers: int, data_bytes: int, folder: RayFolder) -> None:
     import ray
 
     try:
-        with fewer_processes(), _without_agents():
+        with uninterrupted(), fewer_processes(), _without_agents():
             ray.init(
                 "local",
                 num_cpus=workers,
@@ -50,6 +52,32 @@ def start(workers: int, data_bytes: int, folder: RayFolder) -> None:
             f"Ray cannot be started on this machine ({first_line(error)}); free some memory and "
             "disk space, or use --inline"
         ) from error
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold a signal to stop back while Ray starts or ends, about a second: it would crash later.
+
+    A second one is not held back. Only the main thread can do this; others do nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if len(came) == 1:
+            signal.raise_signal(came[0])
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hpo.api import session
@@ -107,6 +108,29 @@ def test_interrupted_it_stops_at_once_and_says_how_to_go_on(
     assert time.monotonic() - began < 10
     assert f"Resume with: hpo run {file} --workers 2" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.4])
+def test_interrupted_while_ray_starts_it_ends_without_a_crash(
+    make_study: Make, folder: Path, seconds: float
+) -> None:
+    file = make_study(
+        objective="toy:hanging", fixed={"folder": str(folder)},
+        search_space={"learning_rate": {"low": 0.1, "high": 1.0}},
+    )
+    process = start_anew("run", file, "--workers", 2, start_new_session=True)
+
+    def begun() -> bool:
+        below = psutil.Process(process.pid).children(recursive=True)
+        return any("gcs_server" in " ".join(each.cmdline()[:1]) for each in below)
+
+    wait_for(begun)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert "Error" not in output
 
 
 def test_terminated_it_stops_cleanly_and_goes_on(
