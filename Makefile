@@ -55,8 +55,7 @@ examples: $(VENV)/installed-examples   ## test all examples and kinds of models,
 	$(BIN)/python -m pytest tests/test_examples.py \
 	  tests/hpo/test_frameworks.py tests/hpo/test_boosters.py tests/hpo/test_torch_models.py \
 	  tests/hpo/test_keras_models.py tests/hpo/test_own_models.py
-	$(BIN)/python -m pytest -k gp tests/hpo/search tests/test_conditional_study.py \
-	  tests/test_reproducible.py
+	$(BIN)/python -m pytest -k gp tests/hpo/search tests/test_reproducible.py
 
 quick: $(VENV)/installed-test   ## run the fast tests: no Ray, server or record
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
