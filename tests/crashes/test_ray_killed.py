@@ -102,9 +102,14 @@ def test_workers_and_service_killed_again_and_again_while_folders_are_kept(
 
 
 def _kept_epochs() -> dict[str, int]:
-    """Return after how many epochs the trials that run are kept, by their folders."""
+    """Return after how many epochs the trials that run are kept, by their folders.
+
+    They come and go meanwhile, which `os.walk` does not mind.
+    """
     return {
-        str(path.parent): int(path.stem) for path in Path(".hpo/checkpoints").rglob("*.json")
+        folder: int(Path(name).stem)
+        for folder, _, names in os.walk(".hpo/checkpoints")
+        for name in names if name.endswith(".json")
     }
 
 
