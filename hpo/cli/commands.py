@@ -30,7 +30,7 @@ def main() -> None:
         from hpo.process_state import fix_hash_seed
 
         fix_hash_seed()
-    gc.set_threshold(50_000)  # at Python's 700, a third of the time of an import is the collector's
+    gc.set_threshold(50_000)  # at Python's 700, a tenth of a command's time is the collector's
     _prepare_streams()
     try:
         hpo.main(prog_name="hpo", standalone_mode=False)

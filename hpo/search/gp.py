@@ -24,7 +24,7 @@ class GPSampler(OptunaSampler):
     """
 
     proposals = 5  # each takes a fit
-    most_shown = 200  # a fit takes a second for so many
+    most_shown = 200  # the time of a fit grows faster than they do
 
     def _sampler(self, seed: int) -> "optuna.samplers.BaseSampler":
         from optuna.samplers import GPSampler as OptunaGP

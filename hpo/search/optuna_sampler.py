@@ -1,5 +1,6 @@
 """What samplers of Optuna share: a study of the round, kept in memory, and values in both forms."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from hpo.trial import Direction, State, TrialResult, rank
 if TYPE_CHECKING:  # Optuna takes half a second to import: only where it is used
     import optuna
 
-BEST_SHOWN = 100  # are never left out
+BEST_SHOWN = 100  # results that are never left out
 
 
-class OptunaSampler:
+class OptunaSampler(ABC):
     """Proposes what a sampler of Optuna does, from results told in order of number.
 
     Each round has its own Optuna study in memory, because a range that changes inside a study makes
@@ -65,7 +66,7 @@ class OptunaSampler:
             if feasible and not self._is_conditional and study is self._study:
                 self._pending[number] = trial
                 return proposal
-            study.tell(trial, state=TrialState.FAIL)  # which it does not look at
+            study.tell(trial, state=TrialState.FAIL)  # no sampler looks at it
             if feasible:
                 # Optuna has put into it what it drew for conditions that are not met, and would
                 # take it for tried: of a trial from the record it knows nothing of the kind.
@@ -75,9 +76,9 @@ class OptunaSampler:
         self.replay(number, proposal)
         return proposal
 
+    @abstractmethod
     def _sampler(self, seed: int) -> "optuna.samplers.BaseSampler":
         """Return Optuna's sampler for one proposal."""
-        raise NotImplementedError
 
     def _study_for(self, number: int) -> "optuna.Study":
         """Return the study that a proposal is made from."""
@@ -100,7 +101,7 @@ class OptunaSampler:
         if contains(self._space, hyperparameters):
             self._add_running(number, self._optuna_point(hyperparameters))
 
-    def skip(self, number: int) -> None:
+    def skip(self, number: int) -> None:  # noqa: B027  # not to be overridden
         """Do nothing: proposals do not follow from numbers."""
 
     def tell(self, result: TrialResult) -> None:
@@ -214,7 +215,7 @@ def _suggested(
 
 
 def _thinned(results: Sequence[TrialResult], direction: Direction) -> list[TrialResult]:
-    """Return the best results, which TPE models separately, and every second of the others."""
+    """Return the best results, and every second of the others."""
     best = {r.trial.id for r in rank(results, direction)[:BEST_SHOWN]}
     is_best = [r.trial.id in best for r in results]
     others = [r for r, among_best in zip(results, is_best, strict=True) if not among_best]
