@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from hpo import wording
-from hpo.api.pictures import draw_proposal, figures_of
+from hpo.api.pictures import draw_proposal
 from hpo.cli.options import (
     as_json,
     complain,
@@ -27,7 +27,7 @@ from hpo.cli.options import (
     study_argument,
     tracking_uri,
 )
-from hpo.errors import HPOError, InputError
+from hpo.errors import InputError
 from hpo.record.file import is_server
 from hpo.text import clean
 
@@ -211,11 +211,10 @@ def show(
 @tracking_uri
 @as_json
 def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -> None:
-    """Propose the next ranges of STUDY, with reasons and a figure.
+    """Propose the next ranges of STUDY, with reasons.
 
-    Nothing is trained, and no range changes until you run another round. With --figures, the
-    figure is DIR/proposal.png; otherwise it is added to the last round's run in MLflow as
-    figures/proposal.png. With --json, it is drawn only if --figures is given.
+    Nothing is trained, and no range changes until you run another round. --figures draws the
+    results and the proposed ranges to DIR/proposal.png.
     """
     from hpo.api.results import load
     from hpo.service import proposals
@@ -245,14 +244,7 @@ def narrow(study: str, figures: Path | None, tracking_uri: str, as_json: bool) -
         console.print(
             f"round {last.number} has not ended: the proposal is based on its trials so far"
         )
-    if figures is None:
-        drawn["figure"] = f"figures/proposal.png of round {last.number} in MLflow"
-        try:
-            with figures_of(results.record, last.run_id) as folder:
-                draw_proposal(results.recorded, proposal.moves, folder)
-        except HPOError as error:
-            drawn["figure"] = f"not saved: {error}"
-    console.print(f"\nfigure:   {escaped(drawn['figure'])}")
+    console.print(f"\nfigure:   {escaped(drawn.get('figure', 'add --figures DIR'))}")
     file = shlex.quote(study) if study.endswith(".toml") else "FILE"
     click.echo(f"use it:   {_runs(tracking_uri)} {file} --rounds {last.number + 1}\n"
                "override: add --range NAME=LOW:HIGH, or --keep-ranges")
