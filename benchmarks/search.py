@@ -9,7 +9,14 @@ the best observed value, and beside it the recommended one.
 Optuna's samplers run as they come, one trial after the other: TPE, the Gaussian process (needs
 torch) and CMA-ES (needs cmaes). What is not installed is left out, and the last lines say so.
 
-    python -m benchmarks.search [--data DIR] [--repetitions N] [--searchers NAME ...] [--json]
+The values are noisy, and so are the means of five of them. What that leaves for any search to find
+is shown beside: the regret on one seed of the point that is best on the other four, over the whole
+grid, smoothed or not. With --exact, a search sees means instead of single values.
+
+    python -m benchmarks.search [--data DIR] [--repetitions N] [--searchers NAME ...] [--exact]
+                                [--kept FILE] [--json]
+
+It takes long: with --kept, each finished search is a line of FILE and is not run again.
 """
 
 import importlib.util
@@ -20,8 +27,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -56,6 +63,7 @@ TRIALS, ROUND = 100, 20
 # As the axes of the table go; the depth alone is even on a linear scale.
 AXES = ("alpha", "batch_size", "depth", "learning_rate_init", "width")
 STARTS = {"full": (1e-5, 1.0), "low": (1e-5, 5e-4), "high": (1.6e-2, 1.0)}  # learning rates
+WIDTHS = (0.0, 0.5, 0.7, 1.0, 1.5)  # of smoothing, in steps of the grid
 NEEDS = {
     "gp": "torch", "gp, narrowed": "torch", "reduction": "bayes_opt", "optuna GP": "torch",
     "optuna CMA-ES": "cmaes",
@@ -109,6 +117,26 @@ class Task:
         """Return how far the true mean at a point is from the best: 1 is the median."""
         best, median = self._ends
         return (best - float(self.values(hyperparameters).mean())) / (best - median)
+
+    def exact(self) -> "Task":
+        """Return this task without noise: the means are the only values."""
+        return replace(self, table=self.table.mean(axis=-1, keepdims=True))
+
+    def unseen(self, width: float) -> float:
+        """Return the mean regret on each seed of the point that is best on all others.
+
+        Their means are smoothed over the grid by a Gaussian, with a width in steps of the grid.
+        """
+        from scipy.ndimage import gaussian_filter
+
+        best, median = self._ends
+        found = []
+        for seed in range(self.table.shape[-1]):
+            others = np.delete(self.table, seed, axis=-1).mean(axis=-1)
+            smooth = gaussian_filter(others, width, mode="nearest") if width else others
+            at = np.unravel_index(smooth.argmax(), smooth.shape)
+            found.append((best - float(self.table[at][seed])) / (best - median))
+        return float(np.mean(found))
 
 
 def _scaled(axis: str, value: float) -> float:
@@ -242,6 +270,25 @@ def regrets(
     ]
 
 
+def all_regrets(
+    one: Callable[[int], list[tuple[float, float]]], name: str, repetitions: int,
+    pool: Executor, kept: Path | None,
+) -> NDArray[np.float64]:
+    """Return the regrets (repetition, task, pick) of a search, those kept by its name included."""
+    known: dict[int, list[list[float]]] = {}
+    if kept is not None and kept.exists():
+        lines = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
+        known = {line["repetition"]: line["regrets"] for line in lines if line["search"] == name}
+    missing = [number for number in range(repetitions) if number not in known]
+    for number, regrets in zip(missing, pool.map(one, missing), strict=True):
+        known[number] = [list(both) for both in regrets]
+        if kept is not None:
+            line = {"search": name, "repetition": number, "regrets": regrets}
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+    return np.array([known[number] for number in range(repetitions)])
+
+
 class Measured(Protocol):
     """What is searched: at each point the values of all seeds are known, and the regret."""
 
@@ -330,9 +377,13 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     parser = arguments(__doc__, repetitions=20)
     parser.add_argument("--searchers", nargs="+", choices=SEARCHERS, default=list(SEARCHERS))
+    parser.add_argument("--exact", action="store_true", help="no noise: means instead of values")
+    parser.add_argument("--kept", type=Path, help="a file that keeps each finished search")
     options = parsed(parser)
     began = time.monotonic()
-    tasks = read_tasks(options.data)
+    measured = read_tasks(options.data)
+    tasks = [task.exact() for task in measured] if options.exact else measured
+    unseen = {width: float(np.mean([t.unseen(width) for t in measured])) for width in WIDTHS}
     missing = [
         f"{name}: {NEEDS[name]} is not installed" for name in options.searchers
         if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None
@@ -344,7 +395,10 @@ def main() -> None:
             found = {}
             for searcher in searchers:
                 one = partial(regrets, tasks, searcher, start)
-                found[searcher] = np.array(list(pool.map(one, range(options.repetitions))))
+                name = f"{searcher}, {start}{', exact' * options.exact}"
+                found[searcher] = all_regrets(
+                    one, name, options.repetitions, pool, options.kept
+                )
                 print(".", end="", file=sys.stderr, flush=True)
             rows += rows_of(start, found)
     seconds = time.monotonic() - began
@@ -352,11 +406,14 @@ def main() -> None:
         print(json.dumps({
             "tasks": [task.name for task in tasks], "repetitions": options.repetitions,
             "trials": TRIALS, "seconds": seconds, "rows": [asdict(row) for row in rows],
-            "missing": missing,
+            "missing": missing, "exact": options.exact, "unseen": unseen,
         }, indent=1))
         return
     print(f"{len(tasks)} tasks, {options.repetitions} repetitions, {seconds:.0f} s\n")
     print(table(rows))
+    print("\nbest point of the whole grid on four seeds, its regret on the fifth:")
+    for width, regret in unseen.items():
+        print(f"  smoothed over {width:g} steps: {regret:.3f}")
     print("\n".join(f"(left out: {line})" for line in missing))
 
 
