@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # pip compiles one file after the other; this uses all cores.
 COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
+# Without bytecode, each process would compile the project anew, and each run all tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 # The cluster: docker compose, old or new; secrets and settings in ENV_FILE; WORKERS containers.
 ENV_FILE ?= .env

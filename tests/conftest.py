@@ -20,11 +20,11 @@ pytest.register_assert_rewrite("tests.hpo")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What `make quick` leaves out: Ray, servers, processes, records in MLflow, and most figures.
-SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database"}
+# What `make quick` leaves out: Ray, servers, browsers, processes, records in MLflow, and figures.
+SLOW_FIXTURES = {"ray_address", "start_ray", "topology", "empty_database", "browser"}
 SLOW_MODULES = {
-    "test_book", "test_drawing", "test_figures", "test_learning_curves", "test_process",
-    "test_page_in_browser", "test_ray_surroundings",
+    "test_book", "test_drawing", "test_extremes", "test_figures", "test_learning_curves",
+    "test_process", "test_page_in_browser", "test_ray_surroundings", "test_template",
 }  # fmt: skip
 
 

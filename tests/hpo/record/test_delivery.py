@@ -265,6 +265,7 @@ def test_the_record_gets_a_sign_of_life_now_and_then(
     delivery.close()
     assert record.kept <= 1  # not with each result
     monkeypatch.setattr("hpo.record.delivery.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("hpo.record.delivery.ASK_SECONDS", 0.05)
     delivery = Delivery(outbox, record, "loss", print)
     delivery.start()
     wait_for(lambda: record.kept > 3, seconds=10)
