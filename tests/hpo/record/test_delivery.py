@@ -63,6 +63,12 @@ def test_results_of_a_round_that_is_not_on_record_count_for_the_same_trial_only(
     assert len(outbox) == 0
 
 
+def deliver(delivery: Delivery, number: int) -> None:
+    """Hand in a result and wait for it: either may raise what ended the delivery."""
+    delivery.add(result(number))
+    delivery.finish(10)
+
+
 @pytest.mark.parametrize("writers", [1, 4])
 def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path, writers: int) -> None:
     outbox, record, notes = Outbox(tmp_path / "o.jsonl"), SomeRecord(writers), list[str]()
@@ -72,9 +78,8 @@ def test_nothing_is_forgotten_when_the_record_was_replaced(tmp_path: Path, write
     assert delivery.finish(10)
     record.replaced = True
     record.refuses = {2}  # it does not know the study
-    delivery.add(result(2))
     with pytest.raises(RecordReplaced, match=r"the record was replaced; results stay in .*o.jsonl"):
-        delivery.finish(10)
+        deliver(delivery, 2)
     delivery.close()
     outbox.close()
     assert len(Outbox(tmp_path / "o.jsonl")) == 2
@@ -280,9 +285,8 @@ def test_an_error_of_the_delivery_reaches_the_search(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "o.jsonl")
     delivery = Delivery(outbox, Takes(), "loss", print)
     delivery.start()
-    delivery.add(result())
     with pytest.raises(HPOError, match="somebody else"):
-        delivery.finish(10)
+        deliver(delivery, 1)
     with pytest.raises(HPOError, match="somebody else"):
         delivery.add(result(2))
     delivery.close()
@@ -330,9 +334,8 @@ def test_a_record_that_is_away_since_it_was_replaced_stops_the_search(
     record = SomeRecord()
     record.away = record.replaced = True
     outbox, delivery, notes = delivering(tmp_path, record, monkeypatch)
-    delivery.add(result(1))
     with pytest.raises(RecordReplaced, match=r"^the record was replaced; results stay in .*jsonl$"):
-        delivery.finish(10)
+        deliver(delivery, 1)
     delivery.close()
     assert (notes, len(outbox.waiting())) == ([], 1)
 
