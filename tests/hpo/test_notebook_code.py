@@ -393,3 +393,14 @@ def test_a_script_is_imported_under_its_own_name(tmp_path: Path, is_guarded: boo
             "script calls run() while being imported for its objective; move the call under "
             'if __name__ == "__main__":'
         )
+
+
+def test_a_script_whose_name_is_no_module_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my-script.py").write_text(SCRIPT)
+    ended = subprocess.run(
+        [sys.executable, "my-script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.stderr.rstrip().endswith(
+        "objective: workers cannot import my-script.py; rename it, using only letters, digits, "
+        "and _"
+    )
