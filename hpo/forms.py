@@ -106,7 +106,10 @@ def _import(module_name: str) -> tuple[ModuleType, Code]:
     module = sys.modules.get(module_name)
     if module not in _imported_code:
         _refuse_stale(module_name)
-    before = read_code(module_name) if module is None else None
+    before = None
+    if module is None:
+        stale.remove_stale_bytecode(objective_code.files(module_name).values())
+        before = read_code(module_name)
     _importing.append(module_name)
     try:
         module = importlib.import_module(module_name)

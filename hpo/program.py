@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from hpo import objective_code, program_process
+from hpo import objective_code, program_process, stale
 from hpo.distributions import Value
 from hpo.errors import Infeasible, NotResumed
 from hpo.objective import Epochs, Given, Objective, Parameter, Task
@@ -88,6 +88,7 @@ class Program:
     def objective(self, parameters: Mapping[str, Parameter], folder: Path) -> Objective:
         """Return the program as an objective; `folder` is the folder of the study file."""
         files = partial(self.files, folder)
+        stale.remove_stale_bytecode(files().values())
         return Objective(
             name=self.name,
             parameters=parameters,

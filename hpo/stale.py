@@ -1,12 +1,27 @@
-"""Detect whether a module's file has changed since it was imported."""
+"""Detect whether a file has changed since its module was imported, or its bytecode was written."""
 
 import ast
+import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 from hpo.kept_code import is_same_code
+
+
+def remove_stale_bytecode(files: Iterable[Path]) -> None:
+    """Remove the bytecode of files that were edited after it was written.
+
+    Python compares only the size of a file and the second of its last edit. So it would run the
+    code before an edit that keeps the size and comes within a second of the import before it.
+    """
+    for file in files:
+        with contextlib.suppress(OSError, NotImplementedError):  # there is no bytecode
+            bytecode = Path(cache_from_source(file))
+            if bytecode.stat().st_mtime_ns < file.stat().st_mtime_ns:
+                bytecode.unlink()
 
 
 def is_stale(module: ModuleType, file: Path) -> bool:

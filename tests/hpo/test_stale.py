@@ -1,6 +1,8 @@
 """A module that a process imported is compared with its file, which may have been edited since."""
 
 import importlib
+import os
+import py_compile
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -59,6 +61,32 @@ def test_an_objective_is_refused_that_this_process_has_otherwise(module: ModuleT
         forms.find("edited_later:train")
     importlib.reload(module)
     assert forms.find("edited_later:train").parameters.keys() == {"x"}
+
+
+@pytest.mark.parametrize("edited", ["own_code", "own_code_helper"])
+def test_bytecode_from_before_an_edit_is_not_run(
+    edited: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_code_helper.py").write_text("K = 1\n")
+    (tmp_path / "own_code.py").write_text(
+        "from own_code_helper import K\nL = 1\ndef train(x: float):\n    return K * L * x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / f"{edited}.py"
+    second = file.stat().st_mtime_ns // 10**9 * 10**9
+    os.utime(file, ns=(second, second))
+    bytecode = Path(py_compile.compile(str(file), doraise=True) or "")
+    os.utime(bytecode, ns=(second + 1000, second + 1000))
+    file.write_text(file.read_text().replace(" = 1", " = 2"))
+    os.utime(file, ns=(second + 2000, second + 2000))
+    for name in ("own_code", "own_code_helper"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    try:
+        forms.find("own_code:train")
+        assert sys.modules["own_code"].train(3.0) == 6.0
+    finally:
+        for name in ("own_code", "own_code_helper"):
+            sys.modules.pop(name, None)
 
 
 def test_a_file_that_cannot_be_read_says_nothing(module: ModuleType) -> None:
