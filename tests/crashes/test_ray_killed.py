@@ -170,7 +170,7 @@ def test_a_cluster_that_goes_away_ends_the_command_and_it_goes_on(
     process = start("run", file, "--ray-address", address)
     wait_for(lambda: len(trainings(folder)) >= 6)
     os.killpg(group, signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 1, output
     assert "the Ray cluster is gone" in output
     assert "Traceback" not in output
