@@ -133,7 +133,7 @@ class Task:
         found = []
         for seed in range(self.table.shape[-1]):
             others = np.delete(self.table, seed, axis=-1).mean(axis=-1)
-            smooth = gaussian_filter(others, width, mode="nearest") if width else others
+            smooth = gaussian_filter(others, width, mode="nearest")
             at = np.unravel_index(smooth.argmax(), smooth.shape)
             found.append((best - float(self.table[at][seed])) / (best - median))
         return float(np.mean(found))

@@ -18,7 +18,7 @@ def remove_stale_bytecode(files: Iterable[Path]) -> None:
     code before an edit that keeps the size and comes within a second of the import before it.
     """
     for file in files:
-        with contextlib.suppress(OSError, NotImplementedError):  # there is no bytecode
+        with contextlib.suppress(OSError):  # mostly, there is no bytecode
             bytecode = Path(cache_from_source(file))
             if bytecode.stat().st_mtime_ns < file.stat().st_mtime_ns:
                 bytecode.unlink()
